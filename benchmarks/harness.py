@@ -1,0 +1,258 @@
+"""Measure competitors side by side: right answers first, then interleaved times, then memory.
+
+>>> result = measure("sum of a million", {"numpy": by_numpy, "torch": by_torch}, check=same_sum)
+>>> print_table(result)
+>>> result.ratio("torch", "numpy")
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks.environment import available_cores, environment
+
+Check = Callable[[dict[str, Any]], Mapping[str, Mapping[str, float]] | None]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was measured of one contender.
+
+    seconds : wall-clock time of each repeat, in the order run.
+    peak_bytes : memory at the highest point of one further call, beyond what was held when it began; of this
+    process alone, and None where the system does not tell.
+    peak_device_bytes : the same of CUDA memory.
+    items : things done by one call.
+    quality : the columns that `check` returned.
+    """
+
+    name: str
+    seconds: tuple[float, ...]
+    peak_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    items: float | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float:
+        """Median seconds of a call."""
+        return statistics.median(self.seconds)
+
+    @property
+    def per_second(self) -> float | None:
+        """Items per second at the median time."""
+        return None if self.items is None else self.items / self.median
+
+
+@dataclass(frozen=True)
+class Result:
+    """One comparison: its contenders in the order given, and the circumstances."""
+
+    title: str
+    timings: tuple[Timing, ...]
+    unit: str
+    environment: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Timing:
+        return next(timing for timing in self.timings if timing.name == name)
+
+    def ratio(self, name: str, reference: str) -> float:
+        """Median over the rounds of time(name) / time(reference).
+
+        Both run in every round, so whatever slowed the machine down in one round slowed both.
+        """
+        pairs = zip(self[name].seconds, self[reference].seconds, strict=True)
+        return statistics.median(a / b for a, b in pairs)
+
+
+def measure(
+    title: str,
+    contenders: Mapping[str, Callable[[], Any]],
+    *,
+    check: Check,
+    warmup: int = 1,
+    repeats: int = 5,
+    items: float | Mapping[str, float] | None = None,
+    unit: str = "items",
+    threads: int | None = None,
+    device: str = "cpu",
+) -> Result:
+    """Check, time and weigh each of `contenders`, callables without arguments.
+
+    Parameters
+    ----------
+    title : str
+        What is compared, for the table.
+    contenders : mapping of str to callable
+        Each must do its whole job at every call and return its answer.
+    check : callable
+        Gets {name: answer} of the first calls, raises where one is wrong, and may return figures of quality,
+        {name: {column: number}}, that then stand beside the times. Nothing is timed before it returned.
+    warmup : int, default=1
+        Calls of each before the clock runs; at least 1, since `check` needs an answer.
+    repeats : int, default=5
+        Rounds. In each, every contender runs once, starting one further along than in the round before.
+    items : float or mapping of str to float, default=None
+        Things one call does (queries, pairs, epochs), one number for all or one for each.
+    unit : str, default="items"
+        What those things are called.
+    threads : int, default=None
+        Threads of torch and of BLAS; None takes every core this process may use.
+    device : str, default="cpu"
+        Where the work is done; on CUDA the clock waits for the device.
+
+    Returns
+    -------
+    Result
+    """
+    threads = threads or available_cores()
+    with _fixed_threads(threads):
+        answers = {name: _warmed_up(call, warmup) for name, call in contenders.items()}
+        quality = check(answers) or {}
+        del answers
+        seconds = _interleaved(contenders, repeats, device)
+        peaks = {name: _peak_memory(call, device) for name, call in contenders.items()}
+    counts = items if isinstance(items, Mapping) else dict.fromkeys(contenders, items)
+    timings = [
+        Timing(name, tuple(seconds[name]), *peaks[name], counts.get(name), quality.get(name, {}))
+        for name in contenders
+    ]
+    return Result(title, tuple(timings), unit, environment(device, threads))
+
+
+def _warmed_up(call: Callable[[], Any], warmup: int) -> Any:
+    for _ in range(max(warmup, 1) - 1):
+        call()
+    return call()
+
+
+def _interleaved(
+    contenders: Mapping[str, Callable[[], Any]], repeats: int, device: str
+) -> dict[str, list[float]]:
+    names = list(contenders)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(repeats):
+        start = turn % len(names)
+        for name in names[start:] + names[:start]:
+            seconds[name].append(_timed(contenders[name], device))
+    return seconds
+
+
+def _timed(call: Callable[[], Any], device: str) -> float:
+    gc.collect()
+    _synchronize(device)
+    start = time.perf_counter()
+    answer = call()
+    _synchronize(device)
+    elapsed = time.perf_counter() - start
+    del answer
+    return elapsed
+
+
+def _synchronize(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+@contextlib.contextmanager
+def _fixed_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _peak_memory(call: Callable[[], Any], device: str) -> tuple[int | None, int | None]:
+    """Bytes of host and of CUDA memory at the highest point of `call`, beyond those held before it."""
+    on_cuda = device.startswith("cuda")
+    held_on_device = torch.cuda.memory_allocated(device) if on_cuda else 0
+    if on_cuda:
+        torch.cuda.reset_peak_memory_stats(device)
+    held = _reset_peak()
+    call()
+    host = None if held is None else max(_peak() - held, 0)
+    return host, torch.cuda.max_memory_allocated(device) - held_on_device if on_cuda else None
+
+
+def _reset_peak() -> int | None:
+    """Lower the kernel's high-water mark of this process to what it holds now; None where it cannot be.
+
+    Memory freed earlier is handed back first, else a call that only reuses it would seem to need none.
+    """
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+    except (OSError, AttributeError, TypeError):
+        return None
+    return _peak()
+
+
+def _peak() -> int:
+    """High-water mark of this process in bytes, kept by the kernel: no sampling, so no spike is missed."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def print_table(result: Result) -> None:
+    """Print one line a contender: median, fastest and slowest call, rate, peak memory, quality."""
+    columns = sorted({column for timing in result.timings for column in timing.quality})
+    header = ["", "median s", "min", "max", f"{result.unit}/s", "peak MiB", *columns]
+    rows = [header, *(_row(timing, columns) for timing in result.timings)]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    print(f"\n{result.title}")
+    for row in rows:
+        print("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]))
+
+
+def _row(timing: Timing, columns: Sequence[str]) -> list[str]:
+    peak = timing.peak_bytes if timing.peak_device_bytes is None else timing.peak_device_bytes
+    numbers = [timing.median, min(timing.seconds), max(timing.seconds), timing.per_second]
+    numbers += [None if peak is None else peak / 2**20, *(timing.quality.get(column) for column in columns)]
+    return [timing.name, *("-" if number is None else f"{number:.4g}" for number in numbers)]
+
+
+def save(results: Result | Sequence[Result], path: Path) -> None:
+    """Write `results` as JSON; the folder is made where it is missing."""
+    results = [results] if isinstance(results, Result) else results
+    text = json.dumps([asdict(result) for result in results], indent=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options every benchmark has; add to them where one needs more."""
+    parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).stem, description=description)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of real data sets (.npz)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--quick", action="store_true", help="small sizes, few repeats: shows that it runs")
+    parser.add_argument(
+        "--threads", type=int, help="threads of torch and BLAS; every available core unless given"
+    )
+    parser.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1"')
+    return parser
+
+
+def report(results: Sequence[Result], out: Path | None) -> None:
+    """Print every table, and save all where `out` is given."""
+    for result in results:
+        print_table(result)
+    if out is not None:
+        save(results, out)

@@ -1,0 +1,163 @@
+"""The estimator template: scikit-learn's contract, input, scaling, device and persistence, written once."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from skseqmetric._batching import FlatSequences
+from skseqmetric._callbacks import CallbackSupportMixin, EpochReporter
+from skseqmetric._training import Batches, TrainingOptions, train
+from skseqmetric._validation import Sequences
+
+
+class BaseSequenceEstimator(BaseEstimator):
+    """Anything that takes sequences: (n, T, C) arrays, ragged lists or 2-D tables of univariate series."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def resolve_device(device: str) -> torch.device:
+    """"auto" is CUDA where there is one, else the CPU; any other name is taken at its word."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f'device={device!r} is not a device: use "auto", "cpu", "cuda", "cuda:1" or "mps".') from error
+    backend = {"cuda": torch.cuda, "mps": torch.backends.mps}.get(resolved.type)
+    if backend is not None and not backend.is_available():
+        raise ValueError(f'device={device!r} was asked for, but torch sees none here: use device="auto" or "cpu".')
+    return resolved
+
+
+class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
+    """An estimator whose parameters are learned by gradient descent (`module_` holds the network).
+
+    A subclass lists the training parameters below in its own `__init__` and calls `_standardise`, then `_train`.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "scaling": [StrOptions({"channel"}), None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "min_batches": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "device": [str],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "random_state": ["random_state", np.random.Generator],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "callbacks": [list, tuple, None],
+    }
+
+    def _learn_scaling(self, sequences: Sequences, weights: np.ndarray) -> None:
+        """Mean and standard deviation of every channel over all steps, weighted by sequence, in float64."""
+        n_channels = sequences.n_channels
+        self.mean_, self.scale_ = np.zeros(n_channels), np.ones(n_channels)
+        if self.scaling is None:
+            return
+        share = np.repeat(weights / (weights @ sequences.lengths), sequences.lengths)
+        self.mean_ = share @ sequences.values.astype(np.float64, copy=False)
+        deviation = np.sqrt(share @ (sequences.values - self.mean_) ** 2)
+        # a constant channel keeps its (zero) deviation from the mean instead of dividing rounding noise by itself
+        floor = 10 * np.finfo(sequences.values.dtype).eps * np.abs(self.mean_)
+        self.scale_ = np.where(deviation > floor, deviation, 1.0)
+
+    def _standardise(self, sequences: Sequences) -> FlatSequences:
+        """Flat float32 values on the device, (x - mean_) / scale_."""
+        return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.module_.parameters()).device
+
+    def _train(
+        self, objective: nn.Module, batches: Batches, validation: Batches | None, epochs: int,
+        n_updates: int | None, data: tuple[Any, Any], optimizer_state: dict[str, Any] | None = None,
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """Run the loop, record `history_` and `n_iter_`, return the optimizer's state."""
+        reporter = EpochReporter(self, *data, epochs, self._fitted_copy)
+        options = self._training_options(epochs, n_updates, reporter)
+        result = train(objective, batches, validation, options, optimizer_state)
+        self.n_iter_ += len(result.history)
+        self.history_ += result.history
+        if result.failure is not None:
+            raise FloatingPointError(f"{type(self).__name__}: {result.failure}")
+        if result.interrupted:
+            warnings.warn(
+                f"{type(self).__name__}: training was interrupted in epoch {len(result.history) + 1} of {epochs}; the "
+                "weights learned so far are kept and the estimator can be used.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        reporter.end()
+        return result.optimizer_state
+
+    def _training_options(self, epochs: int, n_updates: int | None, reporter: EpochReporter) -> TrainingOptions:
+        return TrainingOptions(
+            max_epochs=epochs,
+            n_updates=n_updates,
+            device=self._device,
+            callbacks=tuple(self.callbacks or ()),
+            on_epoch_begin=reporter.begin_epoch,
+            on_epoch_end=reporter.end_epoch,
+            **{
+                name: getattr(self, name)
+                for name in (
+                    "learning_rate", "weight_decay", "early_stopping", "n_iter_no_change", "tol", "precision", "verbose",
+                )
+            },
+        )  # fmt: skip
+
+    def _fitted_copy(self) -> dict[str, Any]:
+        """The fitted attributes as they are now, for callbacks that look at an estimator in training."""
+        fitted = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
+        return {**fitted, "module_": copy.deepcopy(self.module_).eval()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # saved on the CPU, so that a model from a GPU host opens on a host without one
+        state = dict(super().__getstate__())
+        return {name: _on_cpu(value) for name, value in state.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "module_"):
+            self.module_.to(_device_or_cpu(self.device))
+
+
+def _on_cpu(value: Any) -> Any:
+    if isinstance(value, nn.Module) and any(p.device.type != "cpu" for p in value.parameters()):
+        return copy.deepcopy(value).cpu()
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {k: _on_cpu(v) for k, v in value.items()}
+    return value
+
+
+def _device_or_cpu(device: str) -> torch.device:
+    try:
+        return resolve_device(device)
+    except ValueError as error:
+        warnings.warn(f"{error} The loaded model runs on the CPU.", stacklevel=3)
+        return torch.device("cpu")
+

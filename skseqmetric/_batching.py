@@ -1,0 +1,115 @@
+"""Sequences on the device as one flat tensor, and padded batches gathered from it without per-sample Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skseqmetric._validation import Sequences
+
+
+@dataclass(frozen=True)
+class FlatSequences:
+    """values (sum of lengths, C) float32 on the device, lengths and offsets (n,) there and lengths on the host."""
+
+    values: Tensor
+    lengths: Tensor
+    offsets: Tensor
+    host_lengths: np.ndarray
+
+    @classmethod
+    def from_sequences(
+        cls, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, device: torch.device
+    ) -> FlatSequences:
+        """Standardise in the precision of the input, then keep float32."""
+        values = ((sequences.values - mean) / scale).astype(np.float32, copy=False)
+        lengths = torch.from_numpy(sequences.lengths)
+        offsets = torch.from_numpy(sequences.offsets)
+        return cls(
+            torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths
+        )
+
+    def __len__(self) -> int:
+        return len(self.host_lengths)
+
+    def padded(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The sequences at `indices` as (B, T, C), zero past the end, and their lengths (B,)."""
+        n_steps = int(self.host_lengths[indices].max())
+        chosen = torch.from_numpy(indices).to(self.values.device)
+        lengths = self.lengths[chosen]
+        steps = torch.arange(n_steps, device=self.values.device)
+        inside = steps < lengths[:, None]
+        rows = self.offsets[chosen][:, None] + torch.where(inside, steps, 0)
+        batch = self.values.index_select(0, rows.view(-1)).view(len(indices), n_steps, -1)
+        if int(self.host_lengths[indices].min()) < n_steps:
+            batch = batch * inside[..., None]
+        return batch, lengths
+
+
+def batches_by_length(lengths: np.ndarray, max_steps: int) -> Iterator[np.ndarray]:
+    """Index batches of similar lengths whose padded size stays within `max_steps` steps (at least one sequence)."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        # sorted, so the last of the batch is its longest: the padded size is (count) * (its length)
+        while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= max_steps:
+            stop += 1
+        yield order[start:stop]
+        start = stop
+
+
+@dataclass
+class LabelledBatches:
+    """Training batches of labelled sequences: iterate to get one epoch, planned and augmented anew each time.
+
+    plan() -> index arrays of one epoch; augment(values, lengths) -> values.
+    """
+
+    sequences: FlatSequences
+    labels: Tensor
+    weights: Tensor
+    plan: Callable[[], list[np.ndarray]]
+    augment: Callable[[Tensor, Tensor], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for indices in self.plan():
+            values, lengths = self.sequences.padded(indices)
+            chosen = torch.from_numpy(indices).to(values.device)
+            yield {
+                "values": self.augment(values, lengths),
+                "lengths": lengths,
+                "labels": self.labels[chosen],
+                "weights": self.weights[chosen],
+            }
+
+
+@dataclass
+class PairBatches:
+    """Training batches of given pairs: values (P, 2, T, C), lengths (P, 2), same (P,) bool."""
+
+    sequences: FlatSequences
+    pairs: np.ndarray
+    same: Tensor
+    plan: Callable[[], list[np.ndarray]]
+    augment: Callable[[Tensor, Tensor], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for indices in self.plan():
+            values, lengths = self.sequences.padded(self.pairs[indices].ravel())
+            values = self.augment(values, lengths)
+            yield {
+                "values": values.unflatten(0, (len(indices), 2)),
+                "lengths": lengths.view(-1, 2),
+                "same": self.same[torch.from_numpy(indices).to(values.device)],
+            }

@@ -1,0 +1,50 @@
+"""scikit-learn's callback protocol (1.9 on) where it exists, and the same names without effect where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn < 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing to support: `set_callbacks` does not exist before scikit-learn 1.9."""
+
+    def with_callbacks(method: Method) -> Method:  # type: ignore[misc]
+        return method
+
+
+class EpochReporter:
+    """Tells the callbacks set by `set_callbacks` when an epoch begins and ends."""
+
+    def __init__(self, estimator: Any, X: Any, y: Any, max_epochs: int, fitted: Callable[[], dict[str, Any]]) -> None:
+        self.estimator, self.data, self.fitted = estimator, {"X": X, "y": y}, fitted
+        self.context = self.epoch = None
+        if hasattr(estimator, "_init_callback_context"):
+            self.context = estimator._init_callback_context(max_subtasks=max_epochs)
+            self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
+
+    def begin_epoch(self) -> None:
+        if self.context is not None:
+            self.epoch = self.context.subcontext(task_name="epoch")
+            self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+
+    def end_epoch(self) -> bool:
+        """True where a callback asks to stop."""
+        if self.epoch is None:
+            return False
+        return bool(
+            self.epoch.call_on_fit_task_end(
+                estimator=self.estimator, reconstruction_attributes=self.fitted, **self.data
+            )
+        )
+
+    def end(self) -> None:
+        if self.context is not None:
+            self.context.call_on_fit_task_end(
+                estimator=self.estimator, reconstruction_attributes=self.fitted, **self.data
+            )

@@ -1,0 +1,87 @@
+"""Metric-learning losses on a block of squared distances and a mask of labels, whichever metric made the block.
+
+Every function takes `squared` (B, B) squared distances, `same` (B, B) bool "equal labels", `valid` (B, B) bool
+"this pair was evaluated" (the diagonal never is) and `weights` (B,) of the anchors, and returns a scalar: the weighted mean over
+the anchors that have what the loss needs. Without any such anchor the loss is 0 (and its gradient too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+BlockLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, float], Tensor]
+
+
+def safe_sqrt(squared: Tensor) -> Tensor:
+    """Square root whose gradient at 0 is 0 instead of infinite."""
+    positive = squared > 0
+    return torch.where(positive, squared, 1.0).sqrt() * positive
+
+
+def squared_distances(embeddings: Tensor) -> Tensor:
+    """(B, D) -> (B, B), by direct differences: exact zeros on the diagonal, no cancellation."""
+    return (embeddings[:, None] - embeddings[None]).square().sum(-1)
+
+
+def _weighted_mean(values: Tensor, weights: Tensor, usable: Tensor) -> Tensor:
+    weights = weights * usable
+    return (values.masked_fill(~usable, 0.0) * weights).sum() / weights.sum().clamp_min(torch.finfo(values.dtype).tiny)
+
+
+def nca(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:
+    """-log sum_{j same} softmax_j(-scale d^2_ij): neighbourhood component analysis (Goldberger et al. 2004)."""
+    logits = (-scale * squared).masked_fill(~valid, -torch.inf)
+    positive = same & valid
+    usable = positive.any(1) & (valid & ~same).any(1)
+    logits = torch.where(usable[:, None], logits, 0.0)
+    loss = logits.logsumexp(1) - logits.masked_fill(~(positive | ~usable[:, None]), -torch.inf).logsumexp(1)
+    return _weighted_mean(loss, weights, usable)
+
+
+def contrastive(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:
+    """Mean of d^2 over same-class pairs plus mean of max(0, margin - d)^2 over the others (Hadsell et al. 2006)."""
+    scaled = scale * squared
+    apart = (margin - safe_sqrt(scaled)).clamp_min(0).square()
+    total = squared.new_zeros(())
+    for cost, chosen in ((scaled, same & valid), (apart, ~same & valid)):
+        count = chosen.sum(1)
+        total = total + _weighted_mean((cost * chosen).sum(1) / count.clamp_min(1), weights, count > 0)
+    return total
+
+
+def triplet(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:
+    """softplus(d_ip - d_in) with semi-hard negatives (Schroff et al. 2015; soft margin of Hermans et al. 2017).
+
+    For every positive p of an anchor the negative is the nearest one that is farther than p, or, where there is
+    none, the farthest of all.
+    """
+    distance = safe_sqrt(scale * squared)
+    positive, negative = same & valid, ~same & valid
+    others = distance.masked_fill(~negative, torch.inf)
+    farther = others[:, None, :].masked_fill(others[:, None, :] <= distance[:, :, None], torch.inf)
+    nearest = farther.amin(2)
+    farthest = distance.masked_fill(~negative, 0.0).amax(1, keepdim=True)
+    cost = softplus(distance - torch.where(nearest.isinf(), farthest, nearest))
+    count = positive.sum(1)
+    usable = (count > 0) & negative.any(1)
+    return _weighted_mean((cost * positive).sum(1) / count.clamp_min(1), weights, usable)
+
+
+def contrastive_pairs(squared: Tensor, same: Tensor, scale: Tensor, margin: float) -> Tensor:
+    """Contrastive loss on given pairs: squared (P,), same (P,) bool."""
+    scaled = scale * squared
+    return torch.where(same, scaled, (margin - safe_sqrt(scaled)).clamp_min(0).square()).mean()
+
+
+def logistic_pairs(squared: Tensor, same: Tensor, scale: Tensor, margin: float) -> Tensor:
+    """-log sigma(+-(margin^2 - scale d^2)): the probability that a pair belongs together, decided at d = margin."""
+    evidence = margin**2 - scale * squared
+    return -logsigmoid(torch.where(same, evidence, -evidence)).mean()
+
+
+BLOCK_LOSSES: dict[str, BlockLoss] = {"nca": nca, "contrastive": contrastive, "triplet": triplet}
+PAIR_LOSSES = {"contrastive": contrastive_pairs, "logistic": logistic_pairs}

@@ -1,0 +1,129 @@
+"""Networks as torch modules: parameters, their starting values, and how the operations are put together."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from skseqmetric._ops.gru import gru_scan, read_out, reverse_valid, valid_steps
+from skseqmetric._ops.sync_gru import project, sync_gru_pairs
+from skseqmetric._ops.weights import RecurrentWeights
+
+KERNELS = (7, 5)
+
+
+class ConvStem(nn.Module):
+    """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), S), masked before each one.
+
+    Kernels 7 and 5, "same" padding with zeros. Padding steps are zeroed before every convolution, so that they
+    act as the zeros outside the sequence and never leak into it.
+    """
+
+    def __init__(self, n_channels: int, n_filters: int, strides: tuple[int, int], generator: torch.Generator) -> None:
+        super().__init__()
+        widths = (n_channels, n_filters, n_filters)
+        self.convolutions = nn.ModuleList(
+            nn.utils.skip_init(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], KERNELS[i] // 2)
+            for i in range(2)
+        )
+        for layer in self.convolutions:
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x = values.transpose(1, 2)
+        for layer in self.convolutions:
+            x = gelu(layer(x))
+            lengths = torch.div(lengths - 1, layer.stride[0], rounding_mode="floor") + 1
+            x = x * valid_steps(lengths, x.shape[2])[:, None, :]
+        return x.transpose(1, 2), lengths
+
+
+class SyncGRUCell(nn.Module):
+    """The parameters of one direction; `weights()` is what the operations take.
+
+    Start: hidden matrices orthogonal gate by gate, input matrices Xavier uniform, biases 0; coupling gate nearly
+    closed (bias -2) with small matrices.
+    """
+
+    def __init__(self, n_features: int, n_units: int, coupling: str | None, generator: torch.Generator) -> None:
+        super().__init__()
+        self.coupling = coupling
+
+        def new(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.zeros(*shape))
+
+        self.input, self.hidden = new(3 * n_units, n_features), new(3 * n_units, n_units)
+        self.input_bias, self.hidden_bias = new(3 * n_units), new(3 * n_units)
+        self.gate_bias = new(*(() if coupling == "scalar" else (n_units,))) if coupling else None
+        gated = coupling in ("symmetric", "diffusive")
+        self.gate_input = new(n_units, n_features) if gated else None
+        self.gate_hidden = new(n_units, n_units) if gated else None
+        self.gate_other = new(n_units, n_units) if coupling == "diffusive" else None
+        self._start(generator)
+
+    @torch.no_grad()
+    def _start(self, generator: torch.Generator) -> None:
+        for block in self.hidden.chunk(3):
+            nn.init.orthogonal_(block, generator=generator)
+        for block in self.input.chunk(3):
+            nn.init.xavier_uniform_(block, generator=generator)
+        if self.gate_bias is not None:
+            self.gate_bias.fill_(-2.0)
+        for matrix in (self.gate_input, self.gate_hidden, self.gate_other):
+            if matrix is not None:
+                nn.init.normal_(matrix, std=0.05, generator=generator)
+
+    def weights(self) -> RecurrentWeights:
+        return RecurrentWeights(
+            self.input, self.hidden, self.input_bias, self.hidden_bias,
+            self.coupling, self.gate_input, self.gate_hidden, self.gate_other, self.gate_bias,
+        )  # fmt: skip
+
+
+class SyncGRUNetwork(nn.Module):
+    """Stem, one recurrence per direction, read-out: the siamese network of `SyncGRUMetric`."""
+
+    def __init__(
+        self, n_channels: int, n_units: int, *, coupling: str | None, bidirectional: bool, readout: str,
+        stem_channels: int | None, strides: tuple[int, int], generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.readout = readout
+        self.stem = ConvStem(n_channels, stem_channels, strides, generator) if stem_channels else None
+        n_features = stem_channels or n_channels
+        self.cells = nn.ModuleList(
+            SyncGRUCell(n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
+        )
+        self.n_outputs = n_units * len(self.cells)
+
+    def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, T', F) and their lengths: everything that happens before the recurrence, zero past the end."""
+        return (values, lengths) if self.stem is None else self.stem(values, lengths)
+
+    def directions(self, features: Tensor, lengths: Tensor) -> list[tuple[RecurrentWeights, Tensor]]:
+        """(weights, features in that direction) for the forward and, if there is one, the backward recurrence."""
+        ordered = [features] if len(self.cells) == 1 else [features, reverse_valid(features, lengths)]
+        return [(cell.weights(), x) for cell, x in zip(self.cells, ordered, strict=True)]
+
+    def free_run(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The embedding (B, D): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
+        runs = [
+            read_out(gru_scan(x, w), lengths, self.readout) for w, x in self.directions(features, lengths)
+        ]
+        return torch.cat(runs, dim=1)
+
+    def pair_run(
+        self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Read-outs (P, D) of both halves of the coupled pairs (rows[p], columns[p])."""
+        first, second = [], []
+        for w, x in self.directions(features, lengths):
+            states1, states2 = sync_gru_pairs(project(x, w), lengths, rows, columns, w)
+            first.append(read_out(states1, lengths[rows], self.readout))
+            second.append(read_out(states2, lengths[columns], self.readout))
+        return torch.cat(first, 1), torch.cat(second, 1)

@@ -1,0 +1,103 @@
+"""What training minimises: a network and a loss as one torch module, batch in, scalar out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from skseqmetric._losses import BLOCK_LOSSES, PAIR_LOSSES, squared_distances
+from skseqmetric._sampling import sample_pairs
+
+EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+class _Distances(nn.Module):
+    """A siamese network with the learned scale of its squared distances (fixed to 1 where a margin sets the unit)."""
+
+    def __init__(self, network: nn.Module, *, coupled: bool, learn_scale: bool, margin: float) -> None:
+        super().__init__()
+        self.network, self.coupled, self.margin = network, coupled, margin
+        self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=learn_scale)
+
+    @property
+    def scale(self) -> Tensor:
+        return self.log_scale.exp()
+
+    def squared(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Squared coupled distances (P,) of the pairs (rows[p], columns[p])."""
+        first, second = self.network.pair_run(features, lengths, rows, columns)
+        return (first - second).square().sum(1)
+
+
+class BlockObjective(_Distances):
+    """Loss on the distance block of a labelled batch: coupled + embedding_weight * free-running.
+
+    `loss` is a name of `_losses.BLOCK_LOSSES`, or a callable (embeddings, labels) -> scalar, such as a loss object of
+    pytorch-metric-learning, which then is the free-running part; the coupled part is "nca" beside it.
+    """
+
+    def __init__(
+        self, network: nn.Module, loss: str | EmbeddingLoss, *, coupled: bool, embedding_weight: float,
+        margin: float, pairs_per_sequence: int | None, generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        block_name = loss if isinstance(loss, str) else "nca"
+        super().__init__(network, coupled=coupled, learn_scale=block_name == "nca", margin=margin)
+        self.block_name = block_name
+        self.embedding_loss = None if isinstance(loss, str) else loss
+        self.embedding_weight = embedding_weight if coupled else 1.0
+        self.pairs_per_sequence = pairs_per_sequence
+        self.generator = generator
+
+    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        features, lengths = self.network.encode(values, lengths)
+        total = values.new_zeros(())
+        if self.embedding_weight:
+            total = self.embedding_weight * self._free(features, lengths, labels, weights)
+        return total + self._coupled(features, lengths, labels, weights) if self.coupled else total
+
+    def _free(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        embeddings = self.network.free_run(features, lengths).float()
+        if self.embedding_loss is not None:
+            return self.embedding_loss(embeddings, labels)
+        off_diagonal = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        return self._block_loss(squared_distances(embeddings), off_diagonal, labels, weights)
+
+    def _coupled(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        rows, columns = sample_pairs(labels, self.pairs_per_sequence, self.generator)
+        squared = self.squared(features, lengths, rows, columns).float()
+        n = len(labels)
+        block = squared.new_zeros(n, n).index_put((rows, columns), squared)
+        valid = torch.zeros(n, n, dtype=torch.bool, device=squared.device)
+        valid[rows, columns] = True
+        return self._block_loss(block + block.T, valid | valid.T, labels, weights)
+
+    def _block_loss(self, squared: Tensor, valid: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        same = labels[:, None] == labels
+        return BLOCK_LOSSES[self.block_name](squared, same, valid, weights, self.scale, self.margin)
+
+
+class PairObjective(_Distances):
+    """Loss on given pairs that are known to belong together or not, the weak supervision of `fit_pairs`."""
+
+    def __init__(
+        self, network: nn.Module, loss: str, *, coupled: bool, embedding_weight: float, margin: float
+    ) -> None:
+        super().__init__(network, coupled=coupled, learn_scale=loss == "logistic", margin=margin)
+        self.pair_loss = PAIR_LOSSES[loss]
+        self.embedding_weight = embedding_weight if coupled else 1.0
+
+    def forward(self, values: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
+        features, flat_lengths = self.network.encode(values.flatten(0, 1), lengths.flatten())
+        total = values.new_zeros(())
+        if self.embedding_weight:
+            first, second = self.network.free_run(features, flat_lengths).float().unflatten(0, (-1, 2)).unbind(1)
+            total = self.embedding_weight * self._loss((first - second).square().sum(1), same)
+        if not self.coupled:
+            return total
+        rows = torch.arange(0, len(features), 2, device=features.device)
+        return total + self._loss(self.squared(features, flat_lengths, rows, rows + 1).float(), same)
+
+    def _loss(self, squared: Tensor, same: Tensor) -> Tensor:
+        return self.pair_loss(squared, same, self.scale, self.margin)

@@ -1,0 +1,250 @@
+"""The training loop: skorch's, held and never subclassed, with what the package promises added as callbacks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+CLIP_NORM = 1.0
+
+
+class Batches(Protocol):
+    """One epoch per iteration: batches as dicts of tensors whose first axes agree."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]: ...
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; n_updates (batches of the whole run) set means a one-cycle learning-rate schedule."""
+
+    max_epochs: int
+    learning_rate: float
+    weight_decay: float
+    n_updates: int | None = None
+    early_stopping: bool = False
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    precision: str = "float32"
+    device: torch.device = torch.device("cpu")
+    verbose: int = 0
+    callbacks: tuple[Any, ...] = ()
+    on_epoch_begin: Callable[[], None] | None = None
+    on_epoch_end: Callable[[], bool] | None = None
+
+
+@dataclass
+class TrainingResult:
+    """history: one dict an epoch; interrupted: Ctrl-C ended it; failure: why it had to stop, if it had."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+    failure: str | None = None
+    optimizer_state: dict[str, Any] | None = None
+
+
+def train(
+    objective: nn.Module,
+    batches: Batches,
+    validation: Batches | None,
+    options: TrainingOptions,
+    optimizer_state: dict[str, Any] | None = None,
+) -> TrainingResult:
+    """Minimise `objective(**batch)` in place. Ctrl-C and a loss that is not finite keep the last good weights."""
+    guard, report = _Guard(options), _Report(options)
+    net = _make_net(objective, validation, options, [guard, report])
+    net.initialize()
+    if optimizer_state is not None:
+        net.optimizer_.load_state_dict(optimizer_state)
+    failure = None
+    try:
+        net.partial_fit(_Epochs(batches), None)
+    except FloatingPointError as error:
+        failure = str(error)
+    finally:
+        report.close()
+    objective.eval()
+    stopped = report.stopped or _stopped_early(net)
+    return TrainingResult(
+        history=report.history,
+        interrupted=failure is None and not stopped and len(report.history) < options.max_epochs,
+        failure=failure,
+        optimizer_state=copy.deepcopy(net.optimizer_.state_dict()),
+    )
+
+
+class _Loss(nn.Module):
+    """The module already returned the loss: the criterion only hands it on."""
+
+    def forward(self, loss: Tensor, _: Tensor) -> Tensor:
+        return loss
+
+
+class _Autocast(nn.Module):
+    """Run the forward pass in bfloat16 where torch deems it safe; weights and their updates stay float32."""
+
+    def __init__(self, module: nn.Module, device_type: str) -> None:
+        super().__init__()
+        self.module, self.device_type = module, device_type
+
+    def forward(self, **batch: Tensor) -> Tensor:
+        with torch.autocast(self.device_type, torch.bfloat16):
+            return self.module(**batch)
+
+
+class _Epochs(Dataset[Any]):
+    """Batches as the data set and at once as the iterator of skorch's loop: there is nothing left to load."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        for batch in self.batches:
+            yield batch, batch["lengths"]
+
+
+def _pass_through(dataset: _Epochs, batch_size: int) -> _Epochs:
+    return dataset
+
+
+def _make_net(
+    objective: nn.Module, validation: Batches | None, options: TrainingOptions, own: list[Callback]
+) -> NeuralNet:
+    bfloat16 = options.precision == "bfloat16"
+    return NeuralNet(
+        _Autocast(objective, options.device.type) if bfloat16 else objective,
+        criterion=_Loss,
+        optimizer=torch.optim.AdamW,
+        lr=options.learning_rate,
+        optimizer__weight_decay=options.weight_decay,
+        max_epochs=options.max_epochs,
+        iterator_train=_pass_through,
+        iterator_valid=_pass_through,
+        train_split=None if validation is None else predefined_split(_Epochs(validation)),
+        callbacks=[*own, *_schedule(options), *_early_stopping(options), *options.callbacks],
+        callbacks__print_log=None,
+        device=options.device,
+        verbose=0,
+    )
+
+
+def _schedule(options: TrainingOptions) -> list[Any]:
+    if options.n_updates is None:
+        return []
+    one_cycle = LRScheduler(
+        torch.optim.lr_scheduler.OneCycleLR,
+        step_every="batch",
+        event_name=None,
+        max_lr=options.learning_rate,
+        # OneCycleLR divides by the length of its phases, which must not be zero
+        total_steps=max(options.n_updates, 4),
+    )
+    return [("schedule", one_cycle)]
+
+
+def _early_stopping(options: TrainingOptions) -> list[Any]:
+    if not options.early_stopping:
+        return []
+    rule = EarlyStopping(
+        monitor="valid_loss",
+        patience=options.n_iter_no_change,
+        threshold=options.tol,
+        threshold_mode="abs",
+        load_best=True,
+        sink=_silent,
+    )
+    return [("early_stopping", rule)]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _stopped_early(net: NeuralNet) -> bool:
+    rule = dict(net.callbacks_).get("early_stopping")
+    return rule is not None and rule.misses_ >= rule.patience
+
+
+class _Guard(Callback):
+    """Clips gradients, and stops before an update that would put a value that is not finite into the weights."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self.options = options
+        self.epoch = 0
+        self.last_good: dict[str, Tensor] = {}
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.epoch += 1
+        self.last_good = {name: p.detach().clone() for name, p in net.module_.named_parameters()}
+
+    def on_grad_computed(self, net: NeuralNet, named_parameters: Any, **kwargs: Any) -> None:
+        # skorch calls this between backward and the optimizer's step
+        norm = nn.utils.clip_grad_norm_([p for _, p in named_parameters], CLIP_NORM)
+        if not torch.isfinite(norm):
+            self._stop(net)
+
+    def on_batch_end(self, net: NeuralNet, loss: Tensor | None = None, training: bool = False, **kwargs: Any) -> None:
+        if training and loss is not None and not torch.isfinite(loss):
+            self._stop(net)
+
+    def _stop(self, net: NeuralNet) -> None:
+        parameters = dict(net.module_.named_parameters())
+        if not all(torch.isfinite(p).all() for p in parameters.values()):
+            with torch.no_grad():
+                for name, p in parameters.items():
+                    p.copy_(self.last_good[name])
+        rate = net.optimizer_.param_groups[0]["lr"]
+        raise FloatingPointError(
+            f"the training loss or its gradient became NaN or infinite in epoch {self.epoch} at learning rate "
+            f"{rate:.3g} (learning_rate={self.options.learning_rate:.3g}). The last finite weights are kept. "
+            f"Lower learning_rate, for example to {self.options.learning_rate / 10:.1g}, or look for extreme values "
+            "in X."
+        )
+
+
+class _Report(Callback):
+    """History, progress bar, and the caller's hook after every epoch."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self.options = options
+        self.history: list[dict[str, Any]] = []
+        self.stopped = False
+        self.bar: Any = None
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        if self.options.verbose:
+            self.bar = tqdm(total=self.options.max_epochs, desc="fit", unit="epoch")
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        if self.options.on_epoch_begin is not None:
+            self.options.on_epoch_begin()
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        row = net.history[-1]
+        kept = ("train_loss", "valid_loss", "dur")
+        self.history.append({"epoch": len(self.history) + 1, **{k: row[k] for k in kept if k in row}})
+        if self.bar is not None:
+            self.bar.set_postfix({k: f"{row[k]:.4f}" for k in kept[:2] if k in row}, refresh=False)
+            self.bar.update()
+        if self.options.on_epoch_end is not None and self.options.on_epoch_end():
+            self.stopped = True
+            raise KeyboardInterrupt  # skorch's way to end training
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,16 @@
+"""The one door for input: whatever a caller passes becomes `Sequences`, or an error that says what to do."""
+
+from __future__ import annotations
+
+from skseqmetric._validation._input import check_sequences
+from skseqmetric._validation._sequences import Sequences
+from skseqmetric._validation._targets import check_labels, check_pair_indices, check_pairs, check_weights
+
+__all__ = [
+    "Sequences",
+    "check_labels",
+    "check_pair_indices",
+    "check_pairs",
+    "check_sequences",
+    "check_weights",
+]

@@ -1,0 +1,66 @@
+"""What every estimator works on once the input has passed the door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """n sequences stacked along time.
+
+    Attributes
+    ----------
+    values : ndarray (sum of lengths, C) float32 or float64, C-contiguous
+        All steps of all sequences, finite.
+    lengths : ndarray (n,) int64
+        Steps of every sequence, each >= 1.
+    table_width : int or None
+        Number of columns when the input was a 2-D table, else None.
+    """
+
+    values: np.ndarray
+    lengths: np.ndarray
+    table_width: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """View of sequence i, (T_i, C)."""
+        start = int(self.offsets[i])
+        return self.values[start : start + int(self.lengths[i])]
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of every step, C."""
+        return int(self.values.shape[1])
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """First row of every sequence in `values`, (n,) int64."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def to_list(self) -> list[np.ndarray]:
+        """List views of the single sequences, each (T_i, C)."""
+        starts = self.offsets.tolist()
+        return [self.values[s : s + t] for s, t in zip(starts, self.lengths.tolist(), strict=True)]
+
+    def take(self, indices: Any) -> Sequences:
+        """Copy the sequences at `indices` (integers, a boolean mask or a slice), in that order."""
+        indices = np.arange(len(self))[_as_index(indices)]
+        lengths = self.lengths[indices]
+        shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
+        rows = np.repeat(shift, lengths) + np.arange(lengths.sum())
+        return Sequences(self.values[rows], lengths, self.table_width)
+
+
+def _as_index(indices: Any) -> Any:
+    if isinstance(indices, slice):
+        return indices
+    array = np.asarray(indices)
+    return array.astype(np.int64) if array.size == 0 else array  # an empty list is float64 to NumPy

@@ -1,0 +1,156 @@
+"""What comes beside the sequences: labels, pairs with constraints, weights."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+
+def check_labels(
+    y: Any, n: int, *, estimator: Any = None, min_classes: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class labels of n sequences, encoded.
+
+    Parameters
+    ----------
+    y : array-like (n,) or (n, 1)
+        Labels of any kind scikit-learn accepts.
+    n : int
+        Number of sequences.
+    estimator : estimator, default=None
+        Named in messages.
+    min_classes : int, default=2
+        Fewest classes that are of use.
+
+    Returns
+    -------
+    classes : ndarray (n_classes,)
+        Sorted distinct labels.
+    encoded : ndarray (n,) int64
+        `classes[encoded]` equals y.
+
+    Raises
+    ------
+    ValueError
+        y is None, not one label a sequence, not of length n, continuous, not finite, or of too few classes.
+    """
+    if y is None:
+        name = "The estimator" if estimator is None else f"This {type(estimator).__name__} estimator"
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    if len(y) != n:
+        raise ValueError(f"y has {len(y)} labels, but X has {n} sequences: pass one label a sequence.")
+    classes, encoded = np.unique(y, return_inverse=True)
+    if len(classes) < min_classes:
+        count = "one class" if len(classes) == 1 else f"{len(classes)} classes"
+        names = ", ".join(repr(c) for c in classes.tolist())
+        raise ValueError(f"y holds only {count}, {names}: at least {min_classes} classes are needed.")
+    return classes, encoded.astype(np.int64)
+
+
+def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of sequences that are known to be alike or not.
+
+    Parameters
+    ----------
+    pairs : array-like (P, 2) of int
+        Indices of sequences, 0 <= index < n.
+    same : array-like (P,)
+        +1 or True: the same; -1 or False: different.
+    n : int
+        Number of sequences.
+    both_kinds : bool, default=True
+        Whether at least one pair of each kind is needed.
+
+    Returns
+    -------
+    pairs : ndarray (P, 2) int64
+    same : ndarray (P,) int64
+        +1 and -1.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, an index out of range or a `same` other than +1 / -1 (row and value are named), unequal
+        lengths, no pair, a sequence said to differ from itself, or (`both_kinds`) pairs of one kind only.
+    """
+    pairs = check_pair_indices(pairs, n)
+    signs = _check_same(same, len(pairs))
+    contradiction = (pairs[:, 0] == pairs[:, 1]) & (signs == -1)
+    if contradiction.any():
+        row = int(np.argmax(contradiction))
+        raise ValueError(f"pairs[{row}] says that sequence {pairs[row, 0]} differs from itself: remove it.")
+    if both_kinds and (signs == signs[0]).all():
+        missing = "-1 (different)" if signs[0] == 1 else "+1 (the same)"
+        raise ValueError(f"same holds only {signs[0]:+d}: at least one pair with {missing} is needed.")
+    return pairs, signs
+
+
+def _check_same(same: Any, n_pairs: int) -> np.ndarray:
+    array = np.asarray(same)
+    if array.shape != (n_pairs,):
+        raise ValueError(f"same has shape {array.shape}, but there are {n_pairs} pairs: pass one a pair.")
+    signs = np.where(array, 1, -1) if array.dtype.kind == "b" else array
+    wrong = ~np.isin(signs, (1, -1))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"same[{row}] is {array[row]}, but must be +1 (the same), -1 (different) or a bool.")
+    return signs.astype(np.int64)
+
+
+def check_pair_indices(pairs: Any, n: int) -> np.ndarray:
+    """Pairs of indices, (P, 2) int64 with 0 <= index < n and P >= 1.
+
+    Raises
+    ------
+    ValueError
+        No pair, another shape or dtype, or an index out of range (its row and value are named).
+    """
+    array = np.asarray(pairs)
+    if array.size == 0:
+        raise ValueError("pairs is empty: at least one pair is needed.")
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"pairs has shape {array.shape}, but must be (n_pairs, 2): two indices a row.")
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"pairs must hold integer indices of sequences, got dtype {array.dtype}.")
+    wrong = (array < 0) | (array >= n)
+    if wrong.any():
+        row, column = divmod(int(np.argmax(wrong)), 2)
+        raise ValueError(
+            f"pairs[{row}] holds index {array[row, column]}, out of range for {n} sequences (0 to {n - 1})."
+        )
+    return array.astype(np.int64)
+
+
+def check_weights(sample_weight: Any, n: int) -> np.ndarray:
+    """Weights of n sequences, (n,) float64: None gives ones, a number is repeated.
+
+    Raises
+    ------
+    ValueError
+        Another length than n, a negative, NaN or infinite weight, or all weights zero.
+    """
+    if sample_weight is None or isinstance(sample_weight, numbers.Number):
+        sample_weight = np.full(n, 1.0 if sample_weight is None else sample_weight)
+    weights = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, copy=True, input_name="sample_weight"
+    )
+    if weights.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array.")
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+    if (weights < 0).any():
+        i = int(np.argmax(weights < 0))
+        raise ValueError(
+            f"Negative values in data passed to `sample_weight`: sample_weight[{i}] is {weights[i]:g}."
+        )
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights

@@ -1,0 +1,120 @@
+"""What every test stands on: strict numerics, one thread each, untouched global generators, small data."""
+
+from __future__ import annotations
+
+import os
+
+# Before NumPy and torch load their thread pools: the suite itself runs one process a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+GLOBAL_STATES = pytest.StashKey[dict[str, object]]()
+
+# Derandomised: a failure found once is found on every machine, and nothing needs a rerun.
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of real data sets (.npz); without it their tests skip",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    skip = pytest.mark.skip(reason="no CUDA device")
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(skip)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # Taken before any fixture runs, so that a fixture of wider scope is held to the rule too.
+    item.stash[GLOBAL_STATES] = global_generator_states()
+
+
+def global_generator_states() -> dict[str, object]:
+    """The state of every generator that belongs to the whole process."""
+    _, keys, *position = np.random.get_state()  # noqa: NPY002 - read to see that nobody moved it
+    return {
+        "random": random.getstate(),
+        "numpy.random": (keys.tobytes(), *position),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def global_generators_untouched(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test after which a global generator stands elsewhere than before it."""
+    yield
+    if request.node.get_closest_marker("global_rng"):
+        return
+    before, after = request.node.stash[GLOBAL_STATES], global_generator_states()
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        pytest.fail(
+            f"this test moved the global generator of {', '.join(changed)}; use a local one", pytrace=False
+        )
+
+
+@pytest.fixture(autouse=True)
+def uninitialised_memory_is_nan(request: pytest.FixtureRequest) -> None:
+    """Let `torch.empty` return NaN, so that a value nobody wrote shows up.
+
+    torch does so in its deterministic mode only. That mode also swaps CUDA kernels, so tests on CUDA run
+    without it: they must see the kernels that users get.
+    """
+    torch.use_deterministic_algorithms(request.node.get_closest_marker("cuda") is None)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh generator, the same in every test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def ragged() -> tuple[list[np.ndarray], np.ndarray]:
+    """24 sequences (T_i, 2), 5 <= T_i <= 12, with labels 0, 1, 2, eight of each, shuffled; easily told apart.
+
+    Class k circles k + 1 times around a centre of its own, from a random phase, under a little noise.
+    """
+    rng = np.random.default_rng(7)
+    y = rng.permutation(np.repeat([0, 1, 2], 8))
+    return [
+        _circle(label, int(steps), rng) for label, steps in zip(y, rng.integers(5, 13, size=24), strict=True)
+    ], y
+
+
+def _circle(label: int, steps: int, rng: np.random.Generator) -> np.ndarray:
+    angle = 2 * np.pi * ((label + 1) * np.arange(steps) / steps + rng.uniform())
+    centre = 3.0 * np.array([np.cos(2.1 * label), np.sin(2.1 * label)])
+    return centre + np.stack([np.cos(angle), np.sin(angle)], axis=1) + 0.1 * rng.normal(size=(steps, 2))
+
+
+@pytest.fixture(scope="session")
+def data_dir(request: pytest.FixtureRequest) -> Path:
+    """The folder given as `--data DIR`."""
+    folder = request.config.getoption("--data")
+    if folder is None:
+        pytest.skip("needs --data DIR")
+    return folder

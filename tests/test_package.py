@@ -1,0 +1,137 @@
+"""The package as a whole: what it exports, documents, ships, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import skseqmetric
+
+ROOT = Path(skseqmetric.__file__).parents[1]
+NEEDED_LATE_OR_NEVER = {"IPython", "matplotlib", "numba", "pandas", "plotly", "tslearn", "umap"}
+CLASSES = [name for name in skseqmetric.__all__ if inspect.isclass(getattr(skseqmetric, name))]
+
+
+def modules_after(statement: str) -> set[str]:
+    """Names in sys.modules of a fresh interpreter that has run `statement`."""
+    code = f"import sys, json\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+def public_methods(cls: type) -> list[tuple[str, object]]:
+    """Public functions and properties that the package itself wrote for `cls`."""
+    return [
+        (name, member)
+        for base in cls.__mro__
+        if base.__module__.startswith("skseqmetric")
+        for name, member in vars(base).items()
+        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property))
+    ]
+
+
+def documented_defaults(doc: str) -> dict[str, str]:
+    """{parameter: text of its default} of a numpydoc "Parameters" section."""
+    section = re.search(r"Parameters\n-+\n(.*?)(?:\n\w[\w ]*\n-+\n|\Z)", inspect.cleandoc(doc), re.S)
+    rows = re.findall(
+        r"^([\w, ]+) : .*?\bdefault\s*[=:]?\s*(.+?)$", section.group(1) if section else "", re.M
+    )
+    return {name.strip(): text.strip().strip(".`") for names, text in rows for name in names.split(",")}
+
+
+def test_import_leaves_optional_and_heavy_packages_alone():
+    loaded = {name.partition(".")[0] for name in modules_after("import skseqmetric")}
+    assert "torch" in loaded
+    assert not loaded & NEEDED_LATE_OR_NEVER
+
+
+def test_import_loads_little_beyond_torch_and_sklearn():
+    # A count of modules is the steady stand-in for import time, which benchmarks/run_import.py measures.
+    floor = modules_after("import torch, sklearn")
+    everything = modules_after("import skseqmetric")
+    assert len(everything - floor) < 0.3 * len(floor)
+
+
+def test_all_is_sorted_and_complete():
+    names = list(skseqmetric.__all__)
+    assert names
+    assert names == sorted(names)
+    assert len(names) == len(set(names))
+    assert all(hasattr(skseqmetric, name) for name in names)
+    assert not any(name.startswith("_") for name in names)
+
+
+def test_star_import_gives_the_public_names():
+    namespace: dict[str, object] = {}
+    exec("from skseqmetric import *", namespace)  # the statement under test
+    assert set(skseqmetric.__all__) <= set(namespace)
+
+
+@pytest.mark.parametrize("name", skseqmetric.__all__)
+def test_public_object_is_documented(name):
+    member = getattr(skseqmetric, name)
+    assert (inspect.getdoc(member) or "").strip(), f"{name} has no docstring"
+    if inspect.isclass(member):
+        bare = [f"{name}.{method}" for method, f in public_methods(member) if not inspect.getdoc(f)]
+        assert not bare
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_documented_parameters_are_the_real_ones(name):
+    cls = getattr(skseqmetric, name)
+    parameters = inspect.signature(cls).parameters
+    documented = documented_defaults(cls.__doc__)
+    real = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
+    assert set(documented) == set(real)
+    wrong = {key: (text, real[key]) for key, text in documented.items() if not _same(text, real[key])}
+    assert not wrong, "documented default, real default"
+
+
+def _same(text: str, value: object) -> bool:
+    """Whether the documented text is the value, as Python writes it in one way or another."""
+    try:
+        return bool(ast.literal_eval(text) == value)
+    except (SyntaxError, ValueError):
+        return text in (repr(value), str(value))
+
+
+def test_version_is_that_of_the_installed_package():
+    try:
+        installed = importlib.metadata.version("skseqmetric")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("runs from the source tree, nothing is installed")
+    assert skseqmetric.__version__ == installed
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", installed)
+
+
+def test_ships_types_and_data():
+    package = resources.files("skseqmetric")
+    assert package.joinpath("py.typed").is_file()
+    shipped = [entry.name for entry in package.joinpath("datasets", "data").iterdir()]
+    assert any(name.endswith(".npz") for name in shipped)
+    assert any("licen" in name.lower() for name in shipped)
+
+
+def test_datasets_exports_sorted_documented_names():
+    module = importlib.import_module("skseqmetric.datasets")
+    assert module.__all__ == sorted(module.__all__)
+    bare = [name for name in module.__all__ if not inspect.getdoc(getattr(module, name))]
+    assert not bare

@@ -1,0 +1,590 @@
+"""The door: every form of input means the same sequences, and every bad input is named."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._validation import (
+    Sequences,
+    check_labels,
+    check_pair_indices,
+    check_pairs,
+    check_sequences,
+    check_weights,
+)
+
+NAN = np.nan
+DTYPES = ["float16", "float32", "float64", ">f4", ">f8", "longdouble", "int8", "uint16", "int64", "bool"]
+
+
+def random_ragged(seed, lengths, n_channels, dtype="float64"):
+    rng = np.random.default_rng(seed)
+    return [rng.uniform(0, 100, (t, n_channels)).astype(dtype) for t in lengths]
+
+
+@st.composite
+def ragged_lists(draw, dtypes=DTYPES):
+    lengths = draw(st.lists(st.integers(1, 7), min_size=1, max_size=6))
+    n_channels = draw(st.integers(1, 4))
+    return random_ragged(draw(st.integers(0, 999)), lengths, n_channels, draw(st.sampled_from(dtypes)))
+
+
+def assert_same_sequences(actual, expected):
+    assert len(actual) == len(expected)
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, e, strict=False)
+
+
+def pad(items):
+    padded = np.full((len(items), max(map(len, items)), items[0].shape[1]), NAN, items[0].dtype)
+    for row, x in zip(padded, items, strict=True):
+        row[: len(x)] = x
+    return padded
+
+
+def object_array(items):
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+# ------------------------------------------------------------------------------------ what comes through
+
+
+@given(ragged_lists())
+def test_a_list_comes_back_in_its_order_and_values(items):
+    sequences = check_sequences(items)
+    assert_same_sequences(sequences.to_list(), items)
+    assert_same_sequences(list(sequences), items)
+    assert sequences.lengths.tolist() == [len(x) for x in items]
+    assert sequences.offsets.tolist() == [sum(len(x) for x in items[:i]) for i in range(len(items))]
+    assert sequences.n_channels == items[0].shape[1]
+    assert sequences.table_width is None
+
+
+@given(ragged_lists())
+def test_values_are_native_contiguous_floats_that_lose_nothing(items):
+    sequences = check_sequences(items)
+    small = items[0].dtype.kind == "f" and items[0].dtype.itemsize <= 4
+    assert sequences.values.dtype == (np.float32 if small else np.float64)
+    assert sequences.values.dtype.isnative
+    assert sequences.values.flags.c_contiguous
+    assert sequences.values.flags.writeable
+    assert sequences.lengths.dtype == np.int64
+
+
+@given(ragged_lists(["float32", "float64", "int64"]), st.data())
+def test_containers_do_not_matter(items, data):
+    make = data.draw(
+        st.sampled_from(
+            [
+                tuple,
+                object_array,
+                lambda xs: pd.Series(xs, index=range(7, 7 + len(xs))),
+                lambda xs: [torch.from_numpy(x) for x in xs],
+                lambda xs: [pd.DataFrame(x) for x in xs],
+                lambda xs: [np.asfortranarray(x) for x in xs],
+                lambda xs: [np.repeat(x, 2, axis=0)[::2] for x in xs],
+                lambda xs: [x[::-1].copy()[::-1] for x in xs],
+                lambda xs: [x.astype(object) for x in xs],
+                lambda xs: [x.tolist() for x in xs],
+            ]
+        )
+    )
+    assert_same_sequences(check_sequences(make(items)).to_list(), items)
+
+
+@given(ragged_lists(["float16", "float32", "float64", "longdouble"]))
+def test_a_padded_array_is_its_ragged_list(items):
+    from_list, from_padded = check_sequences(items), check_sequences(pad(items))
+    np.testing.assert_array_equal(from_padded.values, from_list.values, strict=True)
+    np.testing.assert_array_equal(from_padded.lengths, from_list.lengths, strict=True)
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), st.sampled_from(DTYPES), st.integers(0, 99))
+def test_an_array_is_the_list_of_its_rows(n, steps, n_channels, dtype, seed):
+    array = np.random.default_rng(seed).uniform(0, 99, (n, steps, n_channels)).astype(dtype)
+    expected = check_sequences(list(array)).values
+    backwards = np.ascontiguousarray(array[::-1, ::-1])[::-1, ::-1]
+    for form in (array, np.asfortranarray(array), backwards, array.astype(object), array.tolist()):
+        sequences = check_sequences(form)
+        np.testing.assert_array_equal(sequences.values, expected)
+        assert sequences.lengths.tolist() == [steps] * n
+
+
+@given(st.integers(1, 5), st.integers(1, 6), st.sampled_from(DTYPES), st.integers(0, 99))
+def test_a_table_is_univariate_sequences(n, steps, dtype, seed):
+    table = np.random.default_rng(seed).uniform(0, 99, (n, steps)).astype(dtype)
+    expected = check_sequences(table[:, :, np.newaxis])
+    for form in (table, np.asfortranarray(table), list(table), tuple(table), table.astype(object)):
+        sequences = check_sequences(form)
+        np.testing.assert_array_equal(sequences.values, expected.values)
+        np.testing.assert_array_equal(sequences.lengths, expected.lengths)
+        assert sequences.table_width == steps
+    assert check_sequences(table).values.dtype == expected.values.dtype
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_data_frame_and_a_tensor_are_tables(dtype):
+    table = np.arange(6, dtype=dtype).reshape(2, 3)
+    for form in (pd.DataFrame(table), torch.from_numpy(table), table.tolist()):
+        sequences = check_sequences(form)
+        assert_same_sequences(sequences.to_list(), table[:, :, np.newaxis])
+        assert sequences.table_width == 3
+
+
+def test_nullable_columns_are_numbers():
+    frame = pd.DataFrame({"a": pd.array([1, 2], dtype="Int64"), "b": [0.5, 1.5]})
+    assert check_sequences(frame).values.ravel().tolist() == [1, 0.5, 2, 1.5]
+
+
+def test_mixed_dtypes_take_the_one_that_holds_them_all():
+    mixed = [np.ones((1, 1), np.float32), np.full((1, 1), 16_777_217, np.int64)]  # not a float32
+    assert check_sequences(mixed).values.tolist() == [[1.0], [16_777_217.0]]
+    halves = [np.ones((1, 1), np.float16), np.ones((1, 1), np.float32)]
+    assert check_sequences(halves).values.dtype == np.float32
+
+
+def test_large_finite_values_are_finite():
+    # their sum overflows, which is what the fast check looks at
+    for dtype in (np.float32, np.float64):
+        items = [np.full((3, 2), np.finfo(dtype).max, dtype)]
+        np.testing.assert_array_equal(check_sequences(items).values, items[0])
+
+
+def test_a_tail_is_cut_only_where_every_channel_is_nan():
+    padded = np.array([[[1.0, 2], [NAN, NAN]], [[3, 4], [5, 6]]])
+    assert check_sequences(padded).lengths.tolist() == [1, 2]
+    padded[0, 1, 1] = 7
+    with pytest.raises(ValueError, match="sequence 0, step 1, channel 0 is NaN"):
+        check_sequences(padded)
+
+
+def test_read_only_memory_maps_pass(tmp_path):
+    array = np.random.default_rng(0).standard_normal((4, 5, 2))
+    np.save(tmp_path / "x.npy", array)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for form in (mapped, list(mapped)):
+        sequences = check_sequences(form)
+        assert_same_sequences(sequences.to_list(), array)
+        assert type(sequences.values) is np.ndarray
+        assert sequences.values.flags.writeable
+
+
+@given(ragged_lists(["float32", "float64"]), st.sampled_from(["list", "array", "table", "one"]))
+def test_input_is_neither_changed_nor_kept(items, form):
+    x = {"list": items, "array": pad(items), "table": pad(items)[:, :1, 0], "one": items[:1]}[form]
+    arrays = [x] if isinstance(x, np.ndarray) else x
+    before = [a.copy() for a in arrays]
+    sequences = check_sequences(x)
+    assert_same_sequences(arrays, before)
+    assert not any(np.shares_memory(sequences.values, a) for a in arrays)
+    values = sequences.values.copy()
+    for a in arrays:
+        a[...] = -1
+    np.testing.assert_array_equal(sequences.values, values)
+
+
+def test_sequences_pass_through():
+    sequences = check_sequences([np.zeros((2, 3))])
+    assert check_sequences(sequences) is sequences
+
+
+# ------------------------------------------------------------------------------------------- Sequences
+
+
+@given(ragged_lists(), st.data())
+def test_take_is_indexing(items, data):
+    sequences = check_sequences(items)
+    n = len(items)
+    indices = data.draw(st.lists(st.integers(-n, n - 1), max_size=8))
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    assert_same_sequences(sequences.take(indices).to_list(), [items[i] for i in indices])
+    assert_same_sequences(sequences.take(mask).to_list(), [x for x, m in zip(items, mask, strict=True) if m])
+    assert_same_sequences(sequences.take(slice(1, None, 2)).to_list(), items[1::2])
+    assert_same_sequences([sequences[i] for i in range(-n, n)], [items[i] for i in range(-n, n)])
+
+
+def test_take_copies_and_keeps_the_width():
+    sequences = check_sequences(np.arange(6.0).reshape(2, 3))
+    taken = sequences.take([1])
+    assert not np.shares_memory(taken.values, sequences.values)
+    assert taken.table_width == 3
+    assert len(sequences.take([])) == 0
+    with pytest.raises(IndexError):
+        sequences.take([2])
+    with pytest.raises(IndexError):
+        sequences[2]
+
+
+def test_views_are_views():
+    sequences = check_sequences([np.zeros((2, 1)), np.ones((3, 1))])
+    assert np.shares_memory(sequences[1], sequences.values)
+    assert all(np.shares_memory(x, sequences.values) for x in sequences.to_list())
+
+
+def test_sequences_pickle():
+    sequences = check_sequences(random_ragged(0, [2, 3], 2))
+    copy = pickle.loads(pickle.dumps(sequences))
+    assert isinstance(copy, Sequences)
+    assert_same_sequences(copy.to_list(), sequences.to_list())
+
+
+# ---------------------------------------------------------------------------------------- what does not
+
+GOOD = np.ones((4, 2))
+BAD_INPUTS = {
+    "none": (None, r"X is None\. Pass a list of \(T_i, C\) arrays"),
+    "dict": ({"a": GOOD}, r"X is of type dict\. Pass a list"),
+    "string": ("abc", r"X is of type str\. Pass a list"),
+    "number": (3.0, r"X is of type float\. Pass a list"),
+    "generator": ((x for x in [GOOD]), r"X is of type generator\. Pass a list"),
+    "0-D": (np.array(3.0), r"X has 0 dimension\(s\)"),
+    "1-D": (np.arange(3.0), r"1D array of shape \(3,\)\. Reshape your data: .*X\.reshape\(1, -1\)"),
+    "1-D list": ([1.0, 2.0], r"1D array of shape \(2,\)\. Reshape your data"),
+    "4-D": (np.zeros((2, 3, 4, 5)), r"X has 4 dimension\(s\), shape \(2, 3, 4, 5\)"),
+    "empty list": ([], r"X is empty: at least one sequence"),
+    "empty object array": (np.empty(0, dtype=object), "X is empty"),
+    "no sequences": (np.zeros((0, 3, 2)), r"shape \(0, 3, 2\) is empty, it has zero sequences"),
+    "no steps": (np.zeros((2, 0, 2)), r"shape \(2, 0, 2\) is empty, it has zero steps"),
+    "no channels": (np.zeros((2, 3, 0)), r"shape \(2, 3, 0\) is empty, it has zero channels"),
+    "no rows": (np.zeros((0, 3)), r"0 sample\(s\) \(shape=\(0, 3\)\) while a minimum of 1 is required"),
+    "no columns": (np.zeros((3, 0)), r"0 feature\(s\) \(shape=\(3, 0\)\) while a minimum of 1 is required"),
+    "zero-length sequence": ([GOOD, GOOD[:0]], r"sequence 1 has zero steps, shape \(0, 2\): remove it"),
+    "zero-channel sequence": ([GOOD[:, :0]], r"sequence 0 has zero channels, shape \(4, 0\)"),
+    "all-NaN sequence": (np.stack([GOOD, GOOD * NAN]), "sequence 1 is NaN at every step, .*zero steps"),
+    "unequal channels": (
+        [GOOD, GOOD, np.ones((5, 3))],
+        r"sequence 2 has 3 channels, but sequence 0 has 2\. Every sequence must be \(steps, channels\) with "
+        r"the same channels\.$",
+    ),
+    "one transposed": ([np.ones((4, 2)), np.ones((2, 5))], r"\(2, 5\) looks transposed.* pass its \.T"),
+    "channels first": ([np.ones((2, 4)), np.ones((2, 5))], r"All have 2 rows .*from_channels_first\(X\)"),
+    "ragged 1-D": ([np.ones(3), np.ones(4)], r"1-D arrays of unequal lengths.*reshape\(-1, 1\) for x in X"),
+    "ragged lists": ([[1, 2, 3], [1, 2]], r"1-D arrays of unequal lengths"),
+    "ragged inside": ([GOOD, [[1, 2], [3]]], "sequence 1, of type list, does not convert to an array"),
+    "mixed dimensions": ([GOOD, np.ones(3)], r"sequence 1 is of type ndarray with 1 dimension\(s\)"),
+    "3-D sequence": ([np.ones((1, 4, 2))] * 2, r"sequence 0 .* 3 dimension\(s\), shape \(1, 4, 2\)"),
+    "none inside": ([GOOD, None], r"sequence 1 is None with 0 dimension\(s\)"),
+    "none inside a Series": (pd.Series([GOOD, None], index=[5, 6]), "sequence 1 is None"),
+    "complex array": (np.ones((2, 3, 1)) * 1j, "Complex data not supported: X is complex"),
+    "complex sequence": ([GOOD, GOOD * 1j], "Complex data not supported: sequence 1 is complex"),
+    "complex table": (np.ones((2, 3)) * 1j, "Complex data not supported"),
+    "text": (["a", "bc"], "X holds text or objects"),
+    "text sequence": ([GOOD, np.array([["a", "b"]])], "sequence 1 has dtype <U1: encode text"),
+    "text table": (np.array([["a", "b"]]), "arrays of bytes/strings.*Pass a list"),
+    "text in objects": (
+        [GOOD, np.array([["a", 1]], dtype=object)],
+        "sequence 1 has dtype object .*no number",
+    ),
+    "text array": (np.array([[["a"]]]), "X has dtype <U1"),
+    "dates": ([np.zeros((2, 2), "datetime64[s]")], r"sequence 0 has dtype datetime64\[s\]"),
+    "date table": (np.zeros((2, 2), "datetime64[s]"), r"X has dtype datetime64\[s\]"),
+    "huge integers": ([np.array([[10**400]], dtype=object)], "sequence 0 has dtype object"),
+    "sparse": (sp.csr_array(GOOD), r"Sparse X is not supported.*X\.toarray\(\)"),
+    "sparse sequence": ([GOOD, sp.csr_array(GOOD)], r"sequence 1 is sparse.*toarray\(\)"),
+    "nested DataFrame": (pd.DataFrame({"a": [pd.Series([1.0, 2.0])]}), "Pass a list of"),
+    "text DataFrame": (pd.DataFrame({"a": ["x", "y"]}), "could not convert string to float.*Pass a list of"),
+    "dict DataFrame": (pd.DataFrame({"a": [{}]}), "string or a real number.*Pass a list of"),
+    "arrays in a 2-D object array": (
+        object_array([GOOD, GOOD[:1]])[:, np.newaxis],
+        "sequence.*Pass a list of",
+    ),
+    "masked": (np.ma.masked_equal(GOOD, 1), "X has masked values"),
+    "masked sequence": ([GOOD, np.ma.masked_equal(GOOD, 1)], "sequence 1 has masked values"),
+    "tensor with gradient": ([torch.ones(2, 2, requires_grad=True)], "sequence 0, of type Tensor, does not"),
+    "too large for float64": ([np.full((1, 1), np.finfo(np.longdouble).max)], "channel 0 is infinite"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input_is_named_with_its_remedy(name):
+    bad, message = BAD_INPUTS[name]
+    if name == "too large for float64" and np.finfo(np.longdouble).max == np.finfo(np.float64).max:
+        pytest.skip("no extended floats on this machine")
+    with pytest.raises(ValueError, match=message):
+        check_sequences(bad)
+
+
+def test_a_cell_that_is_no_number_is_scikit_learns_type_error():
+    table = np.ones((2, 2), dtype=object)
+    table[0, 0] = {}
+    with pytest.raises(TypeError, match=r"argument must be .* string.* number"):
+        check_sequences(table)
+
+
+@given(
+    ragged_lists(["float32", "float64"]),
+    st.sampled_from([(NAN, "NaN"), (np.inf, r"infinite \(inf\)"), (-np.inf, r"infinite \(inf\)")]),
+    st.data(),
+)
+def test_the_first_value_that_is_not_finite_is_named(items, bad, data):
+    value, word = bad
+    i = data.draw(st.integers(0, len(items) - 1))
+    step = data.draw(st.integers(0, len(items[i]) - 1))
+    channel = data.draw(st.integers(0, items[i].shape[1] - 1))
+    items[i][step, channel] = value
+    items[i][step:, channel:] = value  # later ones do not hide the first
+    with pytest.raises(ValueError, match=f"^sequence {i}, step {step}, channel {channel} is {word}. Missing"):
+        check_sequences(items)
+
+
+@given(ragged_lists(["float64"]), st.sampled_from([NAN, np.inf]), st.data())
+def test_in_a_padded_array_it_is_named_too(items, value, data):
+    i = data.draw(st.integers(0, len(items) - 1))
+    channel = data.draw(st.integers(0, items[i].shape[1] - 1))
+    step = data.draw(st.integers(0, len(items[i]) - 1))
+    items = [np.vstack([x, np.ones((1, x.shape[1]))]) for x in items]  # the last step is never all-NaN
+    items[i][step, channel] = value
+    with pytest.raises(ValueError, match=f"^sequence {i}, step {step}, channel {channel} is "):
+        check_sequences(pad(items))
+
+
+@pytest.mark.parametrize(
+    ("X", "where", "hint"),
+    [
+        ([np.array([[1.0], [NAN], [NAN]])], "step 1, channel 0", True),
+        (np.array([[1.0, 2.0, NAN]]), "step 2, channel 0", True),
+        ([np.array([[1.0], [NAN], [2.0]])], "step 1, channel 0", False),
+        (np.array([[NAN, 1.0]]), "step 0, channel 0", False),
+        (np.array([[[1.0], [NAN], [2.0], [NAN]]]), "step 1, channel 0", False),
+    ],
+)
+def test_a_nan_tail_outside_padded_arrays_is_not_guessed(X, where, hint):
+    with pytest.raises(ValueError, match=f"sequence 0, {where} is NaN.*impute or cut") as error:
+        check_sequences(X)
+    assert ("pass from_padded(X)" in str(error.value)) == hint
+
+
+# ------------------------------------------------------------------------------- against a fitted estimator
+
+
+class SequenceEstimator(BaseEstimator):
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def features(sequences):
+    """Moments and the middle step: enough to separate the blobs of scikit-learn's checks."""
+    means = np.add.reduceat(sequences.values, sequences.offsets) / sequences.lengths[:, np.newaxis]
+    ends = sequences.offsets + sequences.lengths - 1
+    return np.hstack([means, sequences.values[sequences.offsets], sequences.values[ends]])
+
+
+class Summary(TransformerMixin, SequenceEstimator):
+    def fit(self, X, y=None):
+        check_sequences(X, estimator=self)
+        return self
+
+    def transform(self, X):
+        check_is_fitted(self)
+        return features(check_sequences(X, estimator=self, reset=False))
+
+
+class NearestSummary(ClassifierMixin, SequenceEstimator):
+    def fit(self, X, y):
+        sequences = check_sequences(X, estimator=self)
+        self.classes_, self.encoded_ = check_labels(y, len(sequences), estimator=self)
+        self.features_ = features(sequences)
+        return self
+
+    def predict(self, X):
+        check_is_fitted(self)
+        queries = features(check_sequences(X, estimator=self, reset=False))
+        distances = ((queries[:, np.newaxis] - self.features_) ** 2).sum(axis=2)
+        return self.classes_[self.encoded_[distances.argmin(axis=1)]]
+
+
+@pytest.mark.global_rng  # one of these checks shuffles with the global generator itself
+@parametrize_with_checks([Summary(), NearestSummary()])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+def test_fit_records_channels():
+    estimator = Summary().fit(random_ragged(0, [3, 4], 5))
+    assert estimator.n_channels_ == 5
+    assert not hasattr(estimator, "n_features_in_")
+
+
+def test_fit_records_the_width_and_names_of_a_table():
+    estimator = Summary().fit(pd.DataFrame(np.ones((2, 3)), columns=["a", "b", "c"]))
+    assert estimator.n_channels_ == 1
+    assert estimator.n_features_in_ == 3
+    assert estimator.feature_names_in_.tolist() == ["a", "b", "c"]
+    # fitted again on sequences, it has forgotten the table
+    estimator.fit(random_ragged(0, [3, 4], 5))
+    assert not hasattr(estimator, "n_features_in_")
+    assert not hasattr(estimator, "feature_names_in_")
+
+
+def test_a_ready_table_is_recorded_and_compared():
+    table = check_sequences(np.ones((2, 3)))
+    estimator = Summary().fit(table)
+    assert estimator.n_features_in_ == 3
+    estimator.transform(table)
+    with pytest.raises(ValueError, match="X has 4 features, but Summary is expecting 3 features as input"):
+        estimator.transform(check_sequences(np.ones((2, 4))))
+
+
+def test_wrong_channels_are_refused():
+    estimator = Summary().fit(random_ragged(0, [3, 4], 5))
+    with pytest.raises(
+        ValueError, match=r"X has 2 channel\(s\), but Summary was fitted with 5 channel\(s\)\.$"
+    ):
+        estimator.transform(random_ragged(0, [3, 4], 2))
+    with pytest.raises(ValueError, match=r"fitted with 5 .*axes are swapped.*from_channels_first"):
+        estimator.transform(np.ones((2, 5, 9)))
+    with pytest.raises(ValueError, match=r"fitted with 5 .*single sequence .* passed as \[X\]"):
+        estimator.transform(np.ones((9, 5)))
+
+
+def test_wrong_width_is_refused_and_sequences_of_any_length_are_not():
+    estimator = Summary().fit(np.ones((4, 3)))
+    with pytest.raises(ValueError, match="X has 2 features, but Summary is expecting 3 features as input"):
+        estimator.transform(np.ones((4, 2)))
+    assert estimator.transform([np.ones((2, 1)), np.ones((7, 1))]).shape == (2, 3)
+
+
+def test_a_refused_fit_records_nothing():
+    estimator = Summary()
+    with pytest.raises(ValueError, match="NaN"):
+        estimator.fit(np.array([[1.0, NAN]]))
+    assert vars(estimator) == {}
+
+
+# ----------------------------------------------------------------------------------------------- labels
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["b", "a", "b"],
+        np.array(["b", "a", "b"], dtype=object),
+        [2, -1, 2],
+        [True, False, True],
+        [1.0, 0.0, 1.0],
+        pd.Series(["b", "a", "b"], dtype="category", index=[3, 4, 5]),
+    ],
+)
+def test_labels_are_encoded_in_sorted_order(y):
+    classes, encoded = check_labels(y, 3)
+    assert encoded.tolist() == [1, 0, 1]
+    assert encoded.dtype == np.int64
+    assert classes[encoded].tolist() == list(y)
+
+
+BAD_LABELS = {
+    "none": (None, "requires y to be passed, but the target y is None"),
+    "length": ([0, 1], "y has 2 labels, but X has 3 sequences"),
+    "one class": (["a"] * 3, r"y holds only one class, 'a': at least 2 classes are needed"),
+    "nan": ([0, NAN, 1], "Input y contains NaN"),
+    "continuous": ([0.1, 0.2, 0.3], "continuous"),
+    "complex": ([1j, 2j, 3j], "Complex data not supported"),
+    "2-D": (np.ones((3, 2)), r"y should be a 1d array, got an array of shape \(3, 2\)"),
+    "objects": (np.array([0, "a", None], dtype=object), "nknown label type|Cannot"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LABELS)
+def test_bad_labels_are_refused(name):
+    y, message = BAD_LABELS[name]
+    with pytest.raises(ValueError, match=message):
+        check_labels(y, 3)
+
+
+def test_labels_name_the_estimator_and_the_least_number_of_classes():
+    with pytest.raises(ValueError, match="This Summary estimator requires y"):
+        check_labels(None, 3, estimator=Summary())
+    with pytest.raises(ValueError, match="only 2 classes, 0, 1: at least 3 classes"):
+        check_labels([0, 1, 1], 3, min_classes=3)
+    classes, _ = check_labels([7, 7, 7], 3, min_classes=1)
+    assert classes.tolist() == [7]
+
+
+# ------------------------------------------------------------------------------------------------ pairs
+
+
+@pytest.mark.parametrize("same", [[1, -1, 1], [True, False, True], np.array([1.0, -1.0, 1.0])])
+def test_pairs_come_back_as_integers(same):
+    pairs, signs = check_pairs([[0, 1], [1, 2], [2, 2]], same, 3)
+    assert pairs.tolist() == [[0, 1], [1, 2], [2, 2]]
+    assert signs.tolist() == [1, -1, 1]
+    assert pairs.dtype == signs.dtype == np.int64
+
+
+PAIRS = [[0, 1], [1, 2]]
+BAD_PAIRS = {
+    "empty": ([], [], "pairs is empty"),
+    "shape": ([0, 1], [1, -1], r"pairs has shape \(2,\), but must be \(n_pairs, 2\)"),
+    "triples": ([[0, 1, 2]], [1], r"pairs has shape \(1, 3\)"),
+    "float": ([[0.0, 1.0]], [1], "integer indices of sequences, got dtype float64"),
+    "too large": ([[0, 1], [1, 3]], [1, -1], r"pairs\[1\] holds index 3, out of range for 3 sequences"),
+    "negative": ([[0, 1], [-1, 2]], [1, -1], r"pairs\[1\] holds index -1, out of range"),
+    "length": (PAIRS, [1], r"same has shape \(1,\), but there are 2 pairs"),
+    "column": (PAIRS, [[1], [-1]], r"same has shape \(2, 1\)"),
+    "zero": (PAIRS, [1, 0], r"same\[1\] is 0, but must be \+1 \(the same\), -1 \(different\)"),
+    "nan": (PAIRS, [NAN, 1], r"same\[0\] is nan"),
+    "text": (PAIRS, ["yes", "no"], r"same\[0\] is yes"),
+    "contradiction": ([[0, 1], [2, 2]], [1, -1], r"pairs\[1\] says that sequence 2 differs from itself"),
+    "only same": (PAIRS, [1, 1], r"same holds only \+1: at least one pair with -1 \(different\)"),
+    "only different": (PAIRS, [-1, -1], r"same holds only -1: at least one pair with \+1 \(the same\)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PAIRS)
+def test_bad_pairs_are_refused(name):
+    pairs, same, message = BAD_PAIRS[name]
+    with pytest.raises(ValueError, match=message):
+        check_pairs(pairs, same, 3)
+
+
+def test_one_kind_of_pairs_is_enough_where_asked():
+    assert check_pairs(PAIRS, [1, 1], 3, both_kinds=False)[1].tolist() == [1, 1]
+    np.testing.assert_array_equal(check_pair_indices(PAIRS, 3), PAIRS)
+
+
+# ---------------------------------------------------------------------------------------------- weights
+
+
+def test_weights_are_floats_of_the_right_number():
+    assert check_weights(None, 2).tolist() == [1, 1]
+    assert check_weights(3, 2).tolist() == [3, 3]
+    given = np.array([0, 2])
+    weights = check_weights(given, 2)
+    assert weights.tolist() == [0, 2]
+    assert weights.dtype == np.float64
+    floats = np.array([0.5, 2])
+    assert not np.shares_memory(check_weights(floats, 2), floats)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 2, 3], r"sample_weight\.shape == \(3,\), expected \(2,\)"),
+        ([[1, 2]], "must be 1D array or scalar"),
+        ([1, -1], r"Negative values in data passed to `sample_weight`: sample_weight\[1\] is -1"),
+        ([1, NAN], "Input sample_weight contains NaN"),
+        ([1, np.inf], "Input sample_weight contains infinity"),
+        (NAN, "Input sample_weight contains NaN"),
+        ([0, 0], "at least one non-zero"),
+        (["a", "b"], "could not convert string to float"),
+    ],
+)
+def test_bad_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        check_weights(weights, 2)
