@@ -56,6 +56,7 @@ bench: $(STAMP)-bench ## measure everything that needs no data (long); BENCH_FLA
 wheel: $(VENV)/.created ## build dist/*.whl
 	rm -rf build dist
 	$(RUN) -m pip wheel --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --wheel-dir dist .
+	@rm -rf build
 
 clean: ## remove the environment and everything built
 	rm -rf "$(VENV)" build dist *.egg-info .*_cache .hypothesis .coverage

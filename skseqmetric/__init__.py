@@ -1,0 +1,26 @@
+"""Learned distances for sequences, inside scikit-learn."""
+
+from skseqmetric import datasets, inspection
+from skseqmetric._converters import from_channels_first, from_padded, to_padded
+from skseqmetric._dtw import DTWMetric
+from skseqmetric._neighbors import (
+    SequenceKNeighborsClassifier,
+    SequenceKNeighborsRegressor,
+    SequenceNeighborsTransformer,
+)
+from skseqmetric._sync_gru import SyncGRUMetric
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DTWMetric",
+    "SequenceKNeighborsClassifier",
+    "SequenceKNeighborsRegressor",
+    "SequenceNeighborsTransformer",
+    "SyncGRUMetric",
+    "datasets",
+    "from_channels_first",
+    "from_padded",
+    "inspection",
+    "to_padded",
+]

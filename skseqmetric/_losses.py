@@ -29,7 +29,8 @@ def squared_distances(embeddings: Tensor) -> Tensor:
 
 def _weighted_mean(values: Tensor, weights: Tensor, usable: Tensor) -> Tensor:
     weights = weights * usable
-    return (values.masked_fill(~usable, 0.0) * weights).sum() / weights.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    total = weights.sum()
+    return (values.masked_fill(~usable, 0.0) * weights).sum() / torch.where(total > 0, total, 1.0)
 
 
 def nca(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:

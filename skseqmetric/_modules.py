@@ -55,7 +55,7 @@ class SyncGRUCell(nn.Module):
         self.coupling = coupling
 
         def new(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.zeros(*shape))
+            return nn.Parameter(torch.zeros(shape))
 
         self.input, self.hidden = new(3 * n_units, n_features), new(3 * n_units, n_units)
         self.input_bias, self.hidden_bias = new(3 * n_units), new(3 * n_units)

@@ -7,7 +7,6 @@ import os
 # Before NumPy and torch load their thread pools: the suite itself runs one process a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +52,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def global_generator_states() -> dict[str, object]:
-    """The state of every generator that belongs to the whole process."""
+    """The states of the two generators that belong to the whole process.
+
+    Python's own is left out: third-party modules draw from it while they are imported.
+    """
     _, keys, *position = np.random.get_state()  # noqa: NPY002 - read to see that nobody moved it
     return {
-        "random": random.getstate(),
         "numpy.random": (keys.tobytes(), *position),
         "torch": torch.get_rng_state().numpy().tobytes(),
     }

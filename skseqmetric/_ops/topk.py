@@ -16,11 +16,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_MEMORY = 128 * 2**20  # bytes for the largest temporary
+_MEMORY = 32 * 2**20  # bytes for the largest temporary
+_CACHE = 2**21  # bytes of differences held at once: what stays in the processor's cache is several times faster
 _QUERY_BLOCK = 512  # rows of one matrix product: below this the product loses speed
 _STRIP = 16384  # queries whose candidates are held at once
 _MARGIN = 8  # candidates beyond k, which let a row prove that nothing was missed
-_EPS = 2.0**-52
 
 
 # ------------------------------------------------------------------------------------------------ the definition
@@ -46,15 +46,13 @@ def euclidean_rows(left: Tensor, right: Tensor) -> Tensor:
     return _direct(left.double(), right.double())
 
 
-def euclidean_tile(queries: Tensor, references: Tensor, *, memory: int = _MEMORY) -> Tensor:
+def euclidean_tile(queries: Tensor, references: Tensor) -> Tensor:
     """Distances of every query to every reference, the same bits as `euclidean_rows`.
 
     Parameters
     ----------
     queries : Tensor (Q, D), floating
     references : Tensor (R, D), floating
-    memory : int
-        Bytes that temporaries may take beside the result.
 
     Returns
     -------
@@ -62,12 +60,13 @@ def euclidean_tile(queries: Tensor, references: Tensor, *, memory: int = _MEMORY
 
     Notes
     -----
-    O(Q R D) time. Direct differences: some ten times the cost of a matrix product, but without its cancellation.
+    O(Q R D) time, small temporaries. Direct differences: many times the cost of a matrix product, but without its
+    cancellation.
     """
     left, right = queries.double(), references.double()
     out = left.new_empty(len(left), len(right))
-    width = _rows_within(memory, 16 * left.shape[1], len(right))
-    height = _rows_within(memory, 16 * left.shape[1] * width, len(left))
+    width = _rows_within(_CACHE, 8 * left.shape[1], len(right))
+    height = _rows_within(_CACHE, 8 * left.shape[1] * width, len(left))
     for i in range(0, len(left), height):
         for j in range(0, len(right), width):
             out[i : i + height, j : j + width] = _direct(left[i : i + height, None], right[None, j : j + width])
@@ -154,17 +153,19 @@ def _sort_pairs(distances: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Problem(NamedTuple):
-    """Centred queries and references in float64, with what the error bound needs."""
+    """Queries and references with what the products and their error bound need."""
 
     queries: Tensor  # (Q, D)
     references: Tensor  # (R, D)
-    center: Tensor  # (D,)
-    exclude: Tensor | None  # (Q,) int64, -1: nothing
-    radius: float  # largest norm among the centred references
+    center: Tensor  # (D,) float64
+    exclude: Tensor  # (Q,) int64, -1: nothing
+    radius: Tensor  # (Q,) norm of the centred query + largest norm of a centred reference
     memory: int
 
-    def center_rows(self, rows: Tensor) -> Tensor:
-        return rows.double() - self.center
+    def weigh_queries(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
+        """Centred queries with a column of ones, (B, D + 1)."""
+        queries = (self.queries[rows].double() - self.center).to(dtype)
+        return torch.cat([queries, queries.new_ones(len(rows), 1)], 1)
 
 
 def euclidean_topk(
@@ -175,7 +176,7 @@ def euclidean_topk(
     Parameters
     ----------
     queries : Tensor (Q, D), floating
-    references : Tensor (R, D), floating, on the same device
+    references : Tensor (R, D), floating, on the same device (CPU or CUDA: float64 is needed)
     k : int
         1 <= k <= R, or R - 1 where something is excluded.
     exclude : Tensor (Q,) int64, default=None
@@ -197,71 +198,107 @@ def euclidean_topk(
 
     Notes
     -----
-    O(Q R D) time as one float64 matrix product on centred rows, O(memory + Q k) space. A row whose rounding bound
-    cannot separate its candidates from the rest (many exact or near ties) is searched again through every
-    reference inside the bound.
+    O(Q R D) time, O(memory + Q k) space. Candidates come from a float32 matrix product on centred rows. A row
+    whose rounding bound cannot separate its candidates from the rest is done again in float64, and if that cannot
+    either (exact ties), through every reference inside the bound.
     """
-    _check_k(k, len(references), exclude)
-    problem = _pose(queries, references, exclude, memory)
-    kept = min(k + _MARGIN, len(references))
-    parts = [
-        _search_strip(problem, torch.arange(s, min(s + _STRIP, len(queries)), device=queries.device), k, kept)
-        for s in range(0, len(queries), _STRIP)
-    ]
-    return torch.cat([d for d, _ in parts]), torch.cat([i for _, i in parts])
-
-
-def _check_k(k: int, n_references: int, exclude: Tensor | None) -> None:
-    most = n_references - int(exclude is not None and bool((exclude >= 0).any()))
+    if exclude is None:
+        exclude = torch.full((len(queries),), -1, dtype=torch.int64, device=queries.device)
+    most = len(references) - int(bool((exclude >= 0).any()))
     if not 1 <= k <= most:
         raise ValueError(f"k={k} neighbours were asked for, but between 1 and {most} can be given")
-
-
-def _pose(queries: Tensor, references: Tensor, exclude: Tensor | None, memory: int) -> _Problem:
-    center = references.mean(0, dtype=torch.float64)
-    problem = _Problem(queries, references, center, exclude, 0.0, memory)
-    norms = {}
-    for name, rows in (("reference", references), ("query", queries)):
-        norms[name] = _chunked_norms(problem, rows)
-        bad = torch.nonzero(~torch.isfinite(norms[name]))
-        if len(bad):
-            raise ValueError(f"the embedding of {name} {int(bad[0])} is not finite (or too large for float64)")
-    return problem._replace(radius=float(norms["reference"].max().sqrt()))
-
-
-def _chunked_norms(problem: _Problem, rows: Tensor) -> Tensor:
-    height = _rows_within(problem.memory, 32 * rows.shape[1], len(rows))
-    return torch.cat([problem.center_rows(part).square().sum(1) for part in rows.split(height)])
-
-
-def _search_strip(problem: _Problem, rows: Tensor, k: int, kept: int) -> tuple[Tensor, Tensor]:
-    """k nearest of the queries `rows`: candidates by product, order by direct distances, doubtful rows again."""
-    approx, candidates = _shortlist(problem, rows, kept)
-    distances, indices = _rank_candidates(problem, rows, approx, candidates, k)
-    if kept < len(problem.references):
-        bound = approx[:, k - 1] + 2 * _error_bound(problem, rows)
-        for part in torch.nonzero(approx[:, -1] <= bound)[:, 0].split(_QUERY_BLOCK // 8):
-            distances[part], indices[part] = _search_again(problem, rows[part], bound[part], k)
+    problem = _pose(queries, references, exclude, memory)
+    distances = problem.radius.new_empty(len(queries), k)
+    indices = exclude.new_empty(len(queries), k)
+    dtypes = _product_dtypes(problem)
+    for rows in _strips(len(queries), queries.device):
+        doubtful = _search_strip(problem, rows, k, dtypes, (distances, indices))
+        if doubtful > len(rows) // 4:
+            dtypes = dtypes[-1:]
     return distances, indices
 
 
-def _error_bound(problem: _Problem, rows: Tensor) -> Tensor:
-    """Bound, per query, on the rounding of |r|^2 - 2 q.r and of a direct squared distance together."""
-    norms = problem.center_rows(problem.queries[rows]).square().sum(1).sqrt()
-    width = problem.references.shape[1] + 16
-    return 4 * width * _EPS * (norms + problem.radius) ** 2
+def _strips(n: int, device: torch.device) -> list[Tensor]:
+    """Queries whose candidates are held at once; the first strip is short, to try out the precision."""
+    rows = torch.arange(n, device=device)
+    return [rows[:_QUERY_BLOCK], *(part for part in rows[_QUERY_BLOCK:].split(_STRIP) if len(part))]
 
 
-def _shortlist(problem: _Problem, rows: Tensor, kept: int) -> tuple[Tensor, Tensor]:
-    """The `kept` smallest |r|^2 - 2 q.r of every query, (B, kept) values in order and (B, kept) indices."""
+def _pose(queries: Tensor, references: Tensor, exclude: Tensor, memory: int) -> _Problem:
+    center = references.mean(0, dtype=torch.float64)
+    norms = []
+    for name, rows in (("query", queries), ("reference", references)):
+        norms.append(torch.cat([(part.double() - center).square().sum(1) for part in rows.split(_STRIP)]).sqrt())
+        bad = torch.nonzero(~torch.isfinite(norms[-1]))
+        if len(bad):
+            raise ValueError(f"the embedding of {name} {int(bad[0])} is not finite (or too large for float64)")
+    return _Problem(queries, references, center, exclude, norms[0] + norms[1].max(), memory)
+
+
+def _product_dtypes(problem: _Problem) -> tuple[torch.dtype, ...]:
+    """float32 first where its products are full float32 and neither overflow nor vanish, float64 last."""
+    if not 1e-12 < float(problem.radius.min()) <= float(problem.radius.max()) < 1e12:
+        return (torch.float64,)
+    try:
+        full = torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # set per backend, so that there is no common answer
+        full = False
+    return (torch.float32, torch.float64) if full else (torch.float64,)
+
+
+def _error_bound(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
+    """Bound on |computed - exact| of |r|^2 - 2 q.r, and of a direct squared distance, for each query.
+
+    The products of a (D + 1)-term sum in any order are off by at most (D + 1) u (|r|^2 + 2 |q| |r|), u the unit
+    roundoff; rounding the centred rows and the direct form add a few u (|q| + |r|)^2.
+    """
+    unit = torch.finfo(dtype).eps / 2
+    return (problem.references.shape[1] + 16) * unit * problem.radius[rows].square()
+
+
+def _search_strip(
+    problem: _Problem, rows: Tensor, k: int, dtypes: tuple[torch.dtype, ...], out: tuple[Tensor, Tensor]
+) -> int:
+    """Write the k nearest of the queries `rows` to `out`; the number of rows the first product left in doubt."""
+    n, kept = len(problem.references), min(k + _MARGIN, len(problem.references))
+    in_doubt = []
+    for dtype in dtypes:
+        approx, candidates = _shortlist(problem, rows, kept, dtype)
+        out[0][rows], out[1][rows] = _rank_candidates(problem, rows, approx, candidates, k)
+        bound = approx[:, k - 1].double() + 2 * _error_bound(problem, rows, dtype)
+        again = (approx[:, -1].double() <= bound) & (kept < n)
+        rows, bound = rows[again], bound[again]
+        in_doubt.append(len(rows))
+        if not len(rows):
+            return in_doubt[0]
+    for s in range(0, len(rows), _QUERY_BLOCK // 8):
+        part = rows[s : s + _QUERY_BLOCK // 8]
+        out[0][part], out[1][part] = _search_inside(problem, part, bound[s : s + _QUERY_BLOCK // 8], k)
+    return in_doubt[0]
+
+
+# ------------------------------------------------------------------------------------------ candidates by product
+
+
+class _Tile(NamedTuple):
+    """References start..start + M: (D + 1, M) rows -2 r and |r|^2, M padded to a multiple of `group`."""
+
+    weights: Tensor
+    start: int
+    group: int
+
+
+def _shortlist(problem: _Problem, rows: Tensor, kept: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The `kept` smallest |r|^2 - 2 q.r of every query: values in order and indices, both (B, kept)."""
     n = len(problem.references)
-    tiles = -(-n // max(_QUERY_BLOCK, problem.memory // (8 * _QUERY_BLOCK)))
-    width = -(-n // tiles)
-    values = problem.center.new_empty(len(rows), 0)
+    widest = max(_QUERY_BLOCK, problem.memory // (torch.finfo(dtype).bits // 8 * _QUERY_BLOCK))
+    width = -(-n // -(-n // widest))
+    values = problem.center.new_empty(len(rows), 0, dtype=dtype)
     indices = rows.new_empty(len(rows), 0)
     for start in range(0, n, width):
-        tile = _weigh_references(problem, start, min(start + width, n), kept)
-        found = [_shortlist_tile(problem, part, tile, start, kept) for part in rows.split(_QUERY_BLOCK)]
+        tile = _weigh_references(problem, start, min(start + width, n), kept, dtype)
+        scores = tile.weights.new_empty(min(_QUERY_BLOCK, len(rows)), tile.weights.shape[1])  # made once: page faults
+        found = [_shortlist_tile(problem, part, tile, kept, scores) for part in rows.split(_QUERY_BLOCK)]
         values = torch.cat([values, torch.cat([v for v, _ in found])], 1)
         indices = torch.cat([indices, torch.cat([i for _, i in found])], 1)
         values, at = torch.topk(values, min(kept, values.shape[1]), dim=1, largest=False)
@@ -269,22 +306,15 @@ def _shortlist(problem: _Problem, rows: Tensor, kept: int) -> tuple[Tensor, Tens
     return values, indices
 
 
-class _Tile(NamedTuple):
-    """References of one product: (D + 1, M) rows -2 r and |r|^2, M a multiple of the group size."""
-
-    weights: Tensor
-    group: int
-
-
-def _weigh_references(problem: _Problem, start: int, stop: int, kept: int) -> _Tile:
-    centred = problem.center_rows(problem.references[start:stop])
-    group = _group_size(stop - start, kept)
-    padding = -(stop - start) % group
-    weights = centred.new_zeros(centred.shape[1] + 1, stop - start + padding)
-    weights[:-1, : stop - start] = -2 * centred.T
-    weights[-1, : stop - start] = centred.square().sum(1)
-    weights[-1, stop - start :] = torch.inf
-    return _Tile(weights, group)
+def _weigh_references(problem: _Problem, start: int, stop: int, kept: int, dtype: torch.dtype) -> _Tile:
+    width = stop - start
+    centred = problem.references[start:stop].double() - problem.center
+    group = _group_size(width, kept)
+    weights = torch.zeros(centred.shape[1] + 1, width + -width % group, dtype=dtype, device=centred.device)
+    weights[:-1, :width] = -2 * centred.T
+    weights[-1, :width] = centred.square().sum(1)
+    weights[-1, width:] = torch.inf
+    return _Tile(weights, start, group)
 
 
 def _group_size(width: int, kept: int) -> int:
@@ -295,15 +325,16 @@ def _group_size(width: int, kept: int) -> int:
     return group if group >= 4 else 1
 
 
-def _shortlist_tile(problem: _Problem, rows: Tensor, tile: _Tile, start: int, kept: int) -> tuple[Tensor, Tensor]:
-    queries = problem.center_rows(problem.queries[rows])
-    scores = torch.cat([queries, queries.new_ones(len(rows), 1)], 1) @ tile.weights  # (B, M)
-    if problem.exclude is not None:
-        column = problem.exclude[rows] - start
-        hit = torch.nonzero((problem.exclude[rows] >= 0) & (column >= 0) & (column < scores.shape[1]))[:, 0]
-        scores[hit, column[hit]] = torch.inf
+def _shortlist_tile(
+    problem: _Problem, rows: Tensor, tile: _Tile, kept: int, scores: Tensor
+) -> tuple[Tensor, Tensor]:
+    queries = problem.weigh_queries(rows, tile.weights.dtype)
+    scores = torch.mm(queries, tile.weights, out=scores[: len(rows)])  # (B, M)
+    column = problem.exclude[rows] - tile.start
+    hit = torch.nonzero((problem.exclude[rows] >= 0) & (column >= 0) & (column < scores.shape[1]))[:, 0]
+    scores[hit, column[hit]] = torch.inf
     values, columns = _smallest_by_group(scores, tile.group, min(kept, scores.shape[1]))
-    return values, columns + start
+    return values, columns + tile.start
 
 
 def _smallest_by_group(scores: Tensor, group: int, kept: int) -> tuple[Tensor, Tensor]:
@@ -317,47 +348,36 @@ def _smallest_by_group(scores: Tensor, group: int, kept: int) -> tuple[Tensor, T
     return values, groups.gather(1, at // group) * group + at % group
 
 
+# ------------------------------------------------------------------------------------------- order by the definition
+
+
 def _rank_candidates(
     problem: _Problem, rows: Tensor, approx: Tensor, candidates: Tensor, k: int
 ) -> tuple[Tensor, Tensor]:
     """Direct distances of the candidates, the k smallest by (distance, index); excluded ones sort last."""
-    n = len(problem.references)
+    n, width = problem.references.shape
     valid = torch.isfinite(approx)
-    indices = torch.where(valid, candidates, n)
-    flat = candidates.clamp(max=n - 1)
-    distances = approx.new_empty(approx.shape)
-    height = _rows_within(problem.memory, 32 * approx.shape[1] * problem.references.shape[1], len(rows))
-    for s in range(0, len(rows), height):
-        part = slice(s, s + height)
-        left = problem.queries[rows[part]].double()[:, None]
-        distances[part] = _direct(left, problem.references[flat[part]].double())
-    return _smallest(distances.masked_fill_(~valid, torch.inf), indices, k)
+    distances = torch.full(approx.shape, torch.inf, dtype=torch.float64, device=rows.device)
+    height = _rows_within(_CACHE, 8 * approx.shape[1] * width, len(rows))
+    for part in torch.arange(len(rows), device=rows.device).split(height):
+        chosen = problem.references[candidates[part].clamp(max=n - 1)].double()
+        distances[part] = _direct(problem.queries[rows[part]].double()[:, None], chosen)
+    return _smallest(distances.masked_fill_(~valid, torch.inf), torch.where(valid, candidates, n), k)
 
 
-def _search_again(problem: _Problem, rows: Tensor, bound: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Every reference within `bound` of the queries `rows`, by direct distance: exact whatever the ties."""
+def _search_inside(problem: _Problem, rows: Tensor, bound: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest of the queries `rows` among all references whose product is within `bound`."""
     n = len(problem.references)
     width = _rows_within(problem.memory, 64 * len(rows) + 16 * problem.references.shape[1], n)
     best_d, best_i = bound.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
+    queries = problem.weigh_queries(rows, torch.float64)
     for start in range(0, n, width):
-        stop = min(start + width, n)
-        tile = _weigh_references(problem, start, stop, stop - start)
-        queries = problem.center_rows(problem.queries[rows])
-        scores = torch.cat([queries, queries.new_ones(len(rows), 1)], 1) @ tile.weights
-        inside = scores <= bound[:, None]
-        columns = torch.arange(start, stop, device=rows.device)
-        if problem.exclude is not None:
-            inside &= columns != problem.exclude[rows][:, None]
-        distances = _fill_direct(problem, rows, start, inside)
+        tile = _weigh_references(problem, start, min(start + width, n), n, torch.float64)
+        columns = torch.arange(start, min(start + width, n), device=rows.device)
+        inside = (queries @ tile.weights <= bound[:, None]) & (columns != problem.exclude[rows][:, None])
+        distances = torch.full(inside.shape, torch.inf, dtype=torch.float64, device=rows.device)
+        for part in torch.nonzero(inside).split(_rows_within(_CACHE, 8 * problem.references.shape[1], inside.numel())):
+            left, right = part.T
+            distances[left, right] = euclidean_rows(problem.queries[rows[left]], problem.references[columns[right]])
         best_d, best_i = merge_topk(best_d, best_i, distances, torch.where(inside, columns, n), k)
     return best_d, best_i
-
-
-def _fill_direct(problem: _Problem, rows: Tensor, start: int, inside: Tensor) -> Tensor:
-    """Direct distances where `inside`, infinity elsewhere, (B, M)."""
-    distances = torch.full(inside.shape, torch.inf, dtype=torch.float64, device=rows.device)
-    height = _rows_within(problem.memory, 32 * problem.references.shape[1], inside.numel())
-    for part in torch.nonzero(inside).split(height):
-        left = problem.queries[rows[part[:, 0]]]
-        distances[part[:, 0], part[:, 1]] = euclidean_rows(left, problem.references[part[:, 1] + start])
-    return distances

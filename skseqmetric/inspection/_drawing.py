@@ -1,0 +1,27 @@
+"""What the displays share: matplotlib only when something is drawn, and colours that colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Okabe and Ito's palette (2008), its yellow darkened for white paper, and two greys
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#B8A800", "#000000", "#999999", "#5D3A9B",
+)  # fmt: skip
+MARKERS = "osD^vP*Xh<"
+
+
+def make_axes(ax: Any) -> Any:
+    """The given axes, or those of a new figure."""
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError('Drawing needs matplotlib: pip install "skseqmetric[viz]".') from error
+    return pyplot.subplots(figsize=(7, 5), layout="constrained")[1]
+
+
+def style(k: int) -> dict[str, Any]:
+    """Colour and marker of class k; the pair repeats after ten times ten classes."""
+    return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]}

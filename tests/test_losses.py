@@ -1,0 +1,125 @@
+"""The losses against brute force over anchors, in float64."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from skseqmetric import _losses
+
+LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 2, 0])
+SAME = LABELS[:, None] == LABELS
+WEIGHTS = torch.tensor([1.0, 2.0, 0.5, 1.0, 0.0, 3.0, 1.0, 1.0], dtype=torch.float64)
+SCALE = torch.tensor(1.7, dtype=torch.float64)
+MARGIN = 1.3
+
+
+def block(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Squared distances of random points, and a symmetric mask that leaves out the diagonal and some pairs."""
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(8, 3, generator=generator, dtype=torch.float64)
+    valid = torch.rand(8, 8, generator=generator) < 0.8
+    return _losses.squared_distances(points), (valid | valid.T) & ~torch.eye(8, dtype=torch.bool)
+
+
+def brute_nca(squared: Tensor, valid: Tensor, i: int) -> float | None:
+    positive = [j for j in range(8) if valid[i, j] and SAME[i, j]]
+    everyone = [j for j in range(8) if valid[i, j]]
+    if not positive or len(positive) == len(everyone):
+        return None
+    share = [math.exp(-float(SCALE) * float(squared[i, j])) for j in range(8)]
+    return -math.log(sum(share[j] for j in positive) / sum(share[j] for j in everyone))
+
+
+def brute_triplet(squared: Tensor, valid: Tensor, i: int) -> float | None:
+    d = [math.sqrt(float(SCALE) * float(v)) for v in squared[i]]
+    negative = [d[j] for j in range(8) if valid[i, j] and not SAME[i, j]]
+    positive = [d[j] for j in range(8) if valid[i, j] and SAME[i, j]]
+    if not negative or not positive:
+        return None
+    costs = []
+    for p in positive:
+        farther = [v for v in negative if v > p]
+        costs.append(math.log1p(math.exp(p - (min(farther) if farther else max(negative)))))
+    return sum(costs) / len(costs)
+
+
+def weighted(brute: object, squared: Tensor, valid: Tensor) -> float:
+    terms = [(float(WEIGHTS[i]), brute(squared, valid, i)) for i in range(8)]  # type: ignore[operator]
+    used = [(w, v) for w, v in terms if v is not None]
+    return sum(w * v for w, v in used) / sum(w for w, _ in used)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("name", "brute"), [("nca", brute_nca), ("triplet", brute_triplet)])
+def test_loss_equals_brute_force(name: str, brute: object, seed: int) -> None:
+    squared, valid = block(seed)
+    got = _losses.BLOCK_LOSSES[name](squared, SAME, valid, WEIGHTS, SCALE, MARGIN)
+    assert float(got) == pytest.approx(weighted(brute, squared, valid), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contrastive_equals_brute_force(seed: int) -> None:
+    squared, valid = block(seed)
+
+    def pull(s: Tensor, v: Tensor, i: int) -> float | None:
+        costs = [float(SCALE * s[i, j]) for j in range(8) if v[i, j] and SAME[i, j]]
+        return sum(costs) / len(costs) if costs else None
+
+    def push(s: Tensor, v: Tensor, i: int) -> float | None:
+        gaps = [MARGIN - math.sqrt(float(SCALE * s[i, j])) for j in range(8) if v[i, j] and not SAME[i, j]]
+        return sum(max(0.0, g) ** 2 for g in gaps) / len(gaps) if gaps else None
+
+    got = _losses.contrastive(squared, SAME, valid, WEIGHTS, SCALE, MARGIN)
+    expected = weighted(pull, squared, valid) + weighted(push, squared, valid)
+    assert float(got) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(_losses.BLOCK_LOSSES))
+def test_gradients_are_finite_where_points_coincide(name: str) -> None:
+    points = torch.zeros(8, 3, dtype=torch.float64, requires_grad=True)
+    off_diagonal = ~torch.eye(8, dtype=torch.bool)
+    loss = _losses.BLOCK_LOSSES[name](_losses.squared_distances(points), SAME, off_diagonal, WEIGHTS, SCALE, MARGIN)
+    (gradient,) = torch.autograd.grad(loss, points)
+    assert torch.isfinite(loss)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", sorted(_losses.BLOCK_LOSSES))
+def test_gradcheck(name: str) -> None:
+    _, valid = block(1)
+    points = torch.randn(8, 3, generator=torch.Generator().manual_seed(9), dtype=torch.float64, requires_grad=True)
+
+    def run(p: Tensor) -> Tensor:
+        return _losses.BLOCK_LOSSES[name](_losses.squared_distances(p), SAME, valid, WEIGHTS, SCALE, MARGIN)
+
+    assert torch.autograd.gradcheck(run, points)
+
+
+@pytest.mark.parametrize("name", sorted(_losses.BLOCK_LOSSES))
+@pytest.mark.parametrize("labels", [torch.zeros(4), torch.arange(4)], ids=["one class", "all different"])
+def test_a_batch_without_usable_anchor_has_finite_loss_and_gradient(name: str, labels: Tensor) -> None:
+    points = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    off_diagonal = ~torch.eye(4, dtype=torch.bool)
+    same = labels[:, None] == labels
+    loss = _losses.BLOCK_LOSSES[name](
+        _losses.squared_distances(points), same, off_diagonal, torch.ones(4), SCALE, MARGIN
+    )
+    (gradient,) = torch.autograd.grad(loss, points)
+    assert torch.isfinite(gradient).all()
+    if name != "contrastive":
+        assert loss.item() == 0.0
+
+
+def test_pair_losses_equal_their_equations() -> None:
+    squared = torch.tensor([0.0, 0.5, 4.0, 0.2], dtype=torch.float64)
+    same = torch.tensor([True, True, False, False])
+    d = [math.sqrt(1.7 * v) for v in squared.tolist()]
+    contrastive = (d[0] ** 2 + d[1] ** 2 + max(0, MARGIN - d[2]) ** 2 + max(0, MARGIN - d[3]) ** 2) / 4
+    assert float(_losses.contrastive_pairs(squared, same, SCALE, MARGIN)) == pytest.approx(contrastive)
+    together = [1 / (1 + math.exp(v**2 - MARGIN**2)) for v in d]
+    logistic = -(math.log(together[0]) + math.log(together[1]) + math.log(1 - together[2]) + math.log(1 - together[3])) / 4
+    assert float(_losses.logistic_pairs(squared, same, SCALE, MARGIN)) == pytest.approx(logistic)
