@@ -90,6 +90,7 @@ def measure(
     unit: str = "items",
     threads: int | None = None,
     device: str = "cpu",
+    memory: bool = True,
 ) -> Result:
     """Check, time and weigh each of `contenders`, callables without arguments.
 
@@ -114,6 +115,8 @@ def measure(
         Threads of torch and of BLAS; None takes every core this process may use.
     device : str, default="cpu"
         Where the work is done; on CUDA the clock waits for the device.
+    memory : bool, default=True
+        Whether to call each once more, untimed, for its peak memory.
 
     Returns
     -------
@@ -125,10 +128,16 @@ def measure(
         quality = check(answers) or {}
         del answers
         seconds = _interleaved(contenders, repeats, device)
-        peaks = {name: _peak_memory(call, device) for name, call in contenders.items()}
+        peaks = {name: _peak_memory(call, device) for name, call in contenders.items() if memory}
     counts = items if isinstance(items, Mapping) else dict.fromkeys(contenders, items)
     timings = [
-        Timing(name, tuple(seconds[name]), *peaks[name], counts.get(name), quality.get(name, {}))
+        Timing(
+            name,
+            tuple(seconds[name]),
+            *peaks.get(name, (None, None)),
+            counts.get(name),
+            quality.get(name, {}),
+        )
         for name in contenders
     ]
     return Result(title, tuple(timings), unit, environment(device, threads))
@@ -223,13 +232,14 @@ def _peak() -> int:
 
 
 def print_table(result: Result) -> None:
-    """Print one line a contender: median, fastest and slowest call, rate, peak memory, quality."""
-    columns = sorted({column for timing in result.timings for column in timing.quality})
-    header = ["", "median s", "min", "max", f"{result.unit}/s", "peak MiB", *columns]
-    rows = [header, *(_row(timing, columns) for timing in result.timings)]
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    """Print one line a contender: median, fastest, slowest call; rate, peak memory, quality where known."""
+    qualities = sorted({column for timing in result.timings for column in timing.quality})
+    header = ["", "median s", "min", "max", f"{result.unit}/s", "peak MiB", *qualities]
+    columns = list(zip(header, *(_row(timing, qualities) for timing in result.timings), strict=True))
+    shown = [cells for cells in columns if set(cells[1:]) != {"-"}]
+    widths = [max(map(len, cells)) for cells in shown]
     print(f"\n{result.title}")
-    for row in rows:
+    for row in zip(*shown, strict=True):
         print("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]))
 
 

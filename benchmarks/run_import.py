@@ -19,7 +19,9 @@ STATEMENTS = {
 def importer(statement: str) -> Callable[[], int]:
     """A call that runs `statement` in a new process and returns the number of modules it loaded."""
     code = f"{statement}; import sys; print(len(sys.modules))"
-    return lambda: int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+    return lambda: int(
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
+    )
 
 
 def check(counts: dict[str, int]) -> dict[str, dict[str, Any]]:
@@ -37,8 +39,8 @@ def main() -> None:
         {name: importer(statement) for name, statement in STATEMENTS.items()},
         check=check,
         repeats=3 if args.quick else 15,
-        unit="imports",
         threads=args.threads,
+        memory=False,
     )
     report([result], args.out)
     print(

@@ -78,9 +78,12 @@ class Augment:
     Lengths never change; steps past a sequence's end come out as 0.
     """
 
-    def __init__(self, what: Sequence[str] | Augmentation | None) -> None:
+    def __init__(self, what: str | Sequence[str] | Augmentation | None) -> None:
         self.function = what if callable(what) else None
-        self.names = () if what is None or callable(what) else tuple(what)
+        self.names = () if what is None or callable(what) else (what,) if isinstance(what, str) else tuple(what)
+        unknown = [name for name in self.names if name not in NAMES]
+        if unknown:
+            raise ValueError(f"augment names {unknown[0]!r}; the names are {', '.join(NAMES)}.")
 
     def __call__(self, values: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
         if self.function is not None:

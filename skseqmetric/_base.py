@@ -76,8 +76,8 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
         if self.scaling is None:
             return
         share = np.repeat(weights / (weights @ sequences.lengths), sequences.lengths)
-        self.mean_ = share @ sequences.values.astype(np.float64, copy=False)
-        deviation = np.sqrt(share @ (sequences.values - self.mean_) ** 2)
+        self.mean_ = share @ sequences.values
+        deviation = np.sqrt(share @ np.square(sequences.values - self.mean_))
         # a constant channel keeps its (zero) deviation from the mean instead of dividing rounding noise by itself
         floor = 10 * np.finfo(sequences.values.dtype).eps * np.abs(self.mean_)
         self.scale_ = np.where(deviation > floor, deviation, 1.0)

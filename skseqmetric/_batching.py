@@ -26,7 +26,10 @@ class FlatSequences:
         cls, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, device: torch.device
     ) -> FlatSequences:
         """Standardise in the precision of the input, then keep float32."""
-        values = ((sequences.values - mean) / scale).astype(np.float32, copy=False)
+        dtype = sequences.values.dtype
+        values = sequences.values - mean.astype(dtype)
+        values /= scale.astype(dtype)
+        values = values.astype(np.float32, copy=False)
         lengths = torch.from_numpy(sequences.lengths)
         offsets = torch.from_numpy(sequences.offsets)
         return cls(

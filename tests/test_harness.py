@@ -159,6 +159,20 @@ def test_table_has_a_line_for_each_contender(capsys):
     assert theirs.split() == ["theirs", "8", "8", "8", "-", "-", "-"]
 
 
+def test_table_leaves_out_what_nobody_measured(capsys):
+    harness.print_table(result_of(ours=[1.0], theirs=[2.0]))
+    assert capsys.readouterr().out.splitlines()[2].split() == ["median", "s", "min", "max"]
+
+
+def test_memory_can_be_left_unmeasured():
+    recorder = Recorder("ab")
+    result = harness.measure(
+        "no memory", recorder.contenders, check=accept, repeats=1, threads=1, memory=False
+    )
+    assert recorder.calls == [*"ab", *"ab"]
+    assert [timing.peak_bytes for timing in result.timings] == [None, None]
+
+
 def test_options_every_benchmark_has():
     args = harness.argument_parser("What it measures.").parse_args(
         ["--quick", "--data", "d", "--out", "o.json"]

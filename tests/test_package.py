@@ -19,8 +19,9 @@ import pytest
 import skseqmetric
 
 ROOT = Path(skseqmetric.__file__).parents[1]
-NEEDED_LATE_OR_NEVER = {"IPython", "matplotlib", "numba", "pandas", "plotly", "tslearn", "umap"}
-CLASSES = [name for name in skseqmetric.__all__ if inspect.isclass(getattr(skseqmetric, name))]
+NEEDED_LATE_OR_NEVER = {"matplotlib", "numba", "pandas", "plotly", "tslearn", "umap"}
+SUBMODULES = ["skseqmetric.datasets", "skseqmetric.inspection"]
+CALLABLES = [name for name in skseqmetric.__all__ if callable(getattr(skseqmetric, name))]
 
 
 def modules_after(statement: str) -> set[str]:
@@ -63,21 +64,16 @@ def floor() -> set[str]:
     return modules_after("import torch, sklearn")
 
 
-@pytest.fixture(scope="module")
-def own(floor: set[str]) -> set[str]:
-    """The modules that `import skseqmetric` adds."""
-    return modules_after("import skseqmetric") - floor
-
-
-def test_import_leaves_optional_and_heavy_packages_alone(own):
-    roots = {name.partition(".")[0] for name in own}
+def test_import_leaves_optional_and_heavy_packages_alone(floor):
+    everything = ", ".join(["skseqmetric", *SUBMODULES])
+    roots = {name.partition(".")[0] for name in modules_after(f"import {everything}") - floor}
     assert "skseqmetric" in roots
     assert not roots & NEEDED_LATE_OR_NEVER
 
 
-def test_import_loads_little_beyond_torch_and_sklearn(own, floor):
+def test_import_loads_little_beyond_torch_and_sklearn(floor):
     # A count of modules is the steady stand-in for import time, which benchmarks/run_import.py measures.
-    assert len(own) < 0.3 * len(floor)
+    assert len(modules_after("import skseqmetric") - floor) < 0.3 * len(floor)
 
 
 def test_all_is_sorted_and_complete():
@@ -104,11 +100,11 @@ def test_public_object_is_documented(name):
         assert not bare
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_documented_parameters_are_the_real_ones(name):
-    cls = getattr(skseqmetric, name)
-    parameters = inspect.signature(cls).parameters
-    documented = documented_defaults(cls.__doc__)
+@pytest.mark.parametrize("name", CALLABLES)
+def test_documented_defaults_are_the_real_ones(name):
+    member = getattr(skseqmetric, name)
+    parameters = inspect.signature(member).parameters
+    documented = documented_defaults(member.__doc__)
     real = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
     assert set(documented) == set(real)
     wrong = {key: (text, real[key]) for key, text in documented.items() if not _same(text, real[key])}
@@ -140,8 +136,9 @@ def test_ships_types_and_data():
     assert any("licen" in name.lower() for name in shipped)
 
 
-def test_datasets_exports_sorted_documented_names():
-    module = importlib.import_module("skseqmetric.datasets")
+@pytest.mark.parametrize("name", SUBMODULES)
+def test_public_submodule_exports_sorted_documented_names(name):
+    module = importlib.import_module(name)
     assert module.__all__ == sorted(module.__all__)
     bare = [name for name in module.__all__ if not inspect.getdoc(getattr(module, name))]
     assert not bare

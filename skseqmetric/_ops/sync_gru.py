@@ -30,6 +30,8 @@ def sync_gru_pairs(
 
     Cost O(P T 14 H^2) FLOP for the symmetric gate; memory O(P T H) kept for the backward pass.
     """
+    # under autocast the products are bfloat16; the state and what is added to it stay in the weights' precision
+    projected = projected.to(w.hidden.dtype)
     both = torch.cat([rows, columns])
     n_pairs, first_end = len(rows), int(lengths.min())
     alive_until = lengths[both][:, None]
@@ -47,7 +49,7 @@ def sync_gru_pairs(
 def _coupled_step(x: Tensor, h: Tensor, n_pairs: int, w: RecurrentWeights) -> Tensor:
     n = w.n_units
     h = _contract(x[:, 3 * n :], h, n_pairs, w)
-    hidden = linear(h, w.hidden)
+    hidden = linear(h, w.hidden).to(h.dtype)
     r, z = torch.sigmoid(x[:, : 2 * n] + hidden[:, : 2 * n]).chunk(2, dim=1)
     candidate = torch.tanh(x[:, 2 * n : 3 * n] + r * (hidden[:, 2 * n :] + w.hidden_bias[2 * n :]))
     return torch.lerp(candidate, h, z)
@@ -61,11 +63,12 @@ def _contract(x_gate: Tensor, h: Tensor, n_pairs: int, w: RecurrentWeights) -> T
     difference = h1 - h2
     if w.coupling == "diffusive":
         partner = torch.cat([h2, h1])
-        gate = torch.sigmoid(x_gate + linear(h, w.gate_hidden) + linear(partner, w.gate_other))
+        gate = torch.sigmoid(x_gate + (linear(h, w.gate_hidden) + linear(partner, w.gate_other)).to(h.dtype))
         return torch.lerp(h, partner, gate / 2)
     if w.coupling == "scalar":
         pull = torch.sigmoid(w.gate_bias) / 2 * difference
     else:
         x1, x2 = x_gate.split(n_pairs)
-        pull = torch.sigmoid(x1 + x2 + linear(difference.abs(), w.gate_hidden)) / 2 * difference
+        gate = torch.sigmoid(x1 + x2 + linear(difference.abs(), w.gate_hidden).to(h.dtype))
+        pull = gate / 2 * difference
     return h + torch.cat([-pull, pull])

@@ -1,0 +1,111 @@
+"""One training epoch of SyncGRUMetric beside a bare torch loop that does the same arithmetic.
+
+7,352 sequences of 128 x 9 (the size of a common activity data set), coupling=None, 64 units, one direction, no stem, no
+augmentation, batches of 64, NCA loss, AdamW with one-cycle schedule and gradient clipping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.harness import argument_parser, measure, report
+from skseqmetric import SyncGRUMetric
+
+UNITS, BATCH, RATE = 64, 64, 3e-3
+
+
+def make_data(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 128, 9) float32: six classes of noisy sines of different frequency."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 6, n)
+    t = np.linspace(0, 2 * np.pi, 128)[None, :, None]
+    X = np.sin((1 + y)[:, None, None] * t + rng.uniform(0, 6, (n, 1, 9))) + rng.normal(0, 0.3, (n, 128, 9))
+    return X.astype(np.float32), y
+
+
+def estimator_epoch(X: np.ndarray, y: np.ndarray, device: str) -> Callable[[], float]:
+    """The estimator's fit of one epoch, validation of the input and all; returns its mean loss."""
+    metric = SyncGRUMetric(
+        UNITS, coupling=None, bidirectional=False, stem_channels=None, augment=None, max_epochs=1, min_batches=1,
+        batch_size=BATCH, learning_rate=RATE, random_state=0, device=device,
+    )  # fmt: skip
+    return lambda: metric.fit(X, y).history_[-1]["train_loss"]
+
+
+def bare_epoch(X: np.ndarray, y: np.ndarray, device: str) -> Callable[[], float]:
+    """The same arithmetic written down with nothing around it; returns its mean loss."""
+
+    def run() -> float:
+        rng = np.random.default_rng(0)
+        values = torch.from_numpy((X - X.mean((0, 1))) / X.std((0, 1))).to(device)
+        labels = torch.from_numpy(y).to(device)
+        gru = nn.GRU(9, UNITS, batch_first=True, device=device)
+        log_scale = nn.Parameter(torch.zeros((), device=device))
+        parameters = [*gru.parameters(), log_scale]
+        optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=1e-4)
+        n_batches = -(-len(X) // BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=n_batches)
+        order = np.resize(rng.permutation(len(X)), n_batches * BATCH).reshape(n_batches, BATCH)
+        total = 0.0
+        for chosen in order:
+            rows = torch.from_numpy(chosen).to(device)
+            embedded = gru(values[rows])[0].mean(1)
+            loss = nca(embedded, labels[rows], log_scale.exp())
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+        return total / n_batches
+
+    return run
+
+
+def nca(embedded: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    squared = (embedded[:, None] - embedded[None]).square().sum(-1)
+    logits = (-scale * squared).masked_fill(torch.eye(len(labels), dtype=torch.bool, device=labels.device), -torch.inf)
+    same = labels[:, None] == labels
+    return (logits.logsumexp(1) - logits.masked_fill(~same, -torch.inf).logsumexp(1)).mean()
+
+
+def check(losses: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Both really learn: the mean loss of the epoch is clearly below that of guessing, ln 6."""
+    for name, loss in losses.items():
+        if not loss < 0.9 * np.log(6):
+            raise AssertionError(f"{name}: mean loss {loss:.3f} of the epoch shows no learning")
+    return {name: {"loss": loss} for name, loss in losses.items()}
+
+
+def main() -> None:
+    """Measure, print the table and the ratio."""
+    args = argument_parser(__doc__).parse_args()
+    X, y = make_data(640 if args.quick else 7352)
+    contenders = {
+        "bare torch loop": bare_epoch(X, y, args.device),
+        "SyncGRUMetric.fit": estimator_epoch(X, y, args.device),
+    }
+    results = [
+        measure(
+            f"one epoch over {len(X)} sequences, {threads} thread(s)",
+            contenders,
+            check=(lambda losses: None) if args.quick else check,
+            repeats=2 if args.quick else 5,
+            items=len(X),
+            unit="sequences",
+            threads=threads,
+            device=args.device,
+        )
+        for threads in ([args.threads] if args.threads else [1, 2])
+    ]
+    report(results, args.out)
+    for result in results:
+        print(f"{result.title}: fit / bare loop {result.ratio('SyncGRUMetric.fit', 'bare torch loop'):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""Training as a user meets it: seeds, interruptions, divergence, continuation, progress, persistence."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+
+SMALL: dict[str, Any] = {"n_units": 6, "stem_channels": 6, "max_epochs": 3, "min_batches": 3, "random_state": 0}
+Data = tuple[list[np.ndarray], np.ndarray]
+
+
+@pytest.mark.parametrize("coupling", [None, "symmetric"])
+def test_same_seed_is_bit_equal_and_another_seed_is_not(coupling: str | None, ragged: Data) -> None:
+    metric = SyncGRUMetric(**SMALL, coupling=coupling)
+    first, again = (clone(metric).fit(*ragged).transform(ragged[0]) for _ in range(2))
+    assert np.array_equal(first, again)
+    other = clone(metric).set_params(random_state=1).fit(*ragged).transform(ragged[0])
+    assert not np.array_equal(first, other)
+
+
+def test_random_state_none_draws_anew(ragged: Data) -> None:
+    metric = SyncGRUMetric(**{**SMALL, "random_state": None}, coupling=None)
+    assert not np.array_equal(*(clone(metric).fit(*ragged).transform(ragged[0]) for _ in range(2)))
+
+
+def test_a_generator_instance_moves_on(ragged: Data) -> None:
+    metric = SyncGRUMetric(**{**SMALL, "random_state": np.random.default_rng(0)}, coupling=None)
+    first = metric.fit(*ragged).transform(ragged[0])
+    assert not np.array_equal(first, metric.fit(*ragged).transform(ragged[0]))
+
+
+def test_order_and_repetition_of_the_data_are_weights(ragged: Data) -> None:
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, coupling=None)
+    plain = clone(metric).fit(X, y).transform(X)
+    assert np.array_equal(clone(metric).fit(X[::-1], y[::-1]).transform(X), plain)
+    weights = np.arange(24) % 3
+    repeated = np.repeat(np.arange(24), weights)
+    weighted = clone(metric).fit(X, y, sample_weight=weights).transform(X)
+    assert np.array_equal(clone(metric).fit([X[i] for i in repeated], y[repeated]).transform(X), weighted)
+    assert not np.array_equal(weighted, plain)
+
+
+class InterruptAt(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
+        if len(net.history) == self.epoch:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_keeps_the_weights_so_far_and_says_so(ragged: Data) -> None:
+    metric = SyncGRUMetric(**{**SMALL, "max_epochs": 50}, coupling=None, callbacks=[InterruptAt(3)])
+    with pytest.warns(ConvergenceWarning, match="interrupted in epoch 3 of 50"):
+        metric.fit(*ragged)
+    assert metric.n_iter_ == 2
+    start = SyncGRUMetric(**{**SMALL, "max_epochs": 1}, coupling=None).fit(*ragged)
+    assert np.isfinite(metric.transform(ragged[0])).all()
+    assert not np.array_equal(metric.transform(ragged[0]), start.transform(ragged[0]))
+
+
+def break_after(batches: int) -> Any:
+    calls = iter(range(10_000))
+
+    def augment(values: torch.Tensor, lengths: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return values * torch.nan if next(calls) >= batches else values
+
+    return augment
+
+
+def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_finite_weights(ragged: Data) -> None:
+    metric = SyncGRUMetric(**SMALL, coupling=None, augment=break_after(4))
+    with pytest.raises(FloatingPointError, match=r"epoch 2 at learning rate .* Lower learning_rate"):
+        metric.fit(*ragged)
+    assert metric.n_iter_ == 1
+    assert np.isfinite(metric.transform(ragged[0])).all()
+
+
+def test_an_exploding_learning_rate_never_leaves_weights_that_are_not_finite(ragged: Data) -> None:
+    metric = SyncGRUMetric(**SMALL, coupling=None, learning_rate=1e38, weight_decay=1.0)
+    with pytest.raises(FloatingPointError, match="SyncGRUMetric: the training loss"):
+        metric.fit(*ragged)
+    assert all(torch.isfinite(p).all() for p in metric.module_.parameters())
+
+
+def test_partial_fit_learns_and_takes_new_classes(ragged: Data) -> None:
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, coupling=None)
+    few = y < 2
+    metric.partial_fit([x for x, k in zip(X, few, strict=True) if k], y[few])
+    before = metric.transform(X)
+    assert metric.classes_.tolist() == [0, 1]
+    for _ in range(3):
+        metric.partial_fit(X, y)
+    assert metric.classes_.tolist() == [0, 1, 2]
+    assert metric.n_iter_ == 4
+    assert len(metric.history_) == 4
+    assert not np.array_equal(metric.transform(X), before)
+
+
+def test_partial_fit_continues_after_pickling_as_without(ragged: Data) -> None:
+    straight = SyncGRUMetric(**SMALL, coupling=None).partial_fit(*ragged).partial_fit(*ragged)
+    saved = pickle.loads(pickle.dumps(SyncGRUMetric(**SMALL, coupling=None).partial_fit(*ragged)))
+    assert np.array_equal(saved.partial_fit(*ragged).transform(ragged[0]), straight.transform(ragged[0]))
+
+
+def test_warm_start_continues_and_a_plain_fit_starts_over(ragged: Data) -> None:
+    X, y = ragged
+    cold = SyncGRUMetric(**SMALL, coupling=None).fit(X, y)
+    first = cold.transform(X)
+    assert np.array_equal(cold.fit(X, y).transform(X), first)
+    assert cold.n_iter_ == 3
+    warm = SyncGRUMetric(**SMALL, coupling=None, warm_start=True).fit(X, y)
+    assert np.array_equal(warm.transform(X), first)
+    warm.fit(X, y)
+    assert warm.n_iter_ == 6
+    assert not np.array_equal(warm.transform(X), first)
+
+
+def test_nothing_is_held_out_unless_early_stopping_is_asked_for(ragged: Data) -> None:
+    metric = SyncGRUMetric(**SMALL, coupling=None).fit(*ragged)
+    assert all("valid_loss" not in row for row in metric.history_)
+
+
+def test_early_stopping_stops_and_keeps_the_best_weights(ragged: Data) -> None:
+    settings = {**SMALL, "max_epochs": 60, "learning_rate": 0.05}
+    metric = SyncGRUMetric(
+        **settings, coupling=None, early_stopping=True, n_iter_no_change=3, validation_fraction=0.4
+    ).fit(*ragged)
+    losses = [row["valid_loss"] for row in metric.history_]
+    assert metric.n_iter_ < 60
+    assert metric.n_iter_ - 1 - int(np.argmin(losses)) >= 3 or min(losses) > losses[-4] - 1e-4
+
+
+def test_early_stopping_keeps_groups_on_one_side(ragged: Data) -> None:
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, early_stopping=True, validation_fraction=0.3)
+    groups = np.arange(24) // 4
+    kept, held_out = metric._validation_split(y, groups)
+    assert not set(groups[kept]) & set(groups[held_out])
+    assert len(held_out) > 0
+    metric.fit(X, y, groups=groups)
+    with pytest.raises(ValueError, match="groups has 5 entries, X has 24"):
+        metric.fit(X, y, groups=groups[:5])
+
+
+def test_verbose_shows_a_bar_with_the_loss_and_silence_is_the_default(
+    ragged: Data, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = io.StringIO()
+    with redirect_stderr(shown):
+        SyncGRUMetric(**SMALL, coupling=None, verbose=1).fit(*ragged)
+    assert "train_loss=" in shown.getvalue()
+    assert "3/3" in shown.getvalue()
+    SyncGRUMetric(**SMALL, coupling=None).fit(*ragged)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_skorch_callbacks_are_called(ragged: Data) -> None:
+    seen = []
+
+    class Count(Callback):
+        def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+            seen.append(net.history[-1]["train_loss"])
+
+    metric = SyncGRUMetric(**SMALL, coupling=None, callbacks=[Count()]).fit(*ragged)
+    assert seen == [row["train_loss"] for row in metric.history_]
+
+
+class Recorder:
+    """A scikit-learn callback that scores the estimator in training and stops it after two epochs."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.shapes: list[tuple[int, ...]] = []
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        self.events.append("setup")
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator: Any, context: Any, *, X: Any = None) -> None:
+        self.events.append(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator: Any, context: Any, *, X: Any = None, fitted_estimator: Any = None) -> bool:
+        self.events.append(f"end {context.task_name}")
+        self.shapes.append(fitted_estimator.transform(X).shape)
+        return context.task_name == "epoch" and context.task_id == 1
+
+
+def test_scikit_learn_callbacks_watch_and_stop_the_training(ragged: Data) -> None:
+    pytest.importorskip("sklearn.callback")
+    recorder = Recorder()
+    metric = SyncGRUMetric(**{**SMALL, "max_epochs": 9}, coupling=None).set_callbacks(recorder)
+    metric.fit(*ragged)
+    epoch = ["begin epoch", "end epoch"]
+    assert recorder.events == ["setup", "begin fit", *epoch, *epoch, "end fit", "teardown"]
+    assert metric.n_iter_ == 2
+    assert set(recorder.shapes) == {(24, 12)}
+
+
+@pytest.mark.parametrize("coupling", [None, "symmetric"])
+def test_pickle_joblib_and_deepcopy_are_bit_equal(coupling: str | None, ragged: Data, tmp_path: Path) -> None:
+    X, y = ragged
+    knn = SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL, coupling=coupling), n_neighbors=2).fit(X, y)
+    joblib.dump(knn, tmp_path / "knn.joblib")
+    copies = [pickle.loads(pickle.dumps(knn)), joblib.load(tmp_path / "knn.joblib"), copy.deepcopy(knn)]
+    for other in copies:
+        assert np.array_equal(other.metric_.transform(X), knn.metric_.transform(X))
+        for a, b in zip(other.kneighbors(X), knn.kneighbors(X), strict=True):
+            assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("coupling", [None, "symmetric"])
+def test_eight_threads_on_one_fitted_estimator_give_what_one_gives(coupling: str | None, ragged: Data) -> None:
+    X, y = ragged
+    knn = SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL, coupling=coupling), n_neighbors=3).fit(X, y)
+    state = pickle.dumps(knn)
+    expected, labels = knn.kneighbors(X), knn.predict(X)
+    start = threading.Barrier(8)
+
+    def ask(_: int) -> tuple[Any, Any]:
+        start.wait()
+        return knn.kneighbors(X), knn.predict(X)
+
+    with ThreadPoolExecutor(8) as pool:
+        for (distance, index), predicted in pool.map(ask, range(8)):
+            assert np.array_equal(distance, expected[0])
+            assert np.array_equal(index, expected[1])
+            assert np.array_equal(predicted, labels)
+    assert pickle.dumps(knn) == state
+
+
+def test_wrong_parameters_are_named(ragged: Data) -> None:
+    for wrong, message in (
+        ({"coupling": "strong"}, "coupling"),
+        ({"n_units": 0}, "n_units"),
+        ({"max_epochs": 0}, "max_epochs"),
+        ({"loss": "hinge"}, "loss"),
+        ({"augment": ("jiter",)}, "jiter"),
+        ({"device": "gpu"}, "is not a device"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            SyncGRUMetric(**{**SMALL, **wrong}).fit(*ragged)
+    with pytest.raises(ValueError, match="logistic.*is for fit_pairs"):
+        SyncGRUMetric(**SMALL, loss="logistic").fit(*ragged)
+    with pytest.raises(NotFittedError):
+        SyncGRUMetric().transform(ragged[0])
+
+
+def test_a_missing_gpu_is_an_error_that_says_what_to_do(ragged: Data) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ValueError, match='device="auto" or "cpu"'):
+        SyncGRUMetric(**SMALL, device="cuda").fit(*ragged)
+
+
+def test_a_model_that_asks_for_a_missing_gpu_opens_on_the_cpu(ragged: Data) -> None:
+    metric = SyncGRUMetric(**SMALL, coupling=None).fit(*ragged)
+    metric.device = "cuda:7"
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.warns(UserWarning, match="runs on the CPU"):
+        loaded = pickle.loads(pickle.dumps(metric))
+    assert np.array_equal(loaded.transform(ragged[0]), metric.transform(ragged[0]))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("coupling", [None, "symmetric", "diffusive", "scalar"])
+def test_cuda_agrees_with_the_cpu_and_its_pickle_opens_there(coupling: str | None, ragged: Data) -> None:
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, coupling=coupling, device="cuda").fit(X, y)
+    on_gpu, embedding = metric.pairwise_distances(X), metric.transform(X)
+    metric.device = "cpu"
+    loaded = pickle.loads(pickle.dumps(metric))
+    assert next(loaded.module_.parameters()).device.type == "cpu"
+    np.testing.assert_allclose(loaded.transform(X), embedding, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(loaded.pairwise_distances(X), on_gpu, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_cuda_trains(precision: str, ragged: Data) -> None:
+    metric = SyncGRUMetric(**{**SMALL, "max_epochs": 8}, device="cuda", precision=precision).fit(*ragged)
+    assert metric.history_[-1]["train_loss"] < metric.history_[0]["train_loss"]
