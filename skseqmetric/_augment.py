@@ -14,7 +14,7 @@ Augmentation = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 NOISE = 0.1
 SCALE_NOISE = 0.1
-SPEED_NOISE = 0.3
+SPEED_NOISE = 0.2
 KNOTS = 5
 GRID = 65
 CROP = 0.05
@@ -42,7 +42,7 @@ def crop_positions(positions: Tensor, lengths: Tensor, generator: torch.Generato
 
 
 def warp_positions(positions: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
-    """A smooth monotone time warp: log-speed N(0, 0.3) at 5 knots, interpolated, integrated, normalised to [0, 1]."""
+    """A smooth monotone time warp: log-speed N(0, 0.2) at 5 knots, interpolated, integrated, normalised to [0, 1]."""
     knots = SPEED_NOISE * _normal((len(positions), 1, KNOTS), positions, generator)
     speed = interpolate(knots, size=GRID - 1, mode="linear", align_corners=True)[:, 0].exp()
     path = torch.nn.functional.pad(torch.cumsum(speed, 1), (1, 0))

@@ -55,6 +55,7 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "min_batches": [Interval(Integral, 1, None, closed="left")],
+        "max_updates": [Interval(Integral, 1, None, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -68,6 +69,13 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
         "verbose": ["verbose"],
         "callbacks": [list, tuple, None],
     }
+
+    def _budget(self, n_items: int, batch_size: int) -> tuple[int, int]:
+        """(epochs, batches per epoch) of a full fit on n_items."""
+        n_batches = max(self.min_batches, -(-n_items // batch_size))
+        if self.max_updates is None:
+            return self.max_epochs, n_batches
+        return min(self.max_epochs, -(-self.max_updates // n_batches)), n_batches
 
     def _learn_scaling(self, sequences: Sequences, weights: np.ndarray) -> None:
         """Mean and standard deviation of every channel over all steps, weighted by sequence, in float64."""

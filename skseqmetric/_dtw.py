@@ -14,7 +14,7 @@ from skseqmetric._metric import BaseSequenceMetric, register_metric
 from skseqmetric._validation import Sequences, check_sequences
 
 _TILE = 64  # sequences a side of one call: enough to outweigh the call, small enough to share among threads
-_SLACK = 3  # steps by which lengths in one call may differ: tslearn looks for the end of the padding in every pair
+_SLACK = 3  # steps by which lengths in one call may differ: tslearn looks for the padding in every pair
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,19 @@ class DTWMetric(BaseSequenceMetric):
     .. math::
         d(X, Y) = \sqrt{\min_\pi \sum_{(i, j) \in \pi} \lVert x_i - y_j \rVert_2^2}
 
-    over all alignments :math:`\pi` from (1, 1) to (T1, T2) whose steps advance i, j or both by one. All channels are warped
-    together. Values are taken as they are: standardise channels before if their units differ. Symmetric, d(x, x) = 0,
-    no triangle inequality. Nothing is learned; there is no embedding, so `algorithm="rerank"` does not apply.
+    over all alignments :math:`\pi` from (1, 1) to (T1, T2) whose steps advance i, j or both by one. All channels
+    are warped together. Values are taken as they are: standardise channels before if their units differ.
+    Symmetric, d(x, x) = 0, no triangle inequality. Nothing is learned; there is no embedding, so
+    `algorithm="rerank"` does not apply.
 
     Needs tslearn: ``pip install "skseqmetric[baselines]"``.
 
     Parameters
     ----------
     window : int, float or None, default=None
-        Radius of the Sakoe-Chiba band, :math:`|i - j| \le` `window` (widened by the difference of the lengths where these
-        differ). An int counts steps, >= 0. A float in [0, 1] is a share of the longest sequence seen by `fit`, rounded
-        down. None: no band.
+        Radius of the Sakoe-Chiba band, :math:`|i - j| \le` `window` (widened by the difference of the lengths
+        where these differ). An int counts steps, >= 0. A float in [0, 1] is a share of the longest sequence seen
+        by `fit`, rounded down. None: no band.
     n_jobs : int or None, default=None
         Threads that share the pairs, as everywhere in joblib: None is 1, -1 all cores.
 
@@ -65,12 +66,12 @@ class DTWMetric(BaseSequenceMetric):
 
     Notes
     -----
-    O(T1 T2 C) time for a pair, O(T1 T2) memory. A hook call needs tiles of at most 64 x 64 pairs.
+    O(T1 T2 C) time for a pair, O(T1 T2) memory. Pairs go to tslearn in tiles of at most 64 x 64.
 
     References
     ----------
-    H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE Transactions on
-    Acoustics, Speech and Signal Processing 26 (1), 43-49, 1978.
+    H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE
+    Transactions on Acoustics, Speech and Signal Processing 26 (1), 43-49, 1978.
 
     Examples
     --------
@@ -81,11 +82,15 @@ class DTWMetric(BaseSequenceMetric):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "window": [Interval(Integral, 0, None, closed="left"), Interval(RealNotInt, 0, 1, closed="both"), None],
+        "window": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="both"),
+            None,
+        ],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, window: float | None = None, *, n_jobs: int | None = None) -> None:
+    def __init__(self, *, window: float | None = None, n_jobs: int | None = None) -> None:
         self.window = window
         self.n_jobs = n_jobs
 
@@ -111,16 +116,22 @@ class DTWMetric(BaseSequenceMetric):
         self._validate_params()
         _tslearn()
         sequences = check_sequences(X, estimator=self)
-        share = self.window is not None and not isinstance(self.window, Integral)
-        self.radius_ = int(self.window * sequences.lengths.max()) if share else self.window
+        self.radius_ = self._radius(int(sequences.lengths.max()))
         vars(self).pop("threshold_", None)
         return self
+
+    def _radius(self, longest: int) -> int | None:
+        if self.window is None or isinstance(self.window, Integral):
+            return None if self.window is None else int(self.window)
+        return int(self.window * longest)
 
     def _prepare(self, sequences: Sequences) -> PreparedSeries:
         doubles = Sequences(sequences.values.astype(np.float64, copy=False), sequences.lengths)
         return PreparedSeries(doubles.to_list(), sequences.lengths)
 
-    def _tile(self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray) -> np.ndarray:
+    def _tile(
+        self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray
+    ) -> np.ndarray:
         cdist, constraint = _tslearn().cdist_dtw, self._constraint
         out = np.empty((len(rows), len(columns)))
 
@@ -132,7 +143,9 @@ class DTWMetric(BaseSequenceMetric):
         self._run(fill, [(i, j) for i in groups[0] for j in groups[1]])
         return out
 
-    def _rows(self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray) -> np.ndarray:
+    def _rows(
+        self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray
+    ) -> np.ndarray:
         dtw, constraint = _tslearn().dtw, self._constraint
         out = np.empty(len(rows))
 
@@ -150,7 +163,7 @@ class DTWMetric(BaseSequenceMetric):
 
     @property
     def _constraint(self) -> dict[str, Any]:
-        """Keywords of tslearn. Naming the backend spares it a guess from the text of the arrays, in every call."""
+        """Keywords of tslearn. Naming the backend spares it guessing from the text of the arrays every time."""
         if self.radius_ is None:
             return {"be": "numpy"}
         return {"be": "numpy", "global_constraint": "sakoe_chiba", "sakoe_chiba_radius": self.radius_}

@@ -102,7 +102,7 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
             self._start(training.sequences, training.weights)
             self.classes_ = classes
         self._optimizer_state = None
-        self._learn(training, validation, self.max_epochs, schedule=True, data=(X, y))
+        self._learn(training, validation, data=(X, y))
         return self
 
     @with_callbacks
@@ -121,7 +121,7 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
             self._start(training.sequences, training.weights)
             self._optimizer_state = None
         self.classes_ = classes if first else np.union1d(self.classes_, classes)
-        self._optimizer_state = self._learn(training, None, 1, schedule=False, data=(X, y))
+        self._optimizer_state = self._learn(training, None, data=(X, y), epochs=1)
         return self
 
     @with_callbacks
@@ -190,12 +190,13 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         self._n_features_out = network.n_outputs
 
     def _learn(
-        self, training: _Training, validation: _Training | None, epochs: int, *, schedule: bool, data: tuple[Any, Any]
+        self, training: _Training, validation: _Training | None, data: tuple[Any, Any], epochs: int | None = None
     ) -> dict[str, Any] | None:
+        """The budget of a full fit under the one-cycle schedule, or `epochs` at a constant learning rate."""
         # the stream number makes every call of partial_fit draw something new, and a repeated fit the same
         rng = numpy_generator(self._seed, self.n_iter_)
         generator = torch_generator(int(rng.integers(2**31 - 1)), self._device)
-        n_batches = max(self.min_batches, -(-len(training.labels) // self.batch_size))
+        all_epochs, n_batches = self._budget(len(training.labels), self.batch_size)
         plan = partial(
             balanced_batches, training.labels, training.sequences.lengths,
             self.batch_size, self.samples_per_class, n_batches, rng,
@@ -203,8 +204,8 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         batches = self._batches(training, plan, self._augmentation(generator))
         held_out = None if validation is None else self._batches(validation, self._fixed_plan(validation), _keep)
         objective = self._block_objective(generator)
-        updates = epochs * n_batches if schedule else None
-        return self._train(objective, batches, held_out, epochs, updates, data, self._optimizer_state)
+        updates = None if epochs else all_epochs * n_batches
+        return self._train(objective, batches, held_out, epochs or all_epochs, updates, data, self._optimizer_state)
 
     def _block_objective(self, generator: torch.Generator) -> BlockObjective:
         if self.loss_ in PAIR_LOSSES and self.loss_ not in BLOCK_LOSSES:
@@ -242,7 +243,7 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         rng = numpy_generator(self._seed, self.n_iter_)
         generator = torch_generator(int(rng.integers(2**31 - 1)), self._device)
         size = max(1, self.batch_size // 2)
-        n_batches = max(self.min_batches, -(-len(pairs) // size))
+        epochs, n_batches = self._budget(len(pairs), size)
         longest = sequences.lengths[pairs].max(axis=1)
         batches = PairBatches(
             self._standardise(sequences), pairs, torch.from_numpy(same).to(self._device),
@@ -252,7 +253,7 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
             self.module_, self.loss if self.loss in PAIR_LOSSES else "contrastive", coupled=self._coupled,
             embedding_weight=self.embedding_weight, margin=self.margin,
         )  # fmt: skip
-        self._train(objective, batches, None, self.max_epochs, self.max_epochs * n_batches, data)
+        self._train(objective, batches, None, epochs, epochs * n_batches, data)
 
     # ------------------------------------------------------------------ embedding
     def transform(self, X: Any) -> np.ndarray:

@@ -36,15 +36,17 @@ def metric_named(name: str) -> BaseSequenceMetric:
     """A new metric of a registered name; an unknown name is a ValueError that lists the known ones."""
     if name not in _REGISTRY:
         known = ", ".join(repr(k) for k in sorted(_REGISTRY))
-        raise ValueError(f"metric={name!r} is not known. Known names: {known}; or pass a metric estimator or a callable.")
+        raise ValueError(
+            f"metric={name!r} is not known. Known names: {known}; or pass a metric estimator or a callable."
+        )
     return _REGISTRY[name]()
 
 
 class BaseSequenceMetric(BaseSequenceEstimator):
     """A distance between sequences: smaller is closer, symmetric to the bit, d(x, x) = 0.
 
-    A metric implements `fit` and the four hooks below. All hooks only read `self`, so that several threads may use
-    one fitted metric.
+    A metric implements `fit` and the hooks below. They only read `self`, so that several threads may use one
+    fitted metric.
     """
 
     # ------------------------------------------------------------------------------------------------------- hooks
@@ -92,7 +94,9 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         left = self._prepared(X)
         right = left if Y is X else self._prepared(Y)
         if len(left) != len(right):
-            raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
+            raise ValueError(
+                f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row."
+            )
         return distances_of_pairs(self, left, np.arange(len(left)), right, np.arange(len(right)))
 
     def pairwise_distances(self, X: Any, Y: Any = None) -> np.ndarray:
@@ -102,8 +106,8 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
         Y : m sequences, optional
-            None means X itself: every unordered pair is computed once, the result is symmetric to the bit and its
-            diagonal is 0.
+            None means X itself: every unordered pair is computed once, the result is symmetric to the bit and
+            its diagonal is 0.
 
         Returns
         -------
@@ -129,8 +133,8 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         Returns
         -------
         metric : callable (x, y) -> float
-            x and y are arrays (T, C), or (T,) for one channel. Picklable; it keeps the state of this moment, so a later
-            `fit` does not change it.
+            x and y are arrays (T, C), or (T,) for one channel. Picklable; it keeps the state of this moment, so a
+            later `fit` does not change it.
         """
         check_is_fitted(self)
         return PairMetric(copy.copy(self))
@@ -164,8 +168,8 @@ class BaseSequenceMetric(BaseSequenceEstimator):
     ) -> Self:
         """Choose the distance up to which two sequences are called the same.
 
-        Every cut between two neighbouring distances is tried. Among equally good cuts the one in the widest gap is
-        taken, and the threshold is the middle of its gap. Use pairs that the metric was not fitted on.
+        Every cut between two neighbouring distances is tried. Among equally good cuts the one in the widest gap
+        is taken, and the threshold is the middle of its gap. Use pairs that the metric was not fitted on.
 
         Parameters
         ----------
@@ -175,9 +179,9 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         same : array-like of shape (P,)
             +1 where both belong together, -1 where they do not; both kinds must occur.
         strategy : {"accuracy", "balanced_accuracy", "f1", "max_tpr", "max_tnr"}, default="accuracy"
-            What is maximised. With TPR = share of the same pairs called same and TNR = share of the different pairs
-            called different: "balanced_accuracy" is (TPR + TNR) / 2; "f1" is that of the same pairs; "max_tpr" is
-            the TPR among the cuts with TNR >= `min_rate` (then the higher TNR), "max_tnr" the reverse.
+            What is maximised. With TPR = share of the same pairs called same and TNR = share of the different
+            pairs called different: "balanced_accuracy" is (TPR + TNR) / 2; "f1" is that of the same pairs;
+            "max_tpr" is the TPR among the cuts with TNR >= `min_rate` (then the higher TNR), "max_tnr" the reverse.
         min_rate : float in [0, 1], optional
             For "max_tpr" and "max_tnr", which need it; None otherwise.
 
@@ -220,8 +224,8 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         check_is_fitted(self)
         if not hasattr(self, "threshold_"):
             raise NotFittedError(
-                f"This {type(self).__name__} has no threshold yet: call calibrate_threshold(X, pairs, same) before "
-                "predict_pairs."
+                f"This {type(self).__name__} has no threshold yet: call calibrate_threshold(X, pairs, same) "
+                "before predict_pairs."
             )
         return np.where(-self.score_pairs(X, pairs) <= self.threshold_, 1, -1)
 
@@ -251,7 +255,7 @@ class PairMetric:
 
 
 def by_length(prepared: Any) -> np.ndarray:
-    """Indices from the shortest sequence to the longest, so that what meets in a tile is about equally long."""
+    """Indices from the shortest sequence to the longest: what meets in a tile is about equally long."""
     return np.argsort(prepared.lengths, kind="stable")
 
 
@@ -259,14 +263,16 @@ def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns:
     """Distances of every pair, (len(rows), len(columns)), checked to be finite."""
     if metric._is_euclidean:
         return euclidean_tile(embedded(metric, left, rows), embedded(metric, right, columns)).numpy()
-    tile = metric._tile(left, rows, right, columns)
+    tile = np.require(metric._tile(left, rows, right, columns), np.float64, "CW")
     if not np.isfinite(tile).all():
         i, j = divmod(int(np.argmin(np.isfinite(tile))), len(columns))
         _refuse_distance(tile[i, j], rows[i], columns[j])
     return tile
 
 
-def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
+def distances_of_pairs(
+    metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray
+) -> np.ndarray:
     """Distances pair by pair, (P,), checked to be finite; the hook sees the pairs sorted by length."""
     if metric._is_euclidean:
         parts = [slice(s, s + 2**16) for s in range(0, len(rows), 2**16)]
@@ -283,18 +289,25 @@ def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, col
 
 def embedded(metric: Any, prepared: Any, indices: np.ndarray | slice = slice(None)) -> torch.Tensor:
     """Embeddings of some prepared sequences as a tensor (n, D)."""
-    return torch.from_numpy(np.ascontiguousarray(metric._embeddings(prepared)[indices]))
+    # joblib hands large arrays to its workers read-only, which torch warns of
+    return torch.from_numpy(np.require(metric._embeddings(prepared)[indices], requirements="CW"))
 
 
 def _refuse_distance(value: float, row: int, column: int) -> None:
     raise ValueError(
-        f"the distance between sequence {row} (of the first set) and sequence {column} (of the second) is {value}: "
-        "distances must be finite. Check the metric, and that the values are of moderate size."
+        f"the distance between sequence {row} (of the first set) and sequence {column} (of the second) is "
+        f"{value}: distances must be finite. Check the metric, and that the values are of moderate size."
     )
 
 
 def _fill_block(
-    metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray, out: np.ndarray, *, mirror: bool = False
+    metric: Any,
+    left: Any,
+    rows: np.ndarray,
+    right: Any,
+    columns: np.ndarray,
+    out: np.ndarray,
+    mirror: bool = False,
 ) -> None:
     for i in range(0, len(rows), _BLOCK):
         for j in range(0, len(columns), _BLOCK):
@@ -306,7 +319,7 @@ def _fill_block(
 
 
 def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarray) -> None:
-    """Distances among `rows`: the off-diagonal quarter once and mirrored, then both halves in the same way."""
+    """Distances among `rows`: the off-diagonal quarter once and mirrored, then both halves likewise."""
     if len(rows) <= _LEAF:
         tile = np.triu(distance_tile(metric, prepared, rows, prepared, rows), 1)
         out[np.ix_(rows, rows)] = tile + tile.T
@@ -332,7 +345,9 @@ def _check_strategy(strategy: str, min_rate: float | None) -> None:
         raise ValueError(f'min_rate is for strategy "max_tpr" or "max_tnr", not {strategy!r}: leave it None.')
 
 
-def best_threshold(distances: np.ndarray, same: np.ndarray, strategy: str, min_rate: float | None = None) -> float:
+def best_threshold(
+    distances: np.ndarray, same: np.ndarray, strategy: str, min_rate: float | None = None
+) -> float:
     """The threshold t of the best rule "same if distance <= t"; see `calibrate_threshold`."""
     levels, place = np.unique(distances, return_inverse=True)
     n_same, n_other = int(same.sum()), int((~same).sum())

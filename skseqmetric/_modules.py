@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from skseqmetric._ops.gru import gru_scan, read_out, reverse_valid, valid_steps
-from skseqmetric._ops.sync_gru import project, sync_gru_pairs
+from skseqmetric._ops.gru import gru_states, project, read_out, reverse_valid, valid_steps
+from skseqmetric._ops.sync_gru import sync_gru_pairs
 from skseqmetric._ops.weights import RecurrentWeights
 
 KERNELS = (7, 5)
@@ -105,25 +105,30 @@ class SyncGRUNetwork(nn.Module):
         """Features (B, T', F) and their lengths: everything that happens before the recurrence, zero past the end."""
         return (values, lengths) if self.stem is None else self.stem(values, lengths)
 
-    def directions(self, features: Tensor, lengths: Tensor) -> list[tuple[RecurrentWeights, Tensor]]:
-        """(weights, features in that direction) for the forward and, if there is one, the backward recurrence."""
+    def directions(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features in every direction, time first: (B, T, F) -> (D, T, B, F)."""
         ordered = [features] if len(self.cells) == 1 else [features, reverse_valid(features, lengths)]
-        return [(cell.weights(), x) for cell, x in zip(self.cells, ordered, strict=True)]
+        return torch.stack(ordered).transpose(1, 2)
+
+    def weights(self) -> list[RecurrentWeights]:
+        """The weights of every direction."""
+        return [cell.weights() for cell in self.cells]
 
     def free_run(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The embedding (B, D): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
-        runs = [
-            read_out(gru_scan(x, w), lengths, self.readout) for w, x in self.directions(features, lengths)
-        ]
-        return torch.cat(runs, dim=1)
+        """The embedding (B, D H): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
+        return read_out(gru_states(self.directions(features, lengths), self.weights()), lengths, self.readout)
 
     def pair_run(
         self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Read-outs (P, D) of both halves of the coupled pairs (rows[p], columns[p])."""
-        first, second = [], []
-        for w, x in self.directions(features, lengths):
-            states1, states2 = sync_gru_pairs(project(x, w), lengths, rows, columns, w)
-            first.append(read_out(states1, lengths[rows], self.readout))
-            second.append(read_out(states2, lengths[columns], self.readout))
-        return torch.cat(first, 1), torch.cat(second, 1)
+        """Read-outs (P, D H) of both halves of the coupled pairs (rows[p], columns[p])."""
+        first, second = self.pair_states(features, lengths, rows, columns)
+        return read_out(first, lengths[rows], self.readout), read_out(second, lengths[columns], self.readout)
+
+    def pair_states(
+        self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """States (T, D, P, H) of both halves of the coupled pairs."""
+        weights = self.weights()
+        projected = project(self.directions(features, lengths), weights)
+        return sync_gru_pairs(projected, lengths, rows, columns, weights)

@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from skseqmetric._batching import FlatSequences, batches_by_length
 from skseqmetric._learned_metric import LearnedSequenceMetric
 from skseqmetric._modules import SyncGRUNetwork
+from skseqmetric._ops.gru import project
 from skseqmetric._ops.parallel import run_tiles
-from skseqmetric._ops.sync_gru import project, sync_gru_pairs
 from skseqmetric._ops.sync_gru_tile import TileScan, tile_sides
 from skseqmetric._validation import Sequences, check_sequences
 
@@ -69,7 +69,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         Mean of the valid states, or the last one.
     stem_channels : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
-    max_recurrent_steps : int or None, default=100
+    max_recurrent_steps : int or None, default=64
         The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
         recurrent steps; None for stride 1. Without a stem nothing is shortened.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
@@ -91,10 +91,12 @@ class SyncGRUMetric(LearnedSequenceMetric):
         warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and returns values.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over the training steps, in float64.
-    max_epochs : int, default=50
-        Passes over the data.
-    min_batches : int, default=20
+    max_epochs : int, default=100
+        Passes over the data at most.
+    min_batches : int, default=6
         Batches of an epoch at least: small training sets need updates, not epochs.
+    max_updates : int or None, default=2000
+        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
     batch_size : int, default=32
         Sequences of a batch; `fit_pairs` takes half as many pairs.
     learning_rate : float, default=3e-3
@@ -181,7 +183,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         bidirectional: bool = True,
         readout: str = "mean",
         stem_channels: int | None = 64,
-        max_recurrent_steps: int | None = 100,
+        max_recurrent_steps: int | None = 64,
         loss: Any = "nca",
         margin: float = 1.0,
         embedding_weight: float = 1.0,
@@ -189,8 +191,9 @@ class SyncGRUMetric(LearnedSequenceMetric):
         samples_per_class: int = 4,
         augment: Any = ("jitter", "warp", "crop"),
         scaling: str | None = "channel",
-        max_epochs: int = 50,
-        min_batches: int = 20,
+        max_epochs: int = 100,
+        min_batches: int = 6,
+        max_updates: int | None = 2000,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
@@ -220,6 +223,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         self.scaling = scaling
         self.max_epochs = max_epochs
         self.min_batches = min_batches
+        self.max_updates = max_updates
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -310,9 +314,10 @@ class SyncGRUMetric(LearnedSequenceMetric):
         n_steps = max(features.shape[1] for features, _ in sides)
         sides = [(_padded(features, n_steps), lengths) for features, lengths in sides]
         squared: torch.Tensor | float = 0.0
-        runs = [self.module_.directions(features, lengths) for features, lengths in sides]
-        for (w, x1), (_, x2) in zip(*runs, strict=True):
-            first, second = tile_sides(project(x1, w), sides[0][1], project(x2, w), sides[1][1], crossed=crossed)
+        weights = self.module_.weights()
+        left_x, right_x = (project(self.module_.directions(*side), weights) for side in sides)
+        for w, x1, x2 in zip(weights, left_x, right_x, strict=True):
+            first, second = tile_sides(x1, sides[0][1], x2, sides[1][1], crossed=crossed)
             scan = TileScan(w, len(rows), len(columns) if crossed else 1)
             o1, o2 = scan.run(first, second, self.readout)
             squared = squared + (o1 - o2).square().sum(0)
@@ -364,10 +369,9 @@ class SyncGRUMetric(LearnedSequenceMetric):
         n_steps = max(features.shape[1] for features, _ in encoded)
         features = torch.cat([_padded(x, n_steps) for x, _ in encoded])
         lengths = torch.cat([lengths for _, lengths in encoded])
-        w, forward = self.module_.directions(features, lengths)[0]
         pairs = torch.arange(n, device=features.device)
-        first, second = sync_gru_pairs(project(forward, w), lengths, pairs, pairs + n, w)
-        gaps = (first - second).norm(dim=2).cpu().numpy()
+        first, second = self.module_.pair_states(features, lengths, pairs, pairs + n)
+        gaps = (first - second)[:, 0].norm(dim=2).T.cpu().numpy()
         ends = lengths.view(2, n).amax(0).cpu().numpy()
         return [gap[:end] for gap, end in zip(gaps, ends, strict=True)]
 

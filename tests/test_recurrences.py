@@ -9,7 +9,8 @@ import torch
 
 from skseqmetric._modules import ConvStem, SyncGRUCell
 from skseqmetric._ops import gru, reference
-from skseqmetric._ops.sync_gru import project, sync_gru_pairs
+from skseqmetric._ops.gru import project
+from skseqmetric._ops.sync_gru import sync_gru_pairs
 from skseqmetric._ops.sync_gru_tile import TileScan, tile_sides
 from skseqmetric._ops.weights import RecurrentWeights
 
@@ -44,16 +45,42 @@ def test_reference_step_is_torch_gru_cell() -> None:
     torch.testing.assert_close(reference.gru_step(x, h, w), cell(x, h))
 
 
-def test_fused_gru_equals_reference_on_valid_steps() -> None:
-    w, x = make_weights(None), make_inputs()
+def two_directions(coupling: str | None) -> list[RecurrentWeights]:
+    return [make_weights(coupling), make_weights(coupling, spread=0.4)]
+
+
+def both_ways(x: torch.Tensor) -> torch.Tensor:
+    """(B, T, F) -> (D, T, B, F)."""
+    return torch.stack([x, gru.reverse_valid(x, LENGTHS)]).transpose(1, 2)
+
+
+def test_fast_gru_equals_reference_on_valid_steps() -> None:
+    weights, x = two_directions(None), both_ways(make_inputs())
     valid = gru.valid_steps(LENGTHS, 9)
-    torch.testing.assert_close(gru.gru_scan(x, w)[valid], reference.gru_scan(x, LENGTHS, w)[valid])
+    states = gru.gru_states(x, weights)
+    for d, w in enumerate(weights):
+        expected = reference.gru_scan(x[d].transpose(0, 1), LENGTHS, w)
+        torch.testing.assert_close(states[:, d].transpose(0, 1)[valid], expected[valid])
+
+
+def test_fast_gru_passes_gradcheck() -> None:
+    weights = [make_weights(None, n_units=3), make_weights(None, n_units=3, spread=0.4)]
+    x = both_ways(make_inputs())[:, :4, :2].clone().requires_grad_()
+
+    def run(inputs: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
+        return gru.gru_states(inputs, [RecurrentWeights(*tensors[:4]), RecurrentWeights(*tensors[4:])])
+
+    leaves = [t.detach().requires_grad_() for w in weights for t in (w.input, w.hidden, w.input_bias, w.hidden_bias)]
+    assert torch.autograd.gradcheck(run, (x, *leaves))
+    with torch.no_grad():
+        torch.testing.assert_close(run(x, *leaves), run(x.detach(), *leaves))
 
 
 @pytest.mark.parametrize("how", ["mean", "last"])
 def test_read_out_equals_reference(how: str) -> None:
-    states = torch.randn(6, 9, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    torch.testing.assert_close(gru.read_out(states, LENGTHS, how), reference.read_out(states, LENGTHS, how))
+    states = torch.randn(9, 2, 6, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    by_direction = [reference.read_out(states[:, d].transpose(0, 1), LENGTHS, how) for d in range(2)]
+    torch.testing.assert_close(gru.read_out(states, LENGTHS, how), torch.cat(by_direction, 1))
 
 
 def test_reverse_valid_reverses_each_sequence_within_its_length() -> None:
@@ -66,44 +93,50 @@ def test_reverse_valid_reverses_each_sequence_within_its_length() -> None:
 
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_paired_scan_equals_reference(coupling: str | None) -> None:
-    w, x = make_weights(coupling), make_inputs()
+    weights, x = two_directions(coupling), both_ways(make_inputs())
     i, j = all_pairs()
-    fast = sync_gru_pairs(project(x, w), LENGTHS, i, j, w)
-    slow = reference.sync_gru_scan(x[i], x[j], LENGTHS[i], LENGTHS[j], w)
-    for a, b in zip(fast, slow, strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    fast = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
+    for d, w in enumerate(weights):
+        inputs = x[d].transpose(0, 1)
+        slow = reference.sync_gru_scan(inputs[i], inputs[j], LENGTHS[i], LENGTHS[j], w)
+        for a, b in zip(fast, slow, strict=True):
+            torch.testing.assert_close(a[:, d].transpose(0, 1), b, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("coupling", ["scalar", "symmetric", "diffusive"])
-def test_paired_scan_gradients_equal_the_reference_ones(coupling: str) -> None:
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_paired_scan_gradients_equal_the_reference_ones(coupling: str | None) -> None:
     i, j = all_pairs()
+    valid = gru.valid_steps(LENGTHS, 9).T
     gradients = []
     for scan in ("fast", "slow"):
-        w, x = make_weights(coupling), make_inputs().requires_grad_()
+        weights, x = two_directions(coupling), both_ways(make_inputs()).requires_grad_()
         if scan == "fast":
-            first, second = sync_gru_pairs(project(x, w), LENGTHS, i, j, w)
+            first, second = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
         else:
-            first, second = reference.sync_gru_scan(x[i], x[j], LENGTHS[i], LENGTHS[j], w)
+            inputs = x.transpose(1, 2)
+            runs = [
+                reference.sync_gru_scan(inputs[d][i], inputs[d][j], LENGTHS[i], LENGTHS[j], w)
+                for d, w in enumerate(weights)
+            ]
+            first, second = (torch.stack(half).permute(2, 0, 1, 3) for half in zip(*runs, strict=True))
         loss = (first.square() * 0.7 + second.sin()).sum()
-        wanted = [x, w.input, w.hidden, w.hidden_bias, w.gate_bias, w.gate_input, w.gate_hidden, w.gate_other]
-        gradients.append(torch.autograd.grad(loss, [t for t in wanted if t is not None]))
-    valid = gru.valid_steps(LENGTHS, 9)
+        wanted = [x]
+        for w in weights:
+            wanted += [w.input, w.input_bias, w.hidden, w.hidden_bias]
+            wanted += [t for t in (w.gate_bias, w.gate_input, w.gate_hidden, w.gate_other) if t is not None]
+        gradients.append(torch.autograd.grad(loss, wanted))
     for k, (a, b) in enumerate(zip(*gradients, strict=True)):
-        torch.testing.assert_close(*((a[valid], b[valid]) if k == 0 else (a, b)))
+        torch.testing.assert_close(*((a[:, valid], b[:, valid]) if k == 0 else (a, b)))
 
 
-def test_paired_scan_passes_gradcheck() -> None:
-    w = make_weights("symmetric", n_units=3)
-    x = make_inputs()[:3].requires_grad_()
-    i, j = torch.tensor([0, 0, 1]), torch.tensor([1, 2, 2])
-
-    def run(hidden: torch.Tensor, gate: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-        weights = RecurrentWeights(
-            w.input, hidden, w.input_bias, w.hidden_bias, "symmetric", w.gate_input, gate, None, w.gate_bias
-        )
-        return torch.stack(sync_gru_pairs(project(inputs, weights), LENGTHS[:3], i, j, weights))
-
-    assert torch.autograd.gradcheck(run, (w.hidden, w.gate_hidden, x))
+def test_paired_scan_without_gradient_is_the_same() -> None:
+    weights, x = two_directions("symmetric"), both_ways(make_inputs())
+    i, j = all_pairs()
+    kept = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
+    with torch.no_grad():
+        free = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
+    for a, b in zip(kept, free, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("readout", ["mean", "last"])
@@ -114,7 +147,8 @@ def test_tile_equals_reference(coupling: str, readout: str, crossed: bool) -> No
     y, other = make_inputs(seed=2)[:4] * gru.valid_steps(LENGTHS.flip(0)[:4], 9)[..., None], LENGTHS[:4]
     i, j = (torch.arange(6).repeat_interleave(4), torch.arange(4).repeat(6)) if crossed else (torch.arange(4),) * 2
     left, left_lengths = (x, LENGTHS) if crossed else (x[:4], LENGTHS[:4])
-    sides = tile_sides(project(left, w), left_lengths, project(y, w), other, crossed=crossed)
+    projected = [project(v.transpose(0, 1)[None], [w])[0] for v in (left, y)]
+    sides = tile_sides(projected[0], left_lengths, projected[1], other, crossed=crossed)
     got = TileScan(w, len(left), 4 if crossed else 1).run(*sides, readout)
     states = reference.sync_gru_scan(left[i], y[j], left_lengths[i], other[j], w)
     for o, s, n in zip(got, states, (left_lengths[i], other[j]), strict=True):
@@ -171,10 +205,11 @@ def coupled_gaps(w: RecurrentWeights, c: float, steps: int) -> torch.Tensor:
     """|h1 - h2| of two halves that get different inputs for five steps and then input 0, at coupling strength c."""
     bias = torch.tensor(math.log(2 * c / (1 - 2 * c)), dtype=torch.float64)
     w = RecurrentWeights(w.input, w.hidden, w.input_bias, w.hidden_bias, "scalar", gate_bias=bias)
-    x = torch.zeros(2, steps, 1, dtype=torch.float64)
-    x[0, :5], x[1, :5] = 1.0, -1.0
-    first, second = sync_gru_pairs(project(x, w), torch.tensor([steps, steps]), torch.tensor([0]), torch.tensor([1]), w)
-    return (first - second).norm(dim=2)[0]
+    x = torch.zeros(1, steps, 2, 1, dtype=torch.float64)
+    x[0, :5, 0], x[0, :5, 1] = 1.0, -1.0
+    pair = torch.tensor([0]), torch.tensor([1])
+    first, second = sync_gru_pairs(project(x, [w]), torch.tensor([steps, steps]), *pair, [w])
+    return (first - second)[:, 0, 0].norm(dim=1)
 
 
 def test_synchronisation_sets_in_where_theory_puts_it() -> None:

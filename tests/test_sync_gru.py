@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
-from skseqmetric._ops import gru, reference
+from skseqmetric._ops import reference
 from skseqmetric._validation import check_sequences
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
@@ -71,9 +71,10 @@ def test_distance_equals_the_reference_recurrence(fitted: SyncGRUMetric, ragged:
             longest = int(max(n, m))
             a, b = (torch.nn.functional.pad(v, (0, 0, 0, longest - v.shape[1])) for v in (a, b))
             squared = 0.0
-            runs = zip(network.directions(a, n), network.directions(b, m), strict=True)
-            for (w, x1), (_, x2) in runs:
-                states = reference.sync_gru_scan(x1.double(), x2.double(), n, m, in_double(w))
+            runs = zip(network.weights(), network.directions(a, n), network.directions(b, m), strict=True)
+            for w, x1, x2 in runs:
+                inputs = (v.transpose(0, 1).double() for v in (x1, x2))
+                states = reference.sync_gru_scan(*inputs, n, m, in_double(w))
                 o1, o2 = reference.read_out(states[0], n, "mean"), reference.read_out(states[1], m, "mean")
                 squared += float((o1 - o2).square().sum())
             expected[i, j] = np.sqrt(squared)
@@ -112,10 +113,9 @@ def test_transform_is_the_readout_of_a_sequence_coupled_to_itself(fitted: SyncGR
     x = ragged[0][:1]
     with torch.no_grad():
         features, n = fitted.module_.encode(*fitted._standardise(check_sequences(x)).padded(np.array([0])))
-        states = [
-            reference.sync_gru_scan(v, v, n, n, w)[0] for w, v in fitted.module_.directions(features, n)
-        ]
-    expected = np.concatenate([gru.read_out(s, n, "mean").numpy() for s in states], axis=1)
+        runs = zip(fitted.module_.weights(), fitted.module_.directions(features, n).transpose(1, 2), strict=True)
+        states = [reference.sync_gru_scan(v, v, n, n, w)[0] for w, v in runs]
+    expected = np.concatenate([reference.read_out(s, n, "mean").numpy() for s in states], axis=1)
     np.testing.assert_allclose(fitted.transform(x), expected, rtol=1e-4, atol=1e-6)
 
 

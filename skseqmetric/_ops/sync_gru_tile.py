@@ -21,12 +21,12 @@ class Side:
 def tile_sides(
     left: Tensor, left_lengths: Tensor, right: Tensor, right_lengths: Tensor, *, crossed: bool
 ) -> tuple[Side, Side]:
-    """Bring projections (Q, T, G) and (R, T, G), padded to one T, into the tile's layout.
+    """Bring projections (T, Q, G) and (T, R, G), padded to one T, into the tile's layout.
 
     crossed=True: every left against every right; False: pair by pair, Q = R = P.
     """
-    first = Side(left.permute(1, 2, 0).contiguous()[..., None], left_lengths[:, None])
-    second = right.permute(1, 2, 0).contiguous()
+    first = Side(left.transpose(1, 2).contiguous()[..., None], left_lengths[:, None])
+    second = right.transpose(1, 2).contiguous()
     if crossed:
         return first, Side(second[:, :, None, :], right_lengths[None, :])
     return first, Side(second[..., None], right_lengths[:, None])

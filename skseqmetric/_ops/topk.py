@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 _MEMORY = 32 * 2**20  # bytes for the largest temporary
-_CACHE = 2**21  # bytes of differences held at once: what stays in the processor's cache is several times faster
-_QUERY_BLOCK = 512  # rows of one matrix product: below this the product loses speed
+_CACHE = 2**21  # bytes of differences held at once: several times faster while they stay in the cache
+_QUERY_BLOCK = 256  # rows of one matrix product: with fewer the product loses speed, with more the cache
 _STRIP = 16384  # queries whose candidates are held at once
 _MARGIN = 8  # candidates beyond k, which let a row prove that nothing was missed
 
@@ -69,7 +69,8 @@ def euclidean_tile(queries: Tensor, references: Tensor) -> Tensor:
     height = _rows_within(_CACHE, 8 * left.shape[1] * width, len(left))
     for i in range(0, len(left), height):
         for j in range(0, len(right), width):
-            out[i : i + height, j : j + width] = _direct(left[i : i + height, None], right[None, j : j + width])
+            part = slice(i, i + height), slice(j, j + width)
+            out[part] = _direct(left[part[0], None], right[None, part[1]])
     return out
 
 
@@ -228,10 +229,11 @@ def _pose(queries: Tensor, references: Tensor, exclude: Tensor, memory: int) -> 
     center = references.mean(0, dtype=torch.float64)
     norms = []
     for name, rows in (("query", queries), ("reference", references)):
-        norms.append(torch.cat([(part.double() - center).square().sum(1) for part in rows.split(_STRIP)]).sqrt())
+        squares = [(part.double() - center).square().sum(1) for part in rows.split(_STRIP)]
+        norms.append(torch.cat(squares).sqrt())
         bad = torch.nonzero(~torch.isfinite(norms[-1]))
         if len(bad):
-            raise ValueError(f"the embedding of {name} {int(bad[0])} is not finite (or too large for float64)")
+            raise ValueError(f"the embedding of {name} {int(bad[0])} is not finite, or too large for float64")
     return _Problem(queries, references, center, exclude, norms[0] + norms[1].max(), memory)
 
 
@@ -297,7 +299,8 @@ def _shortlist(problem: _Problem, rows: Tensor, kept: int, dtype: torch.dtype) -
     indices = rows.new_empty(len(rows), 0)
     for start in range(0, n, width):
         tile = _weigh_references(problem, start, min(start + width, n), kept, dtype)
-        scores = tile.weights.new_empty(min(_QUERY_BLOCK, len(rows)), tile.weights.shape[1])  # made once: page faults
+        # made once: touching new memory costs as much as the product
+        scores = tile.weights.new_empty(min(_QUERY_BLOCK, len(rows)), tile.weights.shape[1])
         found = [_shortlist_tile(problem, part, tile, kept, scores) for part in rows.split(_QUERY_BLOCK)]
         values = torch.cat([values, torch.cat([v for v, _ in found])], 1)
         indices = torch.cat([indices, torch.cat([i for _, i in found])], 1)
@@ -360,8 +363,9 @@ def _rank_candidates(
     distances = torch.full(approx.shape, torch.inf, dtype=torch.float64, device=rows.device)
     height = _rows_within(_CACHE, 8 * approx.shape[1] * width, len(rows))
     for part in torch.arange(len(rows), device=rows.device).split(height):
-        chosen = problem.references[candidates[part].clamp(max=n - 1)].double()
-        distances[part] = _direct(problem.queries[rows[part]].double()[:, None], chosen)
+        chosen = problem.references.index_select(0, candidates[part].clamp(max=n - 1).flatten()).double()
+        left = problem.queries[rows[part]].double()[:, None]
+        distances[part] = _direct(left, chosen.view(len(part), -1, width))
     return _smallest(distances.masked_fill_(~valid, torch.inf), torch.where(valid, candidates, n), k)
 
 
@@ -376,8 +380,9 @@ def _search_inside(problem: _Problem, rows: Tensor, bound: Tensor, k: int) -> tu
         columns = torch.arange(start, min(start + width, n), device=rows.device)
         inside = (queries @ tile.weights <= bound[:, None]) & (columns != problem.exclude[rows][:, None])
         distances = torch.full(inside.shape, torch.inf, dtype=torch.float64, device=rows.device)
-        for part in torch.nonzero(inside).split(_rows_within(_CACHE, 8 * problem.references.shape[1], inside.numel())):
-            left, right = part.T
-            distances[left, right] = euclidean_rows(problem.queries[rows[left]], problem.references[columns[right]])
+        height = _rows_within(_CACHE, 8 * problem.references.shape[1], inside.numel())
+        for left, right in (part.T for part in torch.nonzero(inside).split(height)):
+            pair = problem.queries[rows[left]], problem.references[columns[right]]
+            distances[left, right] = euclidean_rows(*pair)
         best_d, best_i = merge_topk(best_d, best_i, distances, torch.where(inside, columns, n), k)
     return best_d, best_i
