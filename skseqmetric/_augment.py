@@ -12,7 +12,7 @@ from skseqmetric._ops.gru import valid_steps
 
 Augmentation = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
-NOISE = 0.1
+NOISE = 0.05
 SCALE_NOISE = 0.1
 SPEED_NOISE = 0.2
 KNOTS = 5
@@ -29,7 +29,7 @@ def _uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator) -> 
 
 
 def jitter(values: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
-    """Additive noise of standard deviation 0.1 and one factor 1 + 0.1 N(0, 1) per sequence and channel."""
+    """Additive noise of standard deviation 0.05 and one factor 1 + 0.1 N(0, 1) per sequence and channel."""
     n, _, channels = values.shape
     scale = 1 + SCALE_NOISE * _normal((n, 1, channels), values, generator)
     return values * scale + NOISE * _normal(values.shape, values, generator)

@@ -251,7 +251,7 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         )  # fmt: skip
         objective = PairObjective(
             self.module_, self.loss if self.loss in PAIR_LOSSES else "contrastive", coupled=self._coupled,
-            embedding_weight=self.embedding_weight, margin=self.margin,
+            embedding_weight=self.embedding_weight, margin=self.margin, generator=generator,
         )  # fmt: skip
         self._train(objective, batches, None, epochs, epochs * n_batches, data)
 

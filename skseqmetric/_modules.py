@@ -19,11 +19,15 @@ class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), S), masked before each one.
 
     Kernels 7 and 5, "same" padding with zeros. Padding steps are zeroed before every convolution, so that they
-    act as the zeros outside the sequence and never leak into it.
+    act as the zeros outside the sequence and never leak into it. Given a generator (in training), `dropout` of the
+    filters are silenced for a whole sequence.
     """
 
-    def __init__(self, n_channels: int, n_filters: int, strides: tuple[int, int], generator: torch.Generator) -> None:
+    def __init__(
+        self, n_channels: int, n_filters: int, strides: tuple[int, int], dropout: float, generator: torch.Generator
+    ) -> None:
         super().__init__()
+        self.dropout = dropout
         widths = (n_channels, n_filters, n_filters)
         self.convolutions = nn.ModuleList(
             nn.utils.skip_init(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], KERNELS[i] // 2)
@@ -34,12 +38,17 @@ class ConvStem(nn.Module):
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
-    def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         x = values.transpose(1, 2)
         for layer in self.convolutions:
             x = gelu(layer(x))
             lengths = torch.div(lengths - 1, layer.stride[0], rounding_mode="floor") + 1
             x = x * valid_steps(lengths, x.shape[2])[:, None, :]
+        if generator is not None and self.dropout:
+            kept = torch.rand(*x.shape[:2], 1, generator=generator, device=x.device) >= self.dropout
+            x = x * (kept / (1 - self.dropout))
         return x.transpose(1, 2), lengths
 
 
@@ -90,20 +99,25 @@ class SyncGRUNetwork(nn.Module):
 
     def __init__(
         self, n_channels: int, n_units: int, *, coupling: str | None, bidirectional: bool, readout: str,
-        stem_channels: int | None, strides: tuple[int, int], generator: torch.Generator,
+        stem_channels: int | None, strides: tuple[int, int], dropout: float, generator: torch.Generator,
     ) -> None:  # fmt: skip
         super().__init__()
         self.readout = readout
-        self.stem = ConvStem(n_channels, stem_channels, strides, generator) if stem_channels else None
+        self.stem = ConvStem(n_channels, stem_channels, strides, dropout, generator) if stem_channels else None
         n_features = stem_channels or n_channels
         self.cells = nn.ModuleList(
             SyncGRUCell(n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
         )
         self.n_outputs = n_units * len(self.cells)
 
-    def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, T', F) and their lengths: everything that happens before the recurrence, zero past the end."""
-        return (values, lengths) if self.stem is None else self.stem(values, lengths)
+    def encode(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Features (B, T', F) and their lengths: everything before the recurrence, zero past the end.
+
+        With a generator the stem's dropout is drawn from it; without one there is none.
+        """
+        return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def directions(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features in every direction, time first: (B, T, F) -> (D, T, B, F)."""

@@ -16,14 +16,19 @@ EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
 class _Distances(nn.Module):
     """A siamese network with the learned scale of its squared distances (fixed to 1 where a margin sets the unit)."""
 
-    def __init__(self, network: nn.Module, *, coupled: bool, learn_scale: bool, margin: float) -> None:
+    def __init__(
+        self, network: nn.Module, *, coupled: bool, learn_scale: bool, margin: float, generator: torch.Generator
+    ) -> None:
         super().__init__()
-        self.network, self.coupled, self.margin = network, coupled, margin
+        self.network, self.coupled, self.margin, self.generator = network, coupled, margin, generator
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=learn_scale)
 
     @property
     def scale(self) -> Tensor:
         return self.log_scale.exp()
+
+    def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.encode(values, lengths, self.generator if self.training else None)
 
     def squared(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Squared coupled distances (P,) of the pairs (rows[p], columns[p])."""
@@ -43,15 +48,16 @@ class BlockObjective(_Distances):
         margin: float, pairs_per_sequence: int | None, generator: torch.Generator,
     ) -> None:  # fmt: skip
         block_name = loss if isinstance(loss, str) else "nca"
-        super().__init__(network, coupled=coupled, learn_scale=block_name == "nca", margin=margin)
+        super().__init__(
+            network, coupled=coupled, learn_scale=block_name == "nca", margin=margin, generator=generator
+        )
         self.block_name = block_name
         self.embedding_loss = None if isinstance(loss, str) else loss
         self.embedding_weight = embedding_weight if coupled else 1.0
         self.pairs_per_sequence = pairs_per_sequence
-        self.generator = generator
 
     def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        features, lengths = self.network.encode(values, lengths)
+        features, lengths = self.encode(values, lengths)
         total = values.new_zeros(())
         if self.embedding_weight:
             total = self.embedding_weight * self._free(features, lengths, labels, weights)
@@ -82,14 +88,17 @@ class PairObjective(_Distances):
     """Loss on given pairs that are known to belong together or not, the weak supervision of `fit_pairs`."""
 
     def __init__(
-        self, network: nn.Module, loss: str, *, coupled: bool, embedding_weight: float, margin: float
-    ) -> None:
-        super().__init__(network, coupled=coupled, learn_scale=loss == "logistic", margin=margin)
+        self, network: nn.Module, loss: str, *, coupled: bool, embedding_weight: float, margin: float,
+        generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            network, coupled=coupled, learn_scale=loss == "logistic", margin=margin, generator=generator
+        )
         self.pair_loss = PAIR_LOSSES[loss]
         self.embedding_weight = embedding_weight if coupled else 1.0
 
     def forward(self, values: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
-        features, flat_lengths = self.network.encode(values.flatten(0, 1), lengths.flatten())
+        features, flat_lengths = self.encode(values.flatten(0, 1), lengths.flatten())
         total = values.new_zeros(())
         if self.embedding_weight:
             first, second = self.network.free_run(features, flat_lengths).float().unflatten(0, (-1, 2)).unbind(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
     max_recurrent_steps : int or None, default=64
         The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
         recurrent steps; None for stride 1. Without a stem nothing is shortened.
+    dropout : float, default=0.1
+        Share of the stem's filters silenced, sequence by sequence, in training.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
         Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone. A callable (embeddings, labels) ->
         scalar, such as a loss object of pytorch-metric-learning, acts on the embeddings; coupled distances are then
@@ -87,7 +89,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
     samples_per_class : int, default=4
         Sequences of one class that meet in a batch.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
-        Drawn anew for every batch. "jitter": noise and a factor per channel; "warp": smooth random time
+        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random time
         warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and returns values.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over the training steps, in float64.
@@ -95,7 +97,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         Passes over the data at most.
     min_batches : int, default=6
         Batches of an epoch at least: small training sets need updates, not epochs.
-    max_updates : int or None, default=2000
+    max_updates : int or None, default=1500
         Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
     batch_size : int, default=32
         Sequences of a batch; `fit_pairs` takes half as many pairs.
@@ -171,6 +173,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         "coupling": [StrOptions({"scalar", "symmetric", "diffusive"}), None],
         "bidirectional": ["boolean"],
         "readout": [StrOptions({"mean", "last"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
         "stem_channels": [Interval(Integral, 1, None, closed="left"), None],
         "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
     }
@@ -184,6 +187,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         readout: str = "mean",
         stem_channels: int | None = 64,
         max_recurrent_steps: int | None = 64,
+        dropout: float = 0.1,
         loss: Any = "nca",
         margin: float = 1.0,
         embedding_weight: float = 1.0,
@@ -193,7 +197,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         scaling: str | None = "channel",
         max_epochs: int = 100,
         min_batches: int = 6,
-        max_updates: int | None = 2000,
+        max_updates: int | None = 1500,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
@@ -214,6 +218,7 @@ class SyncGRUMetric(LearnedSequenceMetric):
         self.readout = readout
         self.stem_channels = stem_channels
         self.max_recurrent_steps = max_recurrent_steps
+        self.dropout = dropout
         self.loss = loss
         self.margin = margin
         self.embedding_weight = embedding_weight
@@ -249,7 +254,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SyncGRUNetwork:
         return SyncGRUNetwork(
             n_channels, self.n_units, coupling=self.coupling, bidirectional=self.bidirectional, readout=self.readout,
-            stem_channels=self.stem_channels, strides=self._strides(longest), generator=generator,
+            stem_channels=self.stem_channels, strides=self._strides(longest), dropout=self.dropout,
+            generator=generator,
         )  # fmt: skip
 
     def _strides(self, longest: int) -> tuple[int, int]:

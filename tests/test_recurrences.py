@@ -229,7 +229,7 @@ def test_synchronisation_sets_in_where_theory_puts_it() -> None:
 
 @pytest.mark.parametrize("strides", [(1, 1), (2, 1), (2, 2)])
 def test_stem_is_blind_to_padding(strides: tuple[int, int]) -> None:
-    stem = ConvStem(3, 5, strides, torch.Generator().manual_seed(0)).double()
+    stem = ConvStem(3, 5, strides, 0.5, torch.Generator().manual_seed(0)).double()
     x = make_inputs()
     together, lengths = stem(x, LENGTHS)
     for i, n in enumerate(LENGTHS.tolist()):
@@ -237,3 +237,17 @@ def test_stem_is_blind_to_padding(strides: tuple[int, int]) -> None:
         assert length == lengths[i] == alone.shape[1]
         torch.testing.assert_close(together[i, : lengths[i]], alone[0])
         assert (together[i, lengths[i] :] == 0).all()
+
+
+def test_stem_dropout_silences_whole_filters_and_keeps_the_mean() -> None:
+    stem = ConvStem(3, 400, (1, 1), 0.25, torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        plain, _ = stem(make_inputs(), LENGTHS)
+        dropped, _ = stem(make_inputs(), LENGTHS, torch.Generator().manual_seed(1))
+    ratio = dropped / plain
+    valid = gru.valid_steps(LENGTHS, 9)
+    for i in range(len(LENGTHS)):
+        first = ratio[i, 0]
+        torch.testing.assert_close(ratio[i][valid[i]], first.expand(int(LENGTHS[i]), -1))
+        assert set(first.mul(3).round().tolist()) == {0.0, 4.0}
+        assert first.mean() == pytest.approx(1.0, abs=0.12)

@@ -11,15 +11,19 @@ product and never trusts it for order: what it returns is sorted by (direct dist
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from skseqmetric._ops.parallel import run_tiles
+
 _MEMORY = 32 * 2**20  # bytes for the largest temporary
 _CACHE = 2**21  # bytes of differences held at once: several times faster while they stay in the cache
 _QUERY_BLOCK = 256  # rows of one matrix product: with fewer the product loses speed, with more the cache
-_STRIP = 16384  # queries whose candidates are held at once
 _MARGIN = 8  # candidates beyond k, which let a row prove that nothing was missed
 
 
@@ -150,7 +154,7 @@ def _sort_pairs(distances: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
     return distances.gather(1, order), indices.gather(1, order)
 
 
-# ------------------------------------------------------------------------------------------------- Euclidean top-k
+# ------------------------------------------------------------------------------------------------ Euclidean top-k
 
 
 class _Problem(NamedTuple):
@@ -158,15 +162,23 @@ class _Problem(NamedTuple):
 
     queries: Tensor  # (Q, D)
     references: Tensor  # (R, D)
-    center: Tensor  # (D,) float64
+    k: int
     exclude: Tensor  # (Q,) int64, -1: nothing
+    center: Tensor  # (D,) float64
     radius: Tensor  # (Q,) norm of the centred query + largest norm of a centred reference
     memory: int
 
-    def weigh_queries(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
-        """Centred queries with a column of ones, (B, D + 1)."""
-        queries = (self.queries[rows].double() - self.center).to(dtype)
-        return torch.cat([queries, queries.new_ones(len(rows), 1)], 1)
+    @property
+    def kept(self) -> int:
+        """Candidates of a query."""
+        return min(self.k + _MARGIN, len(self.references))
+
+
+class _Result(NamedTuple):
+    distances: Tensor  # (Q, k) float64
+    indices: Tensor  # (Q, k) int64
+    bounds: Tensor  # (Q,) float64: whatever is nearer than the k-th has a product up to here
+    in_doubt: Tensor  # (Q,) bool
 
 
 def euclidean_topk(
@@ -183,7 +195,7 @@ def euclidean_topk(
     exclude : Tensor (Q,) int64, default=None
         One reference index per query that may not be its neighbour (-1: none).
     memory : int
-        Bytes for the largest temporary. No (Q, R) matrix is ever made.
+        Bytes for the block of products of one thread. No (Q, R) matrix is ever made.
 
     Returns
     -------
@@ -199,46 +211,43 @@ def euclidean_topk(
 
     Notes
     -----
-    O(Q R D) time, O(memory + Q k) space. Candidates come from a float32 matrix product on centred rows. A row
-    whose rounding bound cannot separate its candidates from the rest is done again in float64, and if that cannot
-    either (exact ties), through every reference inside the bound.
+    O(Q R D) time; O(R D + Q k + memory) space. Candidates come from a float32 matrix product of centred rows. A
+    query whose rounding bound cannot separate its candidates from the rest is searched again in float64, and if
+    that cannot either (exact ties), through every reference inside the bound.
     """
     if exclude is None:
         exclude = torch.full((len(queries),), -1, dtype=torch.int64, device=queries.device)
     most = len(references) - int(bool((exclude >= 0).any()))
     if not 1 <= k <= most:
         raise ValueError(f"k={k} neighbours were asked for, but between 1 and {most} can be given")
-    problem = _pose(queries, references, exclude, memory)
-    distances = problem.radius.new_empty(len(queries), k)
-    indices = exclude.new_empty(len(queries), k)
-    dtypes = _product_dtypes(problem)
-    for rows in _strips(len(queries), queries.device):
-        doubtful = _search_strip(problem, rows, k, dtypes, (distances, indices))
-        if doubtful > len(rows) // 4:
-            dtypes = dtypes[-1:]
-    return distances, indices
+    problem = _pose(queries, references, k, exclude, memory)
+    result = _Result(
+        problem.radius.new_empty(len(queries), k),
+        exclude.new_empty(len(queries), k),
+        problem.radius.new_empty(len(queries)),
+        exclude.new_ones(len(queries), dtype=torch.bool),
+    )
+    for dtype in _product_dtypes(problem):
+        _search_by_product(problem, dtype, result)
+    rows = torch.nonzero(result.in_doubt)[:, 0]
+    _run(problem, partial(_search_inside, problem, result), rows, _QUERY_BLOCK // 8)
+    return result.distances, result.indices
 
 
-def _strips(n: int, device: torch.device) -> list[Tensor]:
-    """Queries whose candidates are held at once; the first strip is short, to try out the precision."""
-    rows = torch.arange(n, device=device)
-    return [rows[:_QUERY_BLOCK], *(part for part in rows[_QUERY_BLOCK:].split(_STRIP) if len(part))]
-
-
-def _pose(queries: Tensor, references: Tensor, exclude: Tensor, memory: int) -> _Problem:
+def _pose(queries: Tensor, references: Tensor, k: int, exclude: Tensor, memory: int) -> _Problem:
     center = references.mean(0, dtype=torch.float64)
     norms = []
     for name, rows in (("query", queries), ("reference", references)):
-        squares = [(part.double() - center).square().sum(1) for part in rows.split(_STRIP)]
+        squares = [(part.double() - center).square().sum(1) for part in rows.split(2**14)]
         norms.append(torch.cat(squares).sqrt())
         bad = torch.nonzero(~torch.isfinite(norms[-1]))
         if len(bad):
             raise ValueError(f"the embedding of {name} {int(bad[0])} is not finite, or too large for float64")
-    return _Problem(queries, references, center, exclude, norms[0] + norms[1].max(), memory)
+    return _Problem(queries, references, k, exclude, center, norms[0] + norms[1].max(), memory)
 
 
 def _product_dtypes(problem: _Problem) -> tuple[torch.dtype, ...]:
-    """float32 first where its products are full float32 and neither overflow nor vanish, float64 last."""
+    """float32 first where its products are full float32 and neither overflow nor vanish; float64 last."""
     if not 1e-12 < float(problem.radius.min()) <= float(problem.radius.max()) < 1e12:
         return (torch.float64,)
     try:
@@ -248,38 +257,13 @@ def _product_dtypes(problem: _Problem) -> tuple[torch.dtype, ...]:
     return (torch.float32, torch.float64) if full else (torch.float64,)
 
 
-def _error_bound(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bound on |computed - exact| of |r|^2 - 2 q.r, and of a direct squared distance, for each query.
-
-    The products of a (D + 1)-term sum in any order are off by at most (D + 1) u (|r|^2 + 2 |q| |r|), u the unit
-    roundoff; rounding the centred rows and the direct form add a few u (|q| + |r|)^2.
-    """
-    unit = torch.finfo(dtype).eps / 2
-    return (problem.references.shape[1] + 16) * unit * problem.radius[rows].square()
+def _run(problem: _Problem, work: Callable[[Tensor], None], rows: Tensor, size: int) -> None:
+    """`work` on blocks of queries: side by side on the CPU, where one thread for each beats many in one product."""
+    blocks = rows.split(size) if len(rows) else ()
+    run_tiles(work, blocks, None if problem.center.device.type == "cpu" else 1)
 
 
-def _search_strip(
-    problem: _Problem, rows: Tensor, k: int, dtypes: tuple[torch.dtype, ...], out: tuple[Tensor, Tensor]
-) -> int:
-    """Write the k nearest of the queries `rows` to `out`; the number of rows the first product left in doubt."""
-    n, kept = len(problem.references), min(k + _MARGIN, len(problem.references))
-    in_doubt = []
-    for dtype in dtypes:
-        approx, candidates = _shortlist(problem, rows, kept, dtype)
-        out[0][rows], out[1][rows] = _rank_candidates(problem, rows, approx, candidates, k)
-        bound = approx[:, k - 1].double() + 2 * _error_bound(problem, rows, dtype)
-        again = (approx[:, -1].double() <= bound) & (kept < n)
-        rows, bound = rows[again], bound[again]
-        in_doubt.append(len(rows))
-        if not len(rows):
-            return in_doubt[0]
-    for s in range(0, len(rows), _QUERY_BLOCK // 8):
-        part = rows[s : s + _QUERY_BLOCK // 8]
-        out[0][part], out[1][part] = _search_inside(problem, part, bound[s : s + _QUERY_BLOCK // 8], k)
-    return in_doubt[0]
-
-
-# ------------------------------------------------------------------------------------------ candidates by product
+# ----------------------------------------------------------------------------------------- candidates by product
 
 
 class _Tile(NamedTuple):
@@ -290,29 +274,30 @@ class _Tile(NamedTuple):
     group: int
 
 
-def _shortlist(problem: _Problem, rows: Tensor, kept: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The `kept` smallest |r|^2 - 2 q.r of every query: values in order and indices, both (B, kept)."""
+def _search_by_product(problem: _Problem, dtype: torch.dtype, result: _Result) -> None:
+    """The nearest of every query still in doubt, and whether it still is."""
+    rows = torch.nonzero(result.in_doubt)[:, 0]
+    if not len(rows):
+        return
+    tiles = _weigh_all_references(problem, dtype)
+    work = partial(_search_block, problem, tiles, SimpleQueue(), result)
+    work(rows[:_QUERY_BLOCK])
+    if dtype == torch.float32 and result.in_doubt[rows[:_QUERY_BLOCK]].double().mean() > 0.3:
+        return  # too coarse for these data: spare the other queries the attempt
+    _run(problem, work, rows[_QUERY_BLOCK:], _QUERY_BLOCK)
+
+
+def _weigh_all_references(problem: _Problem, dtype: torch.dtype) -> list[_Tile]:
     n = len(problem.references)
     widest = max(_QUERY_BLOCK, problem.memory // (torch.finfo(dtype).bits // 8 * _QUERY_BLOCK))
-    width = -(-n // -(-n // widest))
-    values = problem.center.new_empty(len(rows), 0, dtype=dtype)
-    indices = rows.new_empty(len(rows), 0)
-    for start in range(0, n, width):
-        tile = _weigh_references(problem, start, min(start + width, n), kept, dtype)
-        # made once: touching new memory costs as much as the product
-        scores = tile.weights.new_empty(min(_QUERY_BLOCK, len(rows)), tile.weights.shape[1])
-        found = [_shortlist_tile(problem, part, tile, kept, scores) for part in rows.split(_QUERY_BLOCK)]
-        values = torch.cat([values, torch.cat([v for v, _ in found])], 1)
-        indices = torch.cat([indices, torch.cat([i for _, i in found])], 1)
-        values, at = torch.topk(values, min(kept, values.shape[1]), dim=1, largest=False)
-        indices = indices.gather(1, at)
-    return values, indices
+    width = -(-n // -(-n // widest))  # tiles of about equal width
+    group = _group_size(width, problem.kept)
+    return [_weigh_references(problem, s, min(s + width, n), group, dtype) for s in range(0, n, width)]
 
 
-def _weigh_references(problem: _Problem, start: int, stop: int, kept: int, dtype: torch.dtype) -> _Tile:
+def _weigh_references(problem: _Problem, start: int, stop: int, group: int, dtype: torch.dtype) -> _Tile:
     width = stop - start
     centred = problem.references[start:stop].double() - problem.center
-    group = _group_size(width, kept)
     weights = torch.zeros(centred.shape[1] + 1, width + -width % group, dtype=dtype, device=centred.device)
     weights[:-1, :width] = -2 * centred.T
     weights[-1, :width] = centred.square().sum(1)
@@ -328,21 +313,44 @@ def _group_size(width: int, kept: int) -> int:
     return group if group >= 4 else 1
 
 
-def _shortlist_tile(
-    problem: _Problem, rows: Tensor, tile: _Tile, kept: int, scores: Tensor
+def _weigh_queries(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
+    """Centred queries with a column of ones, (B, D + 1)."""
+    queries = (problem.queries[rows].double() - problem.center).to(dtype)
+    return torch.cat([queries, queries.new_ones(len(rows), 1)], 1)
+
+
+def _search_block(
+    problem: _Problem, tiles: list[_Tile], buffers: SimpleQueue[Tensor], result: _Result, rows: Tensor
+) -> None:
+    try:  # buffers go from block to block: touching new memory costs as much as the product
+        buffer = buffers.get_nowait()
+    except Empty:
+        buffer = tiles[0].weights.new_empty(_QUERY_BLOCK * tiles[0].weights.shape[1])
+    queries = _weigh_queries(problem, rows, buffer.dtype)
+    found = [_shortlist(problem, queries, rows, tile, buffer) for tile in tiles]
+    buffers.put(buffer)
+    values, indices = torch.cat([v for v, _ in found], 1), torch.cat([i for _, i in found], 1)
+    values, at = torch.topk(values, problem.kept, dim=1, largest=False)
+    _rank_candidates(problem, result, rows, values, indices.gather(1, at))
+
+
+def _shortlist(
+    problem: _Problem, queries: Tensor, rows: Tensor, tile: _Tile, buffer: Tensor
 ) -> tuple[Tensor, Tensor]:
-    queries = problem.weigh_queries(rows, tile.weights.dtype)
-    scores = torch.mm(queries, tile.weights, out=scores[: len(rows)])  # (B, M)
+    """The smallest |r|^2 - 2 q.r of a tile, (B, kept) values and reference indices."""
+    width = tile.weights.shape[1]
+    scores = buffer[: len(rows) * width].view(len(rows), width)
+    torch.mm(queries, tile.weights, out=scores)
     column = problem.exclude[rows] - tile.start
-    hit = torch.nonzero((problem.exclude[rows] >= 0) & (column >= 0) & (column < scores.shape[1]))[:, 0]
+    hit = torch.nonzero((problem.exclude[rows] >= 0) & (column >= 0) & (column < width))[:, 0]
     scores[hit, column[hit]] = torch.inf
-    values, columns = _smallest_by_group(scores, tile.group, min(kept, scores.shape[1]))
+    values, columns = _smallest_by_group(scores, tile.group, min(problem.kept, width))
     return values, columns + tile.start
 
 
 def _smallest_by_group(scores: Tensor, group: int, kept: int) -> tuple[Tensor, Tensor]:
     """Values and columns of the `kept` smallest: they lie in the `kept` groups of smallest minima."""
-    if group == 1:
+    if group == 1 or scores.shape[1] < group * kept:
         return torch.topk(scores, kept, dim=1, largest=False)
     grouped = scores.view(len(scores), -1, group)
     groups = torch.topk(grouped.amin(2), kept, dim=1, largest=False, sorted=False).indices  # (B, kept)
@@ -351,38 +359,55 @@ def _smallest_by_group(scores: Tensor, group: int, kept: int) -> tuple[Tensor, T
     return values, groups.gather(1, at // group) * group + at % group
 
 
-# ------------------------------------------------------------------------------------------- order by the definition
+# ------------------------------------------------------------------------------------------ order by the definition
 
 
 def _rank_candidates(
-    problem: _Problem, rows: Tensor, approx: Tensor, candidates: Tensor, k: int
-) -> tuple[Tensor, Tensor]:
-    """Direct distances of the candidates, the k smallest by (distance, index); excluded ones sort last."""
+    problem: _Problem, result: _Result, rows: Tensor, approx: Tensor, candidates: Tensor
+) -> None:
+    """Sort the candidates by (direct distance, index), excluded ones last; doubt where others may be as near."""
     n, width = problem.references.shape
     valid = torch.isfinite(approx)
     distances = torch.full(approx.shape, torch.inf, dtype=torch.float64, device=rows.device)
     height = _rows_within(_CACHE, 8 * approx.shape[1] * width, len(rows))
-    for part in torch.arange(len(rows), device=rows.device).split(height):
-        chosen = problem.references.index_select(0, candidates[part].clamp(max=n - 1).flatten()).double()
+    for s in range(0, len(rows), height):
+        part = slice(s, s + height)
+        chosen = problem.references.index_select(0, candidates[part].clamp(max=n - 1).flatten())
         left = problem.queries[rows[part]].double()[:, None]
-        distances[part] = _direct(left, chosen.view(len(part), -1, width))
-    return _smallest(distances.masked_fill_(~valid, torch.inf), torch.where(valid, candidates, n), k)
+        distances[part] = _direct(left, chosen.double().view(len(left), -1, width))
+    distances.masked_fill_(~valid, torch.inf)
+    best = _smallest(distances, torch.where(valid, candidates, n), problem.k)
+    result.distances[rows], result.indices[rows] = best
+    result.bounds[rows] = approx[:, problem.k - 1].double() + 2 * _error_bound(problem, rows, approx.dtype)
+    result.in_doubt[rows] = (approx[:, -1].double() <= result.bounds[rows]) & (problem.kept < n)
 
 
-def _search_inside(problem: _Problem, rows: Tensor, bound: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest of the queries `rows` among all references whose product is within `bound`."""
+def _error_bound(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
+    """Bound on |computed - exact| of |r|^2 - 2 q.r, and of a direct squared distance, for each query.
+
+    The products of a (D + 1)-term sum in any order are off by at most (D + 1) u (|r|^2 + 2 |q| |r|), u the unit
+    roundoff; rounding the centred rows and the direct form add a few u (|q| + |r|)^2.
+    """
+    unit = torch.finfo(dtype).eps / 2
+    return (problem.references.shape[1] + 16) * unit * problem.radius[rows].square()
+
+
+def _search_inside(problem: _Problem, result: _Result, rows: Tensor) -> None:
+    """The nearest of the queries `rows` among all references whose float64 product is within the bound."""
     n = len(problem.references)
     width = _rows_within(problem.memory, 64 * len(rows) + 16 * problem.references.shape[1], n)
-    best_d, best_i = bound.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
-    queries = problem.weigh_queries(rows, torch.float64)
+    best_d, best_i = problem.radius.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
+    queries = _weigh_queries(problem, rows, torch.float64)
     for start in range(0, n, width):
-        tile = _weigh_references(problem, start, min(start + width, n), n, torch.float64)
+        tile = _weigh_references(problem, start, min(start + width, n), 1, torch.float64)
         columns = torch.arange(start, min(start + width, n), device=rows.device)
-        inside = (queries @ tile.weights <= bound[:, None]) & (columns != problem.exclude[rows][:, None])
+        inside = (queries @ tile.weights <= result.bounds[rows][:, None]) & (
+            columns != problem.exclude[rows][:, None]
+        )
         distances = torch.full(inside.shape, torch.inf, dtype=torch.float64, device=rows.device)
         height = _rows_within(_CACHE, 8 * problem.references.shape[1], inside.numel())
         for left, right in (part.T for part in torch.nonzero(inside).split(height)):
             pair = problem.queries[rows[left]], problem.references[columns[right]]
             distances[left, right] = euclidean_rows(*pair)
-        best_d, best_i = merge_topk(best_d, best_i, distances, torch.where(inside, columns, n), k)
-    return best_d, best_i
+        best_d, best_i = merge_topk(best_d, best_i, distances, torch.where(inside, columns, n), problem.k)
+    result.distances[rows], result.indices[rows] = best_d, best_i
