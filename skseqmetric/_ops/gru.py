@@ -77,15 +77,14 @@ class GRUStep:
     def __init__(self, hidden: Tensor, candidate_bias: Tensor) -> None:
         self.n = hidden.shape[2]
         self.hidden, self.transposed = hidden, hidden.transpose(1, 2).contiguous()
-        self.bias = candidate_bias[:, None]
+        self.bias = torch.nn.functional.pad(candidate_bias, (2 * self.n, 0))[:, None]
 
     def forward(self, x: Tensor, h: Tensor, gates: Tensor, candidate: Tensor, out: Tensor) -> None:
         """From x (D, B, 3H) and h (D, B, H): fills gates (r, z and U_n h + b'_n), candidate n, and the new state."""
         n = self.n
-        torch.bmm(h, self.transposed, out=gates)
+        torch.baddbmm(self.bias, h, self.transposed, out=gates)
         rz, q = gates[..., : 2 * n], gates[..., 2 * n :]
         rz.add_(x[..., : 2 * n]).sigmoid_()
-        q.add_(self.bias)
         torch.addcmul(x[..., 2 * n :], rz[..., :n], q, out=candidate).tanh_()
         torch.lerp(candidate, h, rz[..., n:], out=out)
 
