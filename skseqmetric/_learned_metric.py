@@ -159,6 +159,8 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         if groups is not None and len(groups) != len(sequences):
             raise ValueError(f"groups has {len(groups)} entries, X has {len(sequences)} sequences.")
         training, groups = _merged(sequences, labels, weights, groups)
+        if len(np.unique(training.labels)) < 2:
+            raise ValueError("Only one class has sequences of positive sample_weight; a distance needs two.")
         if not self.early_stopping:
             return training, None
         kept, held_out = self._validation_split(training.labels, groups)
@@ -268,16 +270,17 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         embeddings : ndarray of shape (n, D), float32
         """
         check_is_fitted(self)
-        return self._embed(self._standardise(check_sequences(X, estimator=self, reset=False)))
+        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
+        return self._embed(flat, flat.digests())
 
-    def _embed(self, flat: FlatSequences) -> np.ndarray:
+    def _embed(self, flat: FlatSequences, digests: np.ndarray) -> np.ndarray:
         out = np.empty((len(flat), self._n_features_out), dtype=np.float32)
 
         @torch.inference_mode()
         def embed(indices: np.ndarray) -> None:
             out[indices] = self.module_.free_run(*self.module_.encode(*flat.padded(indices))).cpu().numpy()
 
-        run_tiles(embed, batches_by_length(flat.host_lengths, MAX_STEPS), self._n_threads)
+        run_tiles(embed, batches_by_length(flat.host_lengths, MAX_STEPS, digests), self._n_threads)
         return out
 
     @property
@@ -288,7 +291,8 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        tags.non_deterministic = False
+        # embeddings are float32 whatever comes in
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from numbers import Integral, Real
 from typing import Any
 
@@ -271,11 +270,11 @@ class SyncGRUMetric(LearnedSequenceMetric):
     # ------------------------------------------------------------------ distances
     def _prepare(self, sequences: Sequences) -> PreparedSequences:
         flat = self._standardise(sequences)
-        embeddings = self._embed(flat)
+        digests = flat.digests()
+        embeddings = self._embed(flat, digests)
         if not self._coupled:
             return PreparedSequences(embeddings, sequences.lengths)
-        digests = [int.from_bytes(blake2b(x.tobytes(), digest_size=8).digest()) for x in _single(flat)]
-        return PreparedSequences(embeddings, sequences.lengths, flat, np.array(digests, dtype=np.uint64))
+        return PreparedSequences(embeddings, sequences.lengths, flat, digests)
 
     def _embeddings(self, prepared: PreparedSequences) -> np.ndarray:
         return prepared.embeddings
@@ -385,10 +384,6 @@ class SyncGRUMetric(LearnedSequenceMetric):
 def _padded(features: torch.Tensor, n_steps: int) -> torch.Tensor:
     """(B, T, F) with zero steps behind it, to n_steps."""
     return torch.nn.functional.pad(features, (0, 0, 0, n_steps - features.shape[1]))
-
-
-def _single(flat: FlatSequences) -> list[np.ndarray]:
-    return np.split(flat.values.cpu().numpy(), np.cumsum(flat.host_lengths)[:-1])
 
 
 def _grid(n_rows: int, height: int, n_columns: int, width: int) -> list[tuple[slice, slice]]:

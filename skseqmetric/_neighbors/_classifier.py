@@ -18,19 +18,21 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
     Parameters
     ----------
     metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
-        The distance. A metric estimator (`SyncGRUMetric()`, `DTWMetric(window=5)`) is cloned and fitted to the
-        training sequences; `sklearn.frozen.FrozenEstimator(metric)` is used as it was fitted before. A callable
-        takes two lists of (T_i, C) arrays and returns all distances between them, shape (len(Q), len(R)).
+        The distance. A metric estimator (`SyncGRUMetric()`, `DTWMetric(window=5)`) is cloned and fitted to
+        the training sequences; `sklearn.frozen.FrozenEstimator(metric)` is used as it was fitted before. A
+        callable takes two lists of (T_i, C) arrays and returns all distances between them, shape (len(Q),
+        len(R)).
     n_neighbors : int, default=5
         Number of neighbours that vote.
     weights : {"uniform", "distance"} or callable, default="uniform"
-        Equal votes; votes of 1 / distance (fitted sequences at distance 0 then decide alone); or a function from
-        distances (Q, K) to weights of the same shape. A tied vote goes to the first class.
+        Equal votes; votes of 1 / distance (fitted sequences at distance 0 then decide alone); or a function
+        from distances (Q, K) to weights of the same shape. A tied vote goes to the first class.
     algorithm : {"exact", "rerank"}, default="exact"
-        "exact" evaluates the distance to every fitted sequence. "rerank" evaluates it for the `n_candidates` nearest
-        by the metric's embedding only, which has to exist.
+        "exact" evaluates the distance to every fitted sequence. "rerank" evaluates it for the `n_candidates`
+        nearest by the metric's embedding only, which has to exist.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are sequences.
+        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are
+        sequences.
 
     Attributes
     ----------
@@ -54,8 +56,8 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
 
     Notes
     -----
-    Exact: Q R pair distances; memory bounded by scikit-learn's `working_memory`, no (Q, R) matrix. `predict` and
-    `kneighbors` only read the estimator, so threads may share it.
+    Exact: Q R pair distances; memory bounded by scikit-learn's `working_memory`, no (Q, R) matrix. `predict`
+    and `kneighbors` only read the estimator, so threads may share it.
 
     Examples
     --------
@@ -96,8 +98,8 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         y : array-like of shape (n,)
             Class labels of any kind, at least two classes.
         **fit_params : dict
-            Passed to the `fit` of the metric (`sample_weight`, `groups`); with metadata routing enabled, those that
-            the metric requests.
+            Passed to the `fit` of the metric (`sample_weight`, `groups`); with metadata routing enabled,
+            those that the metric requests.
 
         Returns
         -------

@@ -20,21 +20,22 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
     Parameters
     ----------
     metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
-        The distance, as in `SequenceKNeighborsClassifier`. A metric that learns from classes is fitted on bins of y,
-        see `n_bins`.
+        The distance, as in `SequenceKNeighborsClassifier`. A metric that learns from classes is fitted on
+        bins of y, see `n_bins`.
     n_neighbors : int, default=5
         Number of neighbours that are averaged.
     weights : {"uniform", "distance"} or callable, default="uniform"
-        Equal weights; 1 / distance (fitted sequences at distance 0 then decide alone); or a function from distances
-        (Q, K) to weights of the same shape.
+        Equal weights; 1 / distance (fitted sequences at distance 0 then decide alone); or a function from
+        distances (Q, K) to weights of the same shape.
     algorithm : {"exact", "rerank"}, default="exact"
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are sequences.
+        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are
+        sequences.
     n_bins : int, default=10
-        Number of classes that a supervised metric sees: quantile bins of y, equally filled but for ties; y of at most
-        `n_bins` different values is not binned. With several outputs each is cut into `n_bins ** (1 / n_outputs)` bins
-        (rounded down, at least 2) and a class is a combination of bins.
+        Number of classes that a supervised metric sees: quantile bins of y, equally filled but for ties; y of
+        at most `n_bins` different values is not binned. With several outputs each is cut into `n_bins ** (1 /
+        n_outputs)` bins (rounded down, at least 2) and a class is a combination of bins.
 
     Attributes
     ----------

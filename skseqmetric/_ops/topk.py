@@ -24,6 +24,7 @@ from skseqmetric._ops.parallel import run_tiles
 _MEMORY = 32 * 2**20  # bytes for the largest temporary
 _CACHE = 2**21  # bytes of differences held at once: several times faster while they stay in the cache
 _QUERY_BLOCK = 256  # rows of one matrix product: with fewer the product loses speed, with more the cache
+_GROUP = 32  # columns whose minimum stands for them in a first selection
 _MARGIN = 8  # candidates beyond k, which let a row prove that nothing was missed
 
 
@@ -291,7 +292,7 @@ def _weigh_all_references(problem: _Problem, dtype: torch.dtype) -> list[_Tile]:
     n = len(problem.references)
     widest = max(_QUERY_BLOCK, problem.memory // (torch.finfo(dtype).bits // 8 * _QUERY_BLOCK))
     width = -(-n // -(-n // widest))  # tiles of about equal width
-    group = _group_size(width, problem.kept)
+    group = _GROUP if 2 * _GROUP * problem.kept <= width else 1
     return [_weigh_references(problem, s, min(s + width, n), group, dtype) for s in range(0, n, width)]
 
 
@@ -303,14 +304,6 @@ def _weigh_references(problem: _Problem, start: int, stop: int, group: int, dtyp
     weights[-1, :width] = centred.square().sum(1)
     weights[-1, width:] = torch.inf
     return _Tile(weights, start, group)
-
-
-def _group_size(width: int, kept: int) -> int:
-    """Columns whose minimum stands for them: about sqrt(width / kept) balances the two selections."""
-    group = 1
-    while 2 * group * group * kept <= width and group < 64:
-        group *= 2
-    return group if group >= 4 else 1
 
 
 def _weigh_queries(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
