@@ -29,9 +29,7 @@ roots = {name.split("/")[0] for name in names}
 info = f"skseqmetric-{skseqmetric.__version__}.dist-info"
 require(roots == {"skseqmetric", info}, f"it holds {sorted(roots)}")
 require(f"{info}/licenses/LICENSE" in names, "LICENSE is missing")
-require(
-    any("datasets/data/" in name and "licen" in name.lower() for name in names), "the data have no licence"
-)
+require(any("datasets/data/" in name and "licen" in name.lower() for name in names), "the data have no licence")
 
 train, test = load_japanese_vowels(split="train"), load_japanese_vowels(split="test")
 require((len(train.data), len(test.data)) == (270, 370), "the data are not complete")

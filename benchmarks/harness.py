@@ -149,9 +149,7 @@ def _warmed_up(call: Callable[[], Any], warmup: int) -> Any:
     return call()
 
 
-def _interleaved(
-    contenders: Mapping[str, Callable[[], Any]], repeats: int, device: str
-) -> dict[str, list[float]]:
+def _interleaved(contenders: Mapping[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, list[float]]:
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(repeats):
@@ -264,9 +262,7 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of real data sets (.npz)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
     parser.add_argument("--quick", action="store_true", help="small sizes, few repeats: shows that it runs")
-    parser.add_argument(
-        "--threads", type=int, help="threads of torch and BLAS; every available core unless given"
-    )
+    parser.add_argument("--threads", type=int, help="threads of torch and BLAS; every available core unless given")
     parser.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1"')
     return parser
 

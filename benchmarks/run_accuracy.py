@@ -38,7 +38,7 @@ def run_problem(name: str, data: Path, coupling: str | None, seeds: range, with_
         "coupling": coupling,
         "bar": PROBLEMS[name][1] if coupling is None else COUPLED_BARS.get(name),
         "mean": float(np.mean([run["accuracy"] for run in runs])),
-        "seeds": {seed: run for seed, run in zip(seeds, runs, strict=True)},
+        "seeds": dict(zip(seeds, runs, strict=True)),
     }
     if with_dtw:
         row["dtw"] = score(DTWMetric(), train, test)
@@ -46,6 +46,7 @@ def run_problem(name: str, data: Path, coupling: str | None, seeds: range, with_
 
 
 def print_row(row: dict[str, Any]) -> None:
+    """One line of the table."""
     runs = list(row["seeds"].values())
     accuracies = [run["accuracy"] for run in runs]
     bar = "-" if row["bar"] is None else f"{row['bar']:.3f}"

@@ -67,6 +67,7 @@ def bare_epoch(X: np.ndarray, y: np.ndarray, device: str) -> Callable[[], float]
 
 
 def nca(embedded: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """-log of the share of same-class neighbours in the softmax of -scale * squared distances."""
     squared = (embedded[:, None] - embedded[None]).square().sum(-1)
     logits = (-scale * squared).masked_fill(torch.eye(len(labels), dtype=torch.bool, device=labels.device), -torch.inf)
     same = labels[:, None] == labels

@@ -19,9 +19,7 @@ STATEMENTS = {
 def importer(statement: str) -> Callable[[], int]:
     """A call that runs `statement` in a new process and returns the number of modules it loaded."""
     code = f"{statement}; import sys; print(len(sys.modules))"
-    return lambda: int(
-        subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
-    )
+    return lambda: int(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout)
 
 
 def check(counts: dict[str, int]) -> dict[str, dict[str, Any]]:
@@ -43,9 +41,7 @@ def main() -> None:
         memory=False,
     )
     report([result], args.out)
-    print(
-        f"\nimport skseqmetric / import torch, sklearn: {result.ratio('skseqmetric', 'torch, sklearn'):.2f}"
-    )
+    print(f"\nimport skseqmetric / import torch, sklearn: {result.ratio('skseqmetric', 'torch, sklearn'):.2f}")
 
 
 if __name__ == "__main__":

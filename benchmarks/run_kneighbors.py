@@ -34,6 +34,7 @@ def quick_metric(**settings: Any) -> SyncGRUMetric:
 
 
 def predict_by_embedding(n_queries: int, n_references: int, repeats: int, options: dict[str, Any]) -> Result:
+    """Queries per second of 1-NN by embedding and by dynamic time warping."""
     X, y = make_data(n_references)
     Q, _ = make_data(n_queries, seed=1)
     embedding = SequenceKNeighborsClassifier(quick_metric(coupling=None), n_neighbors=1).fit(X, y)
@@ -61,6 +62,7 @@ def predict_by_embedding(n_queries: int, n_references: int, repeats: int, option
 
 
 def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict[str, Any]) -> Result:
+    """Pairs per second of exact coupled distances and of tslearn's cdist_dtw."""
     X, y = make_data(n_references)
     Q, _ = make_data(n_queries, seed=1)
     one_way = {"n_units": 32, "bidirectional": False, "max_recurrent_steps": None}
@@ -91,6 +93,7 @@ def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict
 
 
 def large_search(n: int, options: dict[str, Any]) -> Result:
+    """Time and memory of a search by embedding in which no distance matrix would fit a bound of 1 GB."""
     X, y = make_data(n, steps=16)
     X = X.astype(np.float32)
     metric = quick_metric(coupling=None).fit(X, y)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -20,6 +21,7 @@ from skseqmetric.inspection import EmbeddingDisplay, SynchronizationDisplay
 
 
 def main() -> None:
+    """Fit, measure, print the table, draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the pictures")
     out = parser.parse_args().out
@@ -38,7 +40,7 @@ def main() -> None:
 
     rows = [measure("coupled distance, every pair", coupled, train, test)]
     # the same training, so the fitted metric is handed on instead of being fitted again
-    reranked.set_params(metric=frozen(coupled.metric_))
+    reranked.set_params(metric=FrozenEstimator(coupled.metric_))
     rows.append(measure("coupled distance, 20 re-ranked", reranked, train, test, fit_seconds=rows[0][2]))
     rows.append(measure("embedding, scikit-learn's kNN", embedded, train, test))
     rows.append(measure("dynamic time warping (tslearn)", warped, train, test))
@@ -51,12 +53,6 @@ def main() -> None:
         out / "synchronization.png", dpi=120
     )
     print(f"\nPictures: {out / 'embedding.png'}, {out / 'synchronization.png'}")
-
-
-def frozen(metric: SyncGRUMetric) -> Any:
-    from sklearn.frozen import FrozenEstimator
-
-    return FrozenEstimator(metric)
 
 
 def measure(
@@ -75,6 +71,7 @@ def measure(
 
 
 def print_table(rows: list[tuple[str, float, float, float]]) -> None:
+    """One line a model."""
     print(f"\n{'distance':<32}{'accuracy':>9}{'fit (s)':>10}{'queries/s':>12}")
     for name, accuracy, fit_seconds, rate in rows:
         print(f"{name:<32}{accuracy:>9.3f}{fit_seconds:>10.1f}{rate:>12,.0f}")

@@ -31,7 +31,7 @@ class BaseSequenceEstimator(BaseEstimator):
 
 
 def resolve_device(device: str) -> torch.device:
-    """"auto" is CUDA where there is one, else the CPU; any other name is taken at its word."""
+    """Device of a name: "auto" is CUDA where there is one, else the CPU; any other is taken at its word."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -131,7 +131,8 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
             **{
                 name: getattr(self, name)
                 for name in (
-                    "learning_rate", "weight_decay", "early_stopping", "n_iter_no_change", "tol", "precision", "verbose",
+                    "learning_rate", "weight_decay", "early_stopping", "n_iter_no_change", "tol", "precision",
+                    "verbose",
                 )
             },
         )  # fmt: skip
@@ -168,4 +169,3 @@ def _device_or_cpu(device: str) -> torch.device:
     except ValueError as error:
         warnings.warn(f"{error} The loaded model runs on the CPU.", stacklevel=3)
         return torch.device("cpu")
-

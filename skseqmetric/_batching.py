@@ -33,15 +33,13 @@ class FlatSequences:
         values = values.astype(np.float32, copy=False)
         lengths = torch.from_numpy(sequences.lengths)
         offsets = torch.from_numpy(sequences.offsets)
-        return cls(
-            torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths
-        )
+        return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
 
     def __len__(self) -> int:
         return len(self.host_lengths)
 
     def digests(self) -> np.ndarray:
-        """A 64-bit fingerprint of every sequence, (n,): equal for equal sequences, and only for them but by accident."""
+        """A 64-bit fingerprint of every sequence, (n,): equal for equal sequences, and else by accident only."""
         single = np.split(self.values.cpu().numpy(), np.cumsum(self.host_lengths)[:-1])
         prints = [int.from_bytes(blake2b(x.tobytes(), digest_size=8).digest(), "little") for x in single]
         return np.array(prints, dtype=np.uint64)
@@ -60,9 +58,7 @@ class FlatSequences:
         return batch, lengths
 
 
-def batches_by_length(
-    lengths: np.ndarray, max_steps: int, digests: np.ndarray | None = None
-) -> Iterator[np.ndarray]:
+def batches_by_length(lengths: np.ndarray, max_steps: int, digests: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Index batches of similar lengths whose padded size stays within `max_steps` steps (at least one sequence).
 
     With `digests` the batches depend on what is in the data and not on its order, so that results rounded by the place

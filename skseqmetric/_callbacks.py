@@ -14,7 +14,7 @@ except ImportError:  # scikit-learn < 1.9
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing to support: `set_callbacks` does not exist before scikit-learn 1.9."""
 
-    def with_callbacks(method: Method) -> Method:  # type: ignore[misc]
+    def with_callbacks(method: Method) -> Method:
         return method
 
 
@@ -23,7 +23,8 @@ class EpochReporter:
 
     def __init__(self, estimator: Any, X: Any, y: Any, max_epochs: int, fitted: Callable[[], dict[str, Any]]) -> None:
         self.estimator, self.data, self.fitted = estimator, {"X": X, "y": y}, fitted
-        self.context = self.epoch = None
+        self.context: Any = None
+        self.epoch: Any = None
         if hasattr(estimator, "_init_callback_context"):
             self.context = estimator._init_callback_context(max_subtasks=max_epochs)
             self.context.call_on_fit_task_begin(estimator=estimator, **self.data)

@@ -129,9 +129,7 @@ class DTWMetric(BaseSequenceMetric):
         doubles = Sequences(sequences.values.astype(np.float64, copy=False), sequences.lengths)
         return PreparedSeries(doubles.to_list(), sequences.lengths)
 
-    def _tile(
-        self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray
-    ) -> np.ndarray:
+    def _tile(self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray) -> np.ndarray:
         cdist, constraint = _tslearn().cdist_dtw, self._constraint
         out = np.empty((len(rows), len(columns)))
 
@@ -143,9 +141,7 @@ class DTWMetric(BaseSequenceMetric):
         self._run(fill, [(i, j) for i in groups[0] for j in groups[1]])
         return out
 
-    def _rows(
-        self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray
-    ) -> np.ndarray:
+    def _rows(self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray) -> np.ndarray:
         dtw, constraint = _tslearn().dtw, self._constraint
         out = np.empty(len(rows))
 

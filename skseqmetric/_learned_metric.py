@@ -1,4 +1,4 @@
-"""Metrics learned by gradient descent: fit from labels, from given pairs or in parts; embed; one set of rules for all."""
+"""Metrics learned by gradient descent: fit from labels, from given pairs or in parts, and embed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -16,15 +17,14 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from numbers import Integral, Real
-from torch import nn
 
-from skseqmetric._augment import NAMES, Augment
+from skseqmetric._augment import Augment
 from skseqmetric._base import TrainedSequenceEstimator, resolve_device
 from skseqmetric._batching import FlatSequences, LabelledBatches, PairBatches, batches_by_length
 from skseqmetric._callbacks import with_callbacks
 from skseqmetric._losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._metric import BaseSequenceMetric
+from skseqmetric._modules import SiameseNetwork
 from skseqmetric._objective import BlockObjective, PairObjective
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._sampling import balanced_batches, merge_duplicates, shuffled_batches
@@ -44,7 +44,9 @@ class _Training:
     weights: np.ndarray
 
 
-class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TrainedSequenceEstimator, BaseSequenceMetric):
+class LearnedSequenceMetric(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, TrainedSequenceEstimator, BaseSequenceMetric
+):
     """The supervised side of a learned metric. A subclass builds the network and, if pairs meet in it, runs them."""
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -58,8 +60,8 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
     }
 
     @abstractmethod
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> nn.Module:
-        """A network with `encode`, `free_run`, `n_outputs` and, if `_coupled`, `pair_run`."""
+    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SiameseNetwork:
+        """The network before training; with `pair_run` if `_coupled`."""
 
     @property
     def _coupled(self) -> bool:
@@ -77,8 +79,8 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         y : array-like of shape (n,)
             Class of every sequence; sequences of one class are to be near.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence as an anchor of the loss. A weight of 2 is the same as writing the sequence twice, a weight
-            of 0 the same as leaving it out.
+            Weight of every sequence as an anchor of the loss. A weight of 2 is the same as writing the sequence
+            twice, a weight of 0 the same as leaving it out.
         groups : array-like of shape (n,), optional
             With `early_stopping=True`, sequences of one group fall on one side of the validation split.
 
@@ -101,7 +103,7 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         if not continued:
             self._start(training.sequences, training.weights)
             self.classes_ = classes
-        self._optimizer_state = None
+        self._optimizer_state: dict[str, Any] | None = None
         self._learn(training, validation, data=(X, y))
         return self
 
@@ -184,10 +186,8 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
         self._seed = draw_seed(self.random_state)
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
-        network = self._build_network(
-            sequences.n_channels, int(sequences.lengths.max()), torch_generator(self._seed)
-        )
-        self.module_ = network.to(resolve_device(self.device)).eval()
+        network = self._build_network(sequences.n_channels, int(sequences.lengths.max()), torch_generator(self._seed))
+        self.module_: SiameseNetwork = network.to(resolve_device(self.device)).eval()
         self.loss_ = self.loss if isinstance(self.loss, str) else copy.deepcopy(self.loss)
         self._n_features_out = network.n_outputs
 
@@ -211,7 +211,7 @@ class LearnedSequenceMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, T
 
     def _block_objective(self, generator: torch.Generator) -> BlockObjective:
         if self.loss_ in PAIR_LOSSES and self.loss_ not in BLOCK_LOSSES:
-            raise ValueError(f'loss={self.loss_!r} is for fit_pairs; fit(X, y) takes {sorted(BLOCK_LOSSES)}.')
+            raise ValueError(f"loss={self.loss_!r} is for fit_pairs; fit(X, y) takes {sorted(BLOCK_LOSSES)}.")
         return BlockObjective(
             self.module_, self.loss_, coupled=self._coupled, embedding_weight=self.embedding_weight,
             margin=self.margin, pairs_per_sequence=self.pairs_per_sequence, generator=generator,

@@ -1,7 +1,8 @@
 """Metric-learning losses on a block of squared distances and a mask of labels, whichever metric made the block.
 
 Every function takes `squared` (B, B) squared distances, `same` (B, B) bool "equal labels", `valid` (B, B) bool
-"this pair was evaluated" (the diagonal never is) and `weights` (B,) of the anchors, and returns a scalar: the weighted mean over
+"this pair was evaluated" (the diagonal never is) and `weights` (B,) of the anchors, and returns a scalar: the
+weighted mean over
 the anchors that have what the loss needs. Without any such anchor the loss is 0 (and its gradient too).
 """
 

@@ -94,9 +94,7 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         left = self._prepared(X)
         right = left if Y is X else self._prepared(Y)
         if len(left) != len(right):
-            raise ValueError(
-                f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row."
-            )
+            raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
         return distances_of_pairs(self, left, np.arange(len(left)), right, np.arange(len(right)))
 
     def pairwise_distances(self, X: Any, Y: Any = None) -> np.ndarray:
@@ -270,9 +268,7 @@ def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns:
     return tile
 
 
-def distances_of_pairs(
-    metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray
-) -> np.ndarray:
+def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
     """Distances pair by pair, (P,), checked to be finite; the hook sees the pairs sorted by length."""
     if metric._is_euclidean:
         parts = [slice(s, s + 2**16) for s in range(0, len(rows), 2**16)]
@@ -345,9 +341,7 @@ def _check_strategy(strategy: str, min_rate: float | None) -> None:
         raise ValueError(f'min_rate is for strategy "max_tpr" or "max_tnr", not {strategy!r}: leave it None.')
 
 
-def best_threshold(
-    distances: np.ndarray, same: np.ndarray, strategy: str, min_rate: float | None = None
-) -> float:
+def best_threshold(distances: np.ndarray, same: np.ndarray, strategy: str, min_rate: float | None = None) -> float:
     """The threshold t of the best rule "same if distance <= t"; see `calibrate_threshold`."""
     levels, place = np.unique(distances, return_inverse=True)
     n_same, n_other = int(same.sum()), int((~same).sum())

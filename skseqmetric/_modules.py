@@ -27,13 +27,14 @@ class ConvStem(nn.Module):
         self, n_channels: int, n_filters: int, strides: tuple[int, int], dropout: float, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.strides = dropout, strides
         widths = (n_channels, n_filters, n_filters)
-        self.convolutions = nn.ModuleList(
+        layers = [
             nn.utils.skip_init(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], KERNELS[i] // 2)
             for i in range(2)
-        )
-        for layer in self.convolutions:
+        ]
+        self.convolutions = nn.ModuleList(layers)
+        for layer in layers:
             bound = 1 / math.sqrt(layer.weight[0].numel())
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
@@ -42,9 +43,9 @@ class ConvStem(nn.Module):
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         x = values.transpose(1, 2)
-        for layer in self.convolutions:
+        for layer, stride in zip(self.convolutions, self.strides, strict=True):
             x = gelu(layer(x))
-            lengths = torch.div(lengths - 1, layer.stride[0], rounding_mode="floor") + 1
+            lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
             x = x * valid_steps(lengths, x.shape[2])[:, None, :]
         if generator is not None and self.dropout:
             kept = torch.rand(*x.shape[:2], 1, generator=generator, device=x.device) >= self.dropout
@@ -94,7 +95,30 @@ class SyncGRUCell(nn.Module):
         )  # fmt: skip
 
 
-class SyncGRUNetwork(nn.Module):
+class SiameseNetwork(nn.Module):
+    """What a learned metric trains: one network for both sequences of a pair. `n_outputs` is the embedding's size."""
+
+    n_outputs: int
+
+    def encode(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Features (B, T', F) and their lengths: everything before the recurrence, zero past the end.
+
+        With a generator dropout is drawn from it; without one there is none.
+        """
+        raise NotImplementedError
+
+    def free_run(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The embedding (B, n_outputs)."""
+        raise NotImplementedError
+
+    def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (P, n_outputs) of both halves of the pairs (rows[p], columns[p]), for networks whose pairs meet."""
+        raise NotImplementedError
+
+
+class SyncGRUNetwork(SiameseNetwork):
     """Stem, one recurrence per direction, read-out: the siamese network of `SyncGRUMetric`."""
 
     def __init__(
@@ -113,10 +137,6 @@ class SyncGRUNetwork(nn.Module):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Features (B, T', F) and their lengths: everything before the recurrence, zero past the end.
-
-        With a generator the stem's dropout is drawn from it; without one there is none.
-        """
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def directions(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -126,22 +146,18 @@ class SyncGRUNetwork(nn.Module):
 
     def weights(self) -> list[RecurrentWeights]:
         """The weights of every direction."""
-        return [cell.weights() for cell in self.cells]
+        return [cell.weights() for cell in self.cells if isinstance(cell, SyncGRUCell)]
 
     def free_run(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The embedding (B, D H): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
         return read_out(gru_states(self.directions(features, lengths), self.weights()), lengths, self.readout)
 
-    def pair_run(
-        self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Read-outs (P, D H) of both halves of the coupled pairs (rows[p], columns[p])."""
         first, second = self.pair_states(features, lengths, rows, columns)
         return read_out(first, lengths[rows], self.readout), read_out(second, lengths[columns], self.readout)
 
-    def pair_states(
-        self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """States (T, D, P, H) of both halves of the coupled pairs."""
         weights = self.weights()
         projected = project(self.directions(features, lengths), weights)

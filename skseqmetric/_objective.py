@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._losses import BLOCK_LOSSES, PAIR_LOSSES, squared_distances
+from skseqmetric._modules import SiameseNetwork
 from skseqmetric._sampling import sample_pairs
 
 EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
@@ -17,9 +18,10 @@ class _Distances(nn.Module):
     """A siamese network with the learned scale of its squared distances (fixed to 1 where a margin sets the unit)."""
 
     def __init__(
-        self, network: nn.Module, *, coupled: bool, learn_scale: bool, margin: float, generator: torch.Generator
+        self, network: SiameseNetwork, *, coupled: bool, learn_scale: bool, margin: float, generator: torch.Generator
     ) -> None:
         super().__init__()
+        self.network: SiameseNetwork
         self.network, self.coupled, self.margin, self.generator = network, coupled, margin, generator
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=learn_scale)
 
@@ -44,13 +46,11 @@ class BlockObjective(_Distances):
     """
 
     def __init__(
-        self, network: nn.Module, loss: str | EmbeddingLoss, *, coupled: bool, embedding_weight: float,
+        self, network: SiameseNetwork, loss: str | EmbeddingLoss, *, coupled: bool, embedding_weight: float,
         margin: float, pairs_per_sequence: int | None, generator: torch.Generator,
     ) -> None:  # fmt: skip
         block_name = loss if isinstance(loss, str) else "nca"
-        super().__init__(
-            network, coupled=coupled, learn_scale=block_name == "nca", margin=margin, generator=generator
-        )
+        super().__init__(network, coupled=coupled, learn_scale=block_name == "nca", margin=margin, generator=generator)
         self.block_name = block_name
         self.embedding_loss = None if isinstance(loss, str) else loss
         self.embedding_weight = embedding_weight if coupled else 1.0
@@ -88,12 +88,10 @@ class PairObjective(_Distances):
     """Loss on given pairs that are known to belong together or not, the weak supervision of `fit_pairs`."""
 
     def __init__(
-        self, network: nn.Module, loss: str, *, coupled: bool, embedding_weight: float, margin: float,
+        self, network: SiameseNetwork, loss: str, *, coupled: bool, embedding_weight: float, margin: float,
         generator: torch.Generator,
     ) -> None:  # fmt: skip
-        super().__init__(
-            network, coupled=coupled, learn_scale=loss == "logistic", margin=margin, generator=generator
-        )
+        super().__init__(network, coupled=coupled, learn_scale=loss == "logistic", margin=margin, generator=generator)
         self.pair_loss = PAIR_LOSSES[loss]
         self.embedding_weight = embedding_weight if coupled else 1.0
 

@@ -98,9 +98,7 @@ def sample_pairs(labels: Tensor, per_sequence: int | None, generator: torch.Gene
     return rows[chosen], columns[chosen]
 
 
-def merge_duplicates(
-    keys: list[bytes], weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def merge_duplicates(keys: list[bytes], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First occurrence of every distinct key, in the order of the keys, and the summed weight of each.
 
     Rows of weight 0 are dropped. A training set is thereby a weighted set: neither the order of its rows nor writing

@@ -62,9 +62,7 @@ def k_nearest(
     shortlist and Q n_candidates pair distances.
     """
     exclude = None if exclude is None or (exclude < 0).all() else exclude
-    _check_counts(
-        n_neighbors, n_candidates if algorithm == "rerank" else None, len(references), exclude is not None
-    )
+    _check_counts(n_neighbors, n_candidates if algorithm == "rerank" else None, len(references), exclude is not None)
     if metric._is_euclidean:
         return _by_embedding(metric, queries, references, n_neighbors, exclude)
     if algorithm == "rerank":
@@ -96,9 +94,7 @@ def recall_at_k(exact: np.ndarray, found: np.ndarray) -> float:
     float in [0, 1]
     """
     if exact.shape != found.shape:
-        raise ValueError(
-            f"exact has shape {exact.shape} and found has shape {found.shape}: they must be equal"
-        )
+        raise ValueError(f"exact has shape {exact.shape} and found has shape {found.shape}: they must be equal")
     if not exact.size:
         return 1.0
     row = np.arange(len(exact))[:, np.newaxis] * (int(max(exact.max(), found.max())) + 1)
@@ -140,21 +136,15 @@ def _by_embedding(
     return distances.numpy(), indices.numpy()
 
 
-def _rerank(
-    metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _rerank(metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, n_candidates = shortlist.shape
     distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
     height = max(1, min(_budget() // _BYTES_PER_PAIR, _LARGEST_TILE) // n_candidates)
     order = by_length(queries)
     for rows in (order[s : s + height] for s in range(0, n, height)):
         columns = shortlist[rows]
-        pairs = distances_of_pairs(
-            metric, queries, np.repeat(rows, n_candidates), references, columns.ravel()
-        )
-        best = merge_topk(
-            None, None, torch.from_numpy(pairs.reshape(columns.shape)), torch.from_numpy(columns), k
-        )
+        pairs = distances_of_pairs(metric, queries, np.repeat(rows, n_candidates), references, columns.ravel())
+        best = merge_topk(None, None, torch.from_numpy(pairs.reshape(columns.shape)), torch.from_numpy(columns), k)
         distances[rows], indices[rows] = best[0].numpy(), best[1].numpy()
     return distances, indices
 
@@ -227,9 +217,7 @@ class CallableMetric(BaseSequenceMetric):
     def _prepare(self, sequences: Sequences) -> PreparedList:
         return PreparedList(sequences.to_list(), sequences.lengths)
 
-    def _tile(
-        self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray
-    ) -> np.ndarray:
+    def _tile(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), len(columns)))
         width = min(len(columns), max(1, int(self.max_pairs**0.5)))
         height = max(1, self.max_pairs // max(1, width))
@@ -239,18 +227,14 @@ class CallableMetric(BaseSequenceMetric):
                 out[part] = self._call(left, rows[part[0]], right, columns[part[1]])
         return out
 
-    def _rows(
-        self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray
-    ) -> np.ndarray:
+    def _rows(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
         out = np.empty(len(rows))
         for row in np.unique(rows):
             at = np.flatnonzero(rows == row)
             out[at] = self._tile(left, np.array([row]), right, columns[at])[0]
         return out
 
-    def _call(
-        self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray
-    ) -> np.ndarray:
+    def _call(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
         tile = self.function([left.series[i] for i in rows], [right.series[j] for j in columns])
         array = np.asarray(tile, dtype=np.float64)
         if array.shape != (len(rows), len(columns)):

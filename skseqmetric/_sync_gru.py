@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,29 +10,10 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._batching import FlatSequences, batches_by_length
 from skseqmetric._learned_metric import LearnedSequenceMetric
 from skseqmetric._modules import SyncGRUNetwork
-from skseqmetric._ops.gru import project
-from skseqmetric._ops.parallel import run_tiles
-from skseqmetric._ops.sync_gru_tile import TileScan, tile_sides
+from skseqmetric._pair_runs import PreparedSequences, coupled_rows, coupled_tile, synchronization_gaps
 from skseqmetric._validation import Sequences, check_sequences
-
-TILE_ROWS, TILE_COLUMNS = 16, 64
-"""Pairs of one tile: its states fit the second-level cache, and a step is long enough to outweigh its overhead."""
-
-
-@dataclass(frozen=True)
-class PreparedSequences:
-    """What is computed once per sequence; `flat` and `digests` only where pairs are run."""
-
-    embeddings: np.ndarray
-    lengths: np.ndarray
-    flat: FlatSequences | None = None
-    digests: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.lengths)
 
 
 class SyncGRUMetric(LearnedSequenceMetric):
@@ -49,7 +29,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
         n &= \tanh(W_n x^i_t + b_n + r \odot (U_n \bar h^i + b_{hn})) \\
         h^i_t &= (1 - z) \odot n + z \odot \bar h^i, \qquad d(X^1, X^2) = \lVert o^1 - o^2 \rVert_2
 
-    with :math:`o^i` the read-out of half i. A sequence that has ended keeps its last state and stays a partner. A sequence
+    with :math:`o^i` the read-out of half i. A sequence that has ended keeps its last state and stays a partner. A
+    sequence
     paired with itself runs free, so its free-running read-out is an embedding (`transform`), to which Euclidean tools
     apply; the coupled distance belongs to a pair. The distance is symmetric, d(x, x) = 0, and promises no triangle
     inequality.
@@ -60,8 +41,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
         Units H of each recurrence; the embedding has H numbers per direction.
     coupling : {"symmetric", "diffusive", "scalar", None}, default="symmetric"
         "symmetric": one gate for both halves, as above. "diffusive": a gate for each half,
-        :math:`c^i = \tfrac12\sigma(W_c x^i + U_c h^i + V_c h^j + b_c)`. "scalar": one learned number. None: c = 0, the plain siamese
-        GRU, whose distance is the Euclidean distance of the embeddings; by far the fastest.
+        :math:`c^i = \tfrac12\sigma(W_c x^i + U_c h^i + V_c h^j + b_c)`. "scalar": one learned number. None: c = 0,
+        the plain siamese GRU, whose distance is the Euclidean distance of the embeddings; by far the fastest.
     bidirectional : bool, default=True
         Run a second recurrence over the reversed sequences and concatenate the read-outs.
     readout : {"mean", "last"}, default="mean"
@@ -74,22 +55,23 @@ class SyncGRUMetric(LearnedSequenceMetric):
     dropout : float, default=0.1
         Share of the stem's filters silenced, sequence by sequence, in training.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
-        Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone. A callable (embeddings, labels) ->
-        scalar, such as a loss object of pytorch-metric-learning, acts on the embeddings; coupled distances are then
-        trained by "nca" beside it, and `sample_weight` reaches that part only.
+        Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone. A callable
+        (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning, acts on the embeddings;
+        coupled distances are then trained by "nca" beside it, and `sample_weight` reaches that part only.
     margin : float, default=1.0
         Distance from which different sequences cost nothing more ("contrastive"), or at which a pair is undecided
         ("logistic").
     embedding_weight : float, default=1.0
-        Weight of the same loss on the free-running distances beside that on the coupled ones. With 0 the embedding, and with it the
-        shortlist of `algorithm="rerank"`, is left to chance. Without coupling it has no effect.
+        Weight of the same loss on the free-running distances beside that on the coupled ones. With 0 the embedding,
+        and with it the shortlist of `algorithm="rerank"`, is left to chance. Without coupling it has no effect.
     pairs_per_sequence : int or None, default=8
         Coupled pairs drawn per sequence of a batch, half of one class and half of two; None for all pairs.
     samples_per_class : int, default=4
         Sequences of one class that meet in a batch.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
-        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random time
-        warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and returns values.
+        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
+        time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and
+        returns values.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over the training steps, in float64.
     max_epochs : int, default=100
@@ -105,8 +87,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
     weight_decay : float, default=1e-4
         AdamW's decoupled weight decay.
     early_stopping : bool, default=False
-        Hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without an improvement of
-        its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+        Hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without an
+        improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
     validation_fraction : float, default=0.1
     n_iter_no_change : int, default=10
     tol : float, default=1e-4
@@ -146,8 +128,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
     direction. Sequences are encoded once, not once per pair.
 
     The coupling as a new gate of the GRU, and metric learning as synchronisation, are from [1]_, of which abstract and
-    introduction could be read; the equations above are our reconstruction from the theory of coupled identical systems [2]_,
-    the stem, the losses other than the contrastive one, and the defaults are ours.
+    introduction could be read; the equations above are our reconstruction from the theory of coupled identical
+    systems [2]_, the stem, the losses other than the contrastive one, and the defaults are ours.
 
     References
     ----------
@@ -242,6 +224,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    module_: SyncGRUNetwork
+
     @property
     def _coupled(self) -> bool:
         return self.coupling is not None
@@ -282,63 +266,12 @@ class SyncGRUMetric(LearnedSequenceMetric):
     def _tile(
         self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray
     ) -> np.ndarray:
-        rows, columns = np.asarray(rows), np.asarray(columns)
-        out = np.empty((len(rows), len(columns)))
-
-        @torch.inference_mode()
-        def fill(part: tuple[slice, slice]) -> None:
-            i, j = part
-            out[part] = self._tile_distances(left, rows[i], right, columns[j], crossed=True)
-
-        run_tiles(fill, _grid(len(rows), TILE_ROWS, len(columns), TILE_COLUMNS), self._n_threads)
-        return out
+        return coupled_tile(self.module_, left, rows, right, columns, self._n_threads)
 
     def _rows(
         self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray
     ) -> np.ndarray:
-        rows, columns = np.asarray(rows), np.asarray(columns)
-        if not self._coupled:
-            difference = left.embeddings[rows].astype(np.float64) - right.embeddings[columns]
-            return np.sqrt((difference**2).sum(axis=1))
-        out = np.empty(len(rows))
-        size = TILE_ROWS * TILE_COLUMNS
-
-        @torch.inference_mode()
-        def fill(start: int) -> None:
-            part = slice(start, start + size)
-            out[part] = self._tile_distances(left, rows[part], right, columns[part], crossed=False)[:, 0]
-
-        run_tiles(fill, range(0, len(rows), size), self._n_threads)
-        return out
-
-    def _tile_distances(
-        self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray, *, crossed: bool
-    ) -> np.ndarray:
-        """Coupled distances (Q, R), or (P, 1) pair by pair, of one tile."""
-        sides = [self._encoded(left, rows), self._encoded(right, columns)]
-        n_steps = max(features.shape[1] for features, _ in sides)
-        sides = [(_padded(features, n_steps), lengths) for features, lengths in sides]
-        squared: torch.Tensor | float = 0.0
-        weights = self.module_.weights()
-        left_x, right_x = (project(self.module_.directions(*side), weights) for side in sides)
-        for w, x1, x2 in zip(weights, left_x, right_x, strict=True):
-            first, second = tile_sides(x1, sides[0][1], x2, sides[1][1], crossed=crossed)
-            scan = TileScan(w, len(rows), len(columns) if crossed else 1)
-            o1, o2 = scan.run(first, second, self.readout)
-            squared = squared + (o1 - o2).square().sum(0)
-        distances = torch.as_tensor(squared).double().sqrt().cpu().numpy()
-        other = right.digests[columns]
-        # equal sequences have equal states by the equations; different batches may round them differently
-        return np.where(left.digests[rows][:, None] == (other[None, :] if crossed else other[:, None]), 0.0, distances)
-
-    def _encoded(self, prepared: PreparedSequences, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features and lengths of the chosen sequences, each encoded once however often it is chosen."""
-        unique, places = np.unique(rows, return_inverse=True)
-        features, lengths = self.module_.encode(*prepared.flat.padded(unique))
-        if len(unique) == len(rows) and np.array_equal(unique, rows):
-            return features, lengths
-        chosen = torch.from_numpy(places).to(features.device)
-        return features.index_select(0, chosen), lengths.index_select(0, chosen)
+        return coupled_rows(self.module_, left, rows, right, columns, self._n_threads)
 
     # ------------------------------------------------------------------ synchronisation
     def synchronization(self, X: Any, Y: Any) -> list[np.ndarray]:
@@ -352,43 +285,11 @@ class SyncGRUMetric(LearnedSequenceMetric):
         Returns
         -------
         gaps : list of n arrays of shape (T_p,)
-            The forward direction's gap at each recurrent step of the longer of the two; with strides in the stem a recurrent
-            step stands for several input steps. It falls to 0 where the pair synchronises.
+            The forward direction's gap at each recurrent step of the longer of the two; with strides in the stem a
+            recurrent step stands for several input steps. It falls to 0 where the pair synchronises.
         """
         check_is_fitted(self)
-        left = self._standardise(check_sequences(X, estimator=self, reset=False))
-        right = self._standardise(check_sequences(Y, estimator=self, reset=False))
+        left, right = (self._standardise(check_sequences(Z, estimator=self, reset=False)) for Z in (X, Y))
         if len(left) != len(right):
             raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
-        gaps: list[np.ndarray] = [np.empty(0)] * len(left)
-        longest = np.maximum(left.host_lengths, right.host_lengths)
-        for batch in batches_by_length(longest, TILE_ROWS * TILE_COLUMNS * 32):
-            for p, gap in zip(batch, self._gaps(left, right, batch), strict=True):
-                gaps[p] = gap
-        return gaps
-
-    @torch.inference_mode()
-    def _gaps(self, left: FlatSequences, right: FlatSequences, batch: np.ndarray) -> list[np.ndarray]:
-        n = len(batch)
-        encoded = [self.module_.encode(*flat.padded(batch)) for flat in (left, right)]
-        n_steps = max(features.shape[1] for features, _ in encoded)
-        features = torch.cat([_padded(x, n_steps) for x, _ in encoded])
-        lengths = torch.cat([lengths for _, lengths in encoded])
-        pairs = torch.arange(n, device=features.device)
-        first, second = self.module_.pair_states(features, lengths, pairs, pairs + n)
-        gaps = (first - second)[:, 0].norm(dim=2).T.cpu().numpy()
-        ends = lengths.view(2, n).amax(0).cpu().numpy()
-        return [gap[:end] for gap, end in zip(gaps, ends, strict=True)]
-
-
-def _padded(features: torch.Tensor, n_steps: int) -> torch.Tensor:
-    """(B, T, F) with zero steps behind it, to n_steps."""
-    return torch.nn.functional.pad(features, (0, 0, 0, n_steps - features.shape[1]))
-
-
-def _grid(n_rows: int, height: int, n_columns: int, width: int) -> list[tuple[slice, slice]]:
-    return [
-        (slice(i, i + height), slice(j, j + width))
-        for i in range(0, n_rows, height)
-        for j in range(0, n_columns, width)
-    ]
+        return synchronization_gaps(self.module_, left, right)

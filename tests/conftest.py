@@ -72,9 +72,7 @@ def global_generators_untouched(request: pytest.FixtureRequest) -> Iterator[None
     before, after = request.node.stash[GLOBAL_STATES], global_generator_states()
     changed = [name for name in before if before[name] != after[name]]
     if changed:
-        pytest.fail(
-            f"this test moved the global generator of {', '.join(changed)}; use a local one", pytrace=False
-        )
+        pytest.fail(f"this test moved the global generator of {', '.join(changed)}; use a local one", pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +99,7 @@ def ragged() -> tuple[list[np.ndarray], np.ndarray]:
     """
     rng = np.random.default_rng(7)
     y = rng.permutation(np.repeat([0, 1, 2], 8))
-    return [
-        _circle(label, int(steps), rng) for label, steps in zip(y, rng.integers(5, 13, size=24), strict=True)
-    ], y
+    return [_circle(label, int(steps), rng) for label, steps in zip(y, rng.integers(5, 13, size=24), strict=True)], y
 
 
 def _circle(label: int, steps: int, rng: np.random.Generator) -> np.ndarray:

@@ -115,9 +115,7 @@ BATCH = BATCH * (torch.arange(40) < BATCH_LENGTHS[:, None])[..., None]
 @pytest.mark.parametrize("names", [("jitter",), ("warp",), ("crop",), ("jitter", "warp", "crop")])
 def test_augmentation_keeps_padding_and_follows_its_generator(names: tuple[str, ...]) -> None:
     augment = _augment.Augment(names)
-    first, again, other = (
-        augment(BATCH, BATCH_LENGTHS, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
+    first, again, other = (augment(BATCH, BATCH_LENGTHS, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert (first[torch.arange(40) >= BATCH_LENGTHS[:, None]] == 0).all()

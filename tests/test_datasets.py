@@ -106,9 +106,7 @@ def splits(draw):
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     dtype = draw(st.sampled_from(["float32", "float64", "float16", "int16", "bool"]))
     result = {}
-    for name in draw(
-        st.lists(st.sampled_from(["", "train", "test", "a_b", "lengths"]), min_size=1, unique=True)
-    ):
+    for name in draw(st.lists(st.sampled_from(["", "train", "test", "a_b", "lengths"]), min_size=1, unique=True)):
         lengths = draw(st.lists(st.integers(1, 6), min_size=1, max_size=5))
         X = [rng.uniform(-9, 9, (t, 2)).astype(dtype) for t in lengths]
         kind = draw(st.sampled_from(["none", "int", "str", "float", "steps"]))
@@ -145,9 +143,7 @@ def test_files_come_back_bit_equal(tmp_path_factory, written):
 
 def test_the_file_has_the_documented_keys(tmp_path):
     path = tmp_path / "sequences.npz"
-    write_sequences(
-        str(path), {"train": ([[[1.0], [2.0]], [[3.0]]], ["b", "a"]), "": (np.ones((2, 3, 1)), None)}
-    )
+    write_sequences(str(path), {"train": ([[[1.0], [2.0]], [[3.0]]], ["b", "a"]), "": (np.ones((2, 3, 1)), None)})
     with np.load(path, allow_pickle=False) as arrays:
         assert sorted(arrays.files) == ["lengths", "train_labels", "train_lengths", "train_values", "values"]
         assert arrays["train_values"].tolist() == [[1], [2], [3]]
@@ -261,9 +257,7 @@ def test_shifted_sequences_have_the_shapes_asked_for():
     assert {len(x) for x in make_shifted_sequences(4, length=6, random_state=0)[0]} == {6}
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: 3, lambda: np.random.default_rng(3), lambda: np.random.RandomState(3)]
-)
+@pytest.mark.parametrize("make", [lambda: 3, lambda: np.random.default_rng(3), lambda: np.random.RandomState(3)])
 def test_shifted_sequences_repeat(make):
     (X, y), (X2, y2) = (
         make_shifted_sequences(10, random_state=make()),
@@ -310,9 +304,7 @@ def test_a_warp_keeps_order_and_ends(seed, warp):
 
 def test_noise_has_its_standard_deviation():
     clean, _ = make_shifted_sequences(1, n_classes=1, length=20_000, shift=0, warp=0, noise=0, random_state=0)
-    noisy, _ = make_shifted_sequences(
-        1, n_classes=1, length=20_000, shift=0, warp=0, noise=0.5, random_state=0
-    )
+    noisy, _ = make_shifted_sequences(1, n_classes=1, length=20_000, shift=0, warp=0, noise=0.5, random_state=0)
     assert (noisy[0] - clean[0]).std() == pytest.approx(0.5, rel=0.02)
 
 

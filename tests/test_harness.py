@@ -37,9 +37,7 @@ def result_of(**seconds):
 
 def test_checks_after_the_warm_up_and_before_the_clock_then_interleaves():
     recorder = Recorder("abc")
-    result = harness.measure(
-        "order", recorder.contenders, check=recorder.check, warmup=2, repeats=3, threads=1
-    )
+    result = harness.measure("order", recorder.contenders, check=recorder.check, warmup=2, repeats=3, threads=1)
     warm_up, timed, weighed = "aabbcc", "abc" + "bca" + "cab", "abc"
     assert recorder.calls == [*warm_up, "check", *timed, *weighed]
     assert recorder.answers == {"a": "a", "b": "b", "c": "c"}
@@ -98,9 +96,7 @@ def test_time_of_a_call_is_its_time(monkeypatch):
     assert result["a"].seconds == (7, 9)
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="the kernel's high-water mark is read on Linux"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's high-water mark is read on Linux")
 def test_peak_memory_is_that_of_the_call_alone():
     mib = 2**20
 
@@ -135,9 +131,7 @@ def test_environment_says_with_what_and_on_what():
 
 
 def test_saved_json_holds_everything(tmp_path):
-    result = harness.measure(
-        "one", {"a": lambda: 1}, check=accept, repeats=2, items=6, unit="pairs", threads=1
-    )
+    result = harness.measure("one", {"a": lambda: 1}, check=accept, repeats=2, items=6, unit="pairs", threads=1)
     harness.save(result, tmp_path / "new" / "result.json")
     (loaded,) = json.loads((tmp_path / "new" / "result.json").read_text())
     assert loaded["title"] == "one"
@@ -166,17 +160,13 @@ def test_table_leaves_out_what_nobody_measured(capsys):
 
 def test_memory_can_be_left_unmeasured():
     recorder = Recorder("ab")
-    result = harness.measure(
-        "no memory", recorder.contenders, check=accept, repeats=1, threads=1, memory=False
-    )
+    result = harness.measure("no memory", recorder.contenders, check=accept, repeats=1, threads=1, memory=False)
     assert recorder.calls == [*"ab", *"ab"]
     assert [timing.peak_bytes for timing in result.timings] == [None, None]
 
 
 def test_options_every_benchmark_has():
-    args = harness.argument_parser("What it measures.").parse_args(
-        ["--quick", "--data", "d", "--out", "o.json"]
-    )
+    args = harness.argument_parser("What it measures.").parse_args(["--quick", "--data", "d", "--out", "o.json"])
     assert (args.quick, str(args.data), str(args.out), args.threads, args.device) == (
         True,
         "d",

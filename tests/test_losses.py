@@ -121,5 +121,7 @@ def test_pair_losses_equal_their_equations() -> None:
     contrastive = (d[0] ** 2 + d[1] ** 2 + max(0, MARGIN - d[2]) ** 2 + max(0, MARGIN - d[3]) ** 2) / 4
     assert float(_losses.contrastive_pairs(squared, same, SCALE, MARGIN)) == pytest.approx(contrastive)
     together = [1 / (1 + math.exp(v**2 - MARGIN**2)) for v in d]
-    logistic = -(math.log(together[0]) + math.log(together[1]) + math.log(1 - together[2]) + math.log(1 - together[3])) / 4
+    logistic = (
+        -(math.log(together[0]) + math.log(together[1]) + math.log(1 - together[2]) + math.log(1 - together[3])) / 4
+    )
     assert float(_losses.logistic_pairs(squared, same, SCALE, MARGIN)) == pytest.approx(logistic)

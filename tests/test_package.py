@@ -52,9 +52,7 @@ def public_methods(cls: type) -> list[tuple[str, object]]:
 def documented_defaults(doc: str) -> dict[str, str]:
     """{parameter: text of its default} of a numpydoc "Parameters" section."""
     section = re.search(r"Parameters\n-+\n(.*?)(?:\n\w[\w ]*\n-+\n|\Z)", inspect.cleandoc(doc), re.S)
-    rows = re.findall(
-        r"^([\w, ]+) : .*?\bdefault\s*[=:]?\s*(.+?)$", section.group(1) if section else "", re.M
-    )
+    rows = re.findall(r"^([\w, ]+) : .*?\bdefault\s*[=:]?\s*(.+?)$", section.group(1) if section else "", re.M)
     return {name.strip(): text.strip().strip(".`") for names, text in rows for name in names.split(",")}
 
 

@@ -142,8 +142,9 @@ def test_paired_scan_without_gradient_is_the_same() -> None:
 @pytest.mark.parametrize("readout", ["mean", "last"])
 @pytest.mark.parametrize("coupling", ["scalar", "symmetric", "diffusive"])
 @pytest.mark.parametrize("crossed", [True, False])
+@torch.no_grad()
 def test_tile_equals_reference(coupling: str, readout: str, crossed: bool) -> None:
-    w, x = make_weights(coupling).detach(), make_inputs()
+    w, x = make_weights(coupling), make_inputs()
     y, other = make_inputs(seed=2)[:4] * gru.valid_steps(LENGTHS.flip(0)[:4], 9)[..., None], LENGTHS[:4]
     i, j = (torch.arange(6).repeat_interleave(4), torch.arange(4).repeat(6)) if crossed else (torch.arange(4),) * 2
     left, left_lengths = (x, LENGTHS) if crossed else (x[:4], LENGTHS[:4])

@@ -16,9 +16,9 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from skorch.callbacks import Callback
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
 
@@ -263,7 +263,7 @@ def test_wrong_parameters_are_named(ragged: Data) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             SyncGRUMetric(**{**SMALL, **wrong}).fit(*ragged)
-    with pytest.raises(ValueError, match="logistic.*is for fit_pairs"):
+    with pytest.raises(ValueError, match=r"logistic.*is for fit_pairs"):
         SyncGRUMetric(**SMALL, loss="logistic").fit(*ragged)
     with pytest.raises(NotFittedError):
         SyncGRUMetric().transform(ragged[0])
@@ -272,7 +272,7 @@ def test_wrong_parameters_are_named(ragged: Data) -> None:
 def test_a_missing_gpu_is_an_error_that_says_what_to_do(ragged: Data) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(ValueError, match='device="auto" or "cpu"'):
+    with pytest.raises(ValueError, match=r'device="auto" or "cpu"'):
         SyncGRUMetric(**SMALL, device="cuda").fit(*ragged)
 
 

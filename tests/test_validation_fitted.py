@@ -92,9 +92,7 @@ def test_a_ready_table_is_recorded_and_compared():
 
 def test_wrong_channels_are_refused():
     estimator = Summary().fit(random_ragged(0, [3, 4], 5))
-    with pytest.raises(
-        ValueError, match=r"X has 2 channel\(s\), but Summary was fitted with 5 channel\(s\)\.$"
-    ):
+    with pytest.raises(ValueError, match=r"X has 2 channel\(s\), but Summary was fitted with 5 channel\(s\)\.$"):
         estimator.transform(random_ragged(0, [3, 4], 2))
     with pytest.raises(ValueError, match=r"fitted with 5 .*axes are swapped.*from_channels_first"):
         estimator.transform(np.ones((2, 5, 9)))

@@ -108,9 +108,7 @@ class SequenceNeighbors(BaseSequenceEstimator):
         distances, indices = self._search(self._queries(X), k, itself=X is None)
         return (distances, indices) if return_distance else indices
 
-    def kneighbors_graph(
-        self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity"
-    ) -> Any:
+    def kneighbors_graph(self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity") -> Any:
         """The graph of nearest fitted sequences.
 
         Parameters

@@ -136,9 +136,7 @@ class _GRUScan(torch.autograd.Function):
         grad = start
         for t in range(n_steps - 1, -1, -1):
             before = states[t - 1] if t else start
-            grad = step.backward(
-                grad + grad_states[t], before, gates[t], candidates[t], grad_x[:, t], grad_gates[:, t]
-            )
+            grad = step.backward(grad + grad_states[t], before, gates[t], candidates[t], grad_x[:, t], grad_gates[:, t])
         befores = torch.cat([start[None], states[:-1]]).transpose(0, 1).flatten(1, 2)
         flat = grad_gates.flatten(1, 2)
         return grad_x, torch.bmm(flat.transpose(1, 2), befores), flat[..., 2 * n :].sum(1)

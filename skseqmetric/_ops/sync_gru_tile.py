@@ -12,7 +12,10 @@ from skseqmetric._ops.weights import RecurrentWeights
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a tile: projections (T, G, Q, 1), (T, G, 1, R) or (T, G, P, 1), lengths broadcasting against (Q, R)."""
+    """One side of a tile.
+
+    projected : (T, G, Q, 1), (T, G, 1, R) or, pair by pair, (T, G, P, 1); lengths broadcast against (Q, R).
+    """
 
     projected: Tensor
     lengths: Tensor
@@ -86,7 +89,7 @@ class TileScan:
             torch.mm(self.w.gate_hidden, torch.abs(difference, out=self.gates[:n]), out=self.gate)
             self._grid(self.gate).add_(x1[3 * n :] + x2[3 * n :])
             difference.mul_(self.gate.sigmoid_())
-            strength: Tensor | float = 0.5
+            strength = 0.5
         else:
             strength = float(torch.sigmoid(self.w.gate_bias)) / 2
         torch.add(h1, difference, alpha=-strength, out=hb1)

@@ -327,9 +327,7 @@ def _search_block(
     _rank_candidates(problem, result, rows, values, indices.gather(1, at))
 
 
-def _shortlist(
-    problem: _Problem, queries: Tensor, rows: Tensor, tile: _Tile, buffer: Tensor
-) -> tuple[Tensor, Tensor]:
+def _shortlist(problem: _Problem, queries: Tensor, rows: Tensor, tile: _Tile, buffer: Tensor) -> tuple[Tensor, Tensor]:
     """The smallest |r|^2 - 2 q.r of a tile, (B, kept) values and reference indices."""
     width = tile.weights.shape[1]
     scores = buffer[: len(rows) * width].view(len(rows), width)
@@ -355,9 +353,7 @@ def _smallest_by_group(scores: Tensor, group: int, kept: int) -> tuple[Tensor, T
 # ------------------------------------------------------------------------------------------ order by the definition
 
 
-def _rank_candidates(
-    problem: _Problem, result: _Result, rows: Tensor, approx: Tensor, candidates: Tensor
-) -> None:
+def _rank_candidates(problem: _Problem, result: _Result, rows: Tensor, approx: Tensor, candidates: Tensor) -> None:
     """Sort the candidates by (direct distance, index), excluded ones last; doubt where others may be as near."""
     n, width = problem.references.shape
     valid = torch.isfinite(approx)
@@ -394,9 +390,7 @@ def _search_inside(problem: _Problem, result: _Result, rows: Tensor) -> None:
     for start in range(0, n, width):
         tile = _weigh_references(problem, start, min(start + width, n), 1, torch.float64)
         columns = torch.arange(start, min(start + width, n), device=rows.device)
-        inside = (queries @ tile.weights <= result.bounds[rows][:, None]) & (
-            columns != problem.exclude[rows][:, None]
-        )
+        inside = (queries @ tile.weights <= result.bounds[rows][:, None]) & (columns != problem.exclude[rows][:, None])
         distances = torch.full(inside.shape, torch.inf, dtype=torch.float64, device=rows.device)
         height = _rows_within(_CACHE, 8 * problem.references.shape[1], inside.numel())
         for left, right in (part.T for part in torch.nonzero(inside).split(height)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -20,21 +21,12 @@ class RecurrentWeights:
     input_bias: Tensor
     hidden_bias: Tensor
     coupling: str | None = None
-    gate_input: Tensor | None = None
-    gate_hidden: Tensor | None = None
-    gate_other: Tensor | None = None
-    gate_bias: Tensor | None = None
+    # a Tensor, or None where the coupling has no such part: who reads one has looked at `coupling` first
+    gate_input: Any = None
+    gate_hidden: Any = None
+    gate_other: Any = None
+    gate_bias: Any = None
 
     @property
     def n_units(self) -> int:
         return int(self.hidden.shape[1])
-
-    @property
-    def has_input_gate(self) -> bool:
-        """Whether the coupling gate reads the inputs, so that it needs a fourth block of projections."""
-        return self.gate_input is not None
-
-    def detach(self) -> RecurrentWeights:
-        """The same weights outside the autograd graph."""
-        tensors = {f.name: v.detach() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-        return replace(self, **tensors)

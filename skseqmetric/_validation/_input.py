@@ -170,9 +170,7 @@ def _numeric(array: np.ndarray, name: str) -> np.ndarray:
     if kind in "biuf":
         return array
     if kind == "c":
-        raise ValueError(
-            f"Complex data not supported: {name} is complex. Pass real and imaginary parts as channels."
-        )
+        raise ValueError(f"Complex data not supported: {name} is complex. Pass real and imaginary parts as channels.")
     if kind != "O":
         raise ValueError(f"{name} has dtype {array.dtype}: encode text, bytes or dates as numbers before.")
     try:

@@ -11,9 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 
-def check_labels(
-    y: Any, n: int, *, estimator: Any = None, min_classes: int = 2
-) -> tuple[np.ndarray, np.ndarray]:
+def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Class labels of n sequences, encoded.
 
     Parameters
@@ -139,18 +137,14 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
     """
     if sample_weight is None or isinstance(sample_weight, numbers.Number):
         sample_weight = np.full(n, 1.0 if sample_weight is None else sample_weight)
-    weights = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, copy=True, input_name="sample_weight"
-    )
+    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, copy=True, input_name="sample_weight")
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array.")
     if weights.shape != (n,):
         raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
     if (weights < 0).any():
         i = int(np.argmax(weights < 0))
-        raise ValueError(
-            f"Negative values in data passed to `sample_weight`: sample_weight[{i}] is {weights[i]:g}."
-        )
+        raise ValueError(f"Negative values in data passed to `sample_weight`: sample_weight[{i}] is {weights[i]:g}.")
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

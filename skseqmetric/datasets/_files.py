@@ -204,9 +204,7 @@ def _pack_labels(y: Any, lengths: np.ndarray, split: str) -> np.ndarray:
     for i, (label, length) in enumerate(zip(labels, lengths.tolist(), strict=True)):
         expected = (length,) if stepwise else ()
         if label.shape != expected:
-            raise ValueError(
-                f"split {split!r}, labels of sequence {i} have shape {label.shape}, expected {expected}."
-            )
+            raise ValueError(f"split {split!r}, labels of sequence {i} have shape {label.shape}, expected {expected}.")
     packed = np.concatenate(labels) if stepwise else np.array(y)
     if packed.dtype.kind == "O" and all(isinstance(label, str) for label in packed):
         packed = packed.astype(np.str_)

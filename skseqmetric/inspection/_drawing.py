@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib only when something is drawn, and colours that colour-blind readers can tell apart."""
+"""What the displays share: matplotlib only when something is drawn, and colours safe for colour-blind readers."""
 
 from __future__ import annotations
 
