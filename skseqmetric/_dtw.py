@@ -117,7 +117,7 @@ class DTWMetric(BaseSequenceMetric):
         _tslearn()
         sequences = check_sequences(X, estimator=self)
         self.radius_ = self._radius(int(sequences.lengths.max()))
-        vars(self).pop("threshold_", None)
+        self._forget_threshold()
         return self
 
     def _radius(self, longest: int) -> int | None:

@@ -49,7 +49,7 @@ class BaseSequenceMetric(BaseSequenceEstimator):
     fitted metric.
     """
 
-    # ------------------------------------------------------------------------------------------------------- hooks
+    # ------------------------------------------------------------------------------------------------------------ hooks
 
     @property
     def _is_euclidean(self) -> bool:
@@ -72,7 +72,7 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         """(n, D) float32, or None where the metric has no embedding."""
         return None
 
-    # --------------------------------------------------------------------------------------------------- distances
+    # -------------------------------------------------------------------------------------------------------- distances
 
     def pair_distance(self, X: Any, Y: Any) -> np.ndarray:
         """Distance of X[p] to Y[p], pair by pair.
@@ -137,7 +137,7 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         check_is_fitted(self)
         return PairMetric(copy.copy(self))
 
-    # ------------------------------------------------------------------------------------------- same or different
+    # ------------------------------------------------------------------------------------------------ same or different
 
     def score_pairs(self, X: Any, pairs: Any) -> np.ndarray:
         """How alike the sequences of each pair are: minus their distance.
@@ -227,6 +227,11 @@ class BaseSequenceMetric(BaseSequenceEstimator):
             )
         return np.where(-self.score_pairs(X, pairs) <= self.threshold_, 1, -1)
 
+    def _forget_threshold(self) -> None:
+        """For `fit`: a threshold belongs to the distance it was calibrated on."""
+        if hasattr(self, "threshold_"):
+            del self.threshold_
+
     def _prepared(self, X: Any) -> Any:
         check_is_fitted(self)
         return self._prepare(check_sequences(X, estimator=self, reset=False))
@@ -249,7 +254,7 @@ class PairMetric:
         return f"PairMetric({self.metric!r})"
 
 
-# ------------------------------------------------------------------------------------------------ calls of the hooks
+# --------------------------------------------------------------------------------------------------- calls of the hooks
 
 
 def by_length(prepared: Any) -> np.ndarray:
@@ -261,7 +266,7 @@ def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns:
     """Distances of every pair, (len(rows), len(columns)), checked to be finite."""
     if metric._is_euclidean:
         return euclidean_tile(embedded(metric, left, rows), embedded(metric, right, columns)).numpy()
-    tile = np.require(metric._tile(left, rows, right, columns), np.float64, "CW")
+    tile = np.require(metric._tile(left, rows, right, columns), np.float64, ["C", "W"])
     if not np.isfinite(tile).all():
         i, j = divmod(int(np.argmin(np.isfinite(tile))), len(columns))
         _refuse_distance(tile[i, j], rows[i], columns[j])
@@ -286,7 +291,7 @@ def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, col
 def embedded(metric: Any, prepared: Any, indices: np.ndarray | slice = slice(None)) -> torch.Tensor:
     """Embeddings of some prepared sequences as a tensor (n, D)."""
     # joblib hands large arrays to its workers read-only, which torch warns of
-    return torch.from_numpy(np.require(metric._embeddings(prepared)[indices], requirements="CW"))
+    return torch.from_numpy(np.require(metric._embeddings(prepared)[indices], requirements=["C", "W"]))
 
 
 def _refuse_distance(value: float, row: int, column: int) -> None:
@@ -326,7 +331,7 @@ def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarra
     _fill_symmetric(metric, prepared, rows[half:], out)
 
 
-# --------------------------------------------------------------------------------------------------------- threshold
+# ------------------------------------------------------------------------------------------------------------ threshold
 
 _STRATEGIES = ("accuracy", "balanced_accuracy", "f1", "max_tpr", "max_tnr")
 
@@ -367,7 +372,7 @@ def _cut_scores(
         return 2 * tp / (tp + n_same + n_other - tn), none  # 2 TP / (2 TP + FP + FN)
     rates = {"max_tpr": (tp / n_same, tn / n_other), "max_tnr": (tn / n_other, tp / n_same)}
     wanted, kept = rates[strategy]
-    return np.where(kept >= min_rate, wanted, -1.0), kept
+    return np.where(kept >= float(min_rate or 0), wanted, -1.0), kept
 
 
 def _middle_of_cut(levels: np.ndarray, cut: int) -> float:

@@ -120,7 +120,7 @@ def _budget() -> int:
     return int(get_config()["working_memory"] * 2**20)
 
 
-# ------------------------------------------------------------------------------------------------------- three ways
+# ----------------------------------------------------------------------------------------------------------- three ways
 
 
 def _by_embedding(
@@ -176,7 +176,7 @@ def _tile_shape(n_queries: int, n_references: int, k: int) -> tuple[int, int]:
     return min(n_queries, max(1, pairs // width)), width
 
 
-# ------------------------------------------------------------------------------------------------- a user's function
+# ---------------------------------------------------------------------------------------------------- a user's function
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class CallableMetric(BaseSequenceMetric):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the input; nothing is learned."""
         check_sequences(X, estimator=self)
-        vars(self).pop("threshold_", None)
+        self._forget_threshold()
         return self
 
     def _prepare(self, sequences: Sequences) -> PreparedList:

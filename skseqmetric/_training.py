@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from skseqmetric._ops.parallel import one_intra_op_thread
+
 CLIP_NORM = 1.0
 
 
@@ -70,7 +72,8 @@ def train(
         net.optimizer_.load_state_dict(optimizer_state)
     failure = None
     try:
-        net.partial_fit(_Epochs(batches), None)
+        with one_intra_op_thread():
+            net.partial_fit(_Epochs(batches), None)
     except FloatingPointError as error:
         failure = str(error)
     finally:
@@ -237,7 +240,7 @@ class _Report(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         row = net.history[-1]
         kept = ("train_loss", "valid_loss", "dur")
-        self.history.append({"epoch": len(self.history) + 1, **{k: row[k] for k in kept if k in row}})
+        self.history.append({"epoch": len(self.history) + 1, **{k: float(row[k]) for k in kept if k in row}})
         if self.bar is not None:
             self.bar.set_postfix({k: f"{row[k]:.4f}" for k in kept[:2] if k in row}, refresh=False)
             self.bar.update()

@@ -79,7 +79,7 @@ def test_japanese_vowels_whole_is_train_then_test():
 
 def test_japanese_vowels_are_described():
     bunch = load_japanese_vowels(split="test")
-    assert bunch.target_names == [f"speaker {i}" for i in range(1, 10)]
+    assert bunch.target_names.tolist() == [f"speaker {i}" for i in range(1, 10)]
     assert len(bunch.feature_names) == 12
     assert os.path.getsize(bunch.filename) < 500_000
     for fact in ("CC BY 4.0", "Kudo", "Toyama", "Shimbo", "1999", "UCI Machine Learning Repository"):

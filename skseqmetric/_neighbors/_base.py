@@ -34,7 +34,7 @@ class SequenceNeighbors(BaseSequenceEstimator):
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    # ------------------------------------------------------------------------------------------------ fitting
+    # ---------------------------------------------------------------------------------------------------------- fitting
 
     def _fit_metric(self, sequences: Sequences, y: Any, fit_params: dict[str, Any]) -> None:
         """Fit the metric (unless it is frozen) and compute the references' side of every distance."""
@@ -75,7 +75,7 @@ class SequenceNeighbors(BaseSequenceEstimator):
             )
         return min(self.n_candidates, most)
 
-    # ------------------------------------------------------------------------------------------------- search
+    # ----------------------------------------------------------------------------------------------------------- search
 
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
@@ -187,7 +187,7 @@ class SequenceNeighbors(BaseSequenceEstimator):
         form = csr_array if get_config().get("sparse_interface") == "sparray" else csr_matrix
         return form((data.ravel(), indices.ravel(), rows), shape=(len(indices), self.n_samples_fit_))
 
-    # ------------------------------------------------------------------------------------------- scikit-learn
+    # ----------------------------------------------------------------------------------------------------- scikit-learn
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Routing of metadata: what `fit` is given goes to the `fit` of the metric, if that requests it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -30,3 +31,18 @@ def run_tiles(work: Callable[[Item], None], tiles: Iterable[Item], n_threads: in
         torch.set_num_threads(before)
         for future in futures:
             future.result()
+
+
+@contextmanager
+def one_intra_op_thread() -> Iterator[None]:
+    """Let torch use one thread on the CPU inside, and as many as before afterwards.
+
+    The steps of a recurrence are too short to be shared: with two threads a step waits for the slower one, and on a
+    machine whose cores are busy with something else it waits for the scheduler, a hundred times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

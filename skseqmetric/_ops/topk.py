@@ -28,11 +28,11 @@ _GROUP = 32  # columns whose minimum stands for them in a first selection
 _MARGIN = 8  # candidates beyond k, which let a row prove that nothing was missed
 
 
-# ------------------------------------------------------------------------------------------------ the definition
+# ------------------------------------------------------------------------------------------------------- the definition
 
 
 def euclidean_rows(left: Tensor, right: Tensor) -> Tensor:
-    """Distances row by row.
+    """Distances row by row; O(P D) time and memory, so that the caller bounds P.
 
     Parameters
     ----------
@@ -43,10 +43,6 @@ def euclidean_rows(left: Tensor, right: Tensor) -> Tensor:
     -------
     Tensor (P,) float64
         ``sqrt(sum_d (left_d - right_d)^2)``.
-
-    Notes
-    -----
-    O(P D) time and memory; the caller bounds P.
     """
     return _direct(left.double(), right.double())
 
@@ -96,7 +92,7 @@ def _rows_within(memory: int, bytes_per_row: int, n_rows: int) -> int:
     return max(1, min(n_rows, memory // max(1, bytes_per_row)))
 
 
-# -------------------------------------------------------------------------------------------- the running selection
+# ------------------------------------------------------------------------------------------------ the running selection
 
 
 def merge_topk(
@@ -155,7 +151,7 @@ def _sort_pairs(distances: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
     return distances.gather(1, order), indices.gather(1, order)
 
 
-# ------------------------------------------------------------------------------------------------ Euclidean top-k
+# ------------------------------------------------------------------------------------------------------ Euclidean top-k
 
 
 class _Problem(NamedTuple):
@@ -236,15 +232,18 @@ def euclidean_topk(
 
 
 def _pose(queries: Tensor, references: Tensor, k: int, exclude: Tensor, memory: int) -> _Problem:
-    center = references.mean(0, dtype=torch.float64)
-    norms = []
-    for name, rows in (("query", queries), ("reference", references)):
-        squares = [(part.double() - center).square().sum(1) for part in rows.split(2**14)]
-        norms.append(torch.cat(squares).sqrt())
-        bad = torch.nonzero(~torch.isfinite(norms[-1]))
+    origin = references.new_zeros(references.shape[1], dtype=torch.float64)
+    for name, rows in (("reference", references), ("query", queries)):
+        bad = torch.nonzero(~torch.isfinite(_norms(rows, origin)))
         if len(bad):
             raise ValueError(f"the embedding of {name} {int(bad[0])} is not finite, or too large for float64")
-    return _Problem(queries, references, k, exclude, center, norms[0] + norms[1].max(), memory)
+    center = references.mean(0, dtype=torch.float64)
+    radius = _norms(queries, center) + _norms(references, center).max()
+    return _Problem(queries, references, k, exclude, center, radius, memory)
+
+
+def _norms(rows: Tensor, center: Tensor) -> Tensor:
+    return torch.cat([(part.double() - center).square().sum(1).sqrt() for part in rows.split(2**14)])
 
 
 def _product_dtypes(problem: _Problem) -> tuple[torch.dtype, ...]:
@@ -264,7 +263,7 @@ def _run(problem: _Problem, work: Callable[[Tensor], None], rows: Tensor, size: 
     run_tiles(work, blocks, None if problem.center.device.type == "cpu" else 1)
 
 
-# ----------------------------------------------------------------------------------------- candidates by product
+# ------------------------------------------------------------------------------------------------ candidates by product
 
 
 class _Tile(NamedTuple):
@@ -350,7 +349,7 @@ def _smallest_by_group(scores: Tensor, group: int, kept: int) -> tuple[Tensor, T
     return values, groups.gather(1, at // group) * group + at % group
 
 
-# ------------------------------------------------------------------------------------------ order by the definition
+# ---------------------------------------------------------------------------------------------- order by the definition
 
 
 def _rank_candidates(problem: _Problem, result: _Result, rows: Tensor, approx: Tensor, candidates: Tensor) -> None:

@@ -38,7 +38,7 @@ def load_japanese_vowels(*, split: str | None = None, return_X_y: bool = False) 
             The sequences.
         target : ndarray (n,) int64
             Speakers, 0 to 8; `target_names[target]` are their names.
-        target_names : list of str
+        target_names : ndarray of str
             "speaker 1" to "speaker 9", as numbered in the source.
         feature_names : list of str
             Names of the 12 channels.
@@ -81,7 +81,7 @@ def load_japanese_vowels(*, split: str | None = None, return_X_y: bool = False) 
     return Bunch(
         data=data,
         target=target,
-        target_names=[f"speaker {i + 1}" for i in range(_N_SPEAKERS)],
+        target_names=np.array([f"speaker {i + 1}" for i in range(_N_SPEAKERS)]),
         feature_names=[f"lpc_cepstrum_{c + 1}" for c in range(data[0].shape[1])],
         split=np.repeat(names, [len(parts[name][0]) for name in names]),
         DESCR=(folder / "japanese_vowels.rst").read_text(encoding="utf-8"),

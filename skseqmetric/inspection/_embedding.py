@@ -19,6 +19,8 @@ class EmbeddingDisplay:
         Place of every sequence.
     labels : ndarray of shape (n,)
         Class of every sequence.
+    method : str, default="t-SNE"
+        What placed the points; names the axes.
 
     Attributes
     ----------
@@ -26,9 +28,10 @@ class EmbeddingDisplay:
         Set by `plot`.
     """
 
-    def __init__(self, *, points: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(self, *, points: np.ndarray, labels: np.ndarray, method: str = "t-SNE") -> None:
         self.points = points
         self.labels = labels
+        self.method = method
 
     @classmethod
     def from_estimator(
@@ -50,27 +53,32 @@ class EmbeddingDisplay:
             Drawn into; a new figure otherwise.
         """
         embeddings = metric.transform(X)
+        method = "t-SNE" if reducer is None else type(reducer).__name__
         if reducer is None:
             perplexity = min(30.0, max(1.0, (len(embeddings) - 1) / 3))
             reducer = TSNE(perplexity=perplexity, init="pca", random_state=random_state)
         points = np.asarray(reducer.fit_transform(embeddings))
-        return cls(points=points, labels=np.asarray(y)).plot(ax=ax)
+        return cls(points=points, labels=np.asarray(y), method=method).plot(ax=ax)
 
     def plot(self, *, ax: Any = None, legend: bool = True) -> Self:
-        """Draw one marker and colour a class, its name written at the median of its points."""
+        """Draw one marker and colour a class, its name written above the median of its points."""
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         for k, label in enumerate(np.unique(self.labels)):
             own = self.points[self.labels == label]
-            self.ax_.scatter(*own.T, s=22, alpha=0.8, linewidths=0, label=str(label), **style(k))
-            self._name(np.median(own, axis=0), str(label))
-        self.ax_.set(xticks=[], yticks=[], title="Embedding of the sequences: near means alike")
-        self.ax_.set_xlabel("t-SNE axis 1 (no unit)")
-        self.ax_.set_ylabel("t-SNE axis 2 (no unit)")
+            self.ax_.scatter(*own.T, s=26, alpha=0.75, linewidths=0.5, label=str(label), **style(k))
+            self._name(own, str(label), style(k)["color"])
+        self.ax_.margins(0.12)
+        self.ax_.set(xticks=[], yticks=[], title="Sequences by learned distance: near means alike")
+        self.ax_.set_xlabel(f"{self.method} axis 1 (no unit)")
+        self.ax_.set_ylabel(f"{self.method} axis 2 (no unit)")
         if legend:
             self.ax_.legend(title="class", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         return self
 
-    def _name(self, place: np.ndarray, text: str) -> None:
-        box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.75}
-        self.ax_.text(*place, text, ha="center", va="center", weight="bold", bbox=box)
+    def _name(self, points: np.ndarray, text: str, colour: str) -> None:
+        """Just above most of the points (a few stray ones do not push the name away)."""
+        place = np.median(points[:, 0]), np.quantile(points[:, 1], 0.9)
+        self.ax_.annotate(
+            text, place, (0, 9), textcoords="offset points", ha="center", va="bottom", weight="bold", color=colour
+        )

@@ -74,7 +74,7 @@ class SynchronizationDisplay:
         self.ax_.set(
             xlabel="time (% of the longer sequence)",
             ylabel="gap between the two halves  |h¹ − h²|",
-            title="Pairs of one class synchronise, others stay apart",
+            title="How far the two halves of a coupled pair are apart",
             xlim=(0, 100),
         )
         self.ax_.set_ylim(bottom=0)

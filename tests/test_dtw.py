@@ -1,0 +1,143 @@
+"""DTWMetric: what tslearn gives, on ragged input, through every form of the protocol."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from fake_metrics import random_sequences
+from sklearn.base import clone
+from tslearn.metrics import cdist_dtw, dtw
+
+from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
+from skseqmetric._dtw import _length_groups
+
+
+def plain_dtw(x, y, radius=None):
+    """The recursion of Sakoe and Chiba as a plain loop; the band is widened by the difference of the lengths."""
+    if len(x) > len(y):
+        x, y = y, x
+    extra = len(y) - len(x)
+    cost = np.full((len(x) + 1, len(y) + 1), np.inf)
+    cost[0, 0] = 0.0
+    for i in range(len(x)):
+        for j in range(len(y)):
+            if radius is None or i - radius <= j <= i + extra + radius:
+                before = min(cost[i, j], cost[i, j + 1], cost[i + 1, j])
+                cost[i + 1, j + 1] = ((x[i] - y[j]) ** 2).sum() + before
+    return float(np.sqrt(cost[-1, -1]))
+
+
+@pytest.fixture
+def X(rng):
+    return random_sequences(rng, 18, n_channels=3, longest=14, copies=3)
+
+
+@pytest.mark.parametrize(("window", "radius"), [(None, None), (0, 0), (2, 2), (50, 50), (0.25, 3), (0.0, 0), (1.0, 14)])
+def test_distance_is_the_recursion(X, window, radius):
+    X = [*X, np.ones((14, 3))]
+    metric = DTWMetric(window=window).fit(X)
+    assert metric.radius_ == radius
+    expected = [[plain_dtw(x, y, radius) for y in X[:7]] for x in X]
+    np.testing.assert_allclose(metric.pairwise_distances(X, X[:7]), expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("window", [None, 1])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_numbers_are_those_of_tslearn(X, window, n_jobs):
+    metric = DTWMetric(window=window, n_jobs=n_jobs).fit(X)
+    band = {} if window is None else {"global_constraint": "sakoe_chiba", "sakoe_chiba_radius": window}
+    expected = cdist_dtw(X, **band)
+    np.testing.assert_array_equal(metric.pairwise_distances(X), expected)
+    np.testing.assert_array_equal(metric.pairwise_distances(X[3:], X), expected[3:])
+    np.testing.assert_array_equal(metric.pair_distance(X, X[::-1]), expected[:, ::-1].diagonal())
+    assert metric.get_metric()(X[1], X[4]) == dtw(X[1], X[4], **band)
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_laws(X, window):
+    metric = DTWMetric(window=window).fit(X)
+    distances = metric.pairwise_distances(X, [x.copy() for x in X])  # every ordered pair by itself
+    np.testing.assert_array_equal(distances, distances.T)
+    assert not distances.diagonal().any()
+    assert (distances >= 0).all()
+
+
+def test_a_wider_band_never_makes_it_longer(X):
+    by_radius = [DTWMetric(window=w).fit(X).pairwise_distances(X) for w in (0, 1, 3, None)]
+    assert all((a >= b - 1e-12).all() for a, b in pairwise(by_radius))
+    assert (by_radius[0] > by_radius[-1]).any()
+
+
+def test_repeated_steps_cost_nothing(rng):
+    x = rng.normal(size=(6, 2))
+    assert DTWMetric().fit([x]).pair_distance([x], [np.repeat(x, 3, axis=0)]).item() == 0.0
+
+
+def test_input_forms_agree(rng):
+    padded = rng.normal(size=(6, 9, 2))
+    padded[2, 5:], padded[4, 1:] = np.nan, np.nan
+    ragged = [x[~np.isnan(x[:, 0])] for x in padded]
+    expected = DTWMetric().fit(ragged).pairwise_distances(ragged)
+    np.testing.assert_array_equal(DTWMetric().fit(padded).pairwise_distances(padded), expected)
+    table = padded[:2, :, 0]
+    one_channel = [row[:, np.newaxis] for row in table]
+    metric = DTWMetric().fit(table)
+    assert metric.pairwise_distances(table)[0, 1] == plain_dtw(*one_channel)
+
+
+def test_float32_values_are_taken_as_they_are(X):
+    narrow = [x.astype(np.float32) for x in X]
+    wide = [x.astype(np.float64) for x in narrow]
+    np.testing.assert_array_equal(
+        DTWMetric().fit(narrow).pairwise_distances(narrow), DTWMetric().fit(wide).pairwise_distances(wide)
+    )
+
+
+def test_length_groups_cover_every_position_once(rng):
+    lengths = rng.integers(1, 60, size=500)
+    groups = _length_groups(lengths)
+    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(500))
+    assert max(np.ptp(lengths[group]) for group in groups) <= 3
+    assert max(map(len, groups)) <= 64
+
+
+def test_eight_threads_get_what_one_gets(X):
+    metric = DTWMetric(n_jobs=2).fit(X)
+    state = pickle.dumps(metric)
+    expected = metric.pairwise_distances(X)
+    with ThreadPoolExecutor(8) as pool:
+        for distances in pool.map(lambda _: metric.pairwise_distances(X), range(16)):
+            np.testing.assert_array_equal(distances, expected)
+    assert pickle.dumps(metric) == state
+
+
+def test_missing_tslearn_is_said_at_fit(monkeypatch, X):
+    monkeypatch.setitem(sys.modules, "tslearn.metrics", None)
+    unfitted = clone(DTWMetric(window=3))
+    with pytest.raises(ImportError, match=r'pip install "skseqmetric\[baselines\]"'):
+        unfitted.fit(X)
+    with pytest.raises(ImportError, match="pip install"):
+        SequenceKNeighborsClassifier("dtw").fit(X, np.arange(len(X)) % 2)
+
+
+@pytest.mark.parametrize("parameters", [{"window": -1}, {"window": 1.5}, {"window": "5"}, {"n_jobs": 1.5}])
+def test_bad_parameters_are_refused(parameters, X):
+    with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter of DTWMetric"):
+        DTWMetric(**parameters).fit(X)
+
+
+def test_values_whose_squares_overflow_name_the_pair():
+    X = [np.full((3, 1), 1e200), np.full((3, 1), -1e200)]
+    with pytest.raises(ValueError, match=r"sequence 0 .*sequence 1 .*is inf"):
+        DTWMetric().fit(X).pairwise_distances(X)
+
+
+def test_there_is_no_embedding(X):
+    assert not hasattr(DTWMetric(), "transform")
+    with pytest.raises(ValueError, match="DTWMetric has none"):
+        SequenceKNeighborsClassifier("dtw", algorithm="rerank").fit(X, np.arange(len(X)) % 2)

@@ -1,0 +1,270 @@
+"""The public methods that every metric shares."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from fake_metrics import TILE_SHAPES, MeanMetric, random_sequences
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from skseqmetric import _metric
+from skseqmetric._metric import best_threshold, metric_named
+
+METRICS = [MeanMetric(0.5), MeanMetric(2.0, euclidean=False)]
+
+
+def one_pair(metric, x, y):
+    """The definition of a fake distance, from the two sequences alone."""
+    a, b = (np.float32(metric.scale * (s.mean(axis=0) - metric.center_)).astype(np.float64) for s in (x, y))
+    gap = 0.0 if metric.euclidean else 0.5 * abs(len(x) - len(y))
+    return math.sqrt(math.fsum((a - b) ** 2)) + gap
+
+
+@pytest.fixture
+def X(rng):
+    return random_sequences(rng, 23, copies=4)
+
+
+@pytest.fixture(params=METRICS, ids=["euclidean", "pairwise"])
+def metric(request, X):
+    return clone(request.param).fit(X)
+
+
+# ---------------------------------------------------------------------------------------------------------- distances
+
+
+def test_every_form_gives_the_definition(metric, X, rng):
+    expected = np.array([[one_pair(metric, x, y) for y in X] for x in X])
+    np.testing.assert_allclose(metric.pairwise_distances(X), expected, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(metric.pairwise_distances(X[:5], X), expected[:5], rtol=1e-14, atol=1e-15)
+    p = rng.permutation(len(X))
+    shuffled = [X[i] for i in p]
+    np.testing.assert_allclose(
+        metric.pair_distance(X, shuffled), expected[np.arange(len(X)), p], rtol=1e-14, atol=1e-15
+    )
+    pairs = rng.integers(0, len(X), size=(40, 2))
+    np.testing.assert_allclose(metric.score_pairs(X, pairs), -expected[tuple(pairs.T)], rtol=1e-14, atol=1e-15)
+    callable_metric = metric.get_metric()
+    assert callable_metric(X[2], X[7]) == pytest.approx(expected[2, 7], rel=1e-14)
+    assert isinstance(callable_metric(X[2], X[7]), float)
+
+
+@pytest.mark.parametrize(("leaf", "block"), [(1, 1), (1, 3), (2, 5), (32, 512)])
+@pytest.mark.parametrize("n", [1, 2, 3, 22, 23])
+def test_distances_do_not_depend_on_the_blocks(metric, X, monkeypatch, leaf, block, n):
+    whole, across = metric.pairwise_distances(X[:n]), metric.pairwise_distances(X[:n], X)
+    monkeypatch.setattr(_metric, "_LEAF", leaf)
+    monkeypatch.setattr(_metric, "_BLOCK", block)
+    distances = metric.pairwise_distances(X[:n])
+    np.testing.assert_array_equal(distances, whole)
+    np.testing.assert_array_equal(distances, distances.T)
+    assert not distances.diagonal().any()
+    np.testing.assert_array_equal(metric.pairwise_distances(X[:n], X), across)
+    np.testing.assert_array_equal(across[:, :n], distances)
+
+
+def test_each_unordered_pair_is_computed_once(X, rng):
+    X = random_sequences(rng, 300)
+    metric = MeanMetric(euclidean=False).fit(X)
+    TILE_SHAPES.clear()
+    metric.pairwise_distances(X)
+    computed = sum(rows * columns for rows, columns in TILE_SHAPES)
+    assert 300 * 299 / 2 <= computed <= 300 * (299 / 2 + _metric._LEAF)
+    TILE_SHAPES.clear()
+    metric.pairwise_distances(random_sequences(rng, 700), X)
+    assert sum(rows * columns for rows, columns in TILE_SHAPES) == 700 * 300
+    assert max(max(shape) for shape in TILE_SHAPES) <= 512
+
+
+def test_tiles_hold_sequences_of_like_length(monkeypatch, X):
+    monkeypatch.setattr(_metric, "_BLOCK", 4)
+    seen = []
+
+    class Spy(MeanMetric):
+        def _tile(self, left, rows, right, columns):
+            seen.append((left.lengths[rows], right.lengths[columns]))
+            return super()._tile(left, rows, right, columns)
+
+    Spy(euclidean=False).fit(X).pairwise_distances(X[:10], X)
+    sides = zip(*seen, strict=True)
+    ordered = np.sort([len(x) for x in X])
+    assert {tuple(c) for c in list(sides)[1]} == {tuple(ordered[s : s + 4]) for s in range(0, len(X), 4)}
+
+
+def test_pair_distance_refuses_unequal_counts(metric, X):
+    with pytest.raises(ValueError, match="X has 23 sequences and Y has 22"):
+        metric.pair_distance(X, X[:-1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("method", ["pairwise_distances", "pair_distance"])
+def test_a_distance_that_is_not_finite_names_its_pair(X, bad, method):
+    class Broken(MeanMetric):
+        def _rows(self, left, rows, right, columns):
+            value = super()._rows(left, rows, right, columns)
+            return np.where((rows == 3) & ((columns == 5) | (rows == columns)), bad, value)
+
+    metric = Broken(euclidean=False).fit(X)
+    with pytest.raises(ValueError, match=r"sequence 3 .*sequence [35] .*(nan|inf)"):
+        getattr(metric, method)(X[:6], X[5::-1] if method == "pairwise_distances" else X[:6])
+
+
+# ----------------------------------------------------------------------------------------------------------- callable
+
+
+def test_get_metric_is_picklable_and_keeps_its_moment(metric, X):
+    distance = metric.get_metric()
+    before = distance(X[0], X[1])
+    assert pickle.loads(pickle.dumps(distance))(X[0], X[1]) == before
+    metric.set_params(scale=100.0).fit(X)
+    assert distance(X[0], X[1]) == before
+    assert metric.get_metric()(X[0], X[1]) != before
+
+
+def test_get_metric_takes_rows_of_a_table(rng):
+    table = rng.normal(size=(6, 4))
+    metric = MeanMetric().fit(table)
+    distances = metric.pairwise_distances(table)
+    assert metric.get_metric()(table[1], table[4]) == distances[1, 4]
+
+
+# ---------------------------------------------------------------------------------------------------------- threshold
+
+SCORES = {
+    "accuracy": lambda same, called: np.mean(same == called),
+    "balanced_accuracy": lambda same, called: balanced_accuracy_score(same, called),
+    "f1": lambda same, called: f1_score(same, called, zero_division=0.0),
+}
+
+
+def all_cuts(distances):
+    levels = np.unique(distances)
+    return [levels[0] - 1, *((levels[1:] + levels[:-1]) / 2), levels[-1] + 1]
+
+
+@pytest.mark.parametrize("strategy", SCORES)
+@given(data=st.data())
+def test_threshold_is_the_best_of_all_cuts(strategy, data):
+    n = data.draw(st.integers(2, 25))
+    distances = np.array(data.draw(st.lists(st.integers(0, 12), min_size=n, max_size=n))) / 4
+    same = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    same[:2] = True, False
+    found = best_threshold(distances, same, strategy)
+    best = max(SCORES[strategy](same, distances <= t) for t in all_cuts(distances))
+    assert SCORES[strategy](same, distances <= found) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("strategy", ["max_tpr", "max_tnr"])
+@given(data=st.data())
+def test_rate_threshold_keeps_the_other_rate(strategy, data):
+    n = data.draw(st.integers(2, 25))
+    distances = np.array(data.draw(st.lists(st.integers(0, 12), min_size=n, max_size=n))) / 4
+    same = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    same[:2] = True, False
+    floor = data.draw(st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]))
+
+    def rates(t):
+        pair = float((distances[same] <= t).mean()), float((distances[~same] > t).mean())
+        return pair if strategy == "max_tpr" else pair[::-1]
+
+    found = rates(best_threshold(distances, same, strategy, floor))
+    assert found == max((wanted, kept) for wanted, kept in map(rates, all_cuts(distances)) if kept >= floor)
+
+
+def test_threshold_ties_go_to_the_wider_gap():
+    distances = np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0])
+    same = np.array([True, True, True, False, False, False])
+    assert best_threshold(distances, same, "accuracy") == 6.5
+    # one error each at a cut in (1, 2), in (3, 10) and in (11, 12): the middle gap is the widest
+    mixed = np.array([True, False, True, False, True, False])
+    assert best_threshold(np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0]), mixed, "accuracy") == 6.5
+
+
+def test_threshold_between_neighbouring_floats_still_separates():
+    low, high = 1.0, np.nextafter(1.0, 2.0)
+    threshold = best_threshold(np.array([low, high]), np.array([True, False]), "accuracy")
+    assert low <= threshold < high
+
+
+def test_threshold_of_reversed_pairs_lies_outside():
+    same = np.array([False, False, False, True])
+    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), same, "accuracy") < 1.0
+    assert best_threshold(np.array([0.0, 2.0, 3.0, 4.0]), same, "accuracy") < 0.0
+    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), ~same, "max_tpr", 0.0) >= 3.0
+    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), same, "max_tpr", 0.0) >= 4.0
+
+
+def test_calibrated_metric_tells_classes_apart(metric):
+    X = [np.full((steps, 2), level) for level in (0.0, 50.0) for steps in (3, 4, 5)]
+    metric.fit(X)
+    pairs = [(i, j) for i in range(6) for j in range(i)]
+    same = [1 if (i < 3) == (j < 3) else -1 for i, j in pairs]
+    assert metric.calibrate_threshold(X, pairs, same) is metric
+    np.testing.assert_array_equal(metric.predict_pairs(X, pairs), same)
+    within = max(-metric.score_pairs(X, [p for p, s in zip(pairs, same, strict=True) if s == 1]))
+    between = min(-metric.score_pairs(X, [p for p, s in zip(pairs, same, strict=True) if s == -1]))
+    assert metric.threshold_ == pytest.approx((within + between) / 2)
+    # equality counts as the same
+    metric.threshold_ = between
+    assert (metric.predict_pairs(X, pairs) == 1).sum() > same.count(1)
+
+
+def test_a_new_fit_forgets_the_threshold(metric, X):
+    metric.calibrate_threshold(X, [[0, 1], [0, 2]], [1, -1]).fit(X)
+    with pytest.raises(NotFittedError, match="calibrate_threshold"):
+        metric.predict_pairs(X, [[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "auc"}, "strategy='auc' is not one of 'accuracy'"),
+        ({"strategy": "max_tpr"}, "'max_tpr' needs min_rate"),
+        ({"strategy": "max_tnr", "min_rate": 1.5}, "needs min_rate in"),
+        ({"min_rate": 0.5}, "min_rate is for strategy"),
+    ],
+)
+def test_bad_strategies_are_named(metric, X, options, message):
+    with pytest.raises(ValueError, match=message):
+        metric.calibrate_threshold(X, [[0, 1], [0, 2]], [1, -1], **options)
+
+
+def test_pairs_of_one_kind_do_not_calibrate(metric, X):
+    with pytest.raises(ValueError, match="at least one pair with -1"):
+        metric.calibrate_threshold(X, [[0, 1], [0, 2]], [1, 1])
+
+
+# ------------------------------------------------------------------------------------------------------------- states
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, X: m.pair_distance(X, X),
+        lambda m, X: m.pairwise_distances(X),
+        lambda m, X: m.get_metric(),
+        lambda m, X: m.score_pairs(X, [[0, 1]]),
+        lambda m, X: m.calibrate_threshold(X, [[0, 1], [0, 2]], [1, -1]),
+        lambda m, X: m.predict_pairs(X, [[0, 1]]),
+    ],
+)
+def test_unfitted_metrics_say_so(call, X):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        call(MeanMetric(), X)
+
+
+def test_other_channels_are_refused(metric, rng):
+    with pytest.raises(ValueError, match="fitted with 2"):
+        metric.pairwise_distances(random_sequences(rng, 3, n_channels=3))
+
+
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(ValueError, match=r"'dtv' is not known.*'dtw'"):
+        metric_named("dtv")
