@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skseqmetric import _converters
 from skseqmetric._converters import from_channels_first, from_padded, to_padded
 from skseqmetric._validation import check_sequences
 
@@ -161,9 +158,3 @@ def test_what_does_not_fit_is_named(call, message):
 def test_length_is_an_integer():
     with pytest.raises(TypeError):
         to_padded([np.ones((2, 1))], length=2.5)
-
-
-def test_examples_of_the_docstrings():
-    results = doctest.testmod(_converters)
-    assert results.attempted > 0
-    assert results.failed == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import hashlib
 import os
 from importlib import resources
@@ -16,8 +15,6 @@ from sklearn.utils import Bunch
 
 from skseqmetric._validation import check_sequences
 from skseqmetric.datasets import (
-    _files,
-    _japanese_vowels,
     _synthetic,
     load_japanese_vowels,
     make_shifted_sequences,
@@ -331,10 +328,3 @@ def test_classes_can_be_told_apart():
 def test_ranges_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_shifted_sequences(**arguments)
-
-
-@pytest.mark.parametrize("module", [_files, _japanese_vowels, _synthetic])
-def test_examples_of_the_docstrings(module):
-    results = doctest.testmod(module)
-    assert results.attempted > 0
-    assert results.failed == 0

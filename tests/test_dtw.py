@@ -104,6 +104,7 @@ def test_length_groups_cover_every_position_once(rng):
     np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(500))
     assert max(np.ptp(lengths[group]) for group in groups) <= 3
     assert max(map(len, groups)) <= 64
+    assert len(groups) <= 59 // 4 + 1 + 500 // 64
 
 
 def test_eight_threads_get_what_one_gets(X):

@@ -188,9 +188,10 @@ def test_threshold_ties_go_to_the_wider_gap():
 
 
 def test_threshold_between_neighbouring_floats_still_separates():
-    low, high = 1.0, np.nextafter(1.0, 2.0)
-    threshold = best_threshold(np.array([low, high]), np.array([True, False]), "accuracy")
-    assert low <= threshold < high
+    first, second, third = 1.0, 1.0 + 2.0**-52, 1.0 + 2.0**-51  # a middle is rounded down here, up there
+    for low, high in [(first, second), (second, third)]:
+        threshold = best_threshold(np.array([low, high]), np.array([True, False]), "accuracy")
+        assert low <= threshold < high
 
 
 def test_threshold_of_reversed_pairs_lies_outside():

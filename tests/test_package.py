@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import importlib.metadata
 import inspect
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -140,3 +142,21 @@ def test_public_submodule_exports_sorted_documented_names(name):
     assert module.__all__ == sorted(module.__all__)
     bare = [name for name in module.__all__ if not inspect.getdoc(getattr(module, name))]
     assert not bare
+
+
+def modules_with_examples() -> list[str]:
+    """Every module of the package with an interactive example in it."""
+    found = [module.name for module in pkgutil.walk_packages(skseqmetric.__path__, "skseqmetric.")]
+    return [name for name in found if ">>>" in Path(importlib.import_module(name).__file__).read_text()]
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_of_the_docstrings(name):
+    results = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_every_estimator_has_an_example():
+    estimators = [getattr(skseqmetric, name) for name in CALLABLES if inspect.isclass(getattr(skseqmetric, name))]
+    assert [cls.__name__ for cls in estimators if ">>>" not in cls.__doc__] == []
