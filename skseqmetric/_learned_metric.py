@@ -99,9 +99,10 @@ class LearnedSequenceMetric(
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
         classes, labels = check_labels(y, len(sequences), estimator=self)
-        training, validation = self._training_sets(sequences, labels, sample_weight, groups)
+        seed = self._seed if continued else draw_seed(self.random_state)
+        training, validation = self._training_sets(sequences, labels, sample_weight, groups, seed)
         if not continued:
-            self._start(training.sequences, training.weights)
+            self._start(training.sequences, training.weights, seed)
             self.classes_ = classes
         self._optimizer_state: dict[str, Any] | None = None
         self._learn(training, validation, data=(X, y))
@@ -120,7 +121,7 @@ class LearnedSequenceMetric(
         weights = check_weights(sample_weight, len(sequences))
         training = _merged(sequences, labels, weights, None)[0]
         if first:
-            self._start(training.sequences, training.weights)
+            self._start(training.sequences, training.weights, draw_seed(self.random_state))
             self._optimizer_state = None
         self.classes_ = classes if first else np.union1d(self.classes_, classes)
         self._optimizer_state = self._learn(training, None, data=(X, y), epochs=1)
@@ -150,12 +151,12 @@ class LearnedSequenceMetric(
         sequences = check_sequences(X, estimator=self, reset=not continued)
         pairs, same = check_pairs(pairs, same, len(sequences))
         if not continued:
-            self._start(sequences, np.ones(len(sequences)))
+            self._start(sequences, np.ones(len(sequences)), draw_seed(self.random_state))
         self._learn_pairs(sequences, pairs, same > 0, (X, same))
         return self
 
     def _training_sets(
-        self, sequences: Sequences, labels: np.ndarray, sample_weight: Any, groups: Any
+        self, sequences: Sequences, labels: np.ndarray, sample_weight: Any, groups: Any, seed: int
     ) -> tuple[_Training, _Training | None]:
         weights = check_weights(sample_weight, len(sequences))
         if groups is not None and len(groups) != len(sequences):
@@ -165,11 +166,12 @@ class LearnedSequenceMetric(
             raise ValueError("Only one class has sequences of positive sample_weight; a distance needs two.")
         if not self.early_stopping:
             return training, None
-        kept, held_out = self._validation_split(training.labels, groups)
+        kept, held_out = self._validation_split(training.labels, groups, seed)
         return _chosen(training, kept), _chosen(training, held_out)
 
-    def _validation_split(self, labels: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        seed = draw_seed(self.random_state) if isinstance(self.random_state, int) else None
+    def _validation_split(
+        self, labels: np.ndarray, groups: np.ndarray | None, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         options: dict[str, Any] = {"n_splits": 1, "test_size": self.validation_fraction, "random_state": seed}
         if groups is not None:
             splitter: Any = GroupShuffleSplit(**options)
@@ -180,10 +182,10 @@ class LearnedSequenceMetric(
             splitter = StratifiedShuffleSplit(**options) if enough and fits else ShuffleSplit(**options)
         return next(splitter.split(labels, labels, groups))
 
-    def _start(self, sequences: Sequences, weights: np.ndarray) -> None:
-        """A new network from `random_state`, and the scaling of this data."""
+    def _start(self, sequences: Sequences, weights: np.ndarray, seed: int) -> None:
+        """A new network from the seed, and the scaling of this data."""
         self._learn_scaling(sequences, weights)
-        self._seed = draw_seed(self.random_state)
+        self._seed = seed
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
         network = self._build_network(sequences.n_channels, int(sequences.lengths.max()), torch_generator(self._seed))
