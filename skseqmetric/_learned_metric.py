@@ -96,6 +96,7 @@ class LearnedSequenceMetric(
             When the loss is no longer finite; the last finite weights are kept.
         """
         self._validate_params()
+        self._forget_threshold()
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
         classes, labels = check_labels(y, len(sequences), estimator=self)
@@ -115,6 +116,7 @@ class LearnedSequenceMetric(
         Scaling is learned in the first call and then kept. Parameters as in `fit`.
         """
         self._validate_params()
+        self._forget_threshold()
         first = not hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=first)
         classes, labels = check_labels(y, len(sequences), estimator=self)
@@ -147,6 +149,7 @@ class LearnedSequenceMetric(
         self
         """
         self._validate_params()
+        self._forget_threshold()
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
         pairs, same = check_pairs(pairs, same, len(sequences))

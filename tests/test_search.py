@@ -168,7 +168,7 @@ def test_coarse_products_are_settled_in_float64(rng, monkeypatch):
 
     def watch(problem, dtype, result):
         searched.append((dtype, int(result.in_doubt.sum())))
-        by_product(problem, dtype, result)
+        return by_product(problem, dtype, result)
 
     monkeypatch.setattr(topk, "_search_by_product", watch)
     monkeypatch.setattr(topk, "_search_inside", lambda *a: (searched.append("inside"), inside(*a)))

@@ -220,3 +220,13 @@ def test_strides_bound_the_recurrent_steps() -> None:
     assert metric._strides(399) == (2, 2)
     assert metric._strides(1000) == (4, 4)
     assert SyncGRUMetric(max_recurrent_steps=None)._strides(10_000) == (1, 1)
+
+
+def test_a_new_fit_forgets_the_threshold_of_the_old_distance(ragged: Data) -> None:
+    X, y = ragged
+    pairs, same = np.array([(0, 1), (0, 2), (3, 4), (5, 6)]), np.array([1, -1, 1, -1])
+    metric = SyncGRUMetric(**SMALL, coupling=None)
+    for refit in (metric.fit, metric.partial_fit):
+        metric.fit(X, y).calibrate_threshold(X, pairs, same)
+        refit(X, y)
+        assert not hasattr(metric, "threshold_")

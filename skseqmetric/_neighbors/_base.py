@@ -159,8 +159,9 @@ class SequenceNeighbors(BaseSequenceEstimator):
 
     def _queries(self, X: Any) -> Any:
         check_is_fitted(self)
-        if X is None:
-            return self._references
+        return self._references if X is None else self._prepare_queries(X)
+
+    def _prepare_queries(self, X: Any) -> Any:
         return self.metric_._prepare(check_sequences(X, estimator=self, reset=False))
 
     def _search(

@@ -109,7 +109,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
             Rows stored in the order of (distance, index), which is what scikit-learn calls sorted.
         """
         check_is_fitted(self)
-        return self._graph(self._queries(X), self._n_stored, self.mode)
+        return self._graph(self._prepare_queries(X), self._n_stored, self.mode)
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """`fit(X, y).transform(X)`, preparing the sequences only once.

@@ -28,9 +28,6 @@ _GROUP = 32  # columns whose minimum stands for them in a first selection
 _MARGIN = 8  # candidates beyond k, which let a row prove that nothing was missed
 
 
-# ------------------------------------------------------------------------------------------------------- the definition
-
-
 def euclidean_rows(left: Tensor, right: Tensor) -> Tensor:
     """Distances row by row; O(P D) time and memory, so that the caller bounds P.
 
@@ -224,10 +221,11 @@ def euclidean_topk(
         problem.radius.new_empty(len(queries)),
         exclude.new_ones(len(queries), dtype=torch.bool),
     )
+    tiles: list[_Tile] = []
     for dtype in _product_dtypes(problem):
-        _search_by_product(problem, dtype, result)
+        tiles = _search_by_product(problem, dtype, result)
     rows = torch.nonzero(result.in_doubt)[:, 0]
-    _run(problem, partial(_search_inside, problem, result), rows, _QUERY_BLOCK // 8)
+    _run(problem, partial(_search_inside, problem, tiles, result), rows, _QUERY_BLOCK // 8)
     return result.distances, result.indices
 
 
@@ -274,17 +272,18 @@ class _Tile(NamedTuple):
     group: int
 
 
-def _search_by_product(problem: _Problem, dtype: torch.dtype, result: _Result) -> None:
-    """The nearest of every query still in doubt, and whether it still is."""
+def _search_by_product(problem: _Problem, dtype: torch.dtype, result: _Result) -> list[_Tile]:
+    """The nearest of every query still in doubt, and whether it still is; the tiles of the products."""
     rows = torch.nonzero(result.in_doubt)[:, 0]
     if not len(rows):
-        return
+        return []
     tiles = _weigh_all_references(problem, dtype)
     work = partial(_search_block, problem, tiles, SimpleQueue(), result)
     work(rows[:_QUERY_BLOCK])
     if dtype == torch.float32 and result.in_doubt[rows[:_QUERY_BLOCK]].double().mean() > 0.3:
-        return  # too coarse for these data: spare the other queries the attempt
+        return tiles  # too coarse for these data: spare the other queries the attempt
     _run(problem, work, rows[_QUERY_BLOCK:], _QUERY_BLOCK)
+    return tiles
 
 
 def _weigh_all_references(problem: _Problem, dtype: torch.dtype) -> list[_Tile]:
@@ -349,9 +348,6 @@ def _smallest_by_group(scores: Tensor, group: int, kept: int) -> tuple[Tensor, T
     return values, groups.gather(1, at // group) * group + at % group
 
 
-# ---------------------------------------------------------------------------------------------- order by the definition
-
-
 def _rank_candidates(problem: _Problem, result: _Result, rows: Tensor, approx: Tensor, candidates: Tensor) -> None:
     """Sort the candidates by (direct distance, index), excluded ones last; doubt where others may be as near."""
     n, width = problem.references.shape
@@ -380,20 +376,23 @@ def _error_bound(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
     return (problem.references.shape[1] + 16) * unit * problem.radius[rows].square()
 
 
-def _search_inside(problem: _Problem, result: _Result, rows: Tensor) -> None:
+def _search_inside(problem: _Problem, tiles: list[_Tile], result: _Result, rows: Tensor) -> None:
     """The nearest of the queries `rows` among all references whose float64 product is within the bound."""
-    n = len(problem.references)
-    width = _rows_within(problem.memory, 64 * len(rows) + 16 * problem.references.shape[1], n)
+    n, width = problem.references.shape
     best_d, best_i = problem.radius.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
     queries = _weigh_queries(problem, rows, torch.float64)
-    for start in range(0, n, width):
-        tile = _weigh_references(problem, start, min(start + width, n), 1, torch.float64)
-        columns = torch.arange(start, min(start + width, n), device=rows.device)
-        inside = (queries @ tile.weights <= result.bounds[rows][:, None]) & (columns != problem.exclude[rows][:, None])
-        distances = torch.full(inside.shape, torch.inf, dtype=torch.float64, device=rows.device)
-        height = _rows_within(_CACHE, 8 * problem.references.shape[1], inside.numel())
-        for left, right in (part.T for part in torch.nonzero(inside).split(height)):
-            pair = problem.queries[rows[left]], problem.references[columns[right]]
-            distances[left, right] = euclidean_rows(*pair)
-        best_d, best_i = merge_topk(best_d, best_i, distances, torch.where(inside, columns, n), problem.k)
+    for tile in tiles:
+        columns = torch.arange(tile.start, tile.start + tile.weights.shape[1], device=rows.device)
+        inside = queries @ tile.weights <= result.bounds[rows][:, None]
+        inside &= columns != problem.exclude[rows][:, None]
+        counts = inside.sum(1)
+        left, right = torch.nonzero(inside).T
+        slots = torch.arange(len(left), device=rows.device) - (counts.cumsum(0) - counts)[left]
+        distances = best_d.new_full((len(rows), int(counts.max())), torch.inf)
+        indices = best_i.new_full(distances.shape, n)
+        indices[left, slots] = columns[right]
+        for part in torch.arange(len(left), device=rows.device).split(_rows_within(_CACHE, 8 * width, len(left))):
+            pair = problem.queries[rows[left[part]]], problem.references[columns[right[part]]]
+            distances[left[part], slots[part]] = euclidean_rows(*pair)
+        best_d, best_i = merge_topk(best_d, best_i, distances, indices, problem.k)
     result.distances[rows], result.indices[rows] = best_d, best_i
