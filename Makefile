@@ -3,6 +3,7 @@
 
 PYTHON      ?= python3
 VENV        ?= .venv
+CONSTRAINTS ?= constraints.txt
 JOBS        ?= 2
 PIP_FLAGS   ?=
 PYTEST_FLAGS ?=
@@ -10,17 +11,17 @@ BENCH_FLAGS ?=
 
 # Always `python -m`: the scripts of an environment break in folders with long or unusual names.
 RUN     := "$(VENV)/bin/python"
-INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c $(CONSTRAINTS)
 STAMP   := $(VENV)/.installed
 
 # A changed pin, dependency or version makes every stamp old. The package is installed editable: its sources need no stamp.
-RECIPE := pyproject.toml constraints.txt skseqmetric/__init__.py
+RECIPE := pyproject.toml $(CONSTRAINTS) skseqmetric/__init__.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Two pips must not work in one environment at a time; the tests use $(JOBS) processes of their own.
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint format types layers bench wheel clean
+.PHONY: help demo test test-slow test-oldest lint format types layers bench wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,6 +34,9 @@ test: $(STAMP)-test ## run the tests, without the slow ones
 
 test-slow: $(STAMP)-test ## run the slow tests only
 	$(RUN) -m pytest -q -n $(JOBS) -m slow $(PYTEST_FLAGS) || test $$? -eq 5 # 5: no test is marked slow
+
+test-oldest: ## run the tests with the oldest supported versions, in an environment of their own
+	$(MAKE) --no-print-directory test VENV="$(VENV)-oldest" CONSTRAINTS=constraints-oldest.txt
 
 lint: $(STAMP)-lint ## check style and format
 	$(RUN) -m ruff check .

@@ -7,6 +7,7 @@ import io
 import pickle
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -69,6 +70,15 @@ class InterruptAt(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Ctrl-C arrives even where the suite was started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keyboard")
 def test_ctrl_c_keeps_the_weights_so_far_and_says_so(ragged: Data) -> None:
     metric = SyncGRUMetric(**{**SMALL, "max_epochs": 50}, coupling=None, callbacks=[InterruptAt(3)])
     with pytest.warns(ConvergenceWarning, match="interrupted in epoch 3 of 50"):

@@ -23,6 +23,10 @@ _IMPUTE = (
 _PADDING = "It is not guessed that the NaN from there on are padding: if they are, pass from_padded(X)."
 
 
+class SparseInputError(ValueError, TypeError):
+    """Sparse X: a ValueError like all wrong input, and a TypeError because scikit-learn takes it for one."""
+
+
 def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Sequences:
     """Turn any accepted input into `Sequences`, or say what is wrong with it.
 
@@ -79,7 +83,7 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
 def _unwrap(X: Any) -> Any:
     """List of 2-D arrays, 3-D array, 2-D array or DataFrame: the form X has, or an error."""
     if sp.issparse(X):
-        raise ValueError("Sparse X is not supported, sequences are dense: pass X.toarray().")
+        raise SparseInputError("Sparse X is not supported, sequences are dense: pass X.toarray().")
     if X is None or isinstance(X, (str, bytes, dict, set, frozenset, numbers.Number)):
         raise ValueError(f"X is {_kind_of(X)}. {_FORMS}")
     if _is_data_frame(X):
@@ -114,7 +118,7 @@ def _unwrap_items(X: Any, items: list[np.ndarray]) -> Any:
 
 def _item_error(x: Any, item: np.ndarray, i: int) -> ValueError:
     if sp.issparse(x):
-        return ValueError(f"sequence {i} is sparse, which is not supported: pass its toarray().")
+        return SparseInputError(f"sequence {i} is sparse, which is not supported: pass its toarray().")
     return ValueError(
         f"sequence {i} is {_kind_of(x)} with {item.ndim} dimension(s), shape {item.shape}, but every "
         f"sequence must be 2-D, (steps, channels). {_FORMS}"
