@@ -74,9 +74,9 @@ class SyncGRUMetric(LearnedSequenceMetric):
         returns values.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over the training steps, in float64.
-    max_epochs : int, default=150
+    max_epochs : int, default=100
         Passes over the data at most.
-    min_batches : int, default=4
+    min_batches : int, default=6
         Batches of an epoch at least: small training sets need updates, not epochs.
     max_updates : int or None, default=2500
         Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
@@ -176,8 +176,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
         samples_per_class: int = 4,
         augment: Any = ("jitter", "warp", "crop"),
         scaling: str | None = "channel",
-        max_epochs: int = 150,
-        min_batches: int = 4,
+        max_epochs: int = 100,
+        min_batches: int = 6,
         max_updates: int | None = 2500,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
