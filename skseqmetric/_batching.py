@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,10 @@ class FlatSequences:
 
     def __len__(self) -> int:
         return len(self.host_lengths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # saved on the CPU, so that what was prepared on a GPU opens on a host without one
+        return {name: v.cpu() if isinstance(v, Tensor) else v for name, v in vars(self).items()}
 
     def digests(self) -> np.ndarray:
         """A 64-bit fingerprint of every sequence, (n,): equal for equal sequences, and else by accident only."""

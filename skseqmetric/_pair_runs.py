@@ -93,14 +93,17 @@ def _distances(
     # equal sequences have equal states by the equations; different batches may round them differently
     other = right.digests[columns]
     equal = left.digests[rows][:, None] == (other[None] if crossed else other[:, None])
-    return np.where(equal, 0.0, squared.double().sqrt().cpu().numpy())
+    return np.where(equal, 0.0, squared.cpu().double().sqrt().numpy())
 
 
 def _encoded(network: SyncGRUNetwork, flat: FlatSequences, rows: np.ndarray) -> Encoded:
     """Features and lengths of the chosen sequences, each encoded once however often it is chosen."""
     unique, places = np.unique(rows, return_inverse=True)
-    features, lengths = network.encode(*flat.padded(unique))
-    chosen = torch.from_numpy(places).to(features.device)
+    # what was prepared before saving may come back on another device than the network
+    device = next(network.parameters()).device
+    values, lengths = flat.padded(unique)
+    features, lengths = network.encode(values.to(device), lengths.to(device))
+    chosen = torch.from_numpy(places).to(device)
     return features.index_select(0, chosen), lengths.index_select(0, chosen)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,23 @@ def test_padded_batch_holds_the_sequences_and_zeros_behind_them() -> None:
         expected = 2 * np.arange(starts[i], starts[i] + LENGTHS[i])
         assert values[row, : LENGTHS[i], 0].tolist() == expected.tolist()
         assert (values[row, LENGTHS[i] :] == 0).all()
+
+
+def test_flat_sequences_survive_pickling() -> None:
+    loaded = pickle.loads(pickle.dumps(flat()))
+    assert torch.equal(loaded.values, flat().values)
+    assert loaded.host_lengths.tolist() == LENGTHS.tolist()
+
+
+def test_digests_tell_sequences_apart_whatever_their_place() -> None:
+    sequences = flat()
+    values = torch.cat([sequences.values, sequences.values[:3]])
+    lengths = np.append(LENGTHS, 3)
+    offsets = np.cumsum(lengths) - lengths
+    repeated = FlatSequences(values, torch.from_numpy(lengths), torch.from_numpy(offsets), lengths)
+    digests = repeated.digests()
+    assert digests[5] == digests[0]
+    assert len(set(digests.tolist())) == 5
 
 
 def test_standardisation_happens_before_the_rounding_to_float32() -> None:

@@ -316,6 +316,18 @@ def test_cuda_agrees_with_the_cpu_and_its_pickle_opens_there(coupling: str | Non
 
 
 @pytest.mark.cuda
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_neighbours_fitted_on_cuda_open_on_either_device(device: str, ragged: Data) -> None:
+    X, y = ragged
+    knn = SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL, device="cuda"), n_neighbors=2).fit(X, y)
+    expected = knn.kneighbors(X)[0]
+    knn.metric_.device = device
+    loaded = pickle.loads(pickle.dumps(knn))
+    assert next(loaded.metric_.module_.parameters()).device.type == device
+    np.testing.assert_allclose(loaded.kneighbors(X)[0], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_cuda_trains(precision: str, ragged: Data) -> None:
     metric = SyncGRUMetric(**{**SMALL, "max_epochs": 8}, device="cuda", precision=precision).fit(*ragged)
