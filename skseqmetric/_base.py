@@ -106,8 +106,8 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
         reporter = EpochReporter(self, *data, epochs, self._fitted_copy)
         options = self._training_options(epochs, n_updates, reporter)
         result = train(objective, batches, validation, options, optimizer_state)
+        self.history_ += [{**row, "epoch": self.n_iter_ + row["epoch"]} for row in result.history]
         self.n_iter_ += len(result.history)
-        self.history_ += result.history
         if result.failure is not None:
             raise FloatingPointError(f"{type(self).__name__}: {result.failure}")
         if result.interrupted:
