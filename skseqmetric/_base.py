@@ -104,7 +104,7 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
     ) -> dict[str, Any] | None:  # fmt: skip
         """Run the loop, record `history_` and `n_iter_`, return the optimizer's state."""
         reporter = EpochReporter(self, *data, epochs, self._fitted_copy)
-        options = self._training_options(epochs, n_updates, reporter)
+        options = self._training_options(epochs, n_updates, validation is not None, reporter)
         result = train(objective, batches, validation, options, optimizer_state)
         self.history_ += [{**row, "epoch": self.n_iter_ + row["epoch"]} for row in result.history]
         self.n_iter_ += len(result.history)
@@ -120,10 +120,13 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
         reporter.end()
         return result.optimizer_state
 
-    def _training_options(self, epochs: int, n_updates: int | None, reporter: EpochReporter) -> TrainingOptions:
+    def _training_options(
+        self, epochs: int, n_updates: int | None, early_stopping: bool, reporter: EpochReporter
+    ) -> TrainingOptions:
         return TrainingOptions(
             max_epochs=epochs,
             n_updates=n_updates,
+            early_stopping=early_stopping,
             device=self._device,
             callbacks=tuple(self.callbacks or ()),
             on_epoch_begin=reporter.begin_epoch,
@@ -131,8 +134,7 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
             **{
                 name: getattr(self, name)
                 for name in (
-                    "learning_rate", "weight_decay", "early_stopping", "n_iter_no_change", "tol", "precision",
-                    "verbose",
+                    "learning_rate", "weight_decay", "n_iter_no_change", "tol", "precision", "verbose",
                 )
             },
         )  # fmt: skip
@@ -141,6 +143,10 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
         """The fitted attributes as they are now, for callbacks that look at an estimator in training."""
         fitted = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
         return {**fitted, "module_": copy.deepcopy(self.module_).eval()}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        # not by any attribute: a fit that was refused may have set those of the input
+        return hasattr(self, "module_")
 
     def __getstate__(self) -> dict[str, Any]:
         # saved on the CPU, so that a model from a GPU host opens on a host without one

@@ -59,6 +59,9 @@ class LearnedSequenceMetric(
         "augment": ["array-like", str, HasMethods(["__call__"]), None],
     }
 
+    # of the last partial_fit, so that the next one continues its moments
+    _optimizer_state: dict[str, Any] | None
+
     @abstractmethod
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SiameseNetwork:
         """The network before training; with `pair_run` if `_coupled`."""
@@ -95,7 +98,7 @@ class LearnedSequenceMetric(
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._validate_params()
+        self._check_settings(from_pairs=False)
         self._forget_threshold()
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
@@ -104,8 +107,8 @@ class LearnedSequenceMetric(
         training, validation = self._training_sets(sequences, labels, sample_weight, groups, seed)
         if not continued:
             self._start(training.sequences, training.weights, seed)
-            self.classes_ = classes
-        self._optimizer_state: dict[str, Any] | None = None
+        self._optimizer_state = None
+        self._add_classes(classes)
         self._learn(training, validation, data=(X, y))
         return self
 
@@ -115,7 +118,7 @@ class LearnedSequenceMetric(
 
         Scaling is learned in the first call and then kept. Parameters as in `fit`.
         """
-        self._validate_params()
+        self._check_settings(from_pairs=False)
         self._forget_threshold()
         first = not hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=first)
@@ -124,8 +127,7 @@ class LearnedSequenceMetric(
         training = _merged(sequences, labels, weights, None)[0]
         if first:
             self._start(training.sequences, training.weights, draw_seed(self.random_state))
-            self._optimizer_state = None
-        self.classes_ = classes if first else np.union1d(self.classes_, classes)
+        self._add_classes(classes)
         self._optimizer_state = self._learn(training, None, data=(X, y), epochs=1)
         return self
 
@@ -147,16 +149,37 @@ class LearnedSequenceMetric(
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract, or a callable `loss`: it would need labels.
+        FloatingPointError
+            When the loss is no longer finite; the last finite weights are kept.
         """
-        self._validate_params()
+        self._check_settings(from_pairs=True)
         self._forget_threshold()
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
         pairs, same = check_pairs(pairs, same, len(sequences))
         if not continued:
             self._start(sequences, np.ones(len(sequences)), draw_seed(self.random_state))
+        self._optimizer_state = None
         self._learn_pairs(sequences, pairs, same > 0, (X, same))
         return self
+
+    def _check_settings(self, *, from_pairs: bool) -> None:
+        """Refuse what cannot work before anything of an earlier fit is given up."""
+        self._validate_params()
+        Augment(self.augment)
+        resolve_device(self.device)
+        if from_pairs and not isinstance(self.loss, str):
+            raise ValueError("loss is a function of labels, and fit_pairs has none: use 'contrastive' or 'logistic'.")
+        if not from_pairs and isinstance(self.loss, str) and self.loss not in BLOCK_LOSSES:
+            raise ValueError(f"loss={self.loss!r} is for fit_pairs; fit(X, y) takes {sorted(BLOCK_LOSSES)}.")
+
+    def _add_classes(self, classes: np.ndarray) -> None:
+        self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
 
     def _training_sets(
         self, sequences: Sequences, labels: np.ndarray, sample_weight: Any, groups: Any, seed: int
@@ -186,7 +209,9 @@ class LearnedSequenceMetric(
         return next(splitter.split(labels, labels, groups))
 
     def _start(self, sequences: Sequences, weights: np.ndarray, seed: int) -> None:
-        """A new network from the seed, and the scaling of this data."""
+        """A new network from the seed, and the scaling of this data; nothing of an earlier one stays."""
+        self.__dict__.pop("classes_", None)
+        self._optimizer_state = None
         self._learn_scaling(sequences, weights)
         self._seed = seed
         self.history_: list[dict[str, Any]] = []
@@ -215,8 +240,6 @@ class LearnedSequenceMetric(
         return self._train(objective, batches, held_out, epochs or all_epochs, updates, data, self._optimizer_state)
 
     def _block_objective(self, generator: torch.Generator) -> BlockObjective:
-        if self.loss_ in PAIR_LOSSES and self.loss_ not in BLOCK_LOSSES:
-            raise ValueError(f"loss={self.loss_!r} is for fit_pairs; fit(X, y) takes {sorted(BLOCK_LOSSES)}.")
         return BlockObjective(
             self.module_, self.loss_, coupled=self._coupled, embedding_weight=self.embedding_weight,
             margin=self.margin, pairs_per_sequence=self.pairs_per_sequence, generator=generator,

@@ -87,8 +87,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
     weight_decay : float, default=1e-4
         AdamW's decoupled weight decay.
     early_stopping : bool, default=False
-        Hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without an
-        improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
+        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
     validation_fraction : float, default=0.1
     n_iter_no_change : int, default=10
     tol : float, default=1e-4

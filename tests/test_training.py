@@ -332,3 +332,62 @@ def test_neighbours_fitted_on_cuda_open_on_either_device(device: str, ragged: Da
 def test_cuda_trains(precision: str, ragged: Data) -> None:
     metric = SyncGRUMetric(**{**SMALL, "max_epochs": 8}, device="cuda", precision=precision).fit(*ragged)
     assert metric.history_[-1]["train_loss"] < metric.history_[0]["train_loss"]
+
+
+PAIRS, ALIKE = np.array([(0, 1), (0, 2), (3, 4), (5, 6)]), np.array([1, -1, 1, -1])
+
+
+def test_every_way_of_fitting_may_follow_every_other(ragged: Data) -> None:
+    X, y = ragged
+    for first in ("fit", "fit_pairs", "partial_fit"):
+        for second in ("fit", "fit_pairs", "partial_fit"):
+            metric = SyncGRUMetric(**SMALL, coupling=None)
+            for name in (first, second):
+                getattr(metric, name)(X, *((PAIRS, ALIKE) if name == "fit_pairs" else (y,)))
+            assert np.isfinite(metric.transform(X)).all()
+            # labels are known after training from labels, and not left over from a model that is gone
+            assert hasattr(metric, "classes_") == (second != "fit_pairs")
+
+
+def test_early_stopping_concerns_fit_alone(ragged: Data) -> None:
+    X, y = ragged
+    settings = {**SMALL, "early_stopping": True, "validation_fraction": 0.3}
+    assert SyncGRUMetric(**settings, coupling=None).partial_fit(X, y).n_iter_ == 1
+    assert SyncGRUMetric(**settings, coupling=None).fit_pairs(X, PAIRS, ALIKE).n_iter_ == 3
+
+
+@pytest.mark.parametrize("wrong", [{"loss": "logistic"}, {"augment": ("jiter",)}, {"device": "gpu"}])
+def test_a_refused_setting_leaves_the_fitted_model_alone(wrong: dict[str, Any], ragged: Data) -> None:
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, coupling=None).fit(X, y)
+    before = metric.transform(X)
+    with pytest.raises(ValueError, match=r"logistic|jiter|gpu"):
+        metric.set_params(**wrong).fit(X, y)
+    assert np.array_equal(metric.transform(X), before)
+    fresh = SyncGRUMetric(**{**SMALL, **wrong}, coupling=None)
+    with pytest.raises(ValueError, match=r"logistic|jiter|gpu"):
+        fresh.fit(X, y)
+    with pytest.raises(NotFittedError):
+        fresh.transform(X)
+
+
+def test_a_refused_first_fit_leaves_nothing_that_looks_fitted(ragged: Data) -> None:
+    X, _ = ragged
+    metric = SyncGRUMetric(**SMALL, coupling=None)
+    for model in (metric, SequenceKNeighborsClassifier(metric)):
+        with pytest.raises(ValueError, match="only one class"):
+            model.fit(X, np.zeros(len(X)))
+        with pytest.raises(NotFittedError):
+            (model.predict if hasattr(model, "predict") else model.transform)(X)
+
+
+def test_fit_pairs_refuses_a_loss_that_needs_labels(ragged: Data) -> None:
+    metric = SyncGRUMetric(**SMALL, coupling=None, loss=lambda embeddings, labels: embeddings.sum())
+    with pytest.raises(ValueError, match="loss is a function of labels, and fit_pairs has none"):
+        metric.fit_pairs(ragged[0], PAIRS, ALIKE)
+
+
+def test_warm_start_with_new_labels_knows_them_all(ragged: Data) -> None:
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, coupling=None, warm_start=True).fit(X, y)
+    assert metric.fit(X, y + 2).classes_.tolist() == [0, 1, 2, 3, 4]

@@ -197,6 +197,10 @@ class SequenceNeighbors(BaseSequenceEstimator):
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         return router.add(metric=metric, method_mapping=mapping)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        # not by any attribute: a fit that was refused may have set those of the input
+        return hasattr(self, "_references")
+
     def _is_supervised(self) -> bool:
         """Whether the metric learns from y; named metrics and callables do not."""
         return hasattr(self.metric, "__sklearn_tags__") and bool(get_tags(self.metric).target_tags.required)
