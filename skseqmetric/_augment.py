@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from skseqmetric._ops.gru import valid_steps
+from skseqmetric._ops.steps import valid_steps
 
 Augmentation = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from skseqmetric._ops.gru import gru_states, project, read_out, reverse_valid, valid_steps
-from skseqmetric._ops.sync_gru import sync_gru_pairs
+from skseqmetric._ops.gru import gru_readout
+from skseqmetric._ops.steps import reverse_valid, valid_steps
+from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
 
 KERNELS = (7, 5)
@@ -132,7 +133,7 @@ class SyncGRUNetwork(SiameseNetwork):
         self.cells = nn.ModuleList(
             SyncGRUCell(n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
         )
-        self.n_outputs = n_units * len(self.cells)
+        self.n_features, self.n_outputs = n_features, n_units * len(self.cells)
 
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
@@ -150,15 +151,13 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The embedding (B, D H): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
-        return read_out(gru_states(self.directions(features, lengths), self.weights()), lengths, self.readout)
+        return gru_readout(self.directions(features, lengths), lengths, self.weights(), self.readout)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Read-outs (P, D H) of both halves of the coupled pairs (rows[p], columns[p])."""
-        first, second = self.pair_states(features, lengths, rows, columns)
-        return read_out(first, lengths[rows], self.readout), read_out(second, lengths[columns], self.readout)
+        ordered = self.directions(features, lengths)
+        return sync_gru_readout(ordered, lengths, rows, columns, self.weights(), self.readout)
 
     def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """States (T, D, P, H) of both halves of the coupled pairs."""
-        weights = self.weights()
-        projected = project(self.directions(features, lengths), weights)
-        return sync_gru_pairs(projected, lengths, rows, columns, weights)
+        return sync_gru_scan(self.directions(features, lengths), lengths, rows, columns, self.weights())

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from skseqmetric._batching import FlatSequences, batches_by_length
 from skseqmetric._modules import SyncGRUNetwork
-from skseqmetric._ops.gru import project
-from skseqmetric._ops.parallel import run_tiles
-from skseqmetric._ops.sync_gru_tile import TileScan, tile_sides
+from skseqmetric._ops.sync_gru import sync_gru_tile
+from skseqmetric._ops.weights import Side
 
-TILE_ROWS, TILE_COLUMNS = 16, 64
-"""Pairs of one tile: its states fit the second-level cache, and a step is long enough to outweigh its overhead."""
+BLOCK_FLOATS = 2**24
+"""Features of one side of a block of pairs, in numbers, at most: what is encoded once and paired many times."""
 
 GAP_STEPS = 32768
 """Padded steps of one batch of `synchronization_gaps`, which keeps the states of every step."""
@@ -37,74 +36,58 @@ class PreparedSequences:
         return len(self.lengths)
 
 
+@torch.inference_mode()
 def coupled_tile(
     network: SyncGRUNetwork, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray,
     n_threads: int | None,
 ) -> np.ndarray:  # fmt: skip
     """Coupled distances (Q, R) of every chosen left sequence to every chosen right one."""
     out = np.empty((len(rows), len(columns)))
-
-    @torch.inference_mode()
-    def fill(part: tuple[slice, slice]) -> None:
-        i, j = part
-        out[part] = _distances(network, left, rows[i], right, columns[j], crossed=True)
-
-    parts = [
-        (slice(i, i + TILE_ROWS), slice(j, j + TILE_COLUMNS))
-        for i in range(0, len(rows), TILE_ROWS)
-        for j in range(0, len(columns), TILE_COLUMNS)
-    ]
-    run_tiles(fill, parts, n_threads)
+    for i in _blocks(network, left, rows):
+        first = _side(network, left.flat, rows[i])
+        for j in _blocks(network, right, columns):
+            second = _side(network, right.flat, columns[j])
+            squared = sync_gru_tile(
+                first, second, network.weights(), network.readout, crossed=True, n_threads=n_threads
+            )
+            out[i, j] = _roots(squared, left.digests[rows[i]][:, None], right.digests[columns[j]])
     return out
 
 
+@torch.inference_mode()
 def coupled_rows(
     network: SyncGRUNetwork, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray,
     n_threads: int | None,
 ) -> np.ndarray:  # fmt: skip
     """Coupled distances (P,) pair by pair."""
     out = np.empty(len(rows))
-    size = TILE_ROWS * TILE_COLUMNS
-
-    @torch.inference_mode()
-    def fill(start: int) -> None:
-        part = slice(start, start + size)
-        out[part] = _distances(network, left, rows[part], right, columns[part], crossed=False)[:, 0]
-
-    run_tiles(fill, range(0, len(rows), size), n_threads)
+    for part in _blocks(network, left if left.lengths.max() > right.lengths.max() else right, rows):
+        first, second = _side(network, left.flat, rows[part]), _side(network, right.flat, columns[part])
+        squared = sync_gru_tile(first, second, network.weights(), network.readout, crossed=False, n_threads=n_threads)
+        out[part] = _roots(squared, left.digests[rows[part]], right.digests[columns[part]])
     return out
 
 
-def _distances(
-    network: SyncGRUNetwork, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray,
-    *, crossed: bool,
-) -> np.ndarray:  # fmt: skip
-    """Coupled distances of one tile: (Q, R), or (P, 1) pair by pair."""
-    (x1, lengths1), (x2, lengths2) = _same_length(
-        _encoded(network, left.flat, rows), _encoded(network, right.flat, columns)
-    )
-    weights = network.weights()
-    first, second = (project(network.directions(*side), weights) for side in ((x1, lengths1), (x2, lengths2)))
-    squared = x1.new_zeros(len(rows), len(columns) if crossed else 1)
-    for w, a, b in zip(weights, first, second, strict=True):
-        sides = tile_sides(a, lengths1, b, lengths2, crossed=crossed)
-        o1, o2 = TileScan(w, *squared.shape).run(*sides, network.readout)
-        squared += (o1 - o2).square().sum(0)
-    # equal sequences have equal states by the equations; different batches may round them differently
-    other = right.digests[columns]
-    equal = left.digests[rows][:, None] == (other[None] if crossed else other[:, None])
-    return np.where(equal, 0.0, squared.cpu().double().sqrt().numpy())
+def _blocks(network: SyncGRUNetwork, prepared: PreparedSequences, chosen: np.ndarray) -> list[slice]:
+    """Parts of `chosen` whose encoded features stay within the bound."""
+    size = max(1, BLOCK_FLOATS // (network.n_features * len(network.cells) * int(prepared.lengths.max())))
+    return [slice(start, start + size) for start in range(0, len(chosen), size)]
 
 
-def _encoded(network: SyncGRUNetwork, flat: FlatSequences, rows: np.ndarray) -> Encoded:
+def _roots(squared: torch.Tensor, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    # equal sequences have equal states by the equations; different batches may round their features differently
+    return np.where(left == right, 0.0, squared.cpu().double().sqrt().numpy())
+
+
+def _side(network: SyncGRUNetwork, flat: FlatSequences, rows: np.ndarray) -> Side:
     """Features and lengths of the chosen sequences, each encoded once however often it is chosen."""
     unique, places = np.unique(rows, return_inverse=True)
     # what was prepared before saving may come back on another device than the network
     device = next(network.parameters()).device
     values, lengths = flat.padded(unique)
     features, lengths = network.encode(values.to(device), lengths.to(device))
-    chosen = torch.from_numpy(places).to(device)
-    return features.index_select(0, chosen), lengths.index_select(0, chosen)
+    ordered, chosen = network.directions(features, lengths), torch.from_numpy(places).to(device)
+    return Side(ordered.index_select(2, chosen), lengths.index_select(0, chosen))
 
 
 def _same_length(*sides: Encoded) -> list[Encoded]:

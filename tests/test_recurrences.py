@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from skseqmetric._modules import ConvStem, SyncGRUCell
-from skseqmetric._ops import gru, reference
-from skseqmetric._ops.gru import project
-from skseqmetric._ops.sync_gru import sync_gru_pairs
-from skseqmetric._ops.sync_gru_tile import TileScan, tile_sides
+from skseqmetric._ops import reference, steps
+from skseqmetric._ops.sync_gru import sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
@@ -28,7 +26,7 @@ def make_weights(coupling: str | None, n_features: int = 3, n_units: int = 6, sp
 
 def make_inputs(n_features: int = 3, seed: int = 1) -> torch.Tensor:
     x = torch.randn(len(LENGTHS), 9, n_features, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return x * gru.valid_steps(LENGTHS, 9)[..., None]
+    return x * steps.valid_steps(LENGTHS, 9)[..., None]
 
 
 def all_pairs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,116 +43,19 @@ def test_reference_step_is_torch_gru_cell() -> None:
     torch.testing.assert_close(reference.gru_step(x, h, w), cell(x, h))
 
 
-def two_directions(coupling: str | None) -> list[RecurrentWeights]:
-    return [make_weights(coupling), make_weights(coupling, spread=0.4)]
-
-
-def both_ways(x: torch.Tensor) -> torch.Tensor:
-    """(B, T, F) -> (D, T, B, F)."""
-    return torch.stack([x, gru.reverse_valid(x, LENGTHS)]).transpose(1, 2)
-
-
-def test_fast_gru_equals_reference_on_valid_steps() -> None:
-    weights, x = two_directions(None), both_ways(make_inputs())
-    valid = gru.valid_steps(LENGTHS, 9)
-    states = gru.gru_states(x, weights)
-    for d, w in enumerate(weights):
-        expected = reference.gru_scan(x[d].transpose(0, 1), LENGTHS, w)
-        torch.testing.assert_close(states[:, d].transpose(0, 1)[valid], expected[valid])
-
-
-def test_fast_gru_passes_gradcheck() -> None:
-    weights = [make_weights(None, n_units=3), make_weights(None, n_units=3, spread=0.4)]
-    x = both_ways(make_inputs())[:, :4, :2].clone().requires_grad_()
-
-    def run(inputs: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
-        return gru.gru_states(inputs, [RecurrentWeights(*tensors[:4]), RecurrentWeights(*tensors[4:])])
-
-    leaves = [t.detach().requires_grad_() for w in weights for t in (w.input, w.hidden, w.input_bias, w.hidden_bias)]
-    assert torch.autograd.gradcheck(run, (x, *leaves))
-    with torch.no_grad():
-        torch.testing.assert_close(run(x, *leaves), run(x.detach(), *leaves))
+def test_reverse_valid_reverses_each_sequence_within_its_length() -> None:
+    x = make_inputs()
+    back = steps.reverse_valid(x, LENGTHS)
+    for i, length in enumerate(LENGTHS.tolist()):
+        torch.testing.assert_close(back[i, :length], x[i, :length].flip(0))
+        assert (back[i, length:] == 0).all()
 
 
 @pytest.mark.parametrize("how", ["mean", "last"])
 def test_read_out_equals_reference(how: str) -> None:
     states = torch.randn(9, 2, 6, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     by_direction = [reference.read_out(states[:, d].transpose(0, 1), LENGTHS, how) for d in range(2)]
-    torch.testing.assert_close(gru.read_out(states, LENGTHS, how), torch.cat(by_direction, 1))
-
-
-def test_reverse_valid_reverses_each_sequence_within_its_length() -> None:
-    x = make_inputs()
-    back = gru.reverse_valid(x, LENGTHS)
-    for i, length in enumerate(LENGTHS.tolist()):
-        torch.testing.assert_close(back[i, :length], x[i, :length].flip(0))
-        assert (back[i, length:] == 0).all()
-
-
-@pytest.mark.parametrize("coupling", COUPLINGS)
-def test_paired_scan_equals_reference(coupling: str | None) -> None:
-    weights, x = two_directions(coupling), both_ways(make_inputs())
-    i, j = all_pairs()
-    fast = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
-    for d, w in enumerate(weights):
-        inputs = x[d].transpose(0, 1)
-        slow = reference.sync_gru_scan(inputs[i], inputs[j], LENGTHS[i], LENGTHS[j], w)
-        for a, b in zip(fast, slow, strict=True):
-            torch.testing.assert_close(a[:, d].transpose(0, 1), b, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("coupling", COUPLINGS)
-def test_paired_scan_gradients_equal_the_reference_ones(coupling: str | None) -> None:
-    i, j = all_pairs()
-    valid = gru.valid_steps(LENGTHS, 9).T
-    gradients = []
-    for scan in ("fast", "slow"):
-        weights, x = two_directions(coupling), both_ways(make_inputs()).requires_grad_()
-        if scan == "fast":
-            first, second = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
-        else:
-            inputs = x.transpose(1, 2)
-            runs = [
-                reference.sync_gru_scan(inputs[d][i], inputs[d][j], LENGTHS[i], LENGTHS[j], w)
-                for d, w in enumerate(weights)
-            ]
-            first, second = (torch.stack(half).permute(2, 0, 1, 3) for half in zip(*runs, strict=True))
-        loss = (first.square() * 0.7 + second.sin()).sum()
-        wanted = [x]
-        for w in weights:
-            wanted += [w.input, w.input_bias, w.hidden, w.hidden_bias]
-            wanted += [t for t in (w.gate_bias, w.gate_input, w.gate_hidden, w.gate_other) if t is not None]
-        gradients.append(torch.autograd.grad(loss, wanted))
-    for k, (a, b) in enumerate(zip(*gradients, strict=True)):
-        torch.testing.assert_close(*((a[:, valid], b[:, valid]) if k == 0 else (a, b)))
-
-
-def test_paired_scan_without_gradient_is_the_same() -> None:
-    weights, x = two_directions("symmetric"), both_ways(make_inputs())
-    i, j = all_pairs()
-    kept = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
-    with torch.no_grad():
-        free = sync_gru_pairs(project(x, weights), LENGTHS, i, j, weights)
-    for a, b in zip(kept, free, strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("readout", ["mean", "last"])
-@pytest.mark.parametrize("coupling", ["scalar", "symmetric", "diffusive"])
-@pytest.mark.parametrize("crossed", [True, False])
-@torch.no_grad()
-def test_tile_equals_reference(coupling: str, readout: str, crossed: bool) -> None:
-    w, x = make_weights(coupling), make_inputs()
-    y, other = make_inputs(seed=2)[:4] * gru.valid_steps(LENGTHS.flip(0)[:4], 9)[..., None], LENGTHS[:4]
-    i, j = (torch.arange(6).repeat_interleave(4), torch.arange(4).repeat(6)) if crossed else (torch.arange(4),) * 2
-    left, left_lengths = (x, LENGTHS) if crossed else (x[:4], LENGTHS[:4])
-    projected = [project(v.transpose(0, 1)[None], [w])[0] for v in (left, y)]
-    sides = tile_sides(projected[0], left_lengths, projected[1], other, crossed=crossed)
-    got = TileScan(w, len(left), 4 if crossed else 1).run(*sides, readout)
-    states = reference.sync_gru_scan(left[i], y[j], left_lengths[i], other[j], w)
-    for o, s, n in zip(got, states, (left_lengths[i], other[j]), strict=True):
-        expected = reference.read_out(s, n, readout)
-        torch.testing.assert_close(o.reshape(6, -1).T, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(steps.read_out(states, LENGTHS, how), torch.cat(by_direction, 1))
 
 
 @pytest.mark.parametrize("coupling", ["scalar", "symmetric", "diffusive"])
@@ -202,14 +103,14 @@ def lyapunov_exponent(w: RecurrentWeights, steps: int, separation: float = 1e-7)
     return total / steps
 
 
-def coupled_gaps(w: RecurrentWeights, c: float, steps: int) -> torch.Tensor:
+def coupled_gaps(w: RecurrentWeights, c: float, n_steps: int) -> torch.Tensor:
     """|h1 - h2| of two halves that get different inputs for five steps and then input 0, at coupling strength c."""
     bias = torch.tensor(math.log(2 * c / (1 - 2 * c)), dtype=torch.float64)
     w = RecurrentWeights(w.input, w.hidden, w.input_bias, w.hidden_bias, "scalar", gate_bias=bias)
-    x = torch.zeros(1, steps, 2, 1, dtype=torch.float64)
+    x = torch.zeros(1, n_steps, 2, 1, dtype=torch.float64)
     x[0, :5, 0], x[0, :5, 1] = 1.0, -1.0
     pair = torch.tensor([0]), torch.tensor([1])
-    first, second = sync_gru_pairs(project(x, [w]), torch.tensor([steps, steps]), *pair, [w])
+    first, second = sync_gru_scan(x, torch.tensor([n_steps, n_steps]), *pair, [w])
     return (first - second)[:, 0, 0].norm(dim=1)
 
 
@@ -246,7 +147,7 @@ def test_stem_dropout_silences_whole_filters_and_keeps_the_mean() -> None:
         plain, _ = stem(make_inputs(), LENGTHS)
         dropped, _ = stem(make_inputs(), LENGTHS, torch.Generator().manual_seed(1))
     ratio = dropped / plain
-    valid = gru.valid_steps(LENGTHS, 9)
+    valid = steps.valid_steps(LENGTHS, 9)
     for i in range(len(LENGTHS)):
         first = ratio[i, 0]
         torch.testing.assert_close(ratio[i][valid[i]], first.expand(int(LENGTHS[i]), -1))

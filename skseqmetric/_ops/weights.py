@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -30,3 +31,33 @@ class RecurrentWeights:
     @property
     def n_units(self) -> int:
         return int(self.hidden.shape[1])
+
+
+@dataclass(frozen=True)
+class Side:
+    """Sequences to be paired: features (D, T, N, F), each direction in its own order, 0 past the end; lengths (N,)."""
+
+    features: Tensor
+    lengths: Tensor
+
+
+def project(features: Tensor, weights: list[RecurrentWeights], *, gate: bool = True) -> Tensor:
+    """Input projections of every step, (D, T, B, F) -> (D, T, B, G): once per sequence, not once per pair.
+
+    G = 3H, or 4H where the coupling gate reads the inputs and `gate` asks for it (blocks r, z, n, gate). Biases that
+    only add to a projection are folded in: b_r, b_z with their hidden twins, b_n; the gate's, halved where two
+    projections meet.
+    """
+    matrices, biases = zip(*(_projection(w, gate) for w in weights), strict=True)
+    flat = torch.baddbmm(torch.stack(biases)[:, None], features.flatten(1, 2), torch.stack(matrices).transpose(1, 2))
+    # under autocast the product is bfloat16; states and what is added to them stay in the weights' precision
+    return flat.unflatten(1, features.shape[1:3]).to(weights[0].hidden.dtype)
+
+
+def _projection(w: RecurrentWeights, gate: bool) -> tuple[Tensor, Tensor]:
+    n = w.n_units
+    bias = torch.cat([w.input_bias[: 2 * n] + w.hidden_bias[: 2 * n], w.input_bias[2 * n :]])
+    if not gate or w.gate_input is None or w.gate_bias is None:
+        return w.input, bias
+    gate_bias = w.gate_bias / 2 if w.coupling == "symmetric" else w.gate_bias
+    return torch.cat([w.input, w.gate_input]), torch.cat([bias, gate_bias])

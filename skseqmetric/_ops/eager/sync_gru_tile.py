@@ -7,11 +7,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.weights import RecurrentWeights
+from skseqmetric._ops.parallel import run_tiles
+from skseqmetric._ops.steps import pad_steps
+from skseqmetric._ops.weights import RecurrentWeights, Side, project
+
+TILE_ROWS, TILE_COLUMNS = 16, 64
+"""Pairs of one tile: its states fit the second-level cache, and a step is long enough to outweigh its overhead."""
+
+
+def sync_gru_tile(
+    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, n_threads: int | None
+) -> Tensor:
+    """Squared coupled distances (N, M), or (N,) pair by pair, in tiles that run side by side."""
+    n, m = len(first.lengths), len(second.lengths) if crossed else 1
+    n_steps = max(first.features.shape[1], second.features.shape[1])
+    projected = [project(pad_steps(side.features, n_steps), weights) for side in (first, second)]
+    out = projected[0].new_zeros(n, m)
+    height, width = (TILE_ROWS, TILE_COLUMNS) if crossed else (TILE_ROWS * TILE_COLUMNS, 1)
+
+    @torch.inference_mode()
+    def fill(part: tuple[slice, slice]) -> None:
+        i, j = part[0], part[1] if crossed else part[0]
+        lengths = first.lengths[i], second.lengths[j]
+        longest = int(max(lengths[0].max(), lengths[1].max()))
+        for w, a, b in zip(weights, *projected, strict=True):
+            sides = _tile_sides(a[:longest, i], lengths[0], b[:longest, j], lengths[1], crossed)
+            o1, o2 = TileScan(w, *out[part].shape).run(*sides, how)
+            out[part] += (o1 - o2).square().sum(0)
+
+    parts = [(slice(i, i + height), slice(j, j + width)) for i in range(0, n, height) for j in range(0, m, width)]
+    run_tiles(fill, parts, n_threads)
+    return out if crossed else out[:, 0]
 
 
 @dataclass(frozen=True)
-class Side:
+class TileSide:
     """One side of a tile.
 
     projected : (T, G, Q, 1), (T, G, 1, R) or, pair by pair, (T, G, P, 1); lengths broadcast against (Q, R).
@@ -21,18 +51,18 @@ class Side:
     lengths: Tensor
 
 
-def tile_sides(
-    left: Tensor, left_lengths: Tensor, right: Tensor, right_lengths: Tensor, *, crossed: bool
-) -> tuple[Side, Side]:
+def _tile_sides(
+    left: Tensor, left_lengths: Tensor, right: Tensor, right_lengths: Tensor, crossed: bool
+) -> tuple[TileSide, TileSide]:
     """Bring projections (T, Q, G) and (T, R, G), padded to one T, into the tile's layout.
 
     crossed=True: every left against every right; False: pair by pair, Q = R = P.
     """
-    first = Side(left.transpose(1, 2).contiguous()[..., None], left_lengths[:, None])
+    first = TileSide(left.transpose(1, 2).contiguous()[..., None], left_lengths[:, None])
     second = right.transpose(1, 2).contiguous()
     if crossed:
-        return first, Side(second[:, :, None, :], right_lengths[None, :])
-    return first, Side(second[..., None], right_lengths[:, None])
+        return first, TileSide(second[:, :, None, :], right_lengths[None, :])
+    return first, TileSide(second[..., None], right_lengths[:, None])
 
 
 class TileScan:
@@ -55,7 +85,7 @@ class TileScan:
         self.contracted = [w.hidden.new_ones(n + 1, pairs) for _ in range(2)]
         self.gates, self.gate, self.difference = empty(3 * n, pairs), empty(n, pairs), empty(n, pairs)
 
-    def run(self, first: Side, second: Side, readout: str) -> tuple[Tensor, Tensor]:
+    def run(self, first: TileSide, second: TileSide, readout: str) -> tuple[Tensor, Tensor]:
         sides = (first, second)
         first_end = int(min(first.lengths.min(), second.lengths.min()))
         sums = [torch.zeros_like(h) for h in self.states]
@@ -91,7 +121,7 @@ class TileScan:
             difference.mul_(self.gate.sigmoid_())
             strength = 0.5
         else:
-            strength = float(torch.sigmoid(self.w.gate_bias)) / 2
+            strength = 0.0 if self.w.coupling is None else float(torch.sigmoid(self.w.gate_bias)) / 2
         torch.add(h1, difference, alpha=-strength, out=hb1)
         torch.add(h2, difference, alpha=strength, out=hb2)
 

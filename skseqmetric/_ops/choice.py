@@ -1,0 +1,71 @@
+"""Which implementation of a recurrence runs: decided here and nowhere else.
+
+reference : the plain loops of `_ops.reference`, any dtype and device, differentiable; for tests.
+eager     : torch operations with gradients by hand, any dtype and device.
+compiled  : fused kernels of the optional C++ extension, float32 on the CPU.
+triton    : fused kernels for CUDA, float32 (products also TF32 or bfloat16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+
+from skseqmetric._ops import compiled, triton
+
+IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton")
+
+COMPILED = frozenset({"gru", "sync_gru"})
+"""Recurrences that have compiled kernels."""
+
+TRITON = frozenset({"sync_gru"})
+"""Recurrences that have Triton kernels; the plain GRU is cuDNN's on CUDA, within eager."""
+
+_forced: ContextVar[str | None] = ContextVar("skseqmetric_implementation", default=None)
+
+
+@contextmanager
+def implementation(name: str) -> Iterator[None]:
+    """Use the implementation `name` in this thread inside, for tests and benchmarks.
+
+    A recurrence that `name` cannot compute for its operands raises there: nothing else is taken silently.
+    """
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(f"implementation={name!r}: must be one of {', '.join(IMPLEMENTATIONS)}.")
+    token = _forced.set(name)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def choose(op: str, x: Tensor) -> str:
+    """The implementation for `op` ("gru", "sync_gru", "memory", "reservoir") on an operand like `x`."""
+    forced = _forced.get()
+    if forced is not None:
+        reason = obstacle(forced, op, x)
+        if reason is not None:
+            raise RuntimeError(f"implementation {forced!r} cannot compute {op!r} here: {reason}.")
+        return forced
+    if x.is_cuda:
+        return "triton" if obstacle("triton", op, x) is None else "eager"
+    if op in COMPILED and x.device.type == "cpu" and x.dtype == torch.float32:
+        compiled.warn_where_missing()
+    return "compiled" if obstacle("compiled", op, x) is None else "eager"
+
+
+def obstacle(name: str, op: str, x: Tensor) -> str | None:
+    """Why implementation `name` cannot compute `op` on an operand like `x`; None where it can."""
+    if name in ("reference", "eager"):
+        return None
+    if op not in (COMPILED if name == "compiled" else TRITON):
+        return "it has no kernel for it"
+    if x.dtype != torch.float32:
+        return f"it takes float32, and got {x.dtype}"
+    if name == "compiled":
+        return compiled.obstacle() if x.device.type == "cpu" else f"it runs on the CPU, and got {x.device.type}"
+    return triton.obstacle(x.device)

@@ -1,0 +1,211 @@
+"""Every implementation of the recurrences against the plain loops in float64: values, gradients, shapes, laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from skseqmetric._modules import SyncGRUCell
+from skseqmetric._ops import choice
+from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.gru import gru_readout, gru_scan
+from skseqmetric._ops.steps import reverse_valid, valid_steps
+from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan, sync_gru_tile
+from skseqmetric._ops.weights import RecurrentWeights, Side
+
+COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
+FORMS = [("eager", torch.float64), ("eager", torch.float32), ("compiled", torch.float32), ("triton", torch.float32)]
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5}
+"""Of values, beside 1; gradients are compared relative to the largest of their tensor."""
+
+
+@pytest.fixture(params=FORMS, ids=lambda form: f"{form[0]}-{str(form[1])[6:]}")
+def form(request: pytest.FixtureRequest) -> tuple[str, torch.dtype]:
+    return request.param
+
+
+class Case:
+    """Random ragged sequences in every direction, and weights for them, in float64."""
+
+    def __init__(
+        self, coupling: str | None = None, n_units: int = 20, n_rows: int = 11, n_steps: int = 13,
+        n_directions: int = 2, n_features: int = 3, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.generator = torch.Generator().manual_seed(seed)
+        self.coupling, self.n_units = coupling, n_units
+        self.lengths = torch.randint(1, n_steps + 1, (n_rows,), generator=self.generator)
+        self.lengths[0] = n_steps
+        inside = valid_steps(self.lengths, n_steps)[..., None]
+        x = self.normal(n_rows, n_steps, n_features) * inside
+        both = [x, reverse_valid(x, self.lengths)][:n_directions]
+        self.features = torch.stack(both).transpose(1, 2).contiguous()
+        self.weights = [self._direction(n_features) for _ in range(n_directions)]
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, dtype=torch.float64)
+
+    def _direction(self, n_features: int) -> RecurrentWeights:
+        cell = SyncGRUCell(n_features, self.n_units, self.coupling, self.generator).double()
+        for parameter in cell.parameters():
+            parameter.data = 1.2 * self.normal(*parameter.shape) / max(1, self.n_units) ** 0.5
+        return cell.weights()
+
+    def pairs(self, n_pairs: int) -> tuple[Tensor, Tensor]:
+        rows, columns = torch.randint(0, len(self.lengths), (2, n_pairs), generator=self.generator)
+        return rows, columns
+
+    def to(self, dtype: torch.dtype) -> tuple[Tensor, list[RecurrentWeights]]:
+        """Leaves of autograd in another precision."""
+        leaf = lambda t: t.detach().to(dtype).requires_grad_() if isinstance(t, Tensor) else t  # noqa: E731
+        weights = [RecurrentWeights(**{name: leaf(t) for name, t in vars(w).items()}) for w in self.weights]
+        return leaf(self.features), weights
+
+
+def usable(name: str, op: str, dtype: torch.dtype) -> None:
+    reason = choice.obstacle(name, op, torch.empty(0, dtype=dtype))
+    if reason is not None:
+        pytest.skip(f"{name}: {reason}")
+
+
+def leaves(features: Tensor, weights: list[RecurrentWeights]) -> list[Tensor]:
+    return [features, *(t for w in weights for t in vars(w).values() if isinstance(t, Tensor))]
+
+
+def compare(
+    case: Case, form: tuple[str, torch.dtype], op: str, run: Callable[[Tensor, list[RecurrentWeights]], list[Tensor]]
+) -> None:
+    """Values and gradients of `run` under the implementation against those of the reference in float64."""
+    name, dtype = form
+    usable(name, op, dtype)
+    answers = []
+    for which, precision in (("reference", torch.float64), (name, dtype)):
+        with implementation(which):
+            features, weights = case.to(precision)
+            outputs = run(features, weights)
+            wanted = leaves(features, weights)
+            seeds = torch.Generator().manual_seed(7)
+            loss = sum(
+                (o * torch.randn(o.shape, generator=seeds, dtype=torch.float64).to(o.dtype)).sum() for o in outputs
+            )
+            gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
+        answers.append((outputs, gradients))
+    (expected, expected_gradients), (got, got_gradients) = answers
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=0, atol=TOLERANCE[dtype])
+    inside = valid_steps(case.lengths, case.features.shape[1]).T[None, ..., None]
+    for k, (a, b) in enumerate(zip(got_gradients, expected_gradients, strict=True)):
+        if b is None:
+            assert a is None or not a.any()
+            continue
+        # behind the end of a sequence the features are constants
+        a, b = (a.double() * inside, b * inside) if k == 0 else (a.double(), b)
+        assert a.shape == b.shape
+        torch.testing.assert_close(a, b, rtol=0, atol=10 * TOLERANCE[dtype] * max(1.0, b.abs().max().item()))
+
+
+@pytest.mark.parametrize("n_units", [1, 8, 20, 48])
+def test_gru_scan(form: tuple[str, torch.dtype], n_units: int) -> None:
+    case = Case(n_units=n_units)
+    compare(case, form, "gru", lambda x, w: [gru_scan(x, case.lengths, w)])
+
+
+@pytest.mark.parametrize("how", ["mean", "last"])
+def test_gru_readout(form: tuple[str, torch.dtype], how: str) -> None:
+    case = Case(n_units=33, n_rows=40)
+    compare(case, form, "gru", lambda x, w: [gru_readout(x, case.lengths, w, how)])
+
+
+@pytest.mark.parametrize("n_units", [1, 20, 48])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_sync_gru_scan(form: tuple[str, torch.dtype], coupling: str | None, n_units: int) -> None:
+    case = Case(coupling, n_units=n_units)
+    pairs = case.pairs(21)
+    compare(case, form, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
+
+
+@pytest.mark.parametrize("how", ["mean", "last"])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_sync_gru_readout(form: tuple[str, torch.dtype], coupling: str | None, how: str) -> None:
+    case = Case(coupling, n_directions=1 + (how == "mean"))
+    pairs = case.pairs(40)
+    compare(case, form, "sync_gru", lambda x, w: list(sync_gru_readout(x, case.lengths, *pairs, w, how)))
+
+
+@pytest.mark.parametrize("crossed", [True, False])
+@pytest.mark.parametrize("how", ["mean", "last"])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_sync_gru_tile(form: tuple[str, torch.dtype], coupling: str | None, how: str, crossed: bool) -> None:
+    name, dtype = form
+    usable(name, "sync_gru", dtype)
+    left, right = Case(coupling, n_steps=13), Case(coupling, n_steps=17, seed=1, n_rows=19 if crossed else 11)
+
+    def run(which: str, precision: torch.dtype) -> Tensor:
+        sides = [Side(case.features.to(precision), case.lengths) for case in (left, right)]
+        with implementation(which):
+            return sync_gru_tile(*sides, left.to(precision)[1], how, crossed=crossed)
+
+    expected, got = run("reference", torch.float64), run(name, dtype)
+    assert got.shape == ((11, 19) if crossed else (11,))
+    torch.testing.assert_close(got.double().sqrt(), expected.sqrt(), rtol=10 * TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS[1:])
+def test_tile_laws(form: tuple[str, torch.dtype], coupling: str) -> None:
+    name, dtype = form
+    usable(name, "sync_gru", dtype)
+    case = Case(coupling, n_rows=23)
+    features, weights = case.to(dtype)
+    side = Side(features.detach(), case.lengths)
+    with implementation(name):
+        square = sync_gru_tile(side, side, weights, "mean", crossed=True)
+        again = sync_gru_tile(side, side, weights, "mean", crossed=True)
+    assert torch.equal(square, again)
+    assert not square.diagonal().any()
+    if name == "compiled":  # a pair's arithmetic does not depend on its place in the tile
+        assert torch.equal(square, square.T)
+    torch.testing.assert_close(square, square.T, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def test_scan_without_gradient_is_the_same(form: tuple[str, torch.dtype]) -> None:
+    name, dtype = form
+    usable(name, "sync_gru", dtype)
+    case = Case("symmetric")
+    pairs, (features, weights) = case.pairs(9), case.to(dtype)
+    with implementation(name):
+        kept = sync_gru_scan(features, case.lengths, *pairs, weights)
+        with torch.no_grad():
+            free = sync_gru_scan(features, case.lengths, *pairs, weights)
+    for a, b in zip(kept, free, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_eager_gradients_pass_gradcheck(coupling: str | None) -> None:
+    case = Case(coupling, n_units=3, n_rows=4, n_steps=5, n_features=2)
+    pairs, (features, weights) = case.pairs(3), case.to(torch.float64)
+    names = [name for name, t in vars(weights[0]).items() if isinstance(t, Tensor)]
+
+    def run(x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        n = len(names)
+        split = [
+            RecurrentWeights(**dict(zip(names, tensors[d * n : (d + 1) * n], strict=True)), coupling=coupling)
+            for d in range(2)
+        ]
+        with implementation("eager"):
+            return sync_gru_scan(x, case.lengths, *pairs, split)
+
+    assert torch.autograd.gradcheck(run, tuple(leaves(features, weights)))
+
+
+def test_an_unknown_implementation_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be one of reference, eager"), implementation("fast"):
+        pass
+
+
+def test_an_implementation_that_cannot_do_it_says_why() -> None:
+    case = Case()
+    with implementation("compiled"), pytest.raises(RuntimeError, match="cannot compute 'gru' here: it takes float32"):
+        gru_scan(case.features, case.lengths, case.weights)
