@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
@@ -41,8 +42,21 @@ def one_intra_op_thread() -> Iterator[None]:
     machine whose cores are busy with something else it waits for the scheduler, a hundred times as long.
     """
     before = torch.get_num_threads()
+    token = _kernel_threads.set(kernel_threads())
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        _kernel_threads.reset(token)
+
+
+_kernel_threads: ContextVar[int | None] = ContextVar("skseqmetric_kernel_threads", default=None)
+
+
+def kernel_threads() -> int:
+    """Threads for the compiled kernels: torch's number, as it was before `one_intra_op_thread`.
+
+    They share whole tiles, not steps, so that a busy core slows them down by its share and no more.
+    """
+    return _kernel_threads.get() or torch.get_num_threads()

@@ -1,0 +1,1 @@
+"""What the coupling is worth: which fits to make, making them, and comparing them seed by seed."""

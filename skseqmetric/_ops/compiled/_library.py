@@ -1,0 +1,122 @@
+"""The compiled extension as ctypes sees it: a C interface, no Python or torch headers, the interpreter lock released."""
+
+from __future__ import annotations
+
+import ctypes
+import warnings
+from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int64, c_void_p
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+NAME = "_recurrence"
+
+_integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads"]
+
+
+class Problem(Structure):
+    """`struct Problem` of src/problem.h, which says what the fields mean; all zero and null at first."""
+
+    _fields_ = [
+        *((name, c_int64) for name in _integers),
+        ("x", c_void_p * 2),
+        *((name, c_int64 * 2) for name in ("x_direction", "x_step", "x_sequence", "x_steps")),
+        ("x_end", c_void_p),
+        ("sequence", c_void_p * 2),
+        ("length", c_void_p * 2),
+        *((name, c_void_p) for name in ("hidden", "candidate_bias", "gate_hidden", "gate_other", "gate_bias")),
+        ("states", c_void_p),
+        *((name, c_int64) for name in ("states_direction", "states_step", "states_half", "states_row")),
+        ("readout", c_void_p),
+        *((name, c_int64) for name in ("readout_direction", "readout_half", "readout_row")),
+        *((name, c_void_p) for name in ("squared", "saved", "grad_states", "grad_readout", "grad_x")),
+        *((name, c_int64) for name in ("grad_x_copy", "grad_x_direction", "grad_x_step", "grad_x_sequence")),
+        ("grad_x_shared", c_int64),
+        ("grad_weights", c_void_p),
+    ]
+
+
+class Library:
+    """The loaded extension."""
+
+    def __init__(self, path: Path) -> None:
+        self._dll = ctypes.CDLL(str(path))
+        self._dll.skseq_kernels.restype = c_char_p
+        for name in ("skseq_problem_bytes", "skseq_width", "skseq_saved_floats"):
+            getattr(self._dll, name).restype = c_int64
+        for name in ("skseq_forward", "skseq_backward", "skseq_saved_floats"):
+            getattr(self._dll, name).argtypes = [POINTER(Problem)]
+        self._dll.skseq_use.argtypes, self._dll.skseq_use.restype = [c_char_p], c_int
+        if self._dll.skseq_problem_bytes() != ctypes.sizeof(Problem):
+            raise OSError(f"{path} was built from other sources than this package: build it again")
+
+    @property
+    def kernels(self) -> str:
+        """The instruction set in use: "avx512", "avx2" or "generic"."""
+        return str(self._dll.skseq_kernels().decode())
+
+    def use(self, kernels: str) -> bool:
+        """Use another instruction set from now on, for tests; False where this machine does not have it."""
+        return int(self._dll.skseq_use(kernels.encode())) == 0
+
+    def padded(self, n_units: int) -> int:
+        """`n_units` rounded up to whole vectors."""
+        width = int(self._dll.skseq_width())
+        return -(-n_units // width) * width
+
+    def saved_floats(self, problem: Problem) -> int:
+        """How many numbers the forward pass keeps for the backward pass."""
+        return int(self._dll.skseq_saved_floats(byref(problem)))
+
+    def forward(self, problem: Problem) -> None:
+        """Run the recurrence."""
+        self._checked(self._dll.skseq_forward(byref(problem)))
+
+    def backward(self, problem: Problem) -> None:
+        """Run its gradient."""
+        self._checked(self._dll.skseq_backward(byref(problem)))
+
+    @staticmethod
+    def _checked(status: int) -> None:
+        if status:
+            raise MemoryError("no memory for the tiles of the recurrence")
+
+
+@cache
+def load() -> Library | OSError:
+    """The extension, or why there is none."""
+    here = Path(__file__).parent
+    paths = [path for suffix in EXTENSION_SUFFIXES if (path := here / f"{NAME}{suffix}").is_file()]
+    if not paths:
+        return OSError("it was not built when the package was installed (is there a C++ compiler?)")
+    try:
+        return Library(paths[0])
+    except (OSError, AttributeError) as error:
+        return OSError(str(error))
+
+
+def library() -> Library:
+    """The extension; raises where there is none."""
+    loaded = load()
+    if isinstance(loaded, OSError):
+        raise loaded
+    return loaded
+
+
+def obstacle() -> str | None:
+    """Why the extension cannot be used; None where it can."""
+    loaded = load()
+    return str(loaded) if isinstance(loaded, OSError) else None
+
+
+@cache
+def warn_where_missing() -> None:
+    """Say once in a process that the slower path is taken, and why."""
+    reason = obstacle()
+    if reason is not None:
+        warnings.warn(
+            f"skseqmetric runs without its compiled recurrences: {reason}. Results are the same, fitting and exact "
+            "distances take several times as long.",
+            RuntimeWarning,
+            stacklevel=2,
+        )

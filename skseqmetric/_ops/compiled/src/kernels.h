@@ -1,0 +1,17 @@
+// One set of kernels per instruction set: kernels_*.cpp compile the same source, and recurrence.cpp takes the best one
+// the processor has. Everything else is in unnamed namespaces, so that no function of one set is linked into another.
+#pragma once
+
+#include "problem.h"
+
+struct Kernels {
+    const char* name;
+    int64_t width;  // floats of a vector: units are padded to a multiple of it
+    int64_t (*tiles)(const Problem&);
+    int64_t (*saved_floats)(const Problem&);
+    int64_t (*scratch_floats)(const Problem&, bool backward);
+    // Every n_threads-th tile from `thread` on. Fixed shares and sums in fixed order: the same result every time.
+    void (*run)(const Problem&, bool backward, int64_t thread, int64_t n_threads, float* scratch);
+};
+
+extern const Kernels kernels_generic, kernels_avx2, kernels_avx512;

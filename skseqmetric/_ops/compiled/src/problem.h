@@ -1,0 +1,40 @@
+// What a call of the extension computes, as Python fills it in (compiled/_library.py mirrors it field by field).
+#pragma once
+
+#include <cstdint>
+
+enum Coupling : int64_t { NONE = 0, SCALAR = 1, SYMMETRIC = 2, DIFFUSIVE = 3 };
+
+// D directions, T steps, P rows: sequences (one half) or pairs of sequences (two halves), H units, G projections.
+// Strides count floats; the innermost axis of every array is contiguous.
+struct Problem {
+    int64_t n_directions, n_steps, n_rows, n_halves, n_units, coupling, mean, n_threads;
+
+    // Half i, row p reads sequence[i][p]: its projections (d, t) at x[i] + d * x_direction[i] + t * x_step[i] +
+    // s * x_sequence[i] where t < x_steps[i], else those of zero features, x_end (D, G); its length is length[i][s].
+    const float* x[2];
+    int64_t x_direction[2], x_step[2], x_sequence[2], x_steps[2];
+    const float* x_end;
+    const int64_t* sequence[2];
+    const int64_t* length[2];
+
+    // (D, 3H, H) in the order r, z, n; (D, H); (D, H, H) twice; (D,): what the coupling has not may be null
+    const float *hidden, *candidate_bias, *gate_hidden, *gate_other, *gate_bias;
+
+    // Results, each may be null. states (d, t, half, row), readout (d, half, row), squared (row,) summed over all.
+    float* states;
+    int64_t states_direction, states_step, states_half, states_row;
+    float* readout;
+    int64_t readout_direction, readout_half, readout_row;
+    float* squared;
+
+    // What backward reads again: saved_floats() of them.
+    float* saved;
+
+    // Gradients of the results (null: zero) in the layouts above, then what backward computes: grad_x (copies, D, T,
+    // sequences, G), one copy a thread where rows share sequences, and grad_weights (n_threads, D, weight_rows, Hp).
+    const float *grad_states, *grad_readout;
+    float* grad_x;
+    int64_t grad_x_copy, grad_x_direction, grad_x_step, grad_x_sequence, grad_x_shared;
+    float* grad_weights;
+};

@@ -1,0 +1,88 @@
+// The C interface that Python loads: picks the kernels, shares the tiles out among threads.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "kernels.h"
+
+#if defined(_WIN32)
+#define EXPORT extern "C" __declspec(dllexport)
+#else
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace {
+
+#if defined(SKSEQ_X86)
+bool usable(const Kernels* k) {
+    if (k == &kernels_avx512) return __builtin_cpu_supports("avx512f");
+    if (k == &kernels_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return true;
+}
+const Kernels* const sets[] = {&kernels_avx512, &kernels_avx2, &kernels_generic};
+#else
+bool usable(const Kernels*) { return true; }
+const Kernels* const sets[] = {&kernels_generic};
+#endif
+
+const Kernels* best() {
+    for (const Kernels* k : sets)
+        if (usable(k)) return k;
+    return nullptr;
+}
+
+std::atomic<const Kernels*> chosen{best()};
+
+// Aligned to a cache line and to every vector.
+struct Buffer {
+    void* memory;
+    float* floats;
+    explicit Buffer(int64_t n) : memory(std::malloc(sizeof(float) * n + 64)) {
+        const auto address = reinterpret_cast<uintptr_t>(memory);
+        floats = reinterpret_cast<float*>((address + 63) / 64 * 64);
+    }
+    ~Buffer() { std::free(memory); }
+};
+
+// 0, or 1 where memory ran out.
+int run(const Problem& p, bool backward) {
+    const Kernels& k = *chosen.load();
+    const int64_t tiles = k.tiles(p), n_threads = p.n_threads < tiles ? p.n_threads : (tiles > 1 ? tiles : 1);
+    const int64_t scratch = (k.scratch_floats(p, backward) + 63) / 16 * 16;
+    const Buffer memory(scratch * n_threads);
+    if (!memory.memory) return 1;
+    auto share = [&](int64_t thread) { k.run(p, backward, thread, n_threads, memory.floats + thread * scratch); };
+    std::vector<std::thread> others;
+    int64_t started = 1;
+    try {
+        for (; started < n_threads; ++started) others.emplace_back(share, started);
+    } catch (...) {  // no more threads to be had: the rest is done here
+    }
+    share(0);
+    for (int64_t thread = started; thread < n_threads; ++thread) share(thread);
+    for (std::thread& other : others) other.join();
+    return 0;
+}
+
+}  // namespace
+
+EXPORT int64_t skseq_problem_bytes() { return sizeof(Problem); }
+EXPORT const char* skseq_kernels() { return chosen.load()->name; }
+EXPORT int64_t skseq_width() { return chosen.load()->width; }
+EXPORT int64_t skseq_saved_floats(const Problem* p) { return chosen.load()->saved_floats(*p); }
+EXPORT int skseq_forward(const Problem* p) { return run(*p, false); }
+EXPORT int skseq_backward(const Problem* p) { return run(*p, true); }
+
+// Another set of kernels from now on (for tests); 1 where the processor or the build does not have it.
+EXPORT int skseq_use(const char* name) {
+    for (const Kernels* k : sets) {
+        const char *a = k->name, *b = name;
+        while (*a && *a == *b) ++a, ++b;
+        if (*a != *b || !usable(k)) continue;
+        chosen = k;
+        return 0;
+    }
+    return 1;
+}

@@ -1,0 +1,180 @@
+"""The reservoir over a padded batch as torch operations, without gradient (`_ops.reference_reservoir` defines it).
+
+Sequences are sorted by length, so that those still running are the first n of them and ended ones cost nothing; their
+states simply stay. Input projections are one product for a block of steps, and every step is one product per
+reservoir, everything else in place. Layouts: D reservoirs, T steps, B sequences, F features, N units.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from skseqmetric._ops.reference_reservoir import ReservoirWeights
+from skseqmetric._ops.steps import valid_steps
+
+BLOCK_ELEMENTS = 1 << 22
+"""Input projections held at once: 16 MB in float32, so that a small cache keeps some of it."""
+
+SPARSE_DENSITY, SPARSE_UNITS, SPARSE_ROWS = 0.15, 150, 8
+"""Up to this density, and from this many units and sequences on, a sparse product is the faster one."""
+
+
+def sparse_pays(density: float, n_units: int, n_rows: int) -> bool:
+    """Whether W X, X (N, B), is faster with W in CSR than dense; the one place that decides it.
+
+    Milliseconds of one float32 product, dense | CSR, medians of 5 on one core with AVX-512 and MKL (torch 2.13):
+
+    ===== ===== ============ ============ ============ ============
+    N     B     p = 0.05     p = 0.1      p = 0.2      p = 0.85
+    ===== ===== ============ ============ ============ ============
+    200   10    .014 | .008  .018 | .015  .022 | .025  .020 | .056
+    200   100   .092 | .038  .089 | .057  .088 | .101  .095 | .37
+    1000  1     .15 | .10    .17 | .19    .30 | .31    .29 | 1.0
+    1000  10    .49 | .15    .47 | .19    .42 | .25    .51 | 1.6
+    1000  100   2.2 | .55    2.1 | .86    2.2 | 2.4    2.1 | 7.1
+    1000  1000  19.8 | 6.2   19.5 | 8.7   19.0 | 16.2  18.8 | 69.8
+    ===== ===== ============ ============ ============ ============
+
+    The curves meet between p = 0.15 and 0.23 for 10 sequences or more; not measured on other devices than the CPU,
+    where the product stays dense. Finding the density and changing the form of W
+    takes 2 to 11 ms at N = 1000, once a call.
+    """
+    return density <= SPARSE_DENSITY and n_units >= SPARSE_UNITS and n_rows >= SPARSE_ROWS
+
+
+def reservoir_states(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
+    """States (T, D, B, N); behind its end a sequence keeps its last one."""
+    walk = _Walk(features, lengths, weights)
+    states = features.new_empty(features.shape[1], len(weights), len(lengths), weights[0].n_units)
+    for t, _ in walk.steps():
+        walk.in_order(states[t])
+    longest = len(walk.running)
+    states[longest:] = states[longest - 1]
+    return states
+
+
+@torch.no_grad()
+def reservoir_steps(
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(t, states (D, n, N), rows (n,)) of the sequences that run at step t; the states live until the next step."""
+    walk = _Walk(features, lengths, weights)
+    for t, n in walk.steps():
+        yield t, walk.states[:, :n], walk.order[:n]
+
+
+def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
+    """The "mean" of the valid states or the "last" one, (B, D N)."""
+    walk = _Walk(features, lengths, weights)
+    sums = torch.zeros_like(walk.states) if how == "mean" else None
+    for _, n in walk.steps():
+        if sums is not None:
+            sums[:, :n] += walk.states[:, :n]
+    summary = walk.states if sums is None else sums / lengths[walk.order][:, None]
+    return summary[:, walk.position].transpose(0, 1).flatten(1)
+
+
+class _Walk:
+    """The states of all reservoirs, advanced step by step.
+
+    `states` (D, B, N) are those of the sequences in `order`, longest first; `running[t]` of them take step t. A dense
+    matrix wants the states of a sequence side by side in memory, a sparse one those of a unit.
+    """
+
+    def __init__(self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> None:
+        self.features, n_rows, n_units = features, len(lengths), weights[0].n_units
+        self.order = torch.argsort(lengths, descending=True, stable=True)
+        self.position = torch.argsort(self.order)
+        self.sorted = torch.equal(self.order, self.position)
+        counts = valid_steps(lengths, features.shape[1]).sum(0).tolist()
+        self.running = [n for n in counts if n]
+        density = max(_density(w.recurrent) for w in weights)
+        self.sparse = features.device.type == "cpu" and sparse_pays(density, n_units, n_rows)
+        self.recurrent = [_in_form(w.recurrent, sparse=self.sparse) for w in weights]
+        self.input = torch.stack([w.input for w in weights])  # (D, N, F + 1)
+        self.leak = [_leak(w, features, column=self.sparse) for w in weights]
+        shape = (n_units, n_rows) if self.sparse else (n_rows, n_units)
+        self.buffer = features.new_zeros(len(weights), *shape)
+
+    @property
+    def states(self) -> Tensor:
+        return self.buffer.transpose(1, 2) if self.sparse else self.buffer
+
+    def in_order(self, out: Tensor) -> None:
+        """The states in the caller's order of sequences, into `out` (D, B, N)."""
+        if self.sorted:
+            out.copy_(self.states)
+        else:
+            torch.index_select(self.states, 1, self.position, out=out)
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Takes the steps one after another, and says after each its t and how many sequences took it."""
+        per_step = self.running[0] * self.buffer.shape[0] * self.input.shape[1]
+        n_block = min(len(self.running), max(1, BLOCK_ELEMENTS // max(1, per_step)))
+        room = self.buffer.new_empty(n_block * per_step)
+        for start in range(0, len(self.running), n_block):
+            running = self.running[start : start + n_block]
+            projected = self._project(start, len(running), running[0], room)
+            for t, (n, pre) in enumerate(zip(running, projected.unbind(1), strict=True), start):
+                self._step(pre[..., :n] if self.sparse else pre[:, :n], n)
+                yield t, n
+
+    def _project(self, start: int, n_steps: int, n: int, room: Tensor) -> Tensor:
+        """W_in [1; u_t] of a block of steps and the first n sequences: (D, T', n, N), or (D, T', N, n) if sparse."""
+        u = self.features[:, start : start + n_steps]
+        u = u[:, :, :n] if self.sorted else u.index_select(2, self.order[:n])
+        matrix, bias = self.input[..., 1:], self.input[:, :, 0]
+        d, n_units = bias.shape
+        room = room[: d * n_steps * n * n_units]
+        if not self.sparse:
+            out = room.view(d, n_steps * n, n_units)
+            torch.baddbmm(bias[:, None], u.flatten(1, 2), matrix.transpose(1, 2), out=out)
+            return out.unflatten(1, (n_steps, n))
+        out = room.view(d * n_steps, n_units, n)
+        matrices, biases = (m[:, None].expand(-1, n_steps, -1, -1).flatten(0, 1) for m in (matrix, bias[..., None]))
+        return torch.baddbmm(biases, matrices, u.flatten(0, 1).transpose(1, 2), out=out).unflatten(0, (d, n_steps))
+
+    def _step(self, projected: Tensor, n: int) -> None:
+        """x <- x + l (tanh(projected + W x) - x), for the first n sequences."""
+        for x, pre, matrix, leak in zip(self.buffer, projected, self.recurrent, self.leak, strict=True):
+            if self.sparse:
+                x = x[:, :n]
+                torch.addmm(pre, matrix, x, out=pre)
+            else:
+                x = x[:n]
+                pre.addmm_(x, matrix.T)
+            x.lerp_(pre.tanh_(), leak)
+
+
+def _density(recurrent: Tensor) -> float:
+    filled = int(recurrent.count_nonzero()) if recurrent.layout == torch.strided else recurrent.values().numel()
+    return filled / max(1, recurrent.shape[0] * recurrent.shape[1])
+
+
+def _in_form(recurrent: Tensor, *, sparse: bool) -> Tensor:
+    if not sparse:
+        return recurrent if recurrent.layout == torch.strided else recurrent.to_dense()
+    if recurrent.layout != torch.strided:
+        return recurrent
+    _hear_of_beta()
+    return recurrent.to_sparse_csr()
+
+
+@cache
+def _hear_of_beta() -> None:
+    """Takes torch's notice, given once a process, that the interface of CSR tensors may change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        torch.eye(1).to_sparse_csr()
+
+
+def _leak(w: ReservoirWeights, like: Tensor, *, column: bool) -> Tensor | float:
+    if not isinstance(w.leak, Tensor):
+        return w.leak
+    leak = w.leak.to(like).expand(w.n_units)
+    return leak[:, None] if column else leak

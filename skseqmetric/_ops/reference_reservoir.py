@@ -1,0 +1,45 @@
+"""The reservoir (echo state network) as a plain loop: the definition that every fast form is tested against.
+
+Layouts: D reservoirs (or directions), T steps, B sequences, F features, N units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ReservoirWeights:
+    """The fixed weights of one reservoir.
+
+    input W_in (N, F + 1), its first column the bias; recurrent W (N, N), dense or torch's sparse CSR; leak l in (0, 1],
+    a number or one a unit (N,).
+    """
+
+    input: Tensor
+    recurrent: Tensor
+    leak: float | Tensor
+
+    @property
+    def n_units(self) -> int:
+        return int(self.input.shape[0])
+
+
+def reservoir_step(u: Tensor, x: Tensor, w: ReservoirWeights) -> Tensor:
+    """x_t = (1 - l) x_{t-1} + l tanh(W_in [1; u_t] + W x_{t-1}), of u (B, F) and x (B, N)."""
+    recurrent = w.recurrent if w.recurrent.layout == torch.strided else w.recurrent.to_dense()
+    with_one = torch.cat([torch.ones_like(u[:, :1]), u], dim=1)
+    return (1 - w.leak) * x + w.leak * torch.tanh(with_one @ w.input.T + x @ recurrent.T)
+
+
+def reservoir_scan(u: Tensor, lengths: Tensor, w: ReservoirWeights) -> Tensor:
+    """States (B, T, N) from inputs (B, T, F), from x_0 = 0; an ended sequence keeps its last state."""
+    x = u.new_zeros(len(u), w.n_units)
+    states = []
+    for t, u_t in enumerate(u.unbind(1)):
+        x = torch.where((t < lengths)[:, None], reservoir_step(u_t, x, w), x)
+        states.append(x)
+    return torch.stack(states, 1)

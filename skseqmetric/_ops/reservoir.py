@@ -1,0 +1,75 @@
+"""The reservoir over a padded batch, all directions at once (`_ops.reference_reservoir` defines it).
+
+The weights of a reservoir are fixed, so nothing here has a gradient. Layouts: D reservoirs (or directions), T steps,
+B sequences, F features, N units. Cost 2 N^2 FLOP a step and sequence with a dense matrix, 2 p N^2 memory-bound ones
+with a sparse matrix of density p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skseqmetric._ops import reference_reservoir as reference
+from skseqmetric._ops.choice import choose
+from skseqmetric._ops.eager import reservoir as eager
+from skseqmetric._ops.reference_reservoir import ReservoirWeights
+from skseqmetric._ops.steps import read_out, valid_steps
+
+__all__ = ["ReservoirStep", "ReservoirWeights", "reservoir_readout", "reservoir_scan", "reservoir_steps"]
+
+
+class ReservoirStep(NamedTuple):
+    """Step `t`: the states (D, n, N) of the n sequences that still run, and which ones they are, (n,)."""
+
+    t: int
+    states: Tensor
+    rows: Tensor
+
+
+@torch.no_grad()
+def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
+    """States (T, D, B, N) from features (D, T, B, F); behind its end a sequence keeps its last state.
+
+    Memory: the result and about 16 MB. Where not every state is needed at once, `reservoir_steps` and
+    `reservoir_readout` do without the result.
+    """
+    if choose("reservoir", features) == "reference":
+        return _reference(features, lengths, weights)
+    return eager.reservoir_states(features, lengths, weights)
+
+
+def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Iterator[ReservoirStep]:
+    """The same states one step at a time, never all of them: for sums over steps, as a ridge read-out needs.
+
+    The states of a step are views of a buffer that the next step overwrites, in any strides; their rows come in any
+    order, which `rows` tells. Steps at which no sequence runs are left out.
+    """
+    if choose("reservoir", features) == "reference":
+        return _reference_steps(features, lengths, weights)
+    return (ReservoirStep(*step) for step in eager.reservoir_steps(features, lengths, weights))
+
+
+@torch.no_grad()
+def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
+    """The "mean" of the valid states or the "last" one, (B, D N), without keeping the states."""
+    if choose("reservoir", features) == "reference":
+        return read_out(_reference(features, lengths, weights), lengths, how)
+    return eager.reservoir_readout(features, lengths, weights, how)
+
+
+def _reference(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
+    runs = [reference.reservoir_scan(u.transpose(0, 1), lengths, w) for u, w in zip(features, weights, strict=True)]
+    return torch.stack(runs).permute(2, 0, 1, 3)
+
+
+@torch.no_grad()
+def _reference_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Iterator[ReservoirStep]:
+    states = _reference(features, lengths, weights)
+    for t, alive in enumerate(valid_steps(lengths, len(states)).T):
+        rows = alive.nonzero().flatten()
+        if len(rows):
+            yield ReservoirStep(t, states[t][:, rows], rows)

@@ -1,0 +1,180 @@
+"""The reservoir's step loop against the plain one: values, forms of the matrix, ragged ends, streaming."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from skseqmetric._ops import reference_reservoir as reference
+from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.eager import reservoir as eager
+from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan, reservoir_steps
+from skseqmetric._ops.steps import read_out, reverse_valid, valid_steps
+
+FORMS = ["reference", "eager"]
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+
+
+class Case:
+    """Ragged sequences in every direction (D, T, B, F) and a reservoir for each, drawn in float64."""
+
+    def __init__(
+        self, density: float = 0.85, n_units: int = 200, n_rows: int = 12, n_steps: int = 15, n_directions: int = 2
+    ) -> None:
+        self.generator = torch.Generator().manual_seed(3)
+        self.lengths = torch.randint(1, n_steps + 1, (n_rows,), generator=self.generator)
+        self.lengths[2] = n_steps
+        x = self.normal(n_rows, n_steps, 3) * valid_steps(self.lengths, n_steps)[..., None]
+        both = [x, reverse_valid(x, self.lengths)][:n_directions]
+        self.features = torch.stack(both).transpose(1, 2).contiguous()
+        self.weights = [self.reservoir(density, n_units) for _ in range(n_directions)]
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, dtype=torch.float64)
+
+    def reservoir(self, density: float, n_units: int) -> ReservoirWeights:
+        kept = torch.rand(n_units, n_units, generator=self.generator) < density
+        recurrent = self.normal(n_units, n_units) * kept * (1.1 / (density * n_units) ** 0.5)
+        leak = 0.05 + 0.9 * torch.rand(n_units, generator=self.generator, dtype=torch.float64)
+        return ReservoirWeights(self.normal(n_units, 4), recurrent, leak)
+
+    def to(self, dtype: torch.dtype) -> tuple[Tensor, list[ReservoirWeights]]:
+        weights = [ReservoirWeights(w.input.to(dtype), w.recurrent.to(dtype), w.leak.to(dtype)) for w in self.weights]
+        return self.features.to(dtype), weights
+
+    def expected(self) -> Tensor:
+        with implementation("reference"):
+            return reservoir_scan(self.features, self.lengths, self.weights)
+
+
+def csr(w: ReservoirWeights) -> ReservoirWeights:
+    eager._hear_of_beta()
+    return replace(w, recurrent=w.recurrent.to_sparse_csr())
+
+
+def test_reference_is_the_recurrence_unit_by_unit() -> None:
+    w = ReservoirWeights(torch.tensor([[0.5, 2.0], [-1.0, 0.0]]), torch.tensor([[0.1, -0.4], [0.0, 0.9]]), 0.25)
+    u = torch.tensor([[[0.3], [-0.7], [1.1]]])
+    first = second = torch.tensor(0.0)
+    states = []
+    for u_t in u[0, :, 0]:
+        pre = (0.5 + 2.0 * u_t + 0.1 * first - 0.4 * second, -1.0 + 0.9 * second)
+        first, second = 0.75 * first + 0.25 * pre[0].tanh(), 0.75 * second + 0.25 * pre[1].tanh()
+        states.append(torch.stack([first, second]))
+    torch.testing.assert_close(reference.reservoir_scan(u, torch.tensor([3]), w)[0], torch.stack(states))
+
+
+def test_reference_is_differentiable() -> None:
+    case = Case(n_units=4, n_rows=3, n_steps=4, n_directions=1)
+    w, u = case.weights[0], case.features[0].transpose(0, 1)
+
+    def run(*tensors: Tensor) -> Tensor:
+        return reference.reservoir_scan(tensors[0], case.lengths, ReservoirWeights(*tensors[1:]))
+
+    assert torch.autograd.gradcheck(run, [t.clone().requires_grad_() for t in (u, w.input, w.recurrent, w.leak)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("n_units", [1, 30, 200])
+@pytest.mark.parametrize("density", [0.1, 0.85])
+def test_eager_equals_the_plain_loop(density: float, n_units: int, dtype: torch.dtype) -> None:
+    case = Case(density, n_units)
+    got = reservoir_scan(case.to(dtype)[0], case.lengths, case.to(dtype)[1])
+    assert got.dtype == dtype
+    torch.testing.assert_close(got.double(), case.expected(), rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("density", [0.1, 0.85])
+def test_dense_and_sparse_matrices_give_the_same(density: float, name: str) -> None:
+    case = Case(density)
+    with implementation(name):
+        states = reservoir_scan(case.features, case.lengths, [csr(w) for w in case.weights])
+    torch.testing.assert_close(states, case.expected(), rtol=0, atol=1e-12)
+
+
+def test_the_form_of_the_product_follows_density_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert eager.sparse_pays(0.1, 1000, 1000)
+    assert not eager.sparse_pays(0.85, 1000, 1000)
+    assert not eager.sparse_pays(0.1, 1000, 1)
+    case = Case(0.85)
+    monkeypatch.setattr(eager, "sparse_pays", lambda *_: True)
+    forced = reservoir_scan(case.features, case.lengths, case.weights)
+    torch.testing.assert_close(forced, case.expected(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("density", [0.1, 0.85])
+def test_blocks_of_steps_change_nothing(density: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(density)
+    whole = reservoir_scan(case.features, case.lengths, case.weights)
+    monkeypatch.setattr(eager, "BLOCK_ELEMENTS", 4 * 2 * 12 * 200)
+    torch.testing.assert_close(reservoir_scan(case.features, case.lengths, case.weights), whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_an_ended_sequence_keeps_its_last_state_whatever_follows(name: str) -> None:
+    case = Case(0.1)
+    inside = valid_steps(case.lengths, case.features.shape[1]).T[None, ..., None]
+    with implementation(name):
+        states = reservoir_scan(torch.where(inside, case.features, torch.nan), case.lengths, case.weights)
+    torch.testing.assert_close(states, case.expected(), rtol=0, atol=1e-12)
+    for row, length in enumerate(case.lengths.tolist()):
+        last = states[length - 1, :, row]
+        assert torch.equal(states[length:, :, row], last.expand_as(states[length:, :, row]))
+
+
+@pytest.mark.parametrize("density", [0.1, 0.85])
+def test_a_batch_equals_one_sequence_at_a_time(density: float) -> None:
+    case = Case(density)
+    together = reservoir_scan(case.features, case.lengths, case.weights)
+    for row, length in enumerate(case.lengths.tolist()):
+        alone = reservoir_scan(case.features[:, :length, row : row + 1], case.lengths[row : row + 1], case.weights)
+        torch.testing.assert_close(alone[:, :, 0], together[:length, :, row], rtol=0, atol=1e-12)
+
+
+def test_steps_behind_the_longest_sequence_are_frozen_too() -> None:
+    case = Case()
+    lengths = case.lengths.clamp(max=9)
+    longer = reservoir_scan(case.features, lengths, case.weights)
+    torch.testing.assert_close(longer[:9], reservoir_scan(case.features[:, :9], lengths, case.weights))
+    assert torch.equal(longer[9:], longer[8:9].expand_as(longer[9:]))
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("density", [0.1, 0.85])
+def test_streaming_equals_the_scan(density: float, name: str) -> None:
+    case = Case(density)
+    expected, seen = case.expected(), torch.zeros(15, 12, dtype=torch.int64)
+    with implementation(name):
+        for t, states, rows in reservoir_steps(case.features, case.lengths, case.weights):
+            torch.testing.assert_close(states, expected[t][:, rows], rtol=0, atol=1e-12)
+            seen[t, rows] += 1
+    assert torch.equal(seen.T, valid_steps(case.lengths, 15).long())
+
+
+@pytest.mark.parametrize("how", ["mean", "last"])
+@pytest.mark.parametrize("name", FORMS)
+def test_readout_equals_that_of_the_states(name: str, how: str) -> None:
+    case = Case(0.1)
+    with implementation(name):
+        summary = reservoir_readout(case.features, case.lengths, case.weights, how)
+    torch.testing.assert_close(summary, read_out(case.expected(), case.lengths, how), rtol=0, atol=1e-12)
+
+
+def test_weights_that_require_a_gradient_are_taken_as_fixed() -> None:
+    case = Case()
+    weights = [replace(w, recurrent=w.recurrent.clone().requires_grad_()) for w in case.weights]
+    assert not reservoir_scan(case.features, case.lengths, weights).requires_grad
+    assert not any(step.states.requires_grad for step in reservoir_steps(case.features, case.lengths, weights))
+    assert torch.is_grad_enabled()
+
+
+def test_operands_are_left_as_they_were() -> None:
+    case = Case(0.1)
+    before = [t.clone() for w in case.weights for t in (w.input, w.recurrent, w.leak)] + [case.features.clone()]
+    reservoir_scan(case.features, case.lengths, case.weights)
+    after = [t for w in case.weights for t in (w.input, w.recurrent, w.leak)] + [case.features]
+    assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
