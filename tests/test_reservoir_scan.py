@@ -87,6 +87,19 @@ def test_eager_equals_the_plain_loop(density: float, n_units: int, dtype: torch.
     torch.testing.assert_close(got.double(), case.expected(), rtol=0, atol=TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("leak", [0.05, 0.7, 1.0])
+@pytest.mark.parametrize("density", [0.1, 0.85])
+def test_one_leak_for_all_units(density: float, leak: float) -> None:
+    case = Case(density)
+    weights = [replace(w, leak=leak) for w in case.weights]
+    spread = [replace(w, leak=torch.full((200,), leak, dtype=torch.float64)) for w in case.weights]
+    with implementation("reference"):
+        expected = reservoir_scan(case.features, case.lengths, weights)
+    for form in (weights, spread):
+        got = reservoir_scan(case.features, case.lengths, form)
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("density", [0.1, 0.85])
 def test_dense_and_sparse_matrices_give_the_same(density: float, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
 import torch
@@ -27,7 +27,7 @@ def run_tiles(work: Callable[[Item], None], tiles: Iterable[Item], n_threads: in
             work(tile)
         return
     with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(work, tile) for tile in tiles]
+        futures = [pool.submit(copy_context().run, work, tile) for tile in tiles]
         # the workers' calls also set the default of threads to come: put it back for the caller's
         torch.set_num_threads(before)
         for future in futures:

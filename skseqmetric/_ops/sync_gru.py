@@ -27,9 +27,9 @@ def sync_gru_scan(
     chosen = choose("sync_gru", features)
     if chosen == "reference":
         return _reference(features, lengths, rows, columns, weights)
-    projected = project(features, weights)
     if chosen == "compiled":
-        return compiled.sync_gru_states(projected, lengths, rows, columns, weights)
+        return compiled.sync_gru_states(features, lengths, rows, columns, weights)
+    projected = project(features, weights)
     if chosen == "triton":
         return triton.sync_gru_states(projected, lengths, rows, columns, weights)
     return eager.sync_gru_states(projected, lengths, rows, columns, weights)
@@ -40,7 +40,7 @@ def sync_gru_readout(
 ) -> Halves:
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each: what training needs."""
     if choose("sync_gru", features) == "compiled":
-        return compiled.sync_gru_readout(project(features, weights), lengths, rows, columns, weights, how)
+        return compiled.sync_gru_readout(features, lengths, rows, columns, weights, how)
     first, second = sync_gru_scan(features, lengths, rows, columns, weights)
     return read_out(first, lengths[rows], how), read_out(second, lengths[columns], how)
 

@@ -48,10 +48,16 @@ def project(features: Tensor, weights: list[RecurrentWeights], *, gate: bool = T
     only add to a projection are folded in: b_r, b_z with their hidden twins, b_n; the gate's, halved where two
     projections meet.
     """
-    matrices, biases = zip(*(_projection(w, gate) for w in weights), strict=True)
-    flat = torch.baddbmm(torch.stack(biases)[:, None], features.flatten(1, 2), torch.stack(matrices).transpose(1, 2))
+    matrix, bias = projection(weights, gate=gate)
+    flat = torch.baddbmm(bias[:, None], features.flatten(1, 2), matrix.transpose(1, 2))
     # under autocast the product is bfloat16; states and what is added to them stay in the weights' precision
     return flat.unflatten(1, features.shape[1:3]).to(weights[0].hidden.dtype)
+
+
+def projection(weights: list[RecurrentWeights], *, gate: bool) -> tuple[Tensor, Tensor]:
+    """The matrices (D, G, F) and biases (D, G) of `project`."""
+    matrices, biases = zip(*(_projection(w, gate) for w in weights), strict=True)
+    return torch.stack(matrices), torch.stack(biases)
 
 
 def _projection(w: RecurrentWeights, gate: bool) -> tuple[Tensor, Tensor]:

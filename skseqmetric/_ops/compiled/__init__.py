@@ -6,8 +6,8 @@ from skseqmetric._ops.compiled.recurrence import (
     gru_states,
     sync_gru_readout,
     sync_gru_states,
-    sync_gru_tile,
 )
+from skseqmetric._ops.compiled.tile import sync_gru_tile
 
 __all__ = [
     "gru_readout",

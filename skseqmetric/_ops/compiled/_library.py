@@ -1,4 +1,4 @@
-"""The compiled extension as ctypes sees it: a C interface, no Python or torch headers, the interpreter lock released."""
+"""The compiled extension as ctypes sees it: a C interface, called without the interpreter lock."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class Problem(Structure):
         ("sequence", c_void_p * 2),
         ("length", c_void_p * 2),
         *((name, c_void_p) for name in ("hidden", "candidate_bias", "gate_hidden", "gate_other", "gate_bias")),
-        ("states", c_void_p),
-        *((name, c_int64) for name in ("states_direction", "states_step", "states_half", "states_row")),
-        ("readout", c_void_p),
-        *((name, c_int64) for name in ("readout_direction", "readout_half", "readout_row")),
-        *((name, c_void_p) for name in ("squared", "saved", "grad_states", "grad_readout", "grad_x")),
+        ("states", c_void_p * 2),
+        *((name, c_int64) for name in ("states_direction", "states_step", "states_row")),
+        ("readout", c_void_p * 2),
+        *((name, c_int64) for name in ("readout_direction", "readout_row")),
+        *((name, c_void_p) for name in ("squared", "saved")),
+        *((name, c_void_p * 2) for name in ("grad_states", "grad_readout")),
+        ("grad_x", c_void_p),
         *((name, c_int64) for name in ("grad_x_copy", "grad_x_direction", "grad_x_step", "grad_x_sequence")),
         ("grad_x_shared", c_int64),
         ("grad_weights", c_void_p),

@@ -9,221 +9,202 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from skseqmetric._ops.compiled._library import Problem, library
+from skseqmetric._ops.compiled._library import library
+from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
+from skseqmetric._ops.compiled._workspace import Lease, take
 from skseqmetric._ops.parallel import kernel_threads
-from skseqmetric._ops.weights import RecurrentWeights, Side, project
+from skseqmetric._ops.weights import RecurrentWeights, projection
 
-_COUPLINGS = {None: 0, "scalar": 1, "symmetric": 2, "diffusive": 3}
+CHUNK_FLOATS = 2**21
+"""Projected inputs of one chunk of rows, in numbers, about: they are read again before they leave the caches."""
 
-
-@dataclass(frozen=True)
-class Kind:
-    """What is computed: halves per row (1 plain, 2 coupled), the coupling, and the read-out, None for all states."""
-
-    n_halves: int
-    coupling: str | None
-    readout: str | None
-
-
-class Weights:
-    """The recurrent weights of every direction, stacked: what stays when the inputs are projected."""
-
-    def __init__(self, weights: list[RecurrentWeights], coupling: str | None) -> None:
-        n = weights[0].n_units
-        self.hidden = torch.stack([w.hidden for w in weights])
-        self.bias = torch.stack([w.hidden_bias[2 * n :] for w in weights])
-        gated = coupling in ("symmetric", "diffusive")
-        self.gate_hidden = torch.stack([w.gate_hidden for w in weights]) if gated else None
-        self.gate_other = torch.stack([w.gate_other for w in weights]) if coupling == "diffusive" else None
-        self.gate_bias = torch.stack([w.gate_bias for w in weights]) if coupling == "scalar" else None
-
-    def tensors(self) -> list[Tensor | None]:
-        return [self.hidden, self.bias, self.gate_hidden, self.gate_other, self.gate_bias]
+TILE_ROWS = 32
+"""Rows of all halves that a thread takes at a time, at most (src/tile.h)."""
 
 
 def gru_states(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """States (T, D, B, H), frozen behind each sequence's end."""
-    return _plain(features, lengths, weights, None)[:, :, 0]
+    return _plain(features, lengths, weights, None)
 
 
 def gru_readout(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
     """Read-outs (B, D H)."""
-    return _plain(features, lengths, weights, how)[0]
+    return _plain(features, lengths, weights, how)
 
 
 def _plain(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str | None) -> Tensor:
-    projected = project(features, weights, gate=False)
-    tensors = Weights(weights, None).tensors()
-    rows = torch.arange(len(lengths))
-    return _Scan.apply(Kind(1, None, how), projected, lengths, rows[None], *tensors)
+    rows = torch.arange(len(lengths))[None]
+    return _scan(Kind(1, None, how), features, lengths, rows, weights)[0]
 
 
 def sync_gru_states(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights]
+    features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights]
 ) -> tuple[Tensor, Tensor]:
     """States of both halves, (T, D, P, H) each."""
-    states = _coupled(projected, lengths, rows, columns, weights, None)
-    return states[:, :, 0], states[:, :, 1]
-
-
-def sync_gru_readout(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str
-) -> tuple[Tensor, Tensor]:
-    """Read-outs of both halves, (P, D H) each."""
-    first, second = _coupled(projected, lengths, rows, columns, weights, how)
+    kind = Kind(2, weights[0].coupling, None)
+    first, second = _scan(kind, features, lengths, torch.stack([rows, columns]), weights)
     return first, second
 
 
-def _coupled(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str | None
-) -> Tensor:
-    coupling = weights[0].coupling
-    tensors = Weights(weights, coupling).tensors()
-    return _Scan.apply(Kind(2, coupling, how), projected, lengths, torch.stack([rows, columns]), *tensors)
+def sync_gru_readout(
+    features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str
+) -> tuple[Tensor, Tensor]:
+    """Read-outs of both halves, (P, D H) each."""
+    kind = Kind(2, weights[0].coupling, how)
+    first, second = _scan(kind, features, lengths, torch.stack([rows, columns]), weights)
+    return first, second
 
 
-class _Operands:
-    """The problem of one call, and the tensors it points into, which must outlive it."""
-
-    def __init__(
-        self, kind: Kind, sides: list[Tensor], lengths: list[Tensor], sequences: Tensor, tensors: list[Tensor | None]
-    ) -> None:
-        self.problem = p = Problem()
-        self.kept: list[Tensor] = []
-        p.n_directions, p.n_halves, p.n_rows = sides[0].shape[0], kind.n_halves, sequences.shape[1]
-        p.n_steps = max(side.shape[1] for side in sides)
-        p.n_units, p.coupling = tensors[0].shape[2], _COUPLINGS[kind.coupling]  # type: ignore[union-attr]
-        p.mean, p.n_threads = kind.readout == "mean", kernel_threads()
-        sequences = self._held(sequences)
-        for half in range(kind.n_halves):
-            x, length = sides[half % len(sides)], self._held(lengths[half % len(sides)])
-            x = self._held(x if x.stride(3) == 1 else x.contiguous())
-            p.x[half], p.length[half] = x.data_ptr(), length.data_ptr()
-            p.x_direction[half], p.x_step[half], p.x_sequence[half] = x.stride()[:3]
-            p.x_steps[half], p.sequence[half] = x.shape[1], sequences[half].data_ptr()
-        names = ("hidden", "candidate_bias", "gate_hidden", "gate_other", "gate_bias")
-        for name, tensor in zip(names, tensors, strict=True):
-            setattr(p, name, None if tensor is None else self._held(tensor.contiguous()).data_ptr())
-        self.set_end(sides[0].new_zeros(len(sides[0]), sides[0].shape[3]))
-
-    def _held(self, tensor: Tensor) -> Tensor:
-        self.kept.append(tensor)
-        return tensor
-
-    def set_end(self, projected: Tensor) -> None:
-        """What a half reads behind its last projection: (D, G)."""
-        self.problem.x_end = self._held(projected.contiguous()).data_ptr()
-
-    def set_result(self, result: Tensor) -> None:
-        """States (T, D, halves, rows, H), or read-outs (halves, rows, D H)."""
-        p = self.problem
-        if result.ndim == 5:
-            p.states = self._held(result).data_ptr()
-            p.states_step, p.states_direction, p.states_half, p.states_row = result.stride()[:4]
-            return
-        p.readout, p.readout_direction = self._held(result).data_ptr(), p.n_units
-        p.readout_half, p.readout_row = result.stride()[:2]
-
-    def set_gradient(self, result: Tensor, gradient: Tensor) -> None:
-        """The gradient of the result, laid out as the result was."""
-        gradient = self._held(gradient.contiguous())
-        self.set_result(result)
-        p, pointer = self.problem, gradient.data_ptr()
-        p.grad_states, p.grad_readout = (pointer, None) if gradient.ndim == 5 else (None, pointer)
+def _scan(
+    kind: Kind, features: Tensor, lengths: Tensor, sequences: Tensor, weights: list[RecurrentWeights]
+) -> tuple[Tensor, ...]:
+    """The result of every half."""
+    matrix, bias = projection(weights, gate=kind.n_halves == 2)
+    recurrent = Recurrent.of(weights, kind.coupling)
+    return _Scan.apply(kind, features, matrix, bias, lengths.to(torch.int64), sequences, *vars(recurrent).values())
 
 
 class _Scan(torch.autograd.Function):
     """All rows through all steps; the gradient reads the states and gates that the forward pass kept."""
 
     @staticmethod
-    def forward(ctx: Any, kind: Kind, projected: Tensor, lengths: Tensor, sequences: Tensor, *tensors: Any) -> Tensor:
-        lengths = lengths.to(torch.int64)
-        operands = _Operands(kind, [projected], [lengths], sequences, list(tensors))
-        p = operands.problem
-        if kind.readout is None:
-            result = projected.new_empty(p.n_steps, p.n_directions, p.n_halves, p.n_rows, p.n_units)
-        else:
-            result = projected.new_empty(p.n_halves, p.n_rows, p.n_directions * p.n_units)
-        operands.set_result(result)
-        saved = None
-        if any(ctx.needs_input_grad):
-            saved = projected.new_empty(library().saved_floats(p))
-            p.saved = saved.data_ptr()
-        library().forward(p)
-        ctx.kind, ctx.shape = kind, result.shape
-        ctx.save_for_backward(projected, lengths, sequences, saved, *tensors)
-        return result
+    def forward(
+        ctx: Any, kind: Kind, features: Tensor, matrix: Tensor, bias: Tensor, lengths: Tensor, sequences: Tensor,
+        *tensors: Any,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        run = _Run(kind, features, matrix, bias, lengths, sequences, Recurrent(*tensors))
+        keep = any(ctx.needs_input_grad)
+        results = run.forward(keep=keep)
+        if keep:
+            ctx.kind, ctx.saved = kind, run.saved
+            ctx.save_for_backward(features, matrix, bias, lengths, sequences, *tensors)
+        return tuple(results)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        projected, lengths, sequences, saved, *tensors = ctx.saved_tensors
-        operands = _Operands(ctx.kind, [projected], [lengths], sequences, tensors)
-        p, n = operands.problem, projected.shape[3]
-        operands.set_gradient(grad.contiguous(), grad)
-        p.saved = saved.data_ptr()
-        # rows that read one sequence add up their gradients, every thread on its own
-        shared = ctx.kind.n_halves == 2
-        copies = p.n_threads if shared else 1
-        make = torch.zeros if shared else torch.empty
-        grad_x = make(copies, *projected.shape[:3], n, dtype=projected.dtype)
-        p.grad_x, p.grad_x_shared = grad_x.data_ptr(), shared
-        p.grad_x_copy, p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[:4]
-        if not shared:
-            p.grad_x_copy = 0
-        padded = library().padded(p.n_units)
-        weights = torch.zeros(p.n_threads, p.n_directions, 5 * padded + 2, padded)
-        p.grad_weights = weights.data_ptr()
-        library().backward(p)
-        total = grad_x[0] if copies == 1 else grad_x.sum(0)
-        return None, total, None, None, *_unpacked(weights.sum(0), p.n_units, tensors)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        features, matrix, bias, lengths, sequences, *tensors = ctx.saved_tensors
+        run = _Run(ctx.kind, features, matrix, bias, lengths, sequences, Recurrent(*tensors))
+        run.saved, ctx.saved = ctx.saved, None
+        if not run.saved:  # a second time through the same graph: what was kept is gone
+            run.forward(keep=True)
+        return None, *run.backward(grads, of_features=ctx.needs_input_grad[1])
 
 
-def _unpacked(total: Tensor, n: int, tensors: list[Tensor | None]) -> list[Tensor | None]:
+@dataclass(frozen=True)
+class _Chunk:
+    """Rows that are computed together: their places, and the sequences whose projections they read."""
+
+    rows: slice
+    chosen: Tensor | slice
+    sequences: Tensor  # (halves, rows), counted within `chosen`
+
+
+class _Run:
+    """A forward pass and its backward pass, chunk by chunk."""
+
+    def __init__(
+        self, kind: Kind, features: Tensor, matrix: Tensor, bias: Tensor, lengths: Tensor, sequences: Tensor,
+        recurrent: Recurrent,
+    ) -> None:  # fmt: skip
+        self.kind, self.recurrent, self.lengths = kind, recurrent, lengths
+        self.features, self.matrix, self.bias = features, matrix, bias
+        self.n_threads = kernel_threads()
+        self.n_units, self.n_rows = recurrent.n_units, sequences.shape[1]
+        self.shared = kind.n_halves == 2 and len(sequences.unique()) < sequences.numel()
+        self.chunks = self._chunks(sequences)
+        self.saved: list[Lease] = []
+
+    def _chunks(self, sequences: Tensor) -> list[_Chunk]:
+        if self.shared:
+            return [_Chunk(slice(0, self.n_rows), slice(None), sequences)]
+        per_row = self.features.shape[1] * self.matrix.shape[1] * self.kind.n_halves
+        unit = TILE_ROWS // self.kind.n_halves * self.n_threads
+        size = max(1, CHUNK_FLOATS // (per_row * unit)) * unit
+        parts = [slice(start, min(start + size, self.n_rows)) for start in range(0, self.n_rows, size)]
+        if self.kind.n_halves == 1:
+            return [_Chunk(part, part, torch.arange(part.stop - part.start)[None]) for part in parts]
+        own = [sequences[:, part] for part in parts]
+        return [
+            _Chunk(part, chosen.flatten(), torch.arange(chosen.numel()).view(2, -1))
+            for part, chosen in zip(parts, own, strict=True)
+        ]
+
+    def _operands(self, chunk: _Chunk, projections: Tensor) -> Operands:
+        lengths = [self.lengths[chunk.chosen]]
+        return Operands(self.kind, [projections], lengths, chunk.sequences, self.recurrent, self.n_threads)
+
+    def forward(self, *, keep: bool) -> list[Tensor]:
+        """Of every half, states (T, D, rows, H) or read-outs (rows, D H)."""
+        n_directions, n_steps = self.features.shape[:2]
+        states, readouts = (
+            (n_steps, n_directions, self.n_rows, self.n_units),
+            (self.n_rows, n_directions * self.n_units),
+        )
+        shape = states if self.kind.readout is None else readouts
+        results = [self.features.new_empty(shape) for _ in range(self.kind.n_halves)]
+        for chunk in self.chunks:
+            features = self.features[:, :, chunk.chosen]
+            projected = take(*features.shape[:3], self.matrix.shape[1])
+            flat = projected.tensor.flatten(1, 2)
+            torch.baddbmm(self.bias[:, None], features.flatten(1, 2), self.matrix.transpose(1, 2), out=flat)
+            operands = self._operands(chunk, projected.tensor)
+            operands.set_results([_rows(result, chunk.rows) for result in results])
+            if keep:
+                self.saved.append(take(library().saved_floats(operands.problem)))
+                operands.problem.saved = self.saved[-1].tensor.data_ptr()
+            library().forward(operands.problem)
+            projected.release()
+        return results
+
+    def backward(self, grads: tuple[Tensor, ...], *, of_features: bool) -> list[Tensor | None]:
+        """Gradients of features, input matrix and bias, lengths, sequences, then of the recurrent weights."""
+        padded = library().padded(self.n_units)
+        weights = torch.zeros(self.n_threads, len(self.features), 5 * padded + 2, padded)
+        grad_features = torch.zeros_like(self.features) if of_features else None
+        grad_matrix, grad_bias = torch.zeros_like(self.matrix), torch.zeros_like(self.bias)
+        for chunk, saved in zip(self.chunks, self.saved, strict=True):
+            features = self.features[:, :, chunk.chosen]
+            lease = self._projections_back(chunk, saved, grads, weights)
+            flat = (lease.tensor if len(lease.tensor) == 1 else lease.tensor.sum(0, keepdim=True))[0].flatten(1, 2)
+            # this way round: the other product of the same matrices takes several times as long
+            grad_matrix += torch.bmm(features.flatten(1, 2).transpose(1, 2), flat).transpose(1, 2)
+            grad_bias += flat.sum(1)
+            if grad_features is not None:
+                grad_features[:, :, chunk.chosen] = torch.bmm(flat, self.matrix).view_as(features)
+            lease.release()
+        return [grad_features, grad_matrix, grad_bias, None, None, *_unpacked(weights.sum(0), self.recurrent)]
+
+    def _projections_back(self, chunk: _Chunk, saved: Lease, grads: tuple[Tensor, ...], weights: Tensor) -> Lease:
+        """Gradients of the projections, (copies, D, T, N, G); those of the recurrent weights are added to `weights`.
+
+        Rows that read one sequence add up theirs, and every thread does so on its own.
+        """
+        n_sequences = self.features.shape[2] if self.shared else chunk.sequences.numel()
+        copies = self.n_threads if self.shared else 1
+        lease = take(copies, *self.features.shape[:2], n_sequences, self.matrix.shape[1])
+        if self.shared:
+            lease.tensor.zero_()
+        operands = self._operands(chunk, lease.tensor[0])
+        parts = [_rows(grad, chunk.rows) for grad in grads]
+        operands.set_results([part if part.stride(-1) == 1 else part.contiguous() for part in parts], "grad_")
+        operands.set_gradients(lease.tensor, weights, shared=self.shared)
+        operands.problem.saved = saved.tensor.data_ptr()
+        library().backward(operands.problem)
+        saved.release()
+        return lease
+
+
+def _rows(result: Tensor, rows: slice) -> Tensor:
+    return result[:, :, rows] if result.ndim == 4 else result[rows]
+
+
+def _unpacked(total: Tensor, recurrent: Recurrent) -> list[Tensor | None]:
     """The gradients of the stacked weights from the kernels' rows: hidden, gate matrices, b'_n, scalar bias."""
-    padded = total.shape[2]
+    padded, n = total.shape[2], recurrent.n_units
     squares = total[:, : 5 * padded].unflatten(1, (5, padded))[:, :, :n, :n]
     gradients = [
-        squares[:, :3].flatten(1, 2), total[:, 5 * padded, :n], squares[:, 3], squares[:, 4], total[:, 5 * padded + 1, 0],
+        squares[:, :3].flatten(1, 2), total[:, 5 * padded, :n], squares[:, 3], squares[:, 4],
+        total[:, 5 * padded + 1, 0],
     ]  # fmt: skip
-    return [None if t is None else g for t, g in zip(tensors, gradients, strict=True)]
-
-
-def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, n_threads: int | None
-) -> Tensor:
-    """Squared coupled distances (N, M), or (N,) pair by pair."""
-    coupling = weights[0].coupling
-    sides = [project(side.features, weights) for side in (first, second)]
-    lengths = [side.lengths.to(torch.int64) for side in (first, second)]
-    n, m = len(first.lengths), len(second.lengths)
-    pairs = torch.stack([torch.arange(n), torch.arange(m)]) if not crossed else _every_pair(n, m)
-    order = _alike_together(lengths[0][pairs[0]], lengths[1][pairs[1]])
-    pairs = pairs if order is None else pairs[:, order]
-    operands = _Operands(
-        Kind(2, coupling, how), sides, lengths, pairs.contiguous(), Weights(weights, coupling).tensors()
-    )
-    nothing = first.features.new_zeros(first.features.shape[0], 1, 1, first.features.shape[3])
-    operands.set_end(project(nothing, weights)[:, 0, 0])
-    if n_threads is not None:
-        operands.problem.n_threads = n_threads
-    squared = first.features.new_empty(pairs.shape[1])
-    operands.problem.squared = squared.data_ptr()
-    library().forward(operands.problem)
-    out = squared if order is None else torch.empty_like(squared).scatter_(0, order, squared)
-    return out.view(n, m) if crossed else out
-
-
-def _every_pair(n: int, m: int) -> Tensor:
-    return torch.stack([torch.arange(n).repeat_interleave(m), torch.arange(m).repeat(n)])
-
-
-def _alike_together(first: Tensor, second: Tensor) -> Tensor | None:
-    """An order in which pairs of one tile end together; None where all lengths are equal.
-
-    A tile runs until its last half ends, and rows that have ended cost nothing where all of a block have.
-    """
-    if int(first.min()) == int(first.max()) == int(second.min()) == int(second.max()):
-        return None
-    longest = int(max(first.max(), second.max())) + 1
-    return torch.argsort(torch.maximum(first, second) * longest + first, stable=True)
+    return [None if t is None else g for t, g in zip(vars(recurrent).values(), gradients, strict=True)]

@@ -52,13 +52,12 @@ struct BackwardTile {
             for (int64_t r = 0; r < rows.count; ++r) {
                 const int64_t row = half * rows.size + r, at = rows.first + r;
                 float* g = s.grad + row * Hp;
-                if (p.grad_states)
-                    add(g, p.grad_states + d * p.states_direction + t * p.states_step + half * p.states_half +
-                               at * p.states_row, 1.0f);
-                if (!p.grad_readout) continue;
+                const float *states = p.grad_states[half], *readout = p.grad_readout[half];
+                if (states) add(g, states + d * p.states_direction + t * p.states_step + at * p.states_row, 1.0f);
+                if (!readout) continue;
                 const bool reads = p.mean ? rows.alive(row, t) : t == rows.length[row] - 1;
                 if (reads)
-                    add(g, p.grad_readout + d * p.readout_direction + half * p.readout_half + at * p.readout_row,
+                    add(g, readout + d * p.readout_direction + at * p.readout_row,
                         p.mean ? 1.0f / static_cast<float>(rows.length[row]) : 1.0f);
             }
     }
@@ -84,12 +83,11 @@ struct BackwardTile {
 
     // From dL/dh_t (in s.grad) the gradients of the gates of one row, into da and dL/dx; z dL/dh_t into `through`.
     void gates_of_row(int64_t row, int64_t t, const float* hb, float* da) {
-        const float *g = s.grad + row * Hp, *kept = saved.gates(t) + row * 3 * Hp;
-        const float* x = rows.input(p, d, row >= rows.size, row, t) + 2 * H;
+        const float *g = s.grad + row * Hp, *kept = saved.gates(t) + row * 4 * Hp;
         float *through = s.through + row * Hp, *to = rows.real[row] ? grad_input(row, t) : nullptr;
         for (int64_t u = 0; u < H; u += W) {
             const V r = load(kept + u), z = load(kept + Hp + u), q = load(kept + 2 * Hp + u), dh = load(g + u);
-            const V n = tanh_of(load_part(x + u, H - u) + r * q);
+            const V n = load(kept + 3 * Hp + u);
             const V dn = dh * (1.0f - z) * (1.0f - n * n), dr = dn * q * r * (1.0f - r);
             const V dz = dh * (load(hb + u) - n) * z * (1.0f - z);
             store(da + u, dr), store(da + Hp + u, dz), store(da + 2 * Hp + u, dn * r);

@@ -99,8 +99,8 @@ inline void step_block(const Problem& p, const Packed& w, const float* const* x,
         const V candidate = tanh_of(load_part(x[i] + 2 * H + unit, n) + r * q);
         store(out + i * Hp + unit, candidate + z * (load(hb + i * Hp + unit) - candidate));
         if (gates) {
-            float* to = gates + i * 3 * Hp + unit;
-            store(to, r), store(to + Hp, z), store(to + 2 * Hp, q);
+            float* to = gates + i * 4 * Hp + unit;
+            store(to, r), store(to + Hp, z), store(to + 2 * Hp, q), store(to + 3 * Hp, candidate);
         }
     }
 }
@@ -115,7 +115,7 @@ inline void step(const Problem& p, const Packed& w, const Rows& rows, int64_t d,
             const float* x[MR];
             for (int i = 0; i < MR; ++i) x[i] = rows.input(p, d, row >= rows.size, row + i, t);
             for (int64_t unit = 0; unit < H; unit += W)
-                step_block(p, w, x, unit, hb + row * Hp, out + row * Hp, gates ? gates + row * 3 * Hp : nullptr);
+                step_block(p, w, x, unit, hb + row * Hp, out + row * Hp, gates ? gates + row * 4 * Hp : nullptr);
         }
         for (int64_t i = row; i < row + MR; ++i)
             if (!rows.alive(i, t)) std::memcpy(out + i * Hp, h + i * Hp, sizeof(float) * Hp);
@@ -126,8 +126,7 @@ inline void write_states(const Problem& p, const Rows& rows, int64_t d, int64_t 
     const int64_t H = p.n_units, Hp = padded(H);
     for (int64_t half = 0; half < p.n_halves; ++half)
         for (int64_t r = 0; r < rows.count; ++r)
-            std::memcpy(p.states + d * p.states_direction + t * p.states_step + half * p.states_half +
-                            (rows.first + r) * p.states_row,
+            std::memcpy(p.states[half] + d * p.states_direction + t * p.states_step + (rows.first + r) * p.states_row,
                         h + (half * rows.size + r) * Hp, sizeof(float) * H);
 }
 
@@ -144,7 +143,7 @@ inline void write_readout(const Problem& p, const Rows& rows, int64_t d, const f
     const int64_t H = p.n_units, Hp = padded(H);
     for (int64_t half = 0; half < p.n_halves; ++half)
         for (int64_t r = 0; r < rows.count; ++r)
-            std::memcpy(p.readout + d * p.readout_direction + half * p.readout_half + (rows.first + r) * p.readout_row,
+            std::memcpy(p.readout[half] + d * p.readout_direction + (rows.first + r) * p.readout_row,
                         out + (half * rows.size + r) * Hp, sizeof(float) * H);
 }
 
@@ -169,21 +168,22 @@ inline void forward_direction(const Problem& p, const Packed& w, const Rows& row
     std::memset(s.sum, 0, sizeof(float) * size);
     const float* h = s.state[0];
     for (int64_t t = 0; t < rows.n_steps; ++t) {
+        rows.fetch_inputs(p, d, t + 1);
         float* out = saved.base ? saved.h(t) : s.state[(t + 1) % 2];
         if (p.coupling) contract(p, w, rows, d, t, h, s.contracted, saved.base ? saved.coupling(t) : s.gate, s.difference);
         step(p, w, rows, d, t, h, p.coupling ? s.contracted : h, out, saved.base ? saved.gates(t) : nullptr);
         h = out;
-        if (p.mean && (p.readout || p.squared))
+        if (p.mean && (p.readout[0] || p.squared))
             for (int64_t row = 0; row < rows.total(p); ++row)
                 if (rows.alive(row, t))
                     for (int64_t u = 0; u < Hp; u += W)
                         store(s.sum + row * Hp + u, load(s.sum + row * Hp + u) + load(h + row * Hp + u));
-        if (p.states) write_states(p, rows, d, t, h);
+        if (p.states[0]) write_states(p, rows, d, t, h);
     }
-    if (p.states)
+    if (p.states[0])
         for (int64_t t = rows.n_steps; t < p.n_steps; ++t) write_states(p, rows, d, t, h);
     if (p.mean) finish_mean(p, rows, s.sum);
-    if (p.readout) write_readout(p, rows, d, p.mean ? s.sum : h);
+    if (p.readout[0]) write_readout(p, rows, d, p.mean ? s.sum : h);
     if (p.squared) add_squared(p, rows, d, p.mean ? s.sum : h);
 }
 

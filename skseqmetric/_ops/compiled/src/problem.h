@@ -21,11 +21,11 @@ struct Problem {
     // (D, 3H, H) in the order r, z, n; (D, H); (D, H, H) twice; (D,): what the coupling has not may be null
     const float *hidden, *candidate_bias, *gate_hidden, *gate_other, *gate_bias;
 
-    // Results, each may be null. states (d, t, half, row), readout (d, half, row), squared (row,) summed over all.
-    float* states;
-    int64_t states_direction, states_step, states_half, states_row;
-    float* readout;
-    int64_t readout_direction, readout_half, readout_row;
+    // Results, each may be null. Of every half, states (d, t, row) and readout (d, row); squared (row,) over all units.
+    float* states[2];
+    int64_t states_direction, states_step, states_row;
+    float* readout[2];
+    int64_t readout_direction, readout_row;
     float* squared;
 
     // What backward reads again: saved_floats() of them.
@@ -33,7 +33,7 @@ struct Problem {
 
     // Gradients of the results (null: zero) in the layouts above, then what backward computes: grad_x (copies, D, T,
     // sequences, G), one copy a thread where rows share sequences, and grad_weights (n_threads, D, weight_rows, Hp).
-    const float *grad_states, *grad_readout;
+    const float *grad_states[2], *grad_readout[2];
     float* grad_x;
     int64_t grad_x_copy, grad_x_direction, grad_x_step, grad_x_sequence, grad_x_shared;
     float* grad_weights;

@@ -93,14 +93,22 @@ struct Rows {
             if (alive(row + i, t)) return true;
         return false;
     }
+    // The inputs of the next step come from memory that no prefetcher foresees: ask for them a step ahead.
+    void fetch_inputs(const Problem& p, int64_t d, int64_t t) const {
+        for (int64_t row = 0; row < total(p); ++row) {
+            if (!alive(row, t)) continue;
+            const float* x = input(p, d, row >= size, row, t);
+            for (int64_t u = 0; u < n_projections(p); u += 16) __builtin_prefetch(x + u);
+        }
+    }
     const float* input(const Problem& p, int64_t d, int64_t half, int64_t row, int64_t t) const {
         if (t >= p.x_steps[half] || !real[row]) return p.x_end + d * n_projections(p);
         return p.x[half] + d * p.x_direction[half] + t * p.x_step[half] + sequence[row] * p.x_sequence[half];
     }
 };
 
-// Where forward leaves, for one tile and direction, what backward reads: step by step h (rows, Hp), r | z | q
-// (rows, 3 Hp), gate (gate rows, Hp).
+// Where forward leaves, for one tile and direction, what backward reads: step by step h (rows, Hp), r | z | q | n
+// (rows, 4 Hp), gate (gate rows, Hp).
 struct Saved {
     float* base;
     int64_t rows, gate_rows, Hp, step;
@@ -108,12 +116,12 @@ struct Saved {
         Hp = padded(p.n_units);
         rows = tile_size(p) * p.n_halves;
         gate_rows = tile_size(p) * gate_halves(p);
-        step = (4 * rows + gate_rows) * Hp;
+        step = (5 * rows + gate_rows) * Hp;
         base = p.saved ? p.saved + (tile * p.n_directions + d) * p.n_steps * step : nullptr;
     }
     float* h(int64_t t) const { return base + t * step; }
     float* gates(int64_t t) const { return h(t) + rows * Hp; }
-    float* coupling(int64_t t) const { return gates(t) + 3 * rows * Hp; }
+    float* coupling(int64_t t) const { return gates(t) + 4 * rows * Hp; }
 };
 
 }  // namespace

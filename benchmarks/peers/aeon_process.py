@@ -1,0 +1,72 @@
+"""aeon as a contender though it lives in another environment: a process that waits for orders."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+WORKER = Path(__file__).with_name("aeon_worker.py")
+
+
+class Aeon:
+    """All DTW distances of queries and references at every `run`, by the Python interpreter that has aeon.
+
+    The pipe costs microseconds, so the clock of the caller may run over `run`.
+    """
+
+    def __init__(self, python: Path, queries: list[np.ndarray], references: list[np.ndarray], threads: int) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        inputs = Path(self._folder.name) / "inputs.npz"
+        arrays: dict[str, Any] = {}
+        for name, sequences in (("queries", queries), ("references", references)):
+            arrays[f"{name}_values"] = np.concatenate(sequences)
+            arrays[f"{name}_lengths"] = np.array([len(s) for s in sequences])
+        np.savez(inputs, **arrays)
+        command = [str(python.absolute()), str(WORKER), str(inputs), str(threads)]
+        # nothing of this environment may be found from there
+        variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        variables["NUMBA_NUM_THREADS"] = str(threads)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables, cwd=self._folder.name
+        )
+        self.versions = self._answer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+        self._folder.cleanup()
+
+    def run(self) -> Self:
+        """Compute; the distances stay there until `distances` asks for them."""
+        self._order("run")
+        return self
+
+    def distances(self) -> np.ndarray:
+        """The last result, (Q, R): aeon's are squared."""
+        path = Path(self._folder.name) / "result.npy"
+        self._order(f"save {path}")
+        return np.sqrt(np.load(path))
+
+    def _order(self, line: str) -> dict[str, Any]:
+        if self._process.stdin is None:
+            raise RuntimeError("the process of aeon takes no orders")
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        if self._process.stdout is None:
+            raise RuntimeError("the process of aeon gives no answers")
+        # whatever it prints beside its answers is passed over
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return dict(json.loads(line))
+        raise RuntimeError(f"the process of aeon ended with status {self._process.wait()}")

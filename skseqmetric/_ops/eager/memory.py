@@ -1,0 +1,198 @@
+"""One layer of non-local recurrent memory as torch operations (`_ops.reference_memory` defines it).
+
+The memory is constant inside a window, so everything that depends on inputs and memory only is one product a window,
+or one for all steps: what a step still computes is the plain backbone's. Only the S hidden rows of the candidate are
+used, so the other tokens serve as keys and values alone. The recurrence is causal: steps behind a sequence's end are
+computed from zeros and replaced at the end. Layouts: B sequences, T steps, D channels, H units, S memory slots,
+m heads, K windows (and updates), L steps of a window, E input tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import layer_norm, linear, pad, scaled_dot_product_attention
+
+from skseqmetric._ops.eager.memory_cells import Keep, project_backward, run_window
+from skseqmetric._ops.reference_memory import MemoryNoise, MemoryScan, MemoryWeights
+from skseqmetric._ops.steps import freeze_ended, valid_steps
+
+
+def memory_scan(
+    x: Tensor, lengths: Tensor, w: MemoryWeights, noise: MemoryNoise, *, keep_memory: bool, keep_attention: bool
+) -> MemoryScan:
+    """States (B, T, H); the memory blocks and the attention maps where they are asked for."""
+    window, n_steps = w.form.window, x.shape[1]
+    ragged = int(lengths.min()) < n_steps
+    if ragged:
+        x = x.masked_fill(~valid_steps(lengths, n_steps)[..., None], 0)
+    keep = keep_memory or keep_attention
+    with torch.autocast(x.device.type, enabled=False):
+        by_step = x.to(w.hidden.dtype).transpose(0, 1).contiguous()
+        update = _Update(by_step, lengths, w, keep=keep, maps=keep_attention)
+        states, memories = _run(by_step, update, w, noise)
+    states = (freeze_ended(states[:, None], lengths)[:, 0] if ragged else states).transpose(0, 1)
+    if not keep:
+        return MemoryScan(states, None, None)
+    memory = torch.stack(memories)
+    n_updates = torch.div(lengths + window - 1, window, rounding_mode="floor")
+    memory = freeze_ended(memory.flatten(2)[:, None], n_updates)[:, 0].view_as(memory) if ragged else memory
+    maps = torch.stack(update.maps, 1) if update.maps else None
+    return MemoryScan(states, memory.transpose(0, 1), maps)
+
+
+def _run(x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise) -> tuple[Tensor, list[Tensor]]:
+    """States (T, B, H) and the memory after every update, (B, S, H) each, from inputs (T, B, D)."""
+    window, n_steps = w.form.window, len(x)
+    keeps = list(zip(_windows(noise.hidden, window, n_steps), _windows(noise.cell, window, n_steps), strict=True))
+    weights = [w.input.T.contiguous(), w.bias, w.hidden]
+    weights += [] if w.candidate_bias is None else [w.candidate_bias]
+    gate_input = w.memory_gate_input.T.contiguous()
+    h = c = x.new_zeros(x.shape[1], w.n_units)
+    read = memory = None
+    states: list[Tensor] = []
+    memories: list[Tensor] = []
+    for k, part in enumerate(x.split(window)):
+        if k:
+            v = _dropped(memory, k - 1, noise).flatten(1)
+            read = _Read.apply(part, linear(v, w.memory_gate_memory, w.memory_gate_bias), v, gate_input, w.read)
+        block, c = run_window(w.form.cell, part, read, (h, c), weights, keeps[k])
+        states.append(block)
+        h = block[-1]
+        if k < update.n_updates:
+            memory = update(k, block, memory)
+            memories.append(memory)
+    return torch.cat(states), memories
+
+
+def _windows(keep: Keep, window: int, n_steps: int) -> list[Any]:
+    if isinstance(keep, Tensor):
+        return list(keep.transpose(0, 1).split(window))
+    return [keep] * -(-n_steps // window)
+
+
+def _dropped(memory: Any, k: int, noise: MemoryNoise) -> Tensor:
+    if noise.memory is None:
+        return memory
+    return memory * noise.memory[:, k if noise.memory.shape[1] > 1 else 0]
+
+
+class _Update:
+    """M_t from the block that just ended; what depends on inputs alone is computed for all updates at once.
+
+    An unfinished block matters to nothing but the returned memory: masks are made where that is kept.
+    """
+
+    def __init__(self, x: Tensor, lengths: Tensor, w: MemoryWeights, *, keep: bool, maps: bool) -> None:
+        self.w, self.form = w, w.form
+        blocks = self.form.n_updates(len(x))
+        self.n_updates = blocks if keep else blocks - 1
+        self.maps: list[Tensor] = []
+        self.keep_maps = maps and self.form.attention
+        if not self.n_updates:
+            return
+        present = self._present(lengths, blocks)[: self.n_updates]
+        tokens, u = self._input_tokens(x, blocks, present)
+        self.masks: list[Any] = self._masks(present, tokens.shape[2]) if keep else [None] * self.n_updates
+        self.gates = linear(u, w.update_input, w.update_bias).unbind(0)
+        self.tokens = tokens.unbind(0)
+        if self.form.attention:
+            self.query, self.query_bias = w.mixing[: w.n_units], w.mixing_bias[: w.n_units]
+            self.pair, self.pair_bias = w.mixing[w.n_units :], w.mixing_bias[w.n_units :]
+
+    def _present(self, lengths: Tensor, blocks: int) -> Tensor:
+        """Which rows lie inside their sequence, (K, B, S)."""
+        steps = torch.arange(0, blocks * self.form.window, self.form.stride, device=lengths.device)
+        return (steps < lengths[:, None]).unflatten(1, (blocks, -1)).transpose(0, 1)
+
+    def _input_tokens(self, x: Tensor, blocks: int, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Input tokens (K, B, E, H) and u (K, B, H), equation 1."""
+        w = self.w
+        rows = x[:: self.form.stride]
+        rows = pad(rows, (0, 0, 0, 0, 0, blocks * self.form.n_slots - len(rows)))
+        rows = rows.unflatten(0, (blocks, -1))[: self.n_updates].transpose(1, 2)
+        if self.form.memory_input == "pooled":
+            u = linear(rows.flatten(2), w.token, w.token_bias)
+            return u[:, :, None], u
+        tokens = linear(rows, w.token)
+        counts = present.sum(2).clamp(min=1)[..., None]
+        return tokens, (tokens * present[..., None]).sum(2) / counts
+
+    def _masks(self, present: Tensor, n_inputs: int) -> list[Any]:
+        """For each update None where all rows are there, else (present (B, S), tokens that exist, block written)."""
+        masks: list[Any] = []
+        for rows, whole in zip(present.unbind(0), present.flatten(1).all(1).tolist(), strict=True):
+            written = rows.any(1)
+            inputs = rows if self.form.memory_input == "tokens" else torch.ones_like(rows[:, :n_inputs])
+            exists = torch.cat([rows, inputs], 1) | ~written[:, None]
+            masks.append(None if whole else (rows, exists, written))
+        return masks
+
+    def __call__(self, k: int, block: Tensor, memory: Tensor | None) -> Tensor:
+        """Equations 2 to 6 on the states of a block (L, B, H) and the old memory (B, S, H), None for 0."""
+        w, n = self.w, self.w.n_units
+        hidden = block[:: self.form.stride]
+        hidden = pad(hidden, (0, 0, 0, 0, 0, self.form.n_slots - len(hidden))).transpose(0, 1).contiguous()
+        first = layer_norm(hidden + self._mixed(k, hidden), (n,), w.first_gain, w.first_shift)
+        inner = torch.relu_(linear(first, w.first_layer, w.first_layer_bias))
+        outer = torch.relu_(linear(inner, w.second_layer, w.second_layer_bias))
+        new = layer_norm(first + outer, (n,), w.second_gain, w.second_shift).tanh()
+        if self.masks[k] is not None:
+            new = new * self.masks[k][0][..., None]
+        gates = self.gates[k][:, None]
+        if memory is None:
+            return torch.sigmoid(gates[..., :n]) * new
+        gate_new, gate_old = torch.sigmoid(gates + linear(memory.tanh(), w.update_memory)).chunk(2, dim=2)
+        return torch.addcmul(gate_new * new, gate_old, memory)
+
+    def _mixed(self, k: int, hidden: Tensor) -> Tensor:
+        """Equation 2 for the hidden rows, (B, S, H)."""
+        if not self.form.attention:
+            return linear(hidden, self.w.mixing, self.w.mixing_bias)
+        tokens = torch.cat([hidden, self.tokens[k]], 1)
+        keys, values = (self._heads(part) for part in linear(tokens, self.pair, self.pair_bias).chunk(2, dim=2))
+        # only a map that is asked for needs the queries of the input tokens
+        query = self._heads(linear(tokens if self.keep_maps else hidden, self.query, self.query_bias))
+        if self.keep_maps:
+            self._store_map(k, query, keys)
+        mask = None if self.masks[k] is None else self.masks[k][1][:, None, None, :]
+        mixed = scaled_dot_product_attention(query[:, :, : self.form.n_slots], keys, values, attn_mask=mask)
+        return mixed.transpose(1, 2).flatten(2)
+
+    def _heads(self, part: Tensor) -> Tensor:
+        return part.unflatten(2, (self.form.n_heads, -1)).transpose(1, 2)
+
+    def _store_map(self, k: int, query: Tensor, keys: Tensor) -> None:
+        scores = query @ keys.transpose(2, 3) / query.shape[3] ** 0.5
+        if self.masks[k] is None:
+            self.maps.append(torch.softmax(scores, 3))
+            return
+        _, exists, written = self.masks[k]
+        maps = torch.softmax(scores.masked_fill(~exists[:, None, None, :], -torch.inf), 3)
+        self.maps.append(maps * (exists & written[:, None])[:, None, :, None])
+
+
+class _Read(torch.autograd.Function):
+    """Equation 8 and the read for a window: (g * v) W_mt, g = sigma(x_t W_mi + q), x (L, B, D), q and v (B, S H)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, q: Tensor, v: Tensor, gate_input: Tensor, matrix: Tensor) -> Tensor:
+        gate = (x @ gate_input).add_(q).sigmoid_()
+        ctx.save_for_backward(x, gate, v, gate_input, matrix)
+        return linear(gate * v, matrix)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, gate, v, gate_input, matrix = ctx.saved_tensors
+        # one pass more, against (L, B, S H) floats kept for every window
+        read = gate * v
+        grad_read = grad @ matrix
+        grad_v = (grad_read * gate).sum(0)
+        grad_gate = grad_read.mul_(read).addcmul_(grad_read, gate, value=-1)
+        grad_matrix = grad.flatten(0, 1).T @ read.flatten(0, 1)
+        grad_x, grad_gate_input = project_backward(grad_gate, x, gate_input, ctx.needs_input_grad[0])
+        return grad_x, grad_gate.sum(0), grad_v, grad_gate_input, grad_matrix

@@ -1,0 +1,68 @@
+"""One layer of non-local recurrent memory over a padded batch (`_ops.reference_memory` defines it).
+
+Layouts: B sequences, T steps, D channels, H units, S memory slots, m heads, U = ceil(T / win) memory updates.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from skseqmetric._ops import reference_memory as reference
+from skseqmetric._ops.choice import choose
+from skseqmetric._ops.eager import memory as eager
+from skseqmetric._ops.reference_memory import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
+
+__all__ = ["MemoryForm", "MemoryNoise", "MemoryScan", "MemoryWeights", "draw_noise", "memory_scan"]
+
+QUIET = MemoryNoise()
+
+
+def memory_scan(
+    x: Tensor,
+    lengths: Tensor,
+    weights: MemoryWeights,
+    noise: MemoryNoise = QUIET,
+    *,
+    keep_memory: bool = False,
+    keep_attention: bool = False,
+) -> MemoryScan:
+    """States (B, T, H) from inputs (B, T, D) with true lengths (B,); what lies behind a sequence's end is not read.
+
+    Blocks of win = S * stride steps follow one another. Before the first step of a block the memory takes up the block
+    before it: rows 0, stride, 2 stride, ... of its inputs and states. The end of a sequence closes its last block too,
+    even an unfinished one: rows that it does not reach are missing, and a missing row is no key of the attention,
+    counts as 0 in the pooled input (not at all in the mean of input tokens), and leaves its slot without a candidate,
+    M_t = G_f * M_{t-win}. No step follows that update, so it shows in the returned memory only. From then on h, c and M
+    of the sequence stay. A window longer than a sequence leaves it without memory: its states are the plain backbone's.
+
+    `keep_memory` returns the memory after every update, (B, U, S, H), `keep_attention` the attention maps
+    (B, U, m, tokens, tokens), tokens S + 1 for "pooled", 2 S for "tokens", 0 in the rows and columns of missing tokens
+    and behind a sequence's last update; None without attention. Cost: a backbone step, 2 S H^2 FLOP to read the memory
+    at each step, and about 2 (S^2 + 7 S) H^2 FLOP at each update; memory O(B T S H) in training.
+    """
+    if choose("memory", x) == "reference":
+        scan = reference.memory_scan(x, lengths, weights, noise)
+    else:
+        scan = eager.memory_scan(x, lengths, weights, noise, keep_memory=keep_memory, keep_attention=keep_attention)
+    return MemoryScan(scan.states, scan.memory if keep_memory else None, scan.attention if keep_attention else None)
+
+
+def draw_noise(
+    x: Tensor, weights: MemoryWeights, generator: torch.Generator, *, keep_new: float = 0.8, dropout: float = 0.5
+) -> MemoryNoise:
+    """Masks of one training pass over x (B, T, D), every sequence its own, drawn on the generator's device.
+
+    At inference `MemoryNoise(keep_new, keep_new)` is the expectation of the zoneout, and nothing is dropped.
+    """
+
+    def draw(share: float, *shape: int) -> Tensor:
+        kept = torch.rand(shape, generator=generator, device=generator.device) < share
+        return kept.to(x.device, weights.hidden.dtype)
+
+    form, (n_rows, n_steps, _), n_units = weights.form, x.shape, weights.n_units
+    hidden, cell = (draw(keep_new, n_rows, n_steps, n_units) if keep_new < 1 else 1.0 for _ in range(2))
+    if not dropout:
+        return MemoryNoise(hidden, cell)
+    memory = draw(1 - dropout, n_rows, form.n_updates(n_steps), form.n_slots, n_units) / (1 - dropout)
+    return MemoryNoise(hidden, cell, memory)

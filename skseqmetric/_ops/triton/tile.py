@@ -1,0 +1,131 @@
+"""Squared distances of coupled pairs without gradient: one program a tile of pairs, the time loop inside."""
+
+# mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def"
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from skseqmetric._ops.steps import pad_steps
+from skseqmetric._ops.triton.cell import hold_matrices, step
+from skseqmetric._ops.triton.packing import forward_launch, pack, padded_units, resolve_precision, stack_weights
+from skseqmetric._ops.weights import RecurrentWeights, Side, project
+
+
+@triton.jit
+def tile_kernel(
+    left, right, left_lengths, right_lengths, left_order, right_order, matrices, biases, strengths, out,
+    n_left, n_right, n_steps, n_units, n_gates, zero,
+    COUPLING: tl.constexpr, MEAN: tl.constexpr, CROSSED: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
+):  # fmt: skip
+    """Direction d (axis 1) of the squared distances of one tile (axis 0) of (left_order[i], right_order[j])."""
+    program, d = tl.program_id(0), tl.program_id(1)
+    pair = tl.arange(0, ROWS * COLUMNS)
+    if CROSSED:
+        across = tl.cdiv(n_right, COLUMNS)
+        i = (program // across) * ROWS + pair // COLUMNS
+        j = (program % across) * COLUMNS + pair % COLUMNS
+    else:
+        i = program * ROWS * COLUMNS + pair
+        j = i
+    wanted = (i < n_left) & (j < n_right)
+    i = tl.load(left_order + i, mask=wanted, other=0)
+    j = tl.load(right_order + j, mask=wanted, other=0)
+    length1 = tl.load(left_lengths + i, mask=wanted, other=0)
+    length2 = tl.load(right_lengths + j, mask=wanted, other=0)
+    share1 = (1.0 / tl.maximum(length1, 1).to(tl.float32))[:, None]
+    share2 = (1.0 / tl.maximum(length2, 1).to(tl.float32))[:, None]
+    unit = tl.arange(0, UNITS)
+    real = (unit < n_units)[None, :]
+    o1 = (i * n_gates)[:, None] + unit[None, :]
+    o2 = (j * n_gates)[:, None] + unit[None, :]
+    left += (d * n_steps).to(tl.int64) * n_left * n_gates
+    right += (d * n_steps).to(tl.int64) * n_right * n_gates
+    parts: tl.constexpr = 2 if PRECISION == "float32" else 1
+    matrices += d * (5 * parts * UNITS * UNITS)
+    bias = tl.load(biases + d * UNITS + unit)[None, :]
+    strength = tl.load(strengths + d)
+    held = hold_matrices(matrices, COUPLING, UNITS, PRECISION, RESIDENT)
+    h1 = tl.zeros((ROWS * COLUMNS, UNITS), tl.float32)
+    h2 = tl.zeros((ROWS * COLUMNS, UNITS), tl.float32)
+    gap = tl.zeros((ROWS * COLUMNS, UNITS), tl.float32)
+    for t in range(tl.max(tl.maximum(length1, length2))):
+        alive1 = (t < length1)[:, None]
+        alive2 = (t < length2)[:, None]
+        h1, h2 = step(
+            h1, h2, left, right, o1, o2, real, alive1, alive2, bias, strength, held, matrices, n_units,
+            COUPLING, UNITS, EVEN, PRECISION, RESIDENT,
+        )  # fmt: skip
+        if MEAN:
+            gap += tl.where(alive1, h1, 0.0) * share1 - tl.where(alive2, h2, 0.0) * share2
+        left += n_left * n_gates
+        right += n_right * n_gates
+        # 0, which the compiler does not know: else it would move the loads of all matrices out of the loop
+        matrices += zero
+    if not MEAN:
+        gap = h1 - h2
+    squared = tl.sum(gap * gap, 1)
+    if CROSSED:
+        tl.store(out + d.to(tl.int64) * n_left * n_right + i.to(tl.int64) * n_right + j, squared, mask=wanted)
+    else:
+        tl.store(out + d * n_left + i, squared, mask=wanted)
+
+
+@torch.no_grad()
+def sync_gru_tile(
+    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, precision: str | None = None
+) -> Tensor:
+    """Squared distances between the read-outs ("mean" or "last") of coupled pairs.
+
+    Parameters
+    ----------
+    first, second : Side
+        N and M sequences of any lengths; pair by pair N = M.
+    weights : list of RecurrentWeights
+        One of each direction, at most `LARGEST_UNITS` units.
+    how : {"mean", "last"}
+    crossed : bool
+        Every first against every second, or pair by pair.
+    precision : {"float32", "tf32", "bfloat16"}, optional
+        Of the hidden products, see `packing.PRECISIONS`; by default what torch's settings ask for.
+
+    Returns
+    -------
+    Tensor (N, M), or (N,) pair by pair
+        float32, summed over units and directions.
+
+    Notes
+    -----
+    14 H^2 FLOP a pair, step and direction for the symmetric gate. A tile stops at its longest sequence, and tiles are
+    made of sequences of like length. Memory O(D T (N + M) G) for the projections, and D times the result.
+    """
+    precision, n = resolve_precision(precision), weights[0].n_units
+    n_steps = max(first.features.shape[1], second.features.shape[1])
+    left, right = (project(pad_steps(side.features, n_steps), weights).contiguous() for side in (first, second))
+    packed, size = pack(stack_weights(weights), precision), padded_units(n)
+    launch = forward_launch(precision, size, left.device)
+    (n_directions, _, n_left, n_gates), n_right = left.shape, right.shape[2]
+    out = left.new_empty(n_directions, n_left, n_right) if crossed else left.new_empty(n_directions, n_left)
+    lengths = [side.lengths.to(torch.int32) for side in (first, second)]
+    if crossed:
+        orders = [_by_length(x) for x in lengths]
+        n_tiles = triton.cdiv(n_left, launch.rows) * triton.cdiv(n_right, launch.columns)
+    else:
+        orders = [_by_length(torch.maximum(*lengths))] * 2
+        n_tiles = triton.cdiv(n_left, launch.pairs)
+    if out.numel():
+        tile_kernel[(n_tiles, n_directions)](
+            left, right, *lengths, *orders, packed.matrices, packed.bias, packed.strength, out,
+            n_left, n_right, n_steps, n, n_gates, 0,
+            COUPLING=weights[0].coupling or "none", MEAN=how == "mean", CROSSED=crossed,
+            ROWS=launch.rows, COLUMNS=launch.columns, UNITS=size, EVEN=size == n,
+            PRECISION=precision, RESIDENT=launch.resident, **launch.options,
+        )  # fmt: skip
+    return out.sum(0)
+
+
+def _by_length(lengths: Tensor) -> Tensor:
+    return torch.argsort(lengths, stable=True).to(torch.int32)

@@ -1,0 +1,87 @@
+"""Compile the Triton kernels for compute capability 9.0 without a GPU; print what each needs, one JSON line a kernel.
+
+    python tests/compile_triton.py [PRECISION ...]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from itertools import chain, product
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from skseqmetric._ops.triton.packing import BACKWARD, FORWARD, PRECISIONS, Launch
+from skseqmetric._ops.triton.scan_kernels import backward_kernel, forward_kernel
+from skseqmetric._ops.triton.tile import tile_kernel
+
+POINTERS = {
+    "left_lengths": "*i32", "right_lengths": "*i32", "left_order": "*i32", "right_order": "*i32",
+    "lengths": "*i32", "order": "*i32", "rows": "*i32", "columns": "*i32", "starts": "*i32",
+}  # fmt: skip
+TILE_FLOATS = ("left", "right", "biases", "strengths", "out")
+SCAN_FLOATS = (
+    "projected", "biases", "strengths", "states", "sums", "grad_states", "carry", "grad_inputs", "grad_candidates",
+    "contracted", "grad_strengths", "source", "out",
+)  # fmt: skip
+
+
+def compile_kernel(kernel: Any, floats: tuple[str, ...], constants: dict[str, Any], launch: Launch) -> dict[str, Any]:
+    """Registers and spilled bytes a thread, shared memory, matrix instructions of one compiled kernel."""
+    matrix = "*bf16" if constants.get("PRECISION") == "bfloat16" else "*fp32"
+    signature, attributes = {}, {}
+    for at, name in enumerate(kernel.arg_names):
+        kinds = {**POINTERS, **dict.fromkeys(floats, "*fp32"), "matrices": matrix, "transposed": matrix}
+        signature[name] = "constexpr" if name in constants else kinds.get(name, "i32")
+        if name not in constants and (signature[name][0] == "*" or name in ("n_units", "n_gates", "zero")):
+            attributes[(at,)] = [["tt.divisibility", 16]]
+    source = ASTSource(kernel, signature, constants, attributes)
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=launch.options)
+    return {"shared": compiled.metadata.shared, **inspect(compiled.asm["cubin"])}
+
+
+def inspect(binary: bytes) -> dict[str, int]:
+    tool = Path(triton.__path__[0]) / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary)
+        file.flush()
+        run = [subprocess.run([tool, flag, file.name], capture_output=True, text=True, check=True).stdout
+               for flag in ("-res-usage", "-sass")]  # fmt: skip
+    usage = re.search(r"REG:(\d+) STACK:(\d+)", run[0])
+    registers, stack = map(int, usage.groups()) if usage else (-1, -1)
+    counts = {name: len(re.findall(rf"\b{name}", run[1])) for name in ("HGMMA", "HMMA", "LDL", "BAR")}
+    return {"registers": registers, "stack": stack, **counts}
+
+
+def tile_cases(precision: str) -> Any:
+    for size, coupling in product(FORWARD[precision], ("symmetric", "diffusive")):
+        launch = FORWARD[precision][size]
+        constants = dict(
+            COUPLING=coupling, MEAN=True, CROSSED=True, ROWS=launch.rows, COLUMNS=launch.columns, UNITS=size,
+            EVEN=True, PRECISION=precision, RESIDENT=launch.resident,
+        )  # fmt: skip
+        yield tile_kernel, TILE_FLOATS, constants, launch
+
+
+def scan_cases(precision: str) -> Any:
+    for size, coupling in product(FORWARD[precision], ("symmetric", "diffusive")):
+        forward, backward = FORWARD[precision][size], BACKWARD[precision][size]
+        constants = dict(COUPLING=coupling, UNITS=size, EVEN=True, PRECISION=precision)
+        kept = dict(constants, MEAN=True, KEEP=False, PAIRS=forward.pairs, RESIDENT=forward.resident)
+        yield forward_kernel, SCAN_FLOATS, kept, forward
+        again = dict(constants, FROM="mean", PAIRS=backward.pairs, RESIDENT=backward.resident)
+        yield backward_kernel, SCAN_FLOATS, again, backward
+
+
+if __name__ == "__main__":
+    for precision in sys.argv[1:] or PRECISIONS:
+        for kernel, floats, constants, launch in chain(tile_cases(precision), scan_cases(precision)):
+            found = compile_kernel(kernel, floats, constants, launch)
+            print(json.dumps({"kernel": kernel.fn.__name__, **constants, "warps": launch.n_warps, **found}), flush=True)
