@@ -1,6 +1,6 @@
 """Compile the Triton kernels for compute capability 9.0 without a GPU; print what each needs, one JSON line a kernel.
 
-    python tests/compile_triton.py [PRECISION ...]
+python tests/compile_triton.py [PRECISION ...] [UNITS ...]
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ def inspect(binary: bytes) -> dict[str, int]:
     return {"registers": registers, "stack": stack, **counts}
 
 
-def tile_cases(precision: str) -> Any:
-    for size, coupling in product(FORWARD[precision], ("symmetric", "diffusive")):
+def tile_cases(precision: str, sizes: list[int]) -> Any:
+    for size, coupling in product(sizes, ("symmetric", "diffusive")):
         launch = FORWARD[precision][size]
-        constants = dict(
-            COUPLING=coupling, MEAN=True, CROSSED=True, ROWS=launch.rows, COLUMNS=launch.columns, UNITS=size,
-            EVEN=True, PRECISION=precision, RESIDENT=launch.resident,
-        )  # fmt: skip
+        constants = {
+            "COUPLING": coupling, "MEAN": True, "CROSSED": True, "ROWS": launch.rows, "COLUMNS": launch.columns,
+            "UNITS": size, "EVEN": True, "PRECISION": precision, "RESIDENT": launch.resident,
+        }  # fmt: skip
         yield tile_kernel, TILE_FLOATS, constants, launch
 
 
-def scan_cases(precision: str) -> Any:
-    for size, coupling in product(FORWARD[precision], ("symmetric", "diffusive")):
+def scan_cases(precision: str, sizes: list[int]) -> Any:
+    for size, coupling in product(sizes, ("symmetric", "diffusive")):
         forward, backward = FORWARD[precision][size], BACKWARD[precision][size]
-        constants = dict(COUPLING=coupling, UNITS=size, EVEN=True, PRECISION=precision)
+        constants = {"COUPLING": coupling, "UNITS": size, "EVEN": True, "PRECISION": precision}
         kept = dict(constants, MEAN=True, KEEP=False, PAIRS=forward.pairs, RESIDENT=forward.resident)
         yield forward_kernel, SCAN_FLOATS, kept, forward
         again = dict(constants, FROM="mean", PAIRS=backward.pairs, RESIDENT=backward.resident)
@@ -81,7 +81,10 @@ def scan_cases(precision: str) -> Any:
 
 
 if __name__ == "__main__":
-    for precision in sys.argv[1:] or PRECISIONS:
-        for kernel, floats, constants, launch in chain(tile_cases(precision), scan_cases(precision)):
+    sizes = [int(argument) for argument in sys.argv[1:] if argument.isdigit()] or list(FORWARD["tf32"])
+    for precision in [argument for argument in sys.argv[1:] if argument in PRECISIONS] or PRECISIONS:
+        for kernel, floats, constants, launch in chain(tile_cases(precision, sizes), scan_cases(precision, sizes)):
             found = compile_kernel(kernel, floats, constants, launch)
-            print(json.dumps({"kernel": kernel.fn.__name__, **constants, "warps": launch.n_warps, **found}), flush=True)
+            line = {"kernel": kernel.fn.__name__, **constants, "warps": launch.n_warps, **found}
+            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.flush()

@@ -6,10 +6,9 @@ import ctypes
 import warnings
 from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int64, c_void_p
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-NAME = "_recurrence"
+FILE = "recurrence.binary"
 
 _integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads"]
 
@@ -87,12 +86,11 @@ class Library:
 @cache
 def load() -> Library | OSError:
     """The extension, or why there is none."""
-    here = Path(__file__).parent
-    paths = [path for suffix in EXTENSION_SUFFIXES if (path := here / f"{NAME}{suffix}").is_file()]
-    if not paths:
+    path = Path(__file__).with_name(FILE)
+    if not path.is_file():
         return OSError("it was not built when the package was installed (is there a C++ compiler?)")
     try:
-        return Library(paths[0])
+        return Library(path)
     except (OSError, AttributeError) as error:
         return OSError(str(error))
 

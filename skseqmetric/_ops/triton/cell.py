@@ -7,7 +7,7 @@ Half 1 and half 2 of a pair stand in two blocks. Both take the same operations i
 have equal states to the bit.
 """
 
-# mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def"
+# mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def,assignment"
 from __future__ import annotations
 
 import triton
@@ -46,6 +46,7 @@ def multiply(a, matrix, start, PRECISION: tl.constexpr):
 
     "float32" is the sum of three TF32 products: a = upper + lower with 11 bits each, and only lower x lower (2^-22 of
     the result) is left out. "bfloat16" rounds a; "tf32" rounds both operands inside the product.
+    "rounded" is "bfloat16" for the interpreter, which would multiply bit patterns: the same products, taken in float32.
     """
     if PRECISION == "float32":
         upper = (a.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
@@ -54,6 +55,8 @@ def multiply(a, matrix, start, PRECISION: tl.constexpr):
         product = tl.dot(upper, matrix[0], product, input_precision="tf32")
     elif PRECISION == "bfloat16":
         product = tl.dot(a.to(tl.bfloat16), matrix, start)
+    elif PRECISION == "rounded":
+        product = tl.dot(a.to(tl.bfloat16).to(tl.float32), matrix, start)
     else:
         product = tl.dot(a, matrix, start, input_precision="tf32")
     return product
@@ -80,7 +83,7 @@ def hold_matrices(
         z = load_matrix(matrices, 1, UNITS, PRECISION)
         n = load_matrix(matrices, 2, UNITS, PRECISION)
         held = (r, z, n)
-        if COUPLING == "symmetric" or COUPLING == "diffusive":  # noqa: PLR1714 - Triton has no "in"
+        if COUPLING == "symmetric" or COUPLING == "diffusive":
             own = load_matrix(matrices, 3, UNITS, PRECISION)
             held = (r, z, n, own)
         if COUPLING == "diffusive":

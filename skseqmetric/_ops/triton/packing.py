@@ -48,43 +48,44 @@ class Launch:
         return {"num_warps": self.n_warps, "num_stages": 1, "enable_fp_fusion": True}
 
 
+# 64 pairs are what the matrix instruction of a warp group takes; split operands need registers, so they get 16 pairs
 FORWARD = {
-    # 64 pairs are what a warp group's matrix instruction takes; three products need registers, so they get 16
     "bfloat16": {
-        16: Launch(8, 8, 4, True),
-        32: Launch(8, 8, 4, True),
-        64: Launch(8, 8, 8, True),
-        128: Launch(8, 8, 16, True),
+        16: Launch(8, 8, 4, True), 32: Launch(8, 8, 4, True), 64: Launch(8, 8, 8, True), 128: Launch(8, 8, 16, True),
     },
     "tf32": {
-        16: Launch(8, 8, 4, True),
-        32: Launch(8, 8, 4, True),
-        64: Launch(8, 8, 8, True),
-        128: Launch(8, 8, 16, False),
+        16: Launch(8, 8, 4, True), 32: Launch(8, 8, 4, True), 64: Launch(8, 8, 8, True), 128: Launch(8, 8, 16, False),
     },
     "float32": {
-        16: Launch(4, 4, 4, True),
-        32: Launch(4, 4, 4, True),
-        64: Launch(4, 4, 4, True),
-        128: Launch(4, 4, 8, False),
+        16: Launch(4, 4, 4, True), 32: Launch(4, 4, 4, True), 64: Launch(4, 4, 4, True), 128: Launch(4, 4, 8, False),
     },
-}
-"""Launches of the forward kernels by precision and padded units, for 227 KiB of shared memory."""
+}  # fmt: skip
+"""Launches of the forward kernels by precision and padded units: within 227 KiB of shared memory, few spills."""
 
-BACKWARD = FORWARD
+BACKWARD = {
+    "bfloat16": {
+        16: Launch(8, 4, 4, True), 32: Launch(8, 4, 8, True), 64: Launch(8, 4, 8, True), 128: Launch(4, 4, 8, False),
+    },
+    "tf32": {
+        16: Launch(8, 4, 4, True), 32: Launch(8, 8, 4, True), 64: Launch(8, 4, 8, True), 128: Launch(4, 4, 8, False),
+    },
+    "float32": {
+        16: Launch(4, 4, 4, False), 32: Launch(4, 4, 4, False), 64: Launch(4, 4, 8, False), 128: Launch(4, 4, 8, False),
+    },
+}  # fmt: skip
 """Likewise of the backward kernel, which needs every matrix twice, also transposed."""
 
-_INTERPRETED = Launch(16, 16, 1, True)
+INTERPRETED = Launch(16, 16, 1, True)
 
 
 def forward_launch(precision: str, size: int, device: torch.device) -> Launch:
     """Launch of the forward kernels; Triton's interpreter on the CPU is fastest with few large programs."""
-    return FORWARD[precision][size] if device.type == "cuda" else _INTERPRETED
+    return FORWARD[precision][size] if device.type == "cuda" else INTERPRETED
 
 
 def backward_launch(precision: str, size: int, device: torch.device) -> Launch:
     """Launch of the backward kernel."""
-    return BACKWARD[precision][size] if device.type == "cuda" else _INTERPRETED
+    return BACKWARD[precision][size] if device.type == "cuda" else INTERPRETED
 
 
 def padded_units(n_units: int) -> int:
@@ -153,8 +154,10 @@ class Packed:
     matrices : (D, 5, parts, U, U), inputs along the rows; blocks r, z, n, gate, other; two parts with float32 products.
     transposed : the same with outputs along the rows, for the backward pass.
     bias : (D, U); strength : (D,), 0 where the coupling has none.
+    precision : what the kernels call the precision of the products.
     """
 
+    precision: str
     matrices: Tensor
     transposed: Tensor
     bias: Tensor
@@ -164,6 +167,8 @@ class Packed:
 def pack(recurrence: Recurrence, precision: str) -> Packed:
     """Pad with zeros to a power of two, and round or split for the products."""
     n_directions, n = len(recurrence.hidden), recurrence.n_units
+    if precision == "bfloat16" and not recurrence.hidden.is_cuda:
+        precision = "rounded"
     size = padded_units(n)
     blocks = recurrence.hidden.new_zeros(n_directions, 5, size, size)
     blocks[:, :3, :n, :n] = recurrence.hidden.unflatten(1, (3, n))
@@ -172,6 +177,7 @@ def pack(recurrence: Recurrence, precision: str) -> Packed:
             blocks[:, index, :n, :n] = matrix
     strength = recurrence.strength
     return Packed(
+        precision,
         _parts(blocks.transpose(2, 3), precision),
         _parts(blocks, precision),
         pad(recurrence.bias, (0, size - n)).contiguous(),
@@ -182,6 +188,8 @@ def pack(recurrence: Recurrence, precision: str) -> Packed:
 def _parts(blocks: Tensor, precision: str) -> Tensor:
     if precision == "bfloat16":
         return blocks[:, :, None].to(torch.bfloat16).contiguous()
+    if precision == "rounded":
+        return blocks[:, :, None].to(torch.bfloat16).float().contiguous()
     if precision == "tf32":
         return blocks[:, :, None].contiguous()
     upper = (blocks.contiguous().view(torch.int32) & -8192).view(torch.float32)

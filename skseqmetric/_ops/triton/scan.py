@@ -68,8 +68,9 @@ def sync_gru_readout(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each.
 
-    Parameters as in `sync_gru_states`; the states are never all held: memory O(D P H T / span), the steps of a span
-    chosen so that the backward pass of one span takes `SPAN_BYTES`. Four times 14 H^2 FLOP backward.
+    Parameters as in `sync_gru_states`. The states are never all held: only one before each span of steps, and in the
+    backward pass those of one span, whose length is chosen so that it takes about `SPAN_BYTES`. Backward four times
+    the FLOP of the forward pass.
     """
     out = _run(how, projected, lengths, rows, columns, weights, precision)  # (D, 2, P, H)
     first, second = out.permute(1, 2, 0, 3).flatten(2)
@@ -109,7 +110,8 @@ class _Scan(torch.autograd.Function):
         ctx: Any, task: _Task, projected: Tensor, hidden: Tensor, bias: Tensor, gate_hidden: Tensor | None,
         gate_other: Tensor | None, strength: Tensor | None,
     ) -> Tensor:  # fmt: skip
-        spans = _Spans(task, projected.contiguous(), Recurrence(task.coupling, hidden, bias, gate_hidden, gate_other, strength))
+        recurrence = Recurrence(task.coupling, hidden, bias, gate_hidden, gate_other, strength)
+        spans = _Spans(task, projected.contiguous(), recurrence)
         if task.how == "steps":
             kept = spans.empty_states(spans.n_total)
             spans.forward(kept, 0, spans.n_total, keep=True)
@@ -143,11 +145,12 @@ class _Spans:
         longest = torch.maximum(task.lengths[task.rows], task.lengths[task.columns])
         self.order = torch.argsort(longest, stable=True).to(torch.int32)
 
+        a_step = 8 * self.n_directions * self.n_pairs * (self.n_gates + 3 * self.n)
+        self.n_span = max(1, min(self.n_total, SPAN_BYTES // max(1, a_step)))
+
     @property
     def starts(self) -> list[int]:
         """First steps of the spans."""
-        a_step = 8 * self.n_directions * self.n_pairs * (self.n_gates + 3 * self.n)
-        self.n_span = max(1, min(self.n_total, SPAN_BYTES // max(1, a_step)))
         return list(range(0, self.n_total, self.n_span))
 
     def steps_from(self, start: int) -> int:
@@ -164,7 +167,7 @@ class _Spans:
             "n_directions": self.n_directions, "n_pairs": self.n_pairs, "n_sequences": self.n_sequences,
             "n_total": self.n_total, "n_units": self.n, "n_gates": self.n_gates, "zero": 0,
             "COUPLING": self.task.coupling or "none", "UNITS": self.size, "EVEN": self.size == self.n,
-            "PRECISION": self.task.precision,
+            "PRECISION": self.packed.precision,
         }  # fmt: skip
 
     def forward(self, states: Tensor, start: int, n_steps: int, *, keep: bool, sums: Tensor | None = None) -> None:
@@ -172,12 +175,13 @@ class _Spans:
         launch = forward_launch(self.task.precision, self.size, self.projected.device)
         if not self.n_pairs:
             return
-        forward_kernel[(triton.cdiv(self.n_pairs, launch.pairs), self.n_directions)](
-            self.projected, *self.pairs, self.lengths, self.order, self.packed.matrices, self.packed.bias,
-            self.packed.strength, states, states if sums is None else sums, first=start, n_steps=n_steps,
-            MEAN=sums is not None, KEEP=keep, PAIRS=launch.pairs, RESIDENT=launch.resident, **self._arguments(),
-            **launch.options,
-        )  # fmt: skip
+        with torch.cuda.device_of(self.projected):
+            forward_kernel[(triton.cdiv(self.n_pairs, launch.pairs), self.n_directions)](
+                self.projected, *self.pairs, self.lengths, self.order, self.packed.matrices, self.packed.bias,
+                self.packed.strength, states, states if sums is None else sums, first=start, n_steps=n_steps,
+                MEAN=sums is not None, KEEP=keep, PAIRS=launch.pairs, RESIDENT=launch.resident, **self._arguments(),
+                **launch.options,
+            )  # fmt: skip
 
     def read_out(self, *, checkpoints: bool) -> tuple[Tensor, Tensor]:
         """States before every span and behind the last one, and the read-outs."""
@@ -210,12 +214,14 @@ class _Spans:
         out = _SpanGradients.empty(self, n_steps)
         if not self.n_pairs:
             return out
-        backward_kernel[(triton.cdiv(self.n_pairs, launch.pairs), self.n_directions)](
-            self.projected, *self.pairs, self.lengths, self.order, self.packed.matrices, self.packed.transposed,
-            self.packed.bias, self.packed.strength, states, grad[start:] if self.task.how == "steps" else grad, carry,
-            out.inputs, out.candidates, out.contracted, out.strengths, first=start, n_steps=n_steps,
-            FROM=self.task.how, PAIRS=launch.pairs, RESIDENT=launch.resident, **self._arguments(), **launch.options,
-        )  # fmt: skip
+        grad = grad[start:] if self.task.how == "steps" else grad
+        with torch.cuda.device_of(self.projected):
+            backward_kernel[(triton.cdiv(self.n_pairs, launch.pairs), self.n_directions)](
+                self.projected, *self.pairs, self.lengths, self.order, self.packed.matrices, self.packed.transposed,
+                self.packed.bias, self.packed.strength, states, grad, carry, out.inputs, out.candidates,
+                out.contracted, out.strengths, first=start, n_steps=n_steps, FROM=self.task.how, PAIRS=launch.pairs,
+                RESIDENT=launch.resident, **self._arguments(), **launch.options,
+            )  # fmt: skip
         return out
 
 
@@ -281,11 +287,12 @@ class _Gradients:
 
     def _sum_pairs(self, start: int, inputs: Tensor) -> None:
         n_directions, n_steps, _, n_pairs, n_gates = inputs.shape
-        sum_kernel[(self.spans.n_sequences, n_steps, n_directions)](
-            inputs, self.order, self.bounds, self.projected, 2 * n_pairs, n_steps, self.spans.n_sequences,
-            self.spans.n_total, start, n_gates, ROWS=8, GATES=triton.next_power_of_2(n_gates), num_warps=4,
-            enable_fp_fusion=True,
-        )  # fmt: skip
+        with torch.cuda.device_of(inputs):
+            sum_kernel[(self.spans.n_sequences, n_steps, n_directions)](
+                inputs, self.order, self.bounds, self.projected, 2 * n_pairs, n_steps, self.spans.n_sequences,
+                self.spans.n_total, start, n_gates, ROWS=8, GATES=triton.next_power_of_2(n_gates), num_warps=4,
+                enable_fp_fusion=True,
+            )  # fmt: skip
 
     def all(self) -> list[Tensor | None]:
         return [self.projected, self.hidden, self.bias, self.gate_hidden, self.gate_other, self.strength]

@@ -6,12 +6,16 @@ of their lengths, and every pair is written to its own place.
 """
 
 # mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def"
+# ruff: noqa: C901, PLR0915 - a kernel is one function: what stays in registers cannot be passed in a structure
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
 from skseqmetric._ops.triton.cell import coupling_gates, hold_matrices, load_input, multiply, pick, sigmoid, step, tanh
+
+SIZES = ["n_directions", "n_pairs", "n_sequences", "n_total", "first", "n_steps"]
+"""Arguments for whose values no kernel of its own is compiled; those of the layout are left to be aligned."""
 
 
 @triton.jit
@@ -20,7 +24,7 @@ def load_state(at, offsets, inside):
     return tl.load(at + offsets, mask=inside, other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward_kernel(
     projected, rows, columns, lengths, order, matrices, biases, strengths, states, sums,
     n_directions, n_pairs, n_sequences, n_total, n_units, n_gates, first, n_steps, zero,
@@ -170,7 +174,7 @@ def coupling_backward(
     return b1, b2
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def backward_kernel(
     projected, rows, columns, lengths, order, matrices, transposed, biases, strengths, states, grad_states, carry,
     grad_inputs, grad_candidates, contracted, grad_strengths,
@@ -292,7 +296,7 @@ def backward_kernel(
         tl.store(grad_strengths + d * n_pairs + pair, grad_strength, mask=wanted)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_rows", "n_steps", "n_sequences", "n_total", "first"])
 def sum_kernel(
     source, order, starts, out, n_rows, n_steps, n_sequences, n_total, first, n_gates,
     ROWS: tl.constexpr, GATES: tl.constexpr,

@@ -1,6 +1,7 @@
 """Squared distances of coupled pairs without gradient: one program a tile of pairs, the time loop inside."""
 
 # mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def"
+# ruff: noqa: PLR0915 - a kernel is one function: what stays in registers cannot be passed in a structure
 from __future__ import annotations
 
 import torch
@@ -14,7 +15,7 @@ from skseqmetric._ops.triton.packing import forward_launch, pack, padded_units, 
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_left", "n_right", "n_steps"])
 def tile_kernel(
     left, right, left_lengths, right_lengths, left_order, right_order, matrices, biases, strengths, out,
     n_left, n_right, n_steps, n_units, n_gates, zero,
@@ -116,13 +117,15 @@ def sync_gru_tile(
     else:
         orders = [_by_length(torch.maximum(*lengths))] * 2
         n_tiles = triton.cdiv(n_left, launch.pairs)
-    if out.numel():
+    if not out.numel():
+        return out.sum(0)
+    with torch.cuda.device_of(left):
         tile_kernel[(n_tiles, n_directions)](
             left, right, *lengths, *orders, packed.matrices, packed.bias, packed.strength, out,
             n_left, n_right, n_steps, n, n_gates, 0,
             COUPLING=weights[0].coupling or "none", MEAN=how == "mean", CROSSED=crossed,
             ROWS=launch.rows, COLUMNS=launch.columns, UNITS=size, EVEN=size == n,
-            PRECISION=precision, RESIDENT=launch.resident, **launch.options,
+            PRECISION=packed.precision, RESIDENT=launch.resident, **launch.options,
         )  # fmt: skip
     return out.sum(0)
 

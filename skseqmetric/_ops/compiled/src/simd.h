@@ -5,6 +5,9 @@
 #include <cstring>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // a false alarm of GCC 12 about its own header
+#endif
 #include <immintrin.h>
 #endif
 

@@ -1,0 +1,312 @@
+"""The Triton kernels against the plain loops in float64: in Triton's interpreter on the CPU, and on CUDA.
+
+Triton decides when it is imported whether it interprets, so the interpreter gets a process of its own
+(`test_all_of_this_in_the_interpreter`): no other test sees it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from skseqmetric._ops import eager, reference, triton
+from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.steps import valid_steps
+from skseqmetric._ops.sync_gru import sync_gru_tile
+from skseqmetric._ops.triton import packing
+from skseqmetric._ops.weights import RecurrentWeights, Side, project
+from tests.test_implementations import COUPLINGS, Case, leaves
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+HERE = Path(__file__).resolve()
+
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+pytestmark = needs_triton
+
+TOLERANCE = {"float32": 2e-5, "tf32": 5e-3, "bfloat16": 3e-2}
+"""Of values beside 1, and of gradients relative to the largest of their tensor, times 10 for float32."""
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("cpu", marks=pytest.mark.skipif(not INTERPRETED, reason="run in the interpreter's own process")),
+        pytest.param("cuda", marks=pytest.mark.cuda),
+    ]
+)
+def device(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def small(coupling: str | None, **settings: int) -> Case:
+    return Case(coupling, **{"n_units": 5, "n_rows": 6, "n_steps": 6, **settings})
+
+
+def placed(case: Case, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, list[RecurrentWeights]]:
+    """Features, lengths and weights as leaves of autograd."""
+
+    def leaf(t: object) -> object:
+        return t.detach().to(device, dtype).requires_grad_() if isinstance(t, Tensor) else t
+
+    weights = [RecurrentWeights(**{name: leaf(t) for name, t in vars(w).items()}) for w in case.weights]
+    return leaf(case.features), case.lengths.to(device), weights
+
+
+Run = Callable[[Tensor, Tensor, Tensor, Tensor, list[RecurrentWeights]], tuple[Tensor, Tensor]]
+
+
+def with_gradients(
+    run: Run, case: Case, pairs: tuple[Tensor, Tensor], dtype: torch.dtype, device: str
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """Both halves, and the gradients of a random weighing of them in every leaf."""
+    x, lengths, weights = placed(case, dtype, device)
+    outputs = run(x, lengths, *(p.to(device) for p in pairs), weights)
+    seeds = torch.Generator().manual_seed(7)
+    loss = sum((o * torch.randn(o.shape, generator=seeds, dtype=torch.float64).to(o)).sum() for o in outputs)
+    gradients = torch.autograd.grad(loss, leaves(x, weights), allow_unused=True)
+    return [o.detach().cpu().double() for o in outputs], [None if g is None else g.cpu().double() for g in gradients]
+
+
+def by_reference(how: str | None) -> Run:
+    def run(
+        x: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights]
+    ) -> tuple[Tensor, Tensor]:
+        halves: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for features, w in zip(x.transpose(1, 2), weights, strict=True):
+            both = reference.sync_gru_scan(features[rows], features[columns], lengths[rows], lengths[columns], w)
+            for kept, states, own in zip(halves, both, (rows, columns), strict=True):
+                kept.append(states if how is None else reference.read_out(states, lengths[own], how))
+        if how is None:
+            return tuple(torch.stack(half).permute(2, 0, 1, 3) for half in halves)
+        return tuple(torch.cat(half, 1) for half in halves)
+
+    return run
+
+
+def by_kernels(how: str | None, precision: str = "float32") -> Run:
+    def run(
+        x: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights]
+    ) -> tuple[Tensor, Tensor]:
+        operands = project(x, weights), lengths, rows, columns, weights
+        if how is None:
+            return triton.sync_gru_states(*operands, precision=precision)
+        return triton.sync_gru_readout(*operands, how, precision=precision)
+
+    return run
+
+
+def compare(case: Case, how: str | None, device: str, precision: str = "float32", n_pairs: int = 9) -> None:
+    pairs = case.pairs(n_pairs)
+    values, gradients = with_gradients(by_reference(how), case, pairs, torch.float64, "cpu")
+    got, got_gradients = with_gradients(by_kernels(how, precision), case, pairs, torch.float32, device)
+    tolerance = TOLERANCE[precision]
+    for a, b in zip(got, values, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
+    inside = valid_steps(case.lengths, case.features.shape[1]).T[None, ..., None]
+    for k, (a, b) in enumerate(zip(got_gradients, gradients, strict=True)):
+        if b is None:
+            assert a is None or not a.any()
+            continue
+        # behind the end of a sequence the features are constants
+        a, b = (a * inside, b * inside) if k == 0 else (a, b)
+        torch.testing.assert_close(a, b, rtol=0, atol=10 * tolerance * max(1.0, b.abs().max().item()))
+
+
+@pytest.fixture
+def several_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of 4 pairs in the interpreter, matrices read at every step, and a backward pass in spans of two steps."""
+    from skseqmetric._ops.triton import scan
+
+    monkeypatch.setattr(packing, "INTERPRETED", packing.Launch(2, 2, 1, False))
+    monkeypatch.setattr(scan, "SPAN_BYTES", 2 * 8 * 9 * (20 + 15) * 2)
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@pytest.mark.parametrize("n_units", [5, 20])
+def test_states(device: str, coupling: str | None, n_units: int) -> None:
+    compare(small(coupling, n_units=n_units), None, device)
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@pytest.mark.parametrize("how", ["mean", "last"])
+def test_readout(device: str, coupling: str | None, how: str) -> None:
+    compare(small(coupling, n_directions=1 + (how == "last")), how, device)
+
+
+@pytest.mark.usefixtures("several_programs")
+@pytest.mark.parametrize(("coupling", "how"), [("symmetric", "mean"), ("diffusive", None), ("scalar", "last")])
+def test_several_programs_and_spans(device: str, coupling: str, how: str | None) -> None:
+    compare(small(coupling, n_steps=5, n_directions=2), how, device)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+@pytest.mark.parametrize("coupling", ["symmetric", "diffusive"])
+def test_lower_precision(device: str, coupling: str, precision: str) -> None:
+    compare(small(coupling, n_units=16, n_directions=1), "mean", device, precision)
+
+
+@pytest.mark.parametrize("crossed", [True, False])
+@pytest.mark.parametrize("how", ["mean", "last"])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_tile(device: str, coupling: str | None, how: str, crossed: bool) -> None:
+    left, right = small(coupling), small(coupling, n_steps=8, seed=1, n_rows=19 if crossed else 6)
+    check_tile(left, right, device, how, crossed, "float32")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+@pytest.mark.parametrize("n_units", [20, 64])
+def test_tile_in_lower_precision(device: str, precision: str, n_units: int) -> None:
+    left, right = small("symmetric", n_units=n_units), small("symmetric", n_units=n_units, seed=1)
+    check_tile(left, right, device, "mean", True, precision)
+
+
+@pytest.mark.usefixtures("several_programs")
+@pytest.mark.parametrize("coupling", ["symmetric", "diffusive"])
+def test_tile_of_several_programs(device: str, coupling: str) -> None:
+    left, right = small(coupling, n_directions=1, n_rows=3), small(coupling, n_directions=1, n_rows=5, seed=1)
+    check_tile(left, right, device, "mean", True, "float32")
+
+
+def check_tile(left: Case, right: Case, device: str, how: str, crossed: bool, precision: str) -> None:
+    sides = [Side(c.features, c.lengths) for c in (left, right)]
+    with implementation("reference"):
+        expected = sync_gru_tile(*sides, left.weights, how, crossed=crossed)
+    weights = placed(left, torch.float32, device)[2]
+    sides = [Side(c.features.to(device, torch.float32), c.lengths.to(device)) for c in (left, right)]
+    got = triton.sync_gru_tile(*sides, weights, how, crossed=crossed, precision=precision).cpu().double()
+    assert got.shape == expected.shape
+    tolerance = TOLERANCE[precision]
+    torch.testing.assert_close(got.sqrt(), expected.sqrt(), rtol=10 * tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("coupling", ["symmetric", "diffusive"])
+def test_equal_sequences_are_at_distance_zero(device: str, coupling: str) -> None:
+    case = small(coupling)
+    x, lengths, weights = placed(case, torch.float32, device)
+    side = Side(x.detach(), lengths)
+    square = triton.sync_gru_tile(side, side, weights, "mean", crossed=True)
+    again = triton.sync_gru_tile(side, side, weights, "mean", crossed=True)
+    assert torch.equal(square, again)
+    assert not square.diagonal().any()
+    torch.testing.assert_close(square, square.T, rtol=2e-5, atol=2e-5)
+
+
+def test_the_same_gradients_twice(device: str) -> None:
+    case = small("symmetric")
+    pairs = case.pairs(12)
+    first, second = (with_gradients(by_kernels("mean"), case, pairs, torch.float32, device) for _ in range(2))
+    for a, b in zip(first[0] + first[1], second[0] + second[1], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_no_pairs(device: str) -> None:
+    case = small("diffusive")
+    none = torch.zeros(0, dtype=torch.int64)
+    values, gradients = with_gradients(by_kernels("mean"), case, (none, none), torch.float32, device)
+    assert values[0].shape == (0, 10)
+    assert all(g is None or not g.any() for g in gradients)
+
+
+@pytest.mark.parametrize("excluded", [False, True])
+def test_topk(device: str, excluded: bool) -> None:
+    case = small("symmetric", n_rows=11, n_directions=1)
+    case.features[:, :, 7], case.lengths[7] = case.features[:, :, 2], case.lengths[2]  # two references alike
+    x, lengths, weights = placed(case, torch.float32, device)
+    side = Side(x.detach(), lengths)
+    exclude = torch.arange(11, device=device) if excluded else None
+    square = triton.sync_gru_tile(side, side, weights, "mean", crossed=True)
+    if excluded:
+        square.fill_diagonal_(torch.inf)
+    order = square.cpu().double().sort(dim=1, stable=True)  # equal distances in the order of their index
+    from skseqmetric._ops.triton.topk import sync_gru_topk
+
+    distances, indices = sync_gru_topk(side, side, weights, "mean", 4, exclude=exclude, block=(6, 4))
+    assert torch.equal(indices.cpu(), order.indices[:, :4])
+    # a block's input projections are a product of another shape than those of all sequences
+    torch.testing.assert_close(distances.cpu(), order.values[:, :4].sqrt(), rtol=1e-5, atol=1e-6)
+
+
+def test_many_units_are_left_to_torch(device: str) -> None:
+    case = small("symmetric", n_units=packing.LARGEST_UNITS + 1, n_rows=3, n_steps=3, n_directions=1)
+    x, lengths, weights = placed(case, torch.float32, device)
+    pairs = [p.to(device) for p in case.pairs(2)]
+    got = triton.sync_gru_states(project(x, weights), lengths, *pairs, weights)
+    expected = eager.sync_gru_states(project(x, weights), lengths, *pairs, weights)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize(("n_units", "size"), [(1, 16), (16, 16), (17, 32), (48, 64), (128, 128)])
+def test_padded_units(n_units: int, size: int) -> None:
+    assert packing.padded_units(n_units) == size
+    assert all(size in table[precision] for table in (packing.FORWARD, packing.BACKWARD) for precision in table)
+
+
+@pytest.fixture
+def tf32_setting() -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("tf32_setting")
+def test_precision_follows_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    assert packing.resolve_precision(None) == "float32"
+    torch.backends.cuda.matmul.allow_tf32 = True
+    assert packing.resolve_precision(None) == "tf32"
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind == "cuda")
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda kind: torch.bfloat16)
+    assert packing.resolve_precision(None) == "bfloat16"
+    assert packing.resolve_precision("tf32") == "tf32"
+    with pytest.raises(ValueError, match="must be one of float32, tf32, bfloat16"):
+        packing.resolve_precision("ieee")
+
+
+def test_split_weights_add_up() -> None:
+    stacked = packing.stack_weights(placed(small("diffusive", n_units=20), torch.float32, "cpu")[2])
+    packed, whole = (packing.pack(stacked, precision).matrices for precision in ("float32", "tf32"))
+    assert torch.equal(packed.sum(2), whole[:, :, 0])
+    assert not (packed[:, :, 0].view(torch.int32) & 8191).any()
+    assert not whole[..., 20:, :].any()
+    assert not whole[..., 20:].any()
+
+
+def run_python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "TRITON"))}
+    path = {"PYTHONPATH": str(HERE.parents[1])}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=HERE.parents[1], env={**outside, **path, **variables},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(INTERPRETED, reason="this is that process")
+def test_all_of_this_in_the_interpreter() -> None:
+    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "cpu", str(HERE), TRITON_INTERPRET="1")
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.skipif(INTERPRETED, reason="the interpreter compiles nothing")
+@pytest.mark.parametrize(
+    ("which", "n_kernels"), [(["bfloat16", "16"], 6), pytest.param([], 72, marks=pytest.mark.slow)], ids=["one", "all"]
+)
+def test_kernels_compile_for_hopper(tmp_path: Path, which: list[str], n_kernels: int) -> None:
+    script = HERE.with_name("compile_triton.py")
+    done = run_python(str(script), *which, TRITON_CACHE_DIR=str(tmp_path), OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr[-5000:]
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == n_kernels
+    for kernel in found:
+        assert kernel["shared"] <= 227 * 1024, kernel
+        assert kernel["HGMMA"] + kernel["HMMA"] > 0, kernel
+        assert kernel["stack"] <= 4096, kernel
