@@ -18,7 +18,16 @@ FOLDER = Path("skseqmetric", "_ops", "compiled")
 FILE = "recurrence.binary"  # not a Python module: it is loaded through its C interface, by any version of Python
 
 X86 = platform.machine().lower() in ("x86_64", "amd64") and "arm64" not in sysconfig.get_platform()
-FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno", "-pthread", "-g0"]
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-pthread",
+    "-g0",
+]
 INSTRUCTION_SETS = {
     "kernels_avx2": ["-mavx2", "-mfma"],
     "kernels_avx512": ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
@@ -38,7 +47,11 @@ class BuildKernels(build_ext):
         for source in ext.sources:
             flags = [*FLAGS, *INSTRUCTION_SETS.get(Path(source).stem, [])]
             objects += self.compiler.compile(
-                [source], output_dir=self.build_temp, macros=ext.define_macros, depends=ext.depends, extra_postargs=flags
+                [source],
+                output_dir=self.build_temp,
+                macros=ext.define_macros,
+                depends=ext.depends,
+                extra_postargs=flags,
             )
         self.compiler.link_shared_object(
             objects, self.get_ext_fullpath(ext.name), extra_postargs=["-pthread"], target_lang="c++"

@@ -140,6 +140,12 @@ class SyncGRUNetwork(SiameseNetwork):
     ) -> tuple[Tensor, Tensor]:
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
+    def n_steps(self, length: int) -> int:
+        """Recurrent steps of a sequence."""
+        for stride in () if self.stem is None else self.stem.strides:
+            length = (length - 1) // stride + 1
+        return length
+
     def directions(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features in every direction, time first: (B, T, F) -> (D, T, B, F)."""
         ordered = [features] if len(self.cells) == 1 else [features, reverse_valid(features, lengths)]

@@ -13,8 +13,8 @@ from skseqmetric._modules import SyncGRUNetwork
 from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
 
-BLOCK_FLOATS = 2**24
-"""Features of one side of a block of pairs, in numbers, at most: what is encoded once and paired many times."""
+BLOCK_FLOATS = 2**26
+"""Features and projections of one side of a block of pairs, in numbers, at most: made once and paired many times."""
 
 GAP_STEPS = 32768
 """Padded steps of one batch of `synchronization_gaps`, which keeps the states of every step."""
@@ -43,13 +43,12 @@ def coupled_tile(
 ) -> np.ndarray:  # fmt: skip
     """Coupled distances (Q, R) of every chosen left sequence to every chosen right one."""
     out = np.empty((len(rows), len(columns)))
-    for i in _blocks(network, left, rows):
+    weights, most = network.weights(), _most_sequences(network, left, right)
+    for i in _parts(len(rows), most):
         first = _side(network, left.flat, rows[i])
-        for j in _blocks(network, right, columns):
+        for j in _parts(len(columns), most):
             second = _side(network, right.flat, columns[j])
-            squared = sync_gru_tile(
-                first, second, network.weights(), network.readout, crossed=True, n_threads=n_threads
-            )
+            squared = sync_gru_tile(first, second, weights, network.readout, n_threads=n_threads)
             out[i, j] = _roots(squared, left.digests[rows[i]][:, None], right.digests[columns[j]])
     return out
 
@@ -59,19 +58,29 @@ def coupled_rows(
     network: SyncGRUNetwork, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray,
     n_threads: int | None,
 ) -> np.ndarray:  # fmt: skip
-    """Coupled distances (P,) pair by pair."""
+    """Coupled distances (P,) pair by pair; a sequence is encoded once, however many pairs it is part of."""
     out = np.empty(len(rows))
-    for part in _blocks(network, left if left.lengths.max() > right.lengths.max() else right, rows):
-        first, second = _side(network, left.flat, rows[part]), _side(network, right.flat, columns[part])
-        squared = sync_gru_tile(first, second, network.weights(), network.readout, crossed=False, n_threads=n_threads)
+    weights, most = network.weights(), _most_sequences(network, left, right)
+    if max(len(np.unique(rows)), len(np.unique(columns))) <= most:
+        most = len(rows)
+    for part in _parts(len(rows), most):
+        (i, at_i), (j, at_j) = (np.unique(chosen[part], return_inverse=True) for chosen in (rows, columns))
+        first, second = _side(network, left.flat, i), _side(network, right.flat, j)
+        pairs = (torch.from_numpy(at_i).to(first.lengths.device), torch.from_numpy(at_j).to(first.lengths.device))
+        squared = sync_gru_tile(first, second, weights, network.readout, pairs=pairs, n_threads=n_threads)
         out[part] = _roots(squared, left.digests[rows[part]], right.digests[columns[part]])
     return out
 
 
-def _blocks(network: SyncGRUNetwork, prepared: PreparedSequences, chosen: np.ndarray) -> list[slice]:
-    """Parts of `chosen` whose encoded features stay within the bound."""
-    size = max(1, BLOCK_FLOATS // (network.n_features * len(network.cells) * int(prepared.lengths.max())))
-    return [slice(start, start + size) for start in range(0, len(chosen), size)]
+def _most_sequences(network: SyncGRUNetwork, *prepared: PreparedSequences) -> int:
+    """How many sequences may be encoded at a time."""
+    longest = network.n_steps(max(int(side.lengths.max()) for side in prepared))
+    per_step = len(network.cells) * (network.n_features + 4 * network.n_outputs // len(network.cells))
+    return max(1, BLOCK_FLOATS // (per_step * longest))
+
+
+def _parts(n: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, n, size)]
 
 
 def _roots(squared: torch.Tensor, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -79,15 +88,12 @@ def _roots(squared: torch.Tensor, left: np.ndarray, right: np.ndarray) -> np.nda
     return np.where(left == right, 0.0, squared.cpu().double().sqrt().numpy())
 
 
-def _side(network: SyncGRUNetwork, flat: FlatSequences, rows: np.ndarray) -> Side:
-    """Features and lengths of the chosen sequences, each encoded once however often it is chosen."""
-    unique, places = np.unique(rows, return_inverse=True)
+def _side(network: SyncGRUNetwork, flat: FlatSequences, chosen: np.ndarray) -> Side:
     # what was prepared before saving may come back on another device than the network
     device = next(network.parameters()).device
-    values, lengths = flat.padded(unique)
+    values, lengths = flat.padded(chosen)
     features, lengths = network.encode(values.to(device), lengths.to(device))
-    ordered, chosen = network.directions(features, lengths), torch.from_numpy(places).to(device)
-    return Side(ordered.index_select(2, chosen), lengths.index_select(0, chosen))
+    return Side(network.directions(features, lengths), lengths)
 
 
 def _same_length(*sides: Encoded) -> list[Encoded]:

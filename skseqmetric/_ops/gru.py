@@ -16,6 +16,7 @@ from skseqmetric._ops.weights import RecurrentWeights
 
 def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """States (T, D, B, H) from features (D, T, B, F); behind its end a sequence keeps its last state."""
+    features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
     chosen = choose("gru", features)
     if chosen == "compiled":
         return compiled.gru_states(features, lengths, weights)
@@ -24,6 +25,7 @@ def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights])
 
 def gru_readout(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D H). Cost 6 H^2 FLOP a step, twice that backward."""
+    features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
     chosen = choose("gru", features)
     if chosen == "compiled":
         return compiled.gru_readout(features, lengths, weights, how)

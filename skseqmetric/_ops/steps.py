@@ -37,3 +37,8 @@ def pad_steps(features: Tensor, n_steps: int) -> Tensor:
     """Features (D, T, B, F) with zero steps behind them until there are n_steps."""
     missing = n_steps - features.shape[1]
     return torch.nn.functional.pad(features, (0, 0, 0, 0, 0, missing)) if missing else features
+
+
+def every_pair(n: int, m: int) -> tuple[Tensor, Tensor]:
+    """Index tensors (n m,) of every one of n against every one of m, row by row."""
+    return torch.arange(n).repeat_interleave(m), torch.arange(m).repeat(n)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skseqmetric._ops import compiled, eager, reference, triton
 from skseqmetric._ops.choice import choose
-from skseqmetric._ops.steps import pad_steps, read_out
+from skseqmetric._ops.steps import every_pair, pad_steps, read_out
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 Halves = tuple[Tensor, Tensor]
@@ -24,6 +24,7 @@ def sync_gru_scan(
     Features behind a sequence's end must be 0. Cost 14 H^2 FLOP a pair, step and direction for the symmetric gate,
     twice that backward; memory O(D T P H).
     """
+    features = features.to(weights[0].hidden.dtype)
     chosen = choose("sync_gru", features)
     if chosen == "reference":
         return _reference(features, lengths, rows, columns, weights)
@@ -39,8 +40,12 @@ def sync_gru_readout(
     features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str
 ) -> Halves:
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each: what training needs."""
-    if choose("sync_gru", features) == "compiled":
+    features = features.to(weights[0].hidden.dtype)
+    chosen = choose("sync_gru", features)
+    if chosen == "compiled":
         return compiled.sync_gru_readout(features, lengths, rows, columns, weights, how)
+    if chosen == "triton":
+        return triton.sync_gru_readout(project(features, weights), lengths, rows, columns, weights, how)
     first, second = sync_gru_scan(features, lengths, rows, columns, weights)
     return read_out(first, lengths[rows], how), read_out(second, lengths[columns], how)
 
@@ -57,28 +62,31 @@ def _reference(
 
 @torch.no_grad()
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, n_threads: int | None = None
-) -> Tensor:
+    first: Side, second: Side, weights: list[RecurrentWeights], how: str,
+    *, pairs: Halves | None = None, n_threads: int | None = None,
+) -> Tensor:  # fmt: skip
     """Squared distances between the read-outs of coupled pairs, without gradient.
 
-    crossed=True: every first against every second, (N, M); False: pair by pair, (N,). `n_threads` on the CPU, torch's
-    number of intra-op threads where None. Cost as above; memory O(D T (N + M) (F + G)) and the result.
+    Every first against every second, (N, M); or (P,) of the `pairs`, two index tensors (P,), one into each side.
+    `n_threads` on the CPU, torch's number of intra-op threads where None. Cost as above; memory
+    O(D T (N + M) (F + G)), the result, and outside the compiled kernels O(D T P G) where pairs are given.
     """
+    first, second = (Side(side.features.to(weights[0].hidden.dtype), side.lengths) for side in (first, second))
     chosen = choose("sync_gru", first.features)
-    if chosen == "reference":
-        return _reference_tile(first, second, weights, how, crossed=crossed)
     if chosen == "compiled":
-        return compiled.sync_gru_tile(first, second, weights, how, crossed=crossed, n_threads=n_threads)
+        return compiled.sync_gru_tile(first, second, weights, how, pairs=pairs, n_threads=n_threads)
+    if pairs is not None:
+        first, second = (side.chosen(index) for side, index in zip((first, second), pairs, strict=True))
+    if chosen == "reference":
+        return _reference_tile(first, second, weights, how, crossed=pairs is None)
     if chosen == "triton":
-        return triton.sync_gru_tile(first, second, weights, how, crossed=crossed)
-    return eager.sync_gru_tile(first, second, weights, how, crossed=crossed, n_threads=n_threads)
+        return triton.sync_gru_tile(first, second, weights, how, crossed=pairs is None)
+    return eager.sync_gru_tile(first, second, weights, how, crossed=pairs is None, n_threads=n_threads)
 
 
 def _reference_tile(first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool) -> Tensor:
     n, m = len(first.lengths), len(second.lengths)
-    rows, columns = torch.arange(n), torch.arange(m)
-    if crossed:
-        rows, columns = rows.repeat_interleave(m), columns.repeat(n)
+    rows, columns = every_pair(n, m) if crossed else (torch.arange(n), torch.arange(m))
     features, lengths = beside(first, second)
     halves = sync_gru_readout(features, lengths, rows, columns + n, weights, how)
     squared = (halves[0] - halves[1]).square().sum(1)

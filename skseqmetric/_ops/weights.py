@@ -40,6 +40,10 @@ class Side:
     features: Tensor
     lengths: Tensor
 
+    def chosen(self, index: Tensor) -> Side:
+        """The sequences at `index`, which may repeat."""
+        return Side(self.features.index_select(2, index), self.lengths.index_select(0, index))
+
 
 def project(features: Tensor, weights: list[RecurrentWeights], *, gate: bool = True) -> Tensor:
     """Input projections of every step, (D, T, B, F) -> (D, T, B, G): once per sequence, not once per pair.

@@ -8,33 +8,32 @@ from torch import Tensor
 from skseqmetric._ops.compiled._library import library
 from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
 from skseqmetric._ops.parallel import kernel_threads
+from skseqmetric._ops.steps import every_pair
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, n_threads: int | None
-) -> Tensor:
-    """Squared coupled distances (N, M), or (N,) pair by pair; to the bit the same whatever else is computed."""
+    first: Side, second: Side, weights: list[RecurrentWeights], how: str,
+    *, pairs: tuple[Tensor, Tensor] | None, n_threads: int | None,
+) -> Tensor:  # fmt: skip
+    """Squared coupled distances (N, M), or (P,) of the pairs; to the bit the same whatever else is computed."""
     kind = Kind(2, weights[0].coupling, how)
     sides = [project(side.features, weights) for side in (first, second)]
     lengths = [side.lengths.to(torch.int64) for side in (first, second)]
     n, m = len(first.lengths), len(second.lengths)
-    pairs = _every_pair(n, m) if crossed else torch.arange(n).expand(2, -1)
-    order = _alike_together(lengths[0][pairs[0]], lengths[1][pairs[1]])
-    pairs = pairs if order is None else pairs[:, order]
+    rows, columns = every_pair(n, m) if pairs is None else pairs
+    order = _alike_together(lengths[0][rows], lengths[1][columns])
+    if order is not None:
+        rows, columns = rows[order], columns[order]
     recurrent = Recurrent.of(weights, kind.coupling)
-    operands = Operands(kind, sides, lengths, pairs, recurrent, n_threads or kernel_threads())
+    operands = Operands(kind, sides, lengths, torch.stack([rows, columns]), recurrent, n_threads or kernel_threads())
     nothing = first.features.new_zeros(len(first.features), 1, 1, first.features.shape[3])
     operands.set_end(project(nothing, weights)[:, 0, 0])
-    squared = first.features.new_empty(pairs.shape[1])
+    squared = first.features.new_empty(len(rows))
     operands.problem.squared = squared.data_ptr()
     library().forward(operands.problem)
     out = squared if order is None else torch.empty_like(squared).scatter_(0, order, squared)
-    return out.view(n, m) if crossed else out
-
-
-def _every_pair(n: int, m: int) -> Tensor:
-    return torch.stack([torch.arange(n).repeat_interleave(m), torch.arange(m).repeat(n)])
+    return out.view(n, m) if pairs is None else out
 
 
 def _alike_together(first: Tensor, second: Tensor) -> Tensor | None:
