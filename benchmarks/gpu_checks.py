@@ -21,7 +21,7 @@ from skseqmetric._ops.steps import reverse_valid, valid_steps
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 COUPLINGS = (None, "scalar", "symmetric", "diffusive")
-LIMITS = {"float32": (1e-4, 1e-3), "tf32": (1e-2, 2e-2), "bfloat16": (6e-2, 1.2e-1)}
+LIMITS = {"float32": (1e-4, 1e-3), "tf32": (2e-3, 5e-3), "bfloat16": (1e-2, 2e-2)}
 """Largest error of distances relative to their median, and of gradients relative to the largest of their tensor."""
 
 
@@ -36,7 +36,7 @@ class Case:
     precision: str
     n_directions: int = 2
     n_steps: int = 24
-    n_rows: int = 40
+    n_rows: int = 30
     device: str = "cuda"
 
 
@@ -50,6 +50,7 @@ class Outcome:
 
     @property
     def right(self) -> bool:
+        """Whether it ran and every error is within its limit."""
         return self.failure is None and all(error <= limit for error, limit in self.errors.values())
 
 
@@ -161,8 +162,8 @@ def _check_tile(data: _Data) -> dict[str, tuple[float, float]]:
     expected = (halves[0] - halves[1]).square().sum(1).sqrt().view(n, n).detach()
     x, lengths, weights = data.placed(torch.float32, case.device)
     side, settings = Side(x.detach(), lengths), {"precision": case.precision}
-    got = triton.sync_gru_tile(side, side, weights, case.how, crossed=True, **settings)
-    again = triton.sync_gru_tile(side, side, weights, case.how, crossed=True, **settings)
+    got = triton.sync_gru_tile(side, side, weights, case.how, **settings)
+    again = triton.sync_gru_tile(side, side, weights, case.how, **settings)
     turned = torch.roll(i, 1).to(case.device)
     other = Side(side.features[:, :, turned], lengths[turned])
     rows = triton.sync_gru_tile(side, other, weights, case.how, crossed=False, **settings)
@@ -183,7 +184,8 @@ def _check_topk(data: _Data) -> dict[str, tuple[float, float]]:
     from skseqmetric._ops.triton.topk import sync_gru_topk
 
     exclude = torch.arange(case.n_rows, device=case.device)
-    found, indices = sync_gru_topk(side, side, weights, case.how, 4, exclude=exclude, precision=case.precision, block=(5, 6))
+    settings: dict[str, Any] = {"precision": case.precision, "block": (5, 6)}
+    found, indices = sync_gru_topk(side, side, weights, case.how, 4, exclude=exclude, **settings)
     whole = triton.sync_gru_tile(side, side, weights, case.how, crossed=True, precision=case.precision)
     whole = whole.double().sqrt().fill_diagonal_(torch.inf)
     best = whole.topk(4, largest=False).values

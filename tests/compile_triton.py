@@ -24,7 +24,7 @@ from skseqmetric._ops.triton.tile import tile_kernel
 
 POINTERS = {
     "left_lengths": "*i32", "right_lengths": "*i32", "left_order": "*i32", "right_order": "*i32",
-    "lengths": "*i32", "order": "*i32", "rows": "*i32", "columns": "*i32", "starts": "*i32",
+    "places": "*i32", "lengths": "*i32", "order": "*i32", "rows": "*i32", "columns": "*i32", "starts": "*i32",
 }  # fmt: skip
 TILE_FLOATS = ("left", "right", "biases", "strengths", "out")
 SCAN_FLOATS = (

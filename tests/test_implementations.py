@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -199,6 +201,36 @@ def test_eager_gradients_pass_gradcheck(coupling: str | None) -> None:
             return sync_gru_scan(x, case.lengths, *pairs, split)
 
     assert torch.autograd.gradcheck(run, tuple(leaves(features, weights)))
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_eager_blocks_side_by_side_equal_the_reference(coupling: str | None) -> None:
+    case = Case(coupling)
+    pairs = case.pairs(70)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        form = ("eager", torch.float64)
+        compare(case, form, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("name", "dtype"), FORMS[1:3])
+def test_a_graph_is_freed_with_its_last_reference(name: str, dtype: torch.dtype) -> None:
+    usable(name, "sync_gru", dtype)
+    case = Case("symmetric")
+    features, weights = case.to(dtype)
+    gc.collect()
+    gc.disable()
+    try:
+        with implementation(name):
+            first, _ = sync_gru_scan(features, case.lengths, *case.pairs(5), weights)
+        alive = weakref.ref(first)
+        del first, _
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_an_unknown_implementation_is_refused() -> None:

@@ -147,8 +147,11 @@ def test_shipped_recordings_are_learned_in_a_few_epochs() -> None:
 @pytest.mark.parametrize(("coupling", "bar"), [(None, 0.975), ("symmetric", 0.97)])
 def test_defaults_reach_their_accuracy_on_the_shipped_recordings(coupling: str | None, bar: float) -> None:
     train, test = (datasets.load_japanese_vowels(split=s, return_X_y=True) for s in ("train", "test"))
-    knn = SequenceKNeighborsClassifier(SyncGRUMetric(coupling=coupling, random_state=0), n_neighbors=1)
-    assert knn.fit(*train).score(*test) >= bar
+    scores = []
+    for seed in range(3):
+        knn = SequenceKNeighborsClassifier(SyncGRUMetric(coupling=coupling, random_state=seed), n_neighbors=1)
+        scores.append(knn.fit(*train).score(*test))
+    assert np.mean(scores) >= bar
 
 
 def test_embedding_display_draws_every_class_once(ragged: Data) -> None:

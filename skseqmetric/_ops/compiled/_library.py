@@ -60,6 +60,10 @@ class Library:
         """Use another instruction set from now on, for tests; False where this machine does not have it."""
         return int(self._dll.skseq_use(kernels.encode())) == 0
 
+    def gates(self, x: int, sigmoid: int, tanh: int, n: int) -> None:
+        """The gate functions of n numbers at address x, written to the other addresses: for measuring their error."""
+        self._dll.skseq_gates(c_void_p(x), c_void_p(sigmoid), c_void_p(tanh), c_int64(n))
+
     def padded(self, n_units: int) -> int:
         """`n_units` rounded up to whole vectors."""
         width = int(self._dll.skseq_width())

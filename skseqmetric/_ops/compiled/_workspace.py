@@ -34,14 +34,21 @@ _lock = threading.RLock()  # a lease may be collected, and given back, while thi
 
 
 def take(*shape: int) -> Lease:
-    """Memory of `shape`, its contents undefined."""
-    n = math.prod(shape)
+    """Memory of `shape`, its contents undefined: NaN where torch is asked to show uses of such memory."""
+    memory = _find(math.prod(shape))
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    if fill and torch.are_deterministic_algorithms_enabled():
+        memory.fill_(math.nan)
+    return Lease(memory, shape)
+
+
+def _find(n: int) -> Tensor:
     with _lock:
         fitting = [i for i, memory in enumerate(_shelf) if n <= len(memory) <= 2 * n + 1024]
         if fitting:
-            return Lease(_shelf.pop(min(fitting, key=lambda i: len(_shelf[i]))), shape)
+            return _shelf.pop(min(fitting, key=lambda i: len(_shelf[i])))
     with torch.inference_mode(False):  # else it could only be written to in inference mode later on
-        return Lease(torch.empty(n), shape)
+        return torch.empty(n)
 
 
 def _put_back(memory: Tensor) -> None:

@@ -85,7 +85,7 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         features, matrix, bias, lengths, sequences, *tensors = ctx.saved_tensors
         run = _Run(ctx.kind, features, matrix, bias, lengths, sequences, Recurrent(*tensors))
-        run.saved, ctx.saved = ctx.saved, None
+        run.saved, ctx.saved = ctx.saved, []
         if not run.saved:  # a second time through the same graph: what was kept is gone
             run.forward(keep=True)
         return None, *run.backward(grads, of_features=ctx.needs_input_grad[1])

@@ -6,6 +6,8 @@ halves of every pair.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.eager.gru import GRUStep
+from skseqmetric._ops.parallel import kernel_threads, run_tiles
 from skseqmetric._ops.weights import RecurrentWeights
 
 
@@ -31,7 +34,7 @@ def sync_gru_states(
         *(None if first_of is None else torch.stack(every) for first_of, every in _gate_tensors(weights)),
     ]
     with torch.autocast(projected.device.type, enabled=False):
-        states = _SyncGRUScan.apply(first.coupling, projected, lengths, torch.cat([rows, columns]), *tensors)
+        states = _SyncGRUScan.apply(first.coupling, projected, lengths, torch.stack([rows, columns]), *tensors)
     return states[:, :, 0], states[:, :, 1]
 
 
@@ -140,71 +143,109 @@ def _make_coupling(name: str | None, hidden: Any, other: Any, bias: Any) -> _Cou
     return _Coupling() if name is None else _Scalar(bias)
 
 
+BLOCK_PAIRS = 16
+"""Pairs of a block at least: with fewer its steps are too short for threads to gain."""
+
+
 class _SyncGRUScan(torch.autograd.Function):
-    """The time loop of all pairs, its gradient by hand: states, gates and candidates are kept, nothing else."""
+    """The time loop of all pairs, its gradient by hand, in blocks of pairs that run side by side."""
 
     @staticmethod
     def forward(
-        ctx: Any, name: str | None, projected: Tensor, lengths: Tensor, both: Tensor, hidden: Tensor, bias: Tensor,
-        gate_hidden: Tensor | None, gate_other: Tensor | None, gate_bias: Tensor | None,
-    ) -> Tensor:  # fmt: skip
-        (n_directions, n_steps, _, _), n, n_pairs = projected.shape, hidden.shape[2], len(both) // 2
-        step, coupling = GRUStep(hidden, bias), _make_coupling(name, gate_hidden, gate_other, gate_bias)
-        states = projected.new_empty(n_steps, n_directions, 2, n_pairs, n)
-        # without a backward pass to come, one step's gates are enough
-        kept = n_steps if any(ctx.needs_input_grad) else 1
-        gates = projected.new_empty(kept, n_directions, 2 * n_pairs, 3 * n)
-        candidates = projected.new_empty(kept, n_directions, 2 * n_pairs, n)
-        contracted, strengths = [], []
-        alive_until, first_end = lengths[both].view(2, n_pairs, 1), int(lengths.min())
-        h = torch.zeros_like(states[0])
-        for t, step_inputs in enumerate(projected.unbind(1)):
-            x = step_inputs.index_select(1, both)
-            hb, gate = coupling.forward(h, x[..., 3 * n :].unflatten(1, (2, n_pairs)))
-            out = states[t].flatten(1, 2)
-            step.forward(x[..., : 3 * n], hb.flatten(1, 2), gates[t % kept], candidates[t % kept], out)
-            if t >= first_end:
-                states[t] = torch.where(t < alive_until, states[t], h)
-            if kept > 1 or n_steps == 1:
-                contracted.append(hb)
-                strengths.append(gate)
-            h = states[t]
-        ctx.name = name
-        ctx.contracted, ctx.strengths = contracted, strengths
-        ctx.save_for_backward(
-            lengths, both, hidden, bias, gate_hidden, gate_other, gate_bias, states, gates, candidates
-        )
-        ctx.projected_shape = projected.shape
-        return states
+        ctx: Any, name: str | None, projected: Tensor, lengths: Tensor, pairs: Tensor, *tensors: Tensor | None
+    ) -> Tensor:
+        n_blocks = min(kernel_threads(), max(1, pairs.shape[1] // BLOCK_PAIRS)) if projected.device.type == "cpu" else 1
+        keep = any(ctx.needs_input_grad)
+        blocks = [_Block(name, lengths, part, list(tensors), keep=keep) for part in pairs.tensor_split(n_blocks, 1)]
+        _side_by_side([partial(block.forward, projected) for block in blocks])
+        ctx.blocks = blocks if keep else []
+        ctx.n_tensors, ctx.shape = len(tensors), projected.shape
+        # not the very tensors that the blocks keep: those would hold on to the graph that holds them
+        return torch.cat([block.states for block in blocks], 3) if n_blocks > 1 else blocks[0].states.detach()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
-        lengths, both, hidden, bias, *gate_tensors, states, gates, candidates = ctx.saved_tensors
-        n_steps, n_directions, _, n_pairs, n = states.shape
-        step, coupling = GRUStep(hidden, bias), _make_coupling(ctx.name, *gate_tensors)
-        grad_projected = states.new_zeros(ctx.projected_shape)
-        grad_x = states.new_empty(n_directions, 2 * n_pairs, ctx.projected_shape[3])
-        grad_gates = states.new_empty(n_directions, 2 * n_pairs, 3 * n)
-        grad_hidden, grad_bias = torch.zeros_like(hidden), torch.zeros_like(bias)
-        alive_until, first_end = lengths[both].view(2, n_pairs, 1), int(lengths.min())
-        start = torch.zeros_like(states[0])
-        grad = start
+        blocks = ctx.blocks
+        parts = grad_states.split([block.n_pairs for block in blocks], 3)
+        calls = [partial(block.backward, part, ctx.shape) for block, part in zip(blocks, parts, strict=True)]
+        gradients = [
+            None if of_block[0] is None else torch.stack(of_block).sum(0) if len(blocks) > 1 else of_block[0]
+            for of_block in zip(*_side_by_side(calls), strict=True)
+        ]
+        return None, gradients[0], None, None, *gradients[1:]
+
+
+def _side_by_side(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """What the calls return; several run in threads, one intra-op thread each."""
+    results: list[Any] = [None] * len(calls)
+
+    @torch.no_grad()
+    def run(i: int) -> None:
+        results[i] = calls[i]()
+
+    run_tiles(run, range(len(calls)), len(calls))
+    return results
+
+
+class _Block:
+    """Some pairs through all steps; contracted states, gates and candidates are kept for the way back."""
+
+    def __init__(
+        self, name: str | None, lengths: Tensor, pairs: Tensor, tensors: list[Tensor | None], *, keep: bool
+    ) -> None:
+        hidden, bias, *self.gate_tensors = tensors
+        self.name, self.keep, self.both, self.n_pairs = name, keep, pairs.flatten(), pairs.shape[1]
+        self.hidden: Any = hidden
+        self.bias: Any = bias
+        self.alive_until, self.first_end = lengths[self.both].view(2, self.n_pairs, 1), int(lengths.min())
+
+    def forward(self, projected: Tensor) -> None:
+        (n_directions, n_steps, _, _), n, n_pairs = projected.shape, self.hidden.shape[2], self.n_pairs
+        step, coupling = GRUStep(self.hidden, self.bias), _make_coupling(self.name, *self.gate_tensors)
+        self.states = projected.new_empty(n_steps, n_directions, 2, n_pairs, n)
+        # without a backward pass to come, one step's gates are enough
+        kept = n_steps if self.keep else 1
+        self.gates = projected.new_empty(kept, n_directions, 2 * n_pairs, 3 * n)
+        self.candidates = projected.new_empty(kept, n_directions, 2 * n_pairs, n)
+        self.contracted, self.strengths = [], []
+        h = torch.zeros_like(self.states[0])
+        for t, step_inputs in enumerate(projected.unbind(1)):
+            x = step_inputs.index_select(1, self.both)
+            hb, gate = coupling.forward(h, x[..., 3 * n :].unflatten(1, (2, n_pairs)))
+            out = self.states[t].flatten(1, 2)
+            step.forward(x[..., : 3 * n], hb.flatten(1, 2), self.gates[t % kept], self.candidates[t % kept], out)
+            if t >= self.first_end:
+                self.states[t] = torch.where(t < self.alive_until, self.states[t], h)
+            if self.keep:
+                self.contracted.append(hb)
+                self.strengths.append(gate)
+            h = self.states[t]
+
+    def backward(self, grad_states: Tensor, projected_shape: tuple[int, ...]) -> list[Tensor | None]:
+        """Gradients of the projections, of the hidden matrix, of b'_n and of the gate's tensors."""
+        n_steps, n_directions, _, n_pairs, n = self.states.shape
+        step, coupling = GRUStep(self.hidden, self.bias), _make_coupling(self.name, *self.gate_tensors)
+        grad_projected = self.states.new_zeros(projected_shape)
+        grad_x = self.states.new_empty(n_directions, 2 * n_pairs, projected_shape[3])
+        grad_gates = self.states.new_empty(n_directions, 2 * n_pairs, 3 * n)
+        grad_hidden, grad_bias = torch.zeros_like(self.hidden), torch.zeros_like(self.bias)
+        grad = start = torch.zeros_like(self.states[0])
         for t in range(n_steps - 1, -1, -1):
             grad = grad + grad_states[t]
-            alive = None if t < first_end else t < alive_until
+            alive = None if t < self.first_end else t < self.alive_until
             passed = None if alive is None else grad * ~alive
             grad = grad if alive is None else grad * alive
-            hb = ctx.contracted[t].flatten(1, 2)
+            hb = self.contracted[t].flatten(1, 2)
             grad_hb = step.backward(
-                grad.flatten(1, 2), hb, gates[t], candidates[t], grad_x[..., : 3 * n], grad_gates
+                grad.flatten(1, 2), hb, self.gates[t], self.candidates[t], grad_x[..., : 3 * n], grad_gates
             ).view_as(grad)
             grad_hidden.baddbmm_(grad_gates.transpose(1, 2), hb)
             grad_bias += grad_gates[..., 2 * n :].sum(1)
-            before = states[t - 1] if t else start
+            before = self.states[t - 1] if t else start
             own = grad_x[..., 3 * n :].unflatten(1, (2, n_pairs))
-            grad = coupling.backward(grad_hb, before, ctx.strengths[t], own)
-            grad_projected[:, t].index_add_(1, both, grad_x)
+            grad = coupling.backward(grad_hb, before, self.strengths[t], own)
+            grad_projected[:, t].index_add_(1, self.both, grad_x)
             if passed is not None:
                 grad = grad + passed
-        return None, grad_projected, None, None, grad_hidden, grad_bias, *coupling.gradients()
+        return [grad_projected, grad_hidden, grad_bias, *coupling.gradients()]

@@ -6,8 +6,9 @@ More than `packing.LARGEST_UNITS` units do not fit on the chip: the same functio
 
 from __future__ import annotations
 
-import importlib.util
 import os
+from functools import cache
+from importlib import metadata
 
 import torch
 from torch import Tensor
@@ -17,15 +18,47 @@ from skseqmetric._ops.steps import read_out
 from skseqmetric._ops.triton.packing import LARGEST_UNITS
 from skseqmetric._ops.weights import RecurrentWeights, Side
 
+OLDEST = (3, 6)
+"""Oldest release of Triton that the kernels were compiled with."""
+
+SHARED_BYTES = 227 * 1024
+"""Shared memory of one program that the launches count on: compute capability 9.0 and 10.0."""
+
 
 def obstacle(device: torch.device) -> str | None:
     """Why the kernels cannot run on `device`; None where they can."""
-    if importlib.util.find_spec("triton") is None:
-        return "triton is not installed"
     # Triton's own interpreter runs kernels on the CPU, for tests
-    if device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1":
+    interpreted = device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+    if device.type != "cuda" and not interpreted:
+        return f"they run on CUDA, and the operands are on {device.type}"
+    version = _installed()
+    if version is None:
+        return "triton is not installed"
+    if version < OLDEST:
+        return f"triton is {'.'.join(map(str, version))}, and they need {'.'.join(map(str, OLDEST))} or newer"
+    return None if interpreted else _too_small(device)
+
+
+@cache
+def _installed() -> tuple[int, ...] | None:
+    """Major and minor version of Triton; None without it."""
+    for name in ("triton", "pytorch-triton"):
+        try:
+            return tuple(int(part) for part in metadata.version(name).split(".")[:2])
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+@cache
+def _too_small(device: torch.device) -> str | None:
+    """Why the device's multiprocessors cannot hold what a program needs."""
+    properties = torch.cuda.get_device_properties(device)
+    usual = SHARED_BYTES if properties.major in (9, 10) else 0
+    found = getattr(properties, "shared_memory_per_block_optin", usual)
+    if found >= SHARED_BYTES:
         return None
-    return None if device.type == "cuda" else f"they run on CUDA, and the operands are on {device.type}"
+    return f"they count on {SHARED_BYTES // 1024} KiB of shared memory, and {properties.name} has {found // 1024}"
 
 
 def sync_gru_states(
@@ -54,14 +87,17 @@ def sync_gru_readout(
 
 
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, precision: str | None = None
-) -> Tensor:
-    """Squared coupled distances (N, M), or (N,) pair by pair."""
+    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool = True,
+    pairs: tuple[Tensor, Tensor] | None = None, precision: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Squared coupled distances (N, M); row by row, (N,), where not `crossed`; or (P,) of `pairs` of indices."""
     if weights[0].n_units > LARGEST_UNITS:
+        if pairs is not None:
+            first, second, crossed = first.chosen(pairs[0]), second.chosen(pairs[1]), False
         return eager.sync_gru_tile(first, second, weights, how, crossed=crossed, n_threads=None)
     from skseqmetric._ops.triton.tile import sync_gru_tile as run
 
-    return run(first, second, weights, how, crossed=crossed, precision=precision)
+    return run(first, second, weights, how, crossed=crossed, pairs=pairs, precision=precision)
 
 
 def sync_gru_topk(

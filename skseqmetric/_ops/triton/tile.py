@@ -15,24 +15,30 @@ from skseqmetric._ops.triton.packing import forward_launch, pack, padded_units, 
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 
-@triton.jit(do_not_specialize=["n_left", "n_right", "n_steps"])
+@triton.jit(do_not_specialize=["n_left", "n_right", "n_pairs", "n_steps"])
 def tile_kernel(
-    left, right, left_lengths, right_lengths, left_order, right_order, matrices, biases, strengths, out,
-    n_left, n_right, n_steps, n_units, n_gates, zero,
+    left, right, left_lengths, right_lengths, left_order, right_order, places, matrices, biases, strengths, out,
+    n_left, n_right, n_pairs, n_steps, n_units, n_gates, zero,
     COUPLING: tl.constexpr, MEAN: tl.constexpr, CROSSED: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
-    """Direction d (axis 1) of the squared distances of one tile (axis 0) of (left_order[i], right_order[j])."""
+    """Direction d (axis 1) of the squared distances of one tile (axis 0).
+
+    CROSSED: of (left_order[i], right_order[j]), to its own place of (N, M); else of the pairs (left_order[p],
+    right_order[p]), to places[p].
+    """
     program, d = tl.program_id(0), tl.program_id(1)
     pair = tl.arange(0, ROWS * COLUMNS)
     if CROSSED:
         across = tl.cdiv(n_right, COLUMNS)
         i = (program // across) * ROWS + pair // COLUMNS
         j = (program % across) * COLUMNS + pair % COLUMNS
+        wanted = (i < n_left) & (j < n_right)
     else:
         i = program * ROWS * COLUMNS + pair
         j = i
-    wanted = (i < n_left) & (j < n_right)
+        wanted = i < n_pairs
+        place = tl.load(places + i, mask=wanted, other=0)
     i = tl.load(left_order + i, mask=wanted, other=0)
     j = tl.load(right_order + j, mask=wanted, other=0)
     length1 = tl.load(left_lengths + i, mask=wanted, other=0)
@@ -72,30 +78,33 @@ def tile_kernel(
     if CROSSED:
         tl.store(out + d.to(tl.int64) * n_left * n_right + i.to(tl.int64) * n_right + j, squared, mask=wanted)
     else:
-        tl.store(out + d * n_left + i, squared, mask=wanted)
+        tl.store(out + d * n_pairs + place, squared, mask=wanted)
 
 
 @torch.no_grad()
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, precision: str | None = None
-) -> Tensor:
+    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool = True,
+    pairs: tuple[Tensor, Tensor] | None = None, precision: str | None = None,
+) -> Tensor:  # fmt: skip
     """Squared distances between the read-outs ("mean" or "last") of coupled pairs.
 
     Parameters
     ----------
     first, second : Side
-        N and M sequences of any lengths; pair by pair N = M.
+        N and M sequences of any lengths.
     weights : list of RecurrentWeights
         One of each direction, at most `LARGEST_UNITS` units.
     how : {"mean", "last"}
     crossed : bool
-        Every first against every second, or pair by pair.
+        Every first against every second; else row by row, N = M.
+    pairs : two Tensors (P,), int64, optional
+        Instead of both: indices into `first` and into `second`, each sequence being projected once.
     precision : {"float32", "tf32", "bfloat16"}, optional
         Of the hidden products, see `packing.PRECISIONS`; by default what torch's settings ask for.
 
     Returns
     -------
-    Tensor (N, M), or (N,) pair by pair
+    Tensor (N, M), (N,) or (P,)
         float32, summed over units and directions.
 
     Notes
@@ -109,20 +118,25 @@ def sync_gru_tile(
     packed, size = pack(stack_weights(weights), precision), padded_units(n)
     launch = forward_launch(precision, size, left.device)
     (n_directions, _, n_left, n_gates), n_right = left.shape, right.shape[2]
-    out = left.new_empty(n_directions, n_left, n_right) if crossed else left.new_empty(n_directions, n_left)
     lengths = [side.lengths.to(torch.int32) for side in (first, second)]
-    if crossed:
-        orders = [_by_length(x) for x in lengths]
+    if pairs is None and crossed:
+        orders = [_by_length(lengths[0]), _by_length(lengths[1])]
+        n_pairs, places = 0, orders[0]
+        out = left.new_empty(n_directions, n_left, n_right)
         n_tiles = triton.cdiv(n_left, launch.rows) * triton.cdiv(n_right, launch.columns)
     else:
-        orders = [_by_length(torch.maximum(*lengths))] * 2
-        n_tiles = triton.cdiv(n_left, launch.pairs)
+        rows, columns = pairs or [torch.arange(n_left, device=left.device)] * 2
+        places = _by_length(torch.maximum(lengths[0][rows], lengths[1][columns]))
+        orders = [rows[places].to(torch.int32), columns[places].to(torch.int32)]
+        n_pairs, crossed = len(rows), False
+        out = left.new_empty(n_directions, n_pairs)
+        n_tiles = triton.cdiv(n_pairs, launch.pairs)
     if not out.numel():
         return out.sum(0)
     with torch.cuda.device_of(left):
         tile_kernel[(n_tiles, n_directions)](
-            left, right, *lengths, *orders, packed.matrices, packed.bias, packed.strength, out,
-            n_left, n_right, n_steps, n, n_gates, 0,
+            left, right, *lengths, *orders, places, packed.matrices, packed.bias, packed.strength, out,
+            n_left, n_right, n_pairs, n_steps, n, n_gates, 0,
             COUPLING=weights[0].coupling or "none", MEAN=how == "mean", CROSSED=crossed,
             ROWS=launch.rows, COLUMNS=launch.columns, UNITS=size, EVEN=size == n,
             PRECISION=packed.precision, RESIDENT=launch.resident, **launch.options,

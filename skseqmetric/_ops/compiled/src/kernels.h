@@ -12,6 +12,8 @@ struct Kernels {
     int64_t (*scratch_floats)(const Problem&, bool backward);
     // Every n_threads-th tile from `thread` on. Fixed shares and sums in fixed order: the same result every time.
     void (*run)(const Problem&, bool backward, int64_t thread, int64_t n_threads, float* scratch);
+    // The gate functions alone, so that their error can be measured.
+    void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };
 
 extern const Kernels kernels_generic, kernels_avx2, kernels_avx512;

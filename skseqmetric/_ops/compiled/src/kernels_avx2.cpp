@@ -1,3 +1,3 @@
 #include "kernels.inc"
 
-extern const Kernels kernels_avx2{"avx2", W, n_tiles, saved_floats, scratch_floats, run};
+extern const Kernels kernels_avx2{"avx2", W, n_tiles, saved_floats, scratch_floats, run, gates};

@@ -75,6 +75,10 @@ EXPORT int64_t skseq_saved_floats(const Problem* p) { return chosen.load()->save
 EXPORT int skseq_forward(const Problem* p) { return run(*p, false); }
 EXPORT int skseq_backward(const Problem* p) { return run(*p, true); }
 
+EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
+    chosen.load()->gates(x, sigmoid, tanh, n);
+}
+
 // Another set of kernels from now on (for tests); 1 where the processor or the build does not have it.
 EXPORT int skseq_use(const char* name) {
     for (const Kernels* k : sets) {

@@ -1,0 +1,218 @@
+"""The compiled extension: every instruction set, hostile numbers, threads, reused memory, and doing without it."""
+
+from __future__ import annotations
+
+import ctypes
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_implementations import COUPLINGS, Case, compare, leaves
+from torch import Tensor
+
+from skseqmetric import SyncGRUMetric
+from skseqmetric._ops import choice, compiled
+from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.compiled import _library, _workspace, recurrence
+from skseqmetric._ops.gru import gru_readout, gru_scan
+from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan, sync_gru_tile
+from skseqmetric._ops.weights import Side
+
+built = pytest.mark.skipif(compiled.obstacle() is not None, reason=f"compiled: {compiled.obstacle()}")
+FORM = ("compiled", torch.float32)
+
+
+@pytest.fixture(params=["avx512", "avx2", "generic"])
+def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each instruction set that this machine has."""
+    library = compiled.library()
+    before = library.kernels
+    if not library.use(request.param):
+        pytest.skip(f"no {request.param} here")
+    yield request.param
+    library.use(before)
+
+
+@built
+@pytest.mark.parametrize("n_units", [1, 7, 16, 50])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_every_instruction_set_equals_the_reference(kernels: str, coupling: str | None, n_units: int) -> None:
+    assert compiled.library().kernels == kernels
+    case = Case(coupling, n_units=n_units)
+    pairs = case.pairs(21)
+    compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
+    compare(case, FORM, "gru", lambda x, w: [gru_readout(x, case.lengths, w, "mean")])
+
+
+@built
+def test_gate_functions_keep_their_bounds(kernels: str) -> None:
+    magnitudes = np.concatenate([np.logspace(-38, 1, 200_001), [0.0, 1e-42, 20.0, 1e30, np.inf]])
+    x = np.concatenate([magnitudes, -magnitudes]).astype(np.float32)
+    sigmoid, tanh = np.empty_like(x), np.empty_like(x)
+    compiled.library().gates(*(a.ctypes.data for a in (x, sigmoid, tanh)), len(x))
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(tanh, np.tanh(exact), rtol=6e-7, atol=1e-44)
+    np.testing.assert_allclose(sigmoid, 1 / (1 + np.exp(-np.clip(exact, -700, 700))), rtol=0, atol=4e-7)
+    assert (np.abs(tanh) < 1).all()
+    assert ((sigmoid > 0) & (sigmoid < 1)).all()
+    hostile = np.array([np.nan], dtype=np.float32)
+    compiled.library().gates(hostile.ctypes.data, sigmoid.ctypes.data, tanh.ctypes.data, 1)
+    assert np.isnan(sigmoid[0])
+    assert np.isnan(tanh[0])
+
+
+@built
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30, 1e-42])
+def test_hostile_numbers_go_where_they_go_in_the_reference(kernels: str, value: float) -> None:
+    case = Case("symmetric", n_rows=20)
+    case.features[0, 3, 0, 1] = value
+    pairs = torch.arange(20), torch.arange(20).roll(-1)
+    answers = []
+    for name, dtype in (("reference", torch.float64), FORM):
+        with implementation(name), torch.no_grad():
+            features, weights = case.to(dtype)
+            answers.append(sync_gru_readout(features, case.lengths, *pairs, weights, "mean"))
+    for expected, got in zip(*answers, strict=True):
+        torch.testing.assert_close(got.double(), expected, rtol=0, atol=2e-5, equal_nan=True)
+    if np.isnan(value):
+        assert torch.stack(answers[1]).isnan().any()
+
+
+def gradients(case: Case, pairs: tuple[Tensor, Tensor], n_threads: int) -> list[Tensor]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with implementation("compiled"):
+            features, weights = case.to(torch.float32)
+            first, second = sync_gru_readout(features, case.lengths, *pairs, weights, "mean")
+            return [first, second, *torch.autograd.grad((first - second).square().sum(), leaves(features, weights))]
+    finally:
+        torch.set_num_threads(before)
+
+
+@built
+@pytest.mark.parametrize("coupling", COUPLINGS[1:])
+def test_threads_change_nothing_but_the_order_of_sums(coupling: str) -> None:
+    case = Case(coupling, n_rows=40)
+    pairs = case.pairs(150)
+    alone = gradients(case, pairs, 1)
+    for n_threads in (2, 3):
+        several, again = gradients(case, pairs, n_threads), gradients(case, pairs, n_threads)
+        for k, (a, b, c) in enumerate(zip(alone, several, again, strict=True)):
+            assert torch.equal(b, c)
+            if k < 2:
+                assert torch.equal(a, b)
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * a.detach().abs().max().item())
+
+
+@built
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("diffusive", n_rows=120)
+    unique = torch.randperm(120, generator=case.generator).view(2, 60)
+    monkeypatch.setattr(recurrence, "CHUNK_FLOATS", 1)
+    compare(case, FORM, "gru", lambda x, w: [gru_scan(x, case.lengths, w)])
+    compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *unique, w)))
+
+
+@built
+def test_distances_do_not_depend_on_their_company() -> None:
+    case = Case("symmetric", n_rows=30)
+    side = Side(case.to(torch.float32)[0].detach(), case.lengths)
+    weights = case.to(torch.float32)[1]
+    with implementation("compiled"):
+        square = sync_gru_tile(side, side, weights, "mean", n_threads=2)
+        rows, columns = case.pairs(17)
+        some = sync_gru_tile(side, side, weights, "mean", pairs=(rows, columns))
+        swapped = sync_gru_tile(side, side, weights, "mean", pairs=(columns, rows))
+    assert torch.equal(some, square[rows, columns])
+    assert torch.equal(some, swapped)
+
+
+@built
+def test_a_graph_may_be_used_twice() -> None:
+    case = Case("symmetric")
+    features, weights = case.to(torch.float32)
+    with implementation("compiled"):
+        loss = sum(
+            out.square().sum() for out in sync_gru_readout(features, case.lengths, *case.pairs(9), weights, "mean")
+        )
+    wanted = leaves(features, weights)
+    once = torch.autograd.grad(loss, wanted, retain_graph=True)
+    for a, b in zip(once, torch.autograd.grad(loss, wanted), strict=True):
+        assert torch.equal(a, b)
+
+
+@built
+def test_inference_and_training_may_alternate() -> None:
+    case = Case(n_rows=40)
+    features, weights = case.to(torch.float32)
+    _workspace.clear()
+    with implementation("compiled"):
+        with torch.inference_mode():
+            before = gru_readout(features, case.lengths, weights, "mean").clone()
+        after = gru_readout(features, case.lengths, weights, "mean")
+        after.sum().backward()
+    assert torch.equal(before, after.detach())
+
+
+def test_memory_is_used_again_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    _workspace.clear()
+    monkeypatch.setattr(_workspace, "BOUND", 4 * 3000)
+    first = _workspace.take(10, 100)
+    address = first.tensor.data_ptr()
+    assert first.tensor.isnan().all()  # the suite runs torch in its deterministic mode
+    first.release()
+    first.release()
+    again = _workspace.take(990)
+    assert again.tensor.data_ptr() == address
+    other = _workspace.take(1000)
+    assert other.tensor.data_ptr() != address
+    del again, other
+    assert sum(len(memory) for memory in _workspace._shelf) <= 3000
+    _workspace.take(5000).release()
+    assert sum(len(memory) for memory in _workspace._shelf) <= 3000
+    _workspace.clear()
+    assert not _workspace._shelf
+
+
+def test_fit_leaves_no_memory_behind(ragged: tuple[list[np.ndarray], np.ndarray]) -> None:
+    SyncGRUMetric(6, stem_channels=6, max_epochs=2, random_state=0).fit(*ragged)
+    assert not _workspace._shelf
+
+
+@pytest.fixture
+def without_extension(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(_library, "load", lambda: OSError("it was not built"))
+    _library.warn_where_missing.cache_clear()
+    yield
+    _library.warn_where_missing.cache_clear()
+
+
+@pytest.mark.usefixtures("without_extension")
+def test_without_the_extension_one_warning_and_the_same_results() -> None:
+    case = Case()
+    features, weights = case.to(torch.float32)
+    with pytest.warns(RuntimeWarning, match="without its compiled recurrences: it was not built"):
+        chosen = choice.choose("gru", features)
+    assert chosen == "eager"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = gru_readout(features, case.lengths, weights, "mean")
+    with implementation("eager"):
+        assert torch.equal(got, gru_readout(features, case.lengths, weights, "mean"))
+    with implementation("compiled"), pytest.raises(RuntimeError, match="'gru' here: it was not built"):
+        gru_readout(features, case.lengths, weights, "mean")
+
+
+@built
+def test_an_extension_from_other_sources_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(ctypes.Structure):
+        _fields_: Any = [("n", ctypes.c_int64)]
+
+    monkeypatch.setattr(_library, "Problem", Other)
+    path = _library.Path(_library.__file__).with_name(_library.FILE)
+    with pytest.raises(OSError, match="built from other sources"):
+        _library.Library(path)
