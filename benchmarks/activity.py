@@ -17,7 +17,7 @@ Split = tuple[list[np.ndarray], np.ndarray]
 
 
 def load_activity(
-    data: Path, *, n_train: int = 2000, n_test: int = 300, n_test_subjects: int = 6, seed: int = 0
+    data: Path, *, n_train: int = 2000, n_test: int = 200, n_test_subjects: int = 6, seed: int = 0
 ) -> tuple[Split, Split]:
     """(train, test), each (sequences, labels): windows (128, 6) of subjects who are in one of both only.
 

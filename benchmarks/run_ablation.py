@@ -1,9 +1,10 @@
 """What the coupling gate is worth: accuracy of 1-NN with and without it, seed by seed.
 
-python -m benchmarks.run_ablation --data DIR --out FILE.json [--part coupling weak search] [--jobs 2]
+python -m benchmarks.run_ablation --data DIR --out FILE.json [--part coupling weak sampling search] [--jobs 2]
 
 coupling : every coupling with every loss, on five real problems with five seeds.
 weak     : labels against pairs known to be same or different, 10, 50 and 200 of them a class.
+sampling : pairs a sequence of a batch, from 2 to all of them.
 search   : where coupling might pay: gate bias at the start, weight of the embedding's loss, stem, read-out, directions,
            few constraints, aligned against shifted sequences.
 

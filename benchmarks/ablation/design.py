@@ -18,7 +18,7 @@ PROBLEMS = ("ECG200", "Libras", "RacketSports", "JapaneseVowels", "activity")
 SYNTHETIC = {"aligned": {"shift": 0.0, "warp": 0.0}, "shifted": {"shift": 0.25, "warp": 0.6}}
 """Settings of `make_shifted_sequences` that differ between the two, which are drawn anew for every seed."""
 
-COUPLED_ONLY = ("embedding_weight", "gate_bias")
+COUPLED_ONLY = ("embedding_weight", "gate_bias", "pairs_per_sequence")
 """Settings without effect where nothing is coupled."""
 
 
@@ -111,9 +111,15 @@ SEARCH_CONFIGURATIONS = (
     ),
 )
 
+SAMPLING_CONFIGURATIONS = tuple(
+    Configuration(f"{n or 'all'} pairs a sequence", {"loss": "nca", "pairs_per_sequence": n})
+    for n in (2, 4, 8, 16, None)
+)
+
 PARTS: dict[str, tuple[tuple[Configuration, ...], tuple[str | None, ...], tuple[str, ...]]] = {
     "coupling": (LOSS_CONFIGURATIONS, COUPLINGS, PROBLEMS),
     "weak": (WEAK_CONFIGURATIONS, (None, "symmetric"), PROBLEMS),
+    "sampling": (SAMPLING_CONFIGURATIONS, (None, "symmetric"), PROBLEMS[:4]),
     "search": (SEARCH_CONFIGURATIONS, COUPLINGS, ("aligned", "shifted", *PROBLEMS[:3])),
 }
 """Of every part: its configurations, couplings and problems."""
