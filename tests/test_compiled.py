@@ -18,6 +18,8 @@ from skseqmetric._ops import choice, compiled
 from skseqmetric._ops.choice import implementation
 from skseqmetric._ops.compiled import _library, _workspace, recurrence
 from skseqmetric._ops.gru import gru_readout, gru_scan
+from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan
+from skseqmetric._ops.steps import read_out
 from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.weights import Side
 
@@ -45,6 +47,31 @@ def test_every_instruction_set_equals_the_reference(kernels: str, coupling: str 
     pairs = case.pairs(21)
     compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
     compare(case, FORM, "gru", lambda x, w: [gru_readout(x, case.lengths, w, "mean")])
+
+
+@built
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("n_units", [1, 30, 200])
+def test_reservoir_equals_the_reference(kernels: str, n_units: int, n_threads: int) -> None:
+    case = Case(n_rows=21, n_units=n_units)
+    scale = 1 / n_units**0.5
+    weights = [
+        ReservoirWeights(case.normal(n_units, 4), scale * case.normal(n_units, n_units), case.normal(n_units).sigmoid())
+        for _ in range(2)
+    ]
+    single = [ReservoirWeights(*(t.float() for t in vars(w).values())) for w in weights]
+    with implementation("reference"):
+        expected = reservoir_scan(case.features, case.lengths, weights)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with implementation("compiled"):
+            got = reservoir_scan(case.features.float(), case.lengths, single)
+            mean = reservoir_readout(case.features.float(), case.lengths, single, "mean")
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(got.double(), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(mean.double(), read_out(expected, case.lengths, "mean"), rtol=0, atol=1e-5)
 
 
 @built

@@ -329,6 +329,7 @@ def test_all_of_this_in_the_interpreter() -> None:
 
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter compiles nothing")
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("which", "n_kernels"), [(["bfloat16", "16"], 6), pytest.param([], 72, marks=pytest.mark.slow)], ids=["one", "all"]
 )

@@ -19,7 +19,7 @@ from skseqmetric._ops import compiled, triton
 
 IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton")
 
-COMPILED = frozenset({"gru", "sync_gru"})
+COMPILED = frozenset({"gru", "sync_gru", "reservoir"})
 """Recurrences that have compiled kernels."""
 
 TRITON = frozenset({"sync_gru"})

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skseqmetric._ops import compiled
 from skseqmetric._ops import reference_reservoir as reference
 from skseqmetric._ops.choice import choose
 from skseqmetric._ops.eager import reservoir as eager
@@ -37,9 +38,10 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
     Memory: the result and about 16 MB. Where not every state is needed at once, `reservoir_steps` and
     `reservoir_readout` do without the result.
     """
-    if choose("reservoir", features) == "reference":
+    chosen = choose("reservoir", features)
+    if chosen == "reference":
         return _reference(features, lengths, weights)
-    return eager.reservoir_states(features, lengths, weights)
+    return eager.reservoir_states(features, lengths, weights, _dense_step(chosen))
 
 
 def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Iterator[ReservoirStep]:
@@ -48,17 +50,25 @@ def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWe
     The states of a step are views of a buffer that the next step overwrites, in any strides; their rows come in any
     order, which `rows` tells. Steps at which no sequence runs are left out.
     """
-    if choose("reservoir", features) == "reference":
+    chosen = choose("reservoir", features)
+    if chosen == "reference":
         return _reference_steps(features, lengths, weights)
-    return (ReservoirStep(*step) for step in eager.reservoir_steps(features, lengths, weights))
+    steps = eager.reservoir_steps(features, lengths, weights, _dense_step(chosen))
+    return (ReservoirStep(*step) for step in steps)
 
 
 @torch.no_grad()
 def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D N), without keeping the states."""
-    if choose("reservoir", features) == "reference":
+    chosen = choose("reservoir", features)
+    if chosen == "reference":
         return read_out(_reference(features, lengths, weights), lengths, how)
-    return eager.reservoir_readout(features, lengths, weights, how)
+    return eager.reservoir_readout(features, lengths, weights, how, _dense_step(chosen))
+
+
+def _dense_step(chosen: str) -> eager.MakeStep | None:
+    """The compiled form of the dense step; sparse products stay torch's."""
+    return compiled.DenseStep if chosen == "compiled" else None
 
 
 def _reference(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:

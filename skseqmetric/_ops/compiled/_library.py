@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import warnings
+from collections.abc import Callable
 from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
@@ -43,7 +44,7 @@ class Library:
     def __init__(self, path: Path) -> None:
         self._dll = ctypes.CDLL(str(path))
         self._dll.skseq_kernels.restype = c_char_p
-        for name in ("skseq_problem_bytes", "skseq_width", "skseq_saved_floats"):
+        for name in ("skseq_problem_bytes", "skseq_width", "skseq_saved_floats", "skseq_packed_square"):
             getattr(self._dll, name).restype = c_int64
         for name in ("skseq_forward", "skseq_backward", "skseq_saved_floats"):
             getattr(self._dll, name).argtypes = [POINTER(Problem)]
@@ -59,6 +60,16 @@ class Library:
     def use(self, kernels: str) -> bool:
         """Use another instruction set from now on, for tests; False where this machine does not have it."""
         return int(self._dll.skseq_use(kernels.encode())) == 0
+
+    def packed_square(self, recurrent: int, n_units: int, make: Callable[[int], int]) -> None:
+        """Pack recurrent weights (N, N) at an address into memory of so many numbers, whose address `make` returns."""
+        n = int(self._dll.skseq_packed_square(c_int64(n_units)))
+        self._dll.skseq_pack_square(c_void_p(make(n)), c_void_p(recurrent), c_int64(n_units))
+
+    def reservoir(self, *addresses: int, n_rows: int, n_units: int, n_threads: int) -> None:
+        """One step of a reservoir; addresses of states, projections (which become the new states), weights, leak."""
+        sizes = (c_int64(n) for n in (n_rows, n_units, n_threads))
+        self._dll.skseq_reservoir(*(c_void_p(address) for address in addresses), *sizes)
 
     def gates(self, x: int, sigmoid: int, tanh: int, n: int) -> None:
         """The gate functions of n numbers at address x, written to the other addresses: for measuring their error."""

@@ -8,7 +8,7 @@ reservoir, everything else in place. Layouts: D reservoirs, T steps, B sequences
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import torch
@@ -47,9 +47,15 @@ def sparse_pays(density: float, n_units: int, n_rows: int) -> bool:
     return density <= SPARSE_DENSITY and n_units >= SPARSE_UNITS and n_rows >= SPARSE_ROWS
 
 
-def reservoir_states(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
-    """States (T, D, B, N); behind its end a sequence keeps its last one."""
-    walk = _Walk(features, lengths, weights)
+MakeStep = Callable[[Tensor, Tensor], Callable[[Tensor, Tensor], None]]
+"""From dense weights (N, N) and leak (N,), what advances states (n, N) by one step from projections (n, N)."""
+
+
+def reservoir_states(
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], dense: MakeStep | None = None
+) -> Tensor:
+    """States (T, D, B, N); behind its end a sequence keeps its last one. `dense`: another form of the dense step."""
+    walk = _Walk(features, lengths, weights, dense)
     states = features.new_empty(features.shape[1], len(weights), len(lengths), weights[0].n_units)
     for t, _ in walk.steps():
         walk.in_order(states[t])
@@ -60,17 +66,19 @@ def reservoir_states(features: Tensor, lengths: Tensor, weights: list[ReservoirW
 
 @torch.no_grad()
 def reservoir_steps(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], dense: MakeStep | None = None
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(t, states (D, n, N), rows (n,)) of the sequences that run at step t; the states live until the next step."""
-    walk = _Walk(features, lengths, weights)
+    walk = _Walk(features, lengths, weights, dense)
     for t, n in walk.steps():
         yield t, walk.states[:, :n], walk.order[:n]
 
 
-def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
+def reservoir_readout(
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, dense: MakeStep | None = None
+) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D N)."""
-    walk = _Walk(features, lengths, weights)
+    walk = _Walk(features, lengths, weights, dense)
     sums = torch.zeros_like(walk.states) if how == "mean" else None
     for _, n in walk.steps():
         if sums is not None:
@@ -86,7 +94,9 @@ class _Walk:
     matrix wants the states of a sequence side by side in memory, a sparse one those of a unit.
     """
 
-    def __init__(self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> None:
+    def __init__(
+        self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], dense: MakeStep | None
+    ) -> None:
         self.features, n_rows, n_units = features, len(lengths), weights[0].n_units
         self.order = torch.argsort(lengths, descending=True, stable=True)
         self.position = torch.argsort(self.order)
@@ -98,6 +108,11 @@ class _Walk:
         self.recurrent = [_in_form(w.recurrent, sparse=self.sparse) for w in weights]
         self.input = torch.stack([w.input for w in weights])  # (D, N, F + 1)
         self.leak = [_leak(w, features, column=self.sparse) for w in weights]
+        self.dense = (
+            None
+            if dense is None or self.sparse
+            else [dense(m, _every_leak(w, features)) for m, w in zip(self.recurrent, weights, strict=True)]
+        )
         shape = (n_units, n_rows) if self.sparse else (n_rows, n_units)
         self.buffer = features.new_zeros(len(weights), *shape)
 
@@ -141,6 +156,10 @@ class _Walk:
 
     def _step(self, projected: Tensor, n: int) -> None:
         """x <- x + l (tanh(projected + W x) - x), for the first n sequences."""
+        if self.dense is not None:
+            for x, pre, advance in zip(self.buffer, projected, self.dense, strict=True):
+                advance(x[:n], pre)
+            return
         for x, pre, matrix, leak in zip(self.buffer, projected, self.recurrent, self.leak, strict=True):
             if self.sparse:
                 x = x[:, :n]
@@ -171,6 +190,10 @@ def _hear_of_beta() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
         torch.eye(1).to_sparse_csr()
+
+
+def _every_leak(w: ReservoirWeights, like: Tensor) -> Tensor:
+    return torch.as_tensor(w.leak, dtype=like.dtype, device=like.device).expand(w.n_units)
 
 
 def _leak(w: ReservoirWeights, like: Tensor, *, column: bool) -> Tensor | float:

@@ -93,7 +93,7 @@ inline void step_block(const Problem& p, const Packed& w, const float* const* x,
         acc[i][1] = load_part(x[i] + H + unit, n);
         acc[i][2] = bias;
     }
-    multiply<3>(acc, hb, Hp, H, w.gru + unit * 3 * H);
+    multiply(acc, hb, Hp, H, w.gru + unit * 3 * H);
     for (int i = 0; i < MR; ++i) {
         const V r = sigmoid_of(acc[i][0]), z = sigmoid_of(acc[i][1]), q = acc[i][2];
         const V candidate = tanh_of(load_part(x[i] + 2 * H + unit, n) + r * q);

@@ -4,6 +4,13 @@
 
 #include "problem.h"
 
+// x <- x + l (tanh(projected + W x) - x) for rows of N contiguous units each; the new states replace `projected`.
+struct ReservoirStep {
+    const float *x, *packed, *leak;
+    float* projected;
+    int64_t n_rows, n_units;
+};
+
 struct Kernels {
     const char* name;
     int64_t width;  // floats of a vector: units are padded to a multiple of it
@@ -12,6 +19,10 @@ struct Kernels {
     int64_t (*scratch_floats)(const Problem&, bool backward);
     // Every n_threads-th tile from `thread` on. Fixed shares and sums in fixed order: the same result every time.
     void (*run)(const Problem&, bool backward, int64_t thread, int64_t n_threads, float* scratch);
+    // Recurrent weights (N, N) of a reservoir into packed_square(N) floats, and one step of rows from `first` to `last`.
+    int64_t (*packed_square)(int64_t n_units);
+    void (*pack_square)(float* out, const float* recurrent, int64_t n_units);
+    void (*reservoir)(const ReservoirStep&, int64_t first, int64_t last);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };

@@ -1,3 +1,4 @@
 #include "kernels.inc"
 
-extern const Kernels kernels_avx2{"avx2", W, n_tiles, saved_floats, scratch_floats, run, gates};
+extern const Kernels kernels_avx2{"avx2", W, n_tiles, saved_floats, scratch_floats, run,
+                               packed_square, pack_square, reservoir, gates};

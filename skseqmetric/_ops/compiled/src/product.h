@@ -26,15 +26,15 @@ inline void pack(float* out, const float* source, int64_t K, int64_t N, int64_t 
 }
 
 // acc[i] += sum over k of a[i * lda + k] * panel[k]
-template <int NV>
-inline __attribute__((always_inline)) void multiply(V (&acc)[MR][NV], const float* a, int64_t lda, int64_t K,
+template <int NV, int R>
+inline __attribute__((always_inline)) void multiply(V (&acc)[R][NV], const float* a, int64_t lda, int64_t K,
                                                     const float* panel) {
     for (int64_t k = 0; k < K; ++k) {
         V b[NV];
 #pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) b[j] = load(panel + (k * NV + j) * W);
 #pragma GCC unroll 8
-        for (int i = 0; i < MR; ++i)
+        for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
             for (int j = 0; j < NV; ++j) acc[i][j] += a[i * lda + k] * b[j];
     }
@@ -45,7 +45,7 @@ inline void block_product(float* c, int64_t ldc, const float* a, int64_t lda, in
     V acc[MR][NV];
     for (int i = 0; i < MR; ++i)
         for (int j = 0; j < NV; ++j) acc[i][j] = load(c + i * ldc + j * W);
-    multiply<NV>(acc, a, lda, K, panel);
+    multiply(acc, a, lda, K, panel);
     for (int i = 0; i < MR; ++i)
         for (int j = 0; j < NV; ++j) store(c + i * ldc + j * W, acc[i][j]);
 }

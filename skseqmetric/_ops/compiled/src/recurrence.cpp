@@ -46,6 +46,20 @@ struct Buffer {
     ~Buffer() { std::free(memory); }
 };
 
+// work(0), ..., work(n - 1), each in a thread of its own where there are threads to be had.
+template <typename Work>
+void in_threads(int64_t n, const Work& work) {
+    std::vector<std::thread> others;
+    int64_t started = 1;
+    try {
+        for (; started < n; ++started) others.emplace_back(work, started);
+    } catch (...) {  // the rest is done here
+    }
+    work(0);
+    for (int64_t thread = started; thread < n; ++thread) work(thread);
+    for (std::thread& other : others) other.join();
+}
+
 // 0, or 1 where memory ran out.
 int run(const Problem& p, bool backward) {
     const Kernels& k = *chosen.load();
@@ -53,16 +67,9 @@ int run(const Problem& p, bool backward) {
     const int64_t scratch = (k.scratch_floats(p, backward) + 63) / 16 * 16;
     const Buffer memory(scratch * n_threads);
     if (!memory.memory) return 1;
-    auto share = [&](int64_t thread) { k.run(p, backward, thread, n_threads, memory.floats + thread * scratch); };
-    std::vector<std::thread> others;
-    int64_t started = 1;
-    try {
-        for (; started < n_threads; ++started) others.emplace_back(share, started);
-    } catch (...) {  // no more threads to be had: the rest is done here
-    }
-    share(0);
-    for (int64_t thread = started; thread < n_threads; ++thread) share(thread);
-    for (std::thread& other : others) other.join();
+    in_threads(n_threads, [&](int64_t thread) {
+        k.run(p, backward, thread, n_threads, memory.floats + thread * scratch);
+    });
     return 0;
 }
 
@@ -74,6 +81,22 @@ EXPORT int64_t skseq_width() { return chosen.load()->width; }
 EXPORT int64_t skseq_saved_floats(const Problem* p) { return chosen.load()->saved_floats(*p); }
 EXPORT int skseq_forward(const Problem* p) { return run(*p, false); }
 EXPORT int skseq_backward(const Problem* p) { return run(*p, true); }
+
+EXPORT int64_t skseq_packed_square(int64_t n_units) { return chosen.load()->packed_square(n_units); }
+
+EXPORT void skseq_pack_square(float* out, const float* recurrent, int64_t n_units) {
+    chosen.load()->pack_square(out, recurrent, n_units);
+}
+
+EXPORT void skseq_reservoir(const float* x, float* projected, const float* packed, const float* leak, int64_t n_rows,
+                            int64_t n_units, int64_t n_threads) {
+    const ReservoirStep step{x, packed, leak, projected, n_rows, n_units};
+    const int64_t share = (n_rows + n_threads - 1) / n_threads;
+    in_threads((n_rows + share - 1) / share, [&](int64_t thread) {
+        const int64_t first = thread * share, last = first + share < n_rows ? first + share : n_rows;
+        chosen.load()->reservoir(step, first, last);
+    });
+}
 
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
     chosen.load()->gates(x, sigmoid, tanh, n);

@@ -40,6 +40,7 @@ inline V splat(float x) {
 // The first n of a vector, zeros behind.
 inline V load_part(const float* p, int64_t n) {
     if (n >= W) return load(p);
+    if (n <= 0) return splat(0.0f);
     float whole[W] = {};
     std::memcpy(whole, p, sizeof(float) * n);
     return load(whole);
@@ -47,6 +48,7 @@ inline V load_part(const float* p, int64_t n) {
 
 inline void store_part(float* p, V v, int64_t n) {
     if (n >= W) return store(p, v);
+    if (n <= 0) return;
     float whole[W];
     store(whole, v);
     std::memcpy(p, whole, sizeof(float) * n);
