@@ -352,7 +352,7 @@ def main() -> int:
     if arguments.interpret and os.environ.get("TRITON_INTERPRET") != "1":
         return interpreted_again()
     if arguments.interpret or torch.cuda.is_available():
-        reason = triton.obstacle(torch.device("cpu" if arguments.interpret else arguments.device))
+        reason = triton.obstacle(torch.device("cpu" if arguments.interpret else arguments.device), 1)
     else:
         reason = "torch finds no CUDA device; --interpret checks the answers without one"
     if reason is not None:

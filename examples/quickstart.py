@@ -31,11 +31,10 @@ def main() -> None:
     print(f"Japanese Vowels: {len(train.data)} utterances to train, {len(test.data)} to test, 9 speakers, 12 channels,")
     print(f"{min(map(len, train.data))} to {max(map(len, test.data))} steps. 1 nearest neighbour by every distance:\n")
 
-    coupled = SequenceKNeighborsClassifier(SyncGRUMetric(random_state=0, verbose=1), n_neighbors=1)
-    reranked = SequenceKNeighborsClassifier(
-        SyncGRUMetric(random_state=0), n_neighbors=1, algorithm="rerank", n_candidates=20
-    )
-    embedded = make_pipeline(SyncGRUMetric(coupling=None, random_state=0, verbose=1), KNeighborsClassifier(1))
+    gated = SyncGRUMetric(coupling="symmetric", random_state=0, verbose=1)
+    coupled = SequenceKNeighborsClassifier(gated, n_neighbors=1)
+    reranked = SequenceKNeighborsClassifier(gated, n_neighbors=1, algorithm="rerank", n_candidates=20)
+    embedded = make_pipeline(SyncGRUMetric(random_state=0, verbose=1), KNeighborsClassifier(1))
     warped = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1)
 
     rows = [measure("coupled distance, every pair", coupled, train, test)]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_implementations import COUPLINGS, Case, compare, leaves
 from torch import Tensor
 
 from skseqmetric import SyncGRUMetric
@@ -22,6 +21,7 @@ from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, rese
 from skseqmetric._ops.steps import read_out
 from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.weights import Side
+from tests.test_implementations import COUPLINGS, Case, compare, leaves
 
 built = pytest.mark.skipif(compiled.obstacle() is not None, reason=f"compiled: {compiled.obstacle()}")
 FORM = ("compiled", torch.float32)
@@ -206,7 +206,7 @@ def test_memory_is_used_again_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_fit_leaves_no_memory_behind(ragged: tuple[list[np.ndarray], np.ndarray]) -> None:
-    SyncGRUMetric(6, stem_channels=6, max_epochs=2, random_state=0).fit(*ragged)
+    SyncGRUMetric(6, coupling="symmetric", stem_channels=6, max_epochs=2, random_state=0).fit(*ragged)
     assert not _workspace._shelf
 
 
@@ -223,7 +223,7 @@ def test_without_the_extension_one_warning_and_the_same_results() -> None:
     case = Case()
     features, weights = case.to(torch.float32)
     with pytest.warns(RuntimeWarning, match="without its compiled recurrences: it was not built"):
-        chosen = choice.choose("gru", features)
+        chosen = choice.choose("gru", features, case.n_units)
     assert chosen == "eager"
     with warnings.catch_warnings():
         warnings.simplefilter("error")

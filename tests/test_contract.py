@@ -30,7 +30,8 @@ def instances() -> list[BaseEstimator]:
     """Every public estimator, the trained ones with small settings, and the variants that go other ways."""
     made = [cls(**SMALL) if cls is SyncGRUMetric else cls() for cls in ESTIMATORS]
     made.append(SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, readout="last"))
-    metric = SyncGRUMetric(**SMALL)
+    metric = SyncGRUMetric(**SMALL, coupling="symmetric")
+    made.append(metric)
     made.append(SequenceKNeighborsClassifier(metric, n_neighbors=1))
     made.append(SequenceKNeighborsClassifier(metric, algorithm="rerank"))
     made.append(SequenceKNeighborsRegressor(metric, n_neighbors=2))

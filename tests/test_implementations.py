@@ -67,7 +67,7 @@ class Case:
 
 
 def usable(name: str, op: str, dtype: torch.dtype) -> None:
-    reason = choice.obstacle(name, op, torch.empty(0, dtype=dtype))
+    reason = choice.obstacle(name, op, torch.empty(0, dtype=dtype), 1)
     if reason is not None:
         pytest.skip(f"{name}: {reason}")
 

@@ -31,7 +31,7 @@ Data = tuple[list[np.ndarray], np.ndarray]
 
 def test_three_ways_to_use_a_learned_distance_classify_alike(ragged: Data) -> None:
     X, y = ragged
-    metric = SyncGRUMetric(**SMALL)
+    metric = SyncGRUMetric(**SMALL, coupling="symmetric")
     models = [
         make_pipeline(clone(metric), KNeighborsClassifier(1)),
         SequenceKNeighborsClassifier(clone(metric), n_neighbors=1),
@@ -70,7 +70,7 @@ def test_nothing_is_fitted_on_the_estimator_that_was_passed(ragged: Data) -> Non
 
 def test_a_frozen_metric_is_used_as_it_is(ragged: Data) -> None:
     X, y = ragged
-    metric = SyncGRUMetric(**SMALL).fit(X, y)
+    metric = SyncGRUMetric(**SMALL, coupling="symmetric").fit(X, y)
     before = metric.transform(X)
     knn = SequenceKNeighborsClassifier(FrozenEstimator(metric), n_neighbors=1).fit(X[:12], y[:12])
     assert np.array_equal(metric.transform(X), before)
@@ -169,7 +169,7 @@ def test_synchronization_display_shows_closer_pairs_of_one_class(ragged: Data) -
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
     X, y = ragged
-    metric = SyncGRUMetric(**SMALL).fit(X, y)
+    metric = SyncGRUMetric(**SMALL, coupling="symmetric").fit(X, y)
     axes = pyplot.subplots()[1]
     display = inspection.SynchronizationDisplay.from_estimator(metric, X, y, n_pairs=40, ax=axes)
     assert display.same.shape == display.different.shape == (40, 50)

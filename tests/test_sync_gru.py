@@ -176,7 +176,7 @@ def test_a_pytorch_metric_learning_loss_acts_on_the_embedding(ragged: Data) -> N
     assert metric.history_[-1]["train_loss"] != metric.history_[0]["train_loss"]
     knn = KNeighborsClassifier(1).fit(metric.transform(X[:15]), y[:15])
     assert knn.score(metric.transform(X[15:]), y[15:]) >= 7 / 9
-    coupled = SyncGRUMetric(**SMALL, loss=loss).fit(X, y)
+    coupled = SyncGRUMetric(**SMALL, coupling="symmetric", loss=loss).fit(X, y)
     assert (coupled.pairwise_distances(X[:3], X[3:6]) > 0).all()
 
 

@@ -19,10 +19,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import eager, reference, triton
+from skseqmetric._ops import reference, triton
 from skseqmetric._ops.choice import implementation
 from skseqmetric._ops.steps import valid_steps
-from skseqmetric._ops.sync_gru import sync_gru_tile
+from skseqmetric._ops.sync_gru import sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.triton import packing
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 from tests.test_implementations import COUPLINGS, Case, leaves
@@ -247,23 +247,22 @@ def test_topk(device: str, excluded: bool) -> None:
     torch.testing.assert_close(distances.cpu(), order.values[:, :4].sqrt(), rtol=1e-5, atol=1e-6)
 
 
-def test_many_units_are_left_to_torch(device: str) -> None:
+def test_many_units_are_refused(device: str) -> None:
     case = small("symmetric", n_units=packing.LARGEST_UNITS + 1, n_rows=3, n_steps=3, n_directions=1)
     x, lengths, weights = placed(case, torch.float32, device)
     pairs = [p.to(device) for p in case.pairs(2)]
-    got = triton.sync_gru_states(project(x, weights), lengths, *pairs, weights)
-    expected = eager.sync_gru_states(project(x, weights), lengths, *pairs, weights)
-    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+    with implementation("triton"), pytest.raises(RuntimeError, match="129 units do not fit on the chip, 128 do"):
+        sync_gru_scan(x, lengths, *pairs, weights)
 
 
 def test_what_stands_in_the_way_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert "run on CUDA, and the operands are on cpu" in str(triton.obstacle(torch.device("cpu")))
+    assert "run on CUDA, and the operands are on cpu" in str(triton.obstacle(torch.device("cpu"), 1))
     monkeypatch.setattr(triton, "_too_small", lambda device: "too small")
     cuda = torch.device("cuda")
     for version, reason in ((None, "not installed"), ((3, 1), "is 3.1, and they need 3.6"), ((3, 10), "too small")):
         monkeypatch.setattr(triton, "_installed", lambda version=version: version)
-        assert reason in str(triton.obstacle(cuda))
+        assert reason in str(triton.obstacle(cuda, 1))
 
 
 @pytest.mark.parametrize(("shared", "fits"), [(227 * 1024, True), (99 * 1024, False)])

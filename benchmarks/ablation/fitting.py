@@ -96,7 +96,7 @@ def run_job(job: Job, data: Path) -> dict[str, Any]:
         "predict_s": time.perf_counter() - fitted,
         "epochs": len(metric.history_),
         "train_loss": metric.history_[-1]["train_loss"] if metric.history_ else None,
-        "implementation": choose("gru" if job.coupling is None else "sync_gru", torch.empty(0)),
+        "implementation": choose("gru" if job.coupling is None else "sync_gru", torch.empty(0), 1),
         "failure": failure,
     }
 

@@ -43,22 +43,22 @@ def implementation(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
-def choose(op: str, x: Tensor) -> str:
+def choose(op: str, x: Tensor, n_units: int) -> str:
     """The implementation for `op` ("gru", "sync_gru", "memory", "reservoir") on an operand like `x`."""
     forced = _forced.get()
     if forced is not None:
-        reason = obstacle(forced, op, x)
+        reason = obstacle(forced, op, x, n_units)
         if reason is not None:
             raise RuntimeError(f"implementation {forced!r} cannot compute {op!r} here: {reason}.")
         return forced
     if x.is_cuda:
-        return "triton" if obstacle("triton", op, x) is None else "eager"
+        return "triton" if obstacle("triton", op, x, n_units) is None else "eager"
     if op in COMPILED and x.device.type == "cpu" and x.dtype == torch.float32:
         compiled.warn_where_missing()
-    return "compiled" if obstacle("compiled", op, x) is None else "eager"
+    return "compiled" if obstacle("compiled", op, x, n_units) is None else "eager"
 
 
-def obstacle(name: str, op: str, x: Tensor) -> str | None:
+def obstacle(name: str, op: str, x: Tensor, n_units: int) -> str | None:
     """Why implementation `name` cannot compute `op` on an operand like `x`; None where it can."""
     if name in ("reference", "eager"):
         return None
@@ -68,4 +68,4 @@ def obstacle(name: str, op: str, x: Tensor) -> str | None:
         return f"it takes float32, and got {x.dtype}"
     if name == "compiled":
         return compiled.obstacle() if x.device.type == "cpu" else f"it runs on the CPU, and got {x.device.type}"
-    return triton.obstacle(x.device)
+    return triton.obstacle(x.device, n_units)

@@ -17,7 +17,7 @@ from skseqmetric._ops.weights import RecurrentWeights
 def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """States (T, D, B, H) from features (D, T, B, F); behind its end a sequence keeps its last state."""
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
-    chosen = choose("gru", features)
+    chosen = choose("gru", features, weights[0].n_units)
     if chosen == "compiled":
         return compiled.gru_states(features, lengths, weights)
     return freeze_ended(_free_states(chosen, features, lengths, weights), lengths)
@@ -26,7 +26,7 @@ def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights])
 def gru_readout(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D H). Cost 6 H^2 FLOP a step, twice that backward."""
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
-    chosen = choose("gru", features)
+    chosen = choose("gru", features, weights[0].n_units)
     if chosen == "compiled":
         return compiled.gru_readout(features, lengths, weights, how)
     return read_out(_free_states(chosen, features, lengths, weights), lengths, how)

@@ -41,7 +41,7 @@ def memory_scan(
     and behind a sequence's last update; None without attention. Cost: a backbone step, 2 S H^2 FLOP to read the memory
     at each step, and about 2 (S^2 + 7 S) H^2 FLOP at each update; memory O(B T S H) in training.
     """
-    if choose("memory", x) == "reference":
+    if choose("memory", x, weights.n_units) == "reference":
         scan = reference.memory_scan(x, lengths, weights, noise)
     else:
         scan = eager.memory_scan(x, lengths, weights, noise, keep_memory=keep_memory, keep_attention=keep_attention)

@@ -38,7 +38,7 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
     Memory: the result and about 16 MB. Where not every state is needed at once, `reservoir_steps` and
     `reservoir_readout` do without the result.
     """
-    chosen = choose("reservoir", features)
+    chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
         return _reference(features, lengths, weights)
     return eager.reservoir_states(features, lengths, weights, _dense_step(chosen))
@@ -50,7 +50,7 @@ def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWe
     The states of a step are views of a buffer that the next step overwrites, in any strides; their rows come in any
     order, which `rows` tells. Steps at which no sequence runs are left out.
     """
-    chosen = choose("reservoir", features)
+    chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
         return _reference_steps(features, lengths, weights)
     steps = eager.reservoir_steps(features, lengths, weights, _dense_step(chosen))
@@ -60,7 +60,7 @@ def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWe
 @torch.no_grad()
 def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D N), without keeping the states."""
-    chosen = choose("reservoir", features)
+    chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
         return read_out(_reference(features, lengths, weights), lengths, how)
     return eager.reservoir_readout(features, lengths, weights, how, _dense_step(chosen))

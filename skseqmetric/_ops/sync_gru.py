@@ -25,7 +25,7 @@ def sync_gru_scan(
     twice that backward; memory O(D T P H).
     """
     features = features.to(weights[0].hidden.dtype)
-    chosen = choose("sync_gru", features)
+    chosen = choose("sync_gru", features, weights[0].n_units)
     if chosen == "reference":
         return _reference(features, lengths, rows, columns, weights)
     if chosen == "compiled":
@@ -41,7 +41,7 @@ def sync_gru_readout(
 ) -> Halves:
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each: what training needs."""
     features = features.to(weights[0].hidden.dtype)
-    chosen = choose("sync_gru", features)
+    chosen = choose("sync_gru", features, weights[0].n_units)
     if chosen == "compiled":
         return compiled.sync_gru_readout(features, lengths, rows, columns, weights, how)
     if chosen == "triton":
@@ -69,18 +69,18 @@ def sync_gru_tile(
 
     Every first against every second, (N, M); or (P,) of the `pairs`, two index tensors (P,), one into each side.
     `n_threads` on the CPU, torch's number of intra-op threads where None. Cost as above; memory
-    O(D T (N + M) (F + G)), the result, and outside the compiled kernels O(D T P G) where pairs are given.
+    O(D T (N + M) (F + G)), the result, and in the eager form O(D T P G) where pairs are given.
     """
     first, second = (Side(side.features.to(weights[0].hidden.dtype), side.lengths) for side in (first, second))
-    chosen = choose("sync_gru", first.features)
+    chosen = choose("sync_gru", first.features, weights[0].n_units)
     if chosen == "compiled":
         return compiled.sync_gru_tile(first, second, weights, how, pairs=pairs, n_threads=n_threads)
+    if chosen == "triton":
+        return triton.sync_gru_tile(first, second, weights, how, pairs=pairs)
     if pairs is not None:
         first, second = (side.chosen(index) for side, index in zip((first, second), pairs, strict=True))
     if chosen == "reference":
         return _reference_tile(first, second, weights, how, crossed=pairs is None)
-    if chosen == "triton":
-        return triton.sync_gru_tile(first, second, weights, how, crossed=pairs is None)
     return eager.sync_gru_tile(first, second, weights, how, crossed=pairs is None, n_threads=n_threads)
 
 

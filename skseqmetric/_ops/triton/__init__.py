@@ -1,6 +1,5 @@
 """Kernels for CUDA, written in Triton; imported only where one is run.
 
-More than `packing.LARGEST_UNITS` units do not fit on the chip: the same functions of `_ops.eager` take them.
 `precision` is that of the hidden products, see `packing.PRECISIONS`; None follows torch's settings.
 """
 
@@ -13,8 +12,6 @@ from importlib import metadata
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import eager
-from skseqmetric._ops.steps import read_out
 from skseqmetric._ops.triton.packing import LARGEST_UNITS
 from skseqmetric._ops.weights import RecurrentWeights, Side
 
@@ -25,8 +22,10 @@ SHARED_BYTES = 227 * 1024
 """Shared memory of one program that the launches count on: compute capability 9.0 and 10.0."""
 
 
-def obstacle(device: torch.device) -> str | None:
-    """Why the kernels cannot run on `device`; None where they can."""
+def obstacle(device: torch.device, n_units: int) -> str | None:
+    """Why the kernels cannot run on `device` with so many units; None where they can."""
+    if n_units > LARGEST_UNITS:
+        return f"{n_units} units do not fit on the chip, {LARGEST_UNITS} do"
     # Triton's own interpreter runs kernels on the CPU, for tests
     interpreted = device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
     if device.type != "cuda" and not interpreted:
@@ -66,8 +65,6 @@ def sync_gru_states(
     *, precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """States of both halves, (T, D, P, H) each, from projections (D, T, B, G); differentiable."""
-    if weights[0].n_units > LARGEST_UNITS:
-        return eager.sync_gru_states(projected, lengths, rows, columns, weights)
     from skseqmetric._ops.triton.scan import sync_gru_states as run
 
     return run(projected, lengths, rows, columns, weights, precision=precision)
@@ -78,9 +75,6 @@ def sync_gru_readout(
     *, precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The "mean" of the valid states or the "last" one, (P, D H) each; differentiable, no state of every step held."""
-    if weights[0].n_units > LARGEST_UNITS:
-        first, second = eager.sync_gru_states(projected, lengths, rows, columns, weights)
-        return read_out(first, lengths[rows], how), read_out(second, lengths[columns], how)
     from skseqmetric._ops.triton.scan import sync_gru_readout as run
 
     return run(projected, lengths, rows, columns, weights, how, precision=precision)
@@ -91,10 +85,6 @@ def sync_gru_tile(
     pairs: tuple[Tensor, Tensor] | None = None, precision: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Squared coupled distances (N, M); row by row, (N,), where not `crossed`; or (P,) of `pairs` of indices."""
-    if weights[0].n_units > LARGEST_UNITS:
-        if pairs is not None:
-            first, second, crossed = first.chosen(pairs[0]), second.chosen(pairs[1]), False
-        return eager.sync_gru_tile(first, second, weights, how, crossed=crossed, n_threads=None)
     from skseqmetric._ops.triton.tile import sync_gru_tile as run
 
     return run(first, second, weights, how, crossed=crossed, pairs=pairs, precision=precision)
