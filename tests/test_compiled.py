@@ -159,6 +159,21 @@ def test_distances_do_not_depend_on_their_company() -> None:
 
 
 @built
+def test_nothing_gives_nothing() -> None:
+    case = Case("symmetric")
+    features, weights = case.to(torch.float32)
+    none = torch.empty(0, dtype=torch.int64)
+    with implementation("compiled"):
+        first, second = sync_gru_readout(features, case.lengths, none, none, weights, "mean")
+        assert first.shape == second.shape == (0, 2 * case.n_units)
+        gradients = torch.autograd.grad(first.sum() + second.sum(), leaves(features, weights))
+        assert not any(g.any() for g in gradients)
+        nobody = Side(features[:, :, :0].detach(), case.lengths[:0])
+        assert sync_gru_tile(nobody, Side(features.detach(), case.lengths), weights, "mean").shape == (0, 11)
+        assert gru_readout(nobody.features, nobody.lengths, weights, "last").shape == (0, 2 * case.n_units)
+
+
+@built
 def test_a_graph_may_be_used_twice() -> None:
     case = Case("symmetric")
     features, weights = case.to(torch.float32)

@@ -22,6 +22,8 @@ def sync_gru_tile(
     lengths = [side.lengths.to(torch.int64) for side in (first, second)]
     n, m = len(first.lengths), len(second.lengths)
     rows, columns = every_pair(n, m) if pairs is None else pairs
+    if not len(rows):
+        return first.features.new_zeros((n, m) if pairs is None else 0)
     order = _alike_together(lengths[0][rows], lengths[1][columns])
     if order is not None:
         rows, columns = rows[order], columns[order]
