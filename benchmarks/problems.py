@@ -25,7 +25,7 @@ PROBLEMS = {
     "ItalyPowerDemand": ("ucr", 0.94),
 }
 
-# the same for SyncGRUMetric() with its coupling, one seed
+# the same for SyncGRUMetric(coupling="symmetric"), one seed
 COUPLED_BARS = {"JapaneseVowels": 0.97, "RacketSports": 0.85, "Libras": 0.88, "BasicMotions": 0.975}
 
 Split = tuple[list[np.ndarray], np.ndarray]

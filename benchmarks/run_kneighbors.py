@@ -65,7 +65,7 @@ def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict
     """Pairs per second of exact coupled distances and of tslearn's cdist_dtw."""
     X, y = make_data(n_references)
     Q, _ = make_data(n_queries, seed=1)
-    one_way = {"n_units": 32, "bidirectional": False, "max_recurrent_steps": None}
+    one_way = {"coupling": "symmetric", "n_units": 32, "bidirectional": False, "max_recurrent_steps": None}
     metrics = {
         "coupled H=32, no stem": quick_metric(**one_way, stem_channels=None).fit(X, y),
         "coupled H=32, stem": quick_metric(**one_way).fit(X, y),

@@ -43,7 +43,14 @@ def sines(n: int, lengths: int | tuple[int, int], seed: int = 0) -> tuple[list[n
 
 def quick_metric(n_units: int, **settings: Any) -> SyncGRUMetric:
     """One direction, no stem, few updates: how long a distance takes does not depend on how well it was trained."""
-    bare = {"bidirectional": False, "stem_channels": None, "max_epochs": 1, "min_batches": 2, "random_state": 0}
+    bare = {
+        "coupling": "symmetric",
+        "bidirectional": False,
+        "stem_channels": None,
+        "max_epochs": 1,
+        "min_batches": 2,
+        "random_state": 0,
+    }
     return SyncGRUMetric(n_units, **{**bare, **settings})
 
 

@@ -67,7 +67,7 @@ class Operands:
         p.n_directions, p.n_halves, p.n_rows = sides[0].shape[0], kind.n_halves, sequences.shape[1]
         p.n_steps, p.n_threads = max(side.shape[1] for side in sides), n_threads
         p.mean, p.coupling = kind.readout == "mean", _COUPLINGS[kind.coupling]
-        sequences = self.hold(sequences.contiguous())
+        sequences = self.hold(sequences.to(torch.int64).contiguous())
         for half in range(kind.n_halves):
             side, length = self.hold(sides[half % len(sides)]), self.hold(lengths[half % len(sides)])
             p.x[half], p.length[half] = side.data_ptr(), length.data_ptr()
