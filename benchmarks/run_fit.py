@@ -122,6 +122,7 @@ def activity_fits(data: Path, threads: int, repeats: int) -> list[Result]:
             items=300,
             unit="updates",
             threads=threads,
+            memory=False,
         )
         for coupling in (None, "symmetric")
     ]
@@ -148,7 +149,7 @@ def main() -> None:
         )
         for threads in ([args.threads] if args.threads else [1, 2])
     ]
-    fits = activity_fits(args.data, args.threads or 2, 1 if args.quick else 3) if args.data else []
+    fits = activity_fits(args.data, args.threads or 2, 1 if args.quick else 2) if args.data else []
     report([*results, *fits], args.out)
     for result in fits:
         print(f"{result.title}: eager / compiled {result.ratio('eager', 'compiled'):.2f}")
