@@ -14,8 +14,9 @@ RUN     := "$(VENV)/bin/python"
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c $(CONSTRAINTS)
 STAMP   := $(VENV)/.installed
 
-# A changed pin, dependency or version makes every stamp old. The package is installed editable: its sources need no stamp.
-RECIPE := pyproject.toml $(CONSTRAINTS) skseqmetric/__init__.py
+# A changed pin, dependency or version makes every stamp old. The package is installed editable: its Python sources need
+# no stamp, those of the compiled kernels do.
+RECIPE := pyproject.toml setup.py $(CONSTRAINTS) skseqmetric/__init__.py $(wildcard skseqmetric/_ops/compiled/src/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -56,6 +57,7 @@ bench: $(STAMP)-bench ## measure everything that needs no data (long); BENCH_FLA
 	$(RUN) -m benchmarks.run_import $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.run_fit $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.run_kneighbors $(BENCH_FLAGS)
+	$(RUN) -m benchmarks.run_peers $(BENCH_FLAGS)
 
 wheel: $(VENV)/.created ## build dist/*.whl
 	rm -rf build dist

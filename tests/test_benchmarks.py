@@ -43,3 +43,14 @@ def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
     run("run_accuracy", "--data", str(tmp_path), "--problems", "JapaneseVowels", "--out", str(tmp_path / "a.json"))
     (row,) = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert row["mean"] > 0.9
+
+
+@pytest.mark.slow
+def test_peers_are_checked_measured_and_drawn(tmp_path: Path) -> None:
+    out, picture = tmp_path / "peers.json", tmp_path / "peers.png"
+    parts = ["--parts", "scans", "pairs", "neighbours", "scaling"]
+    run("run_peers", *parts, "--out", str(out), "--plot", str(picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(out.read_text())
+    assert found["bars"]
+    assert set(parts[1:]) <= set(found["results"])
