@@ -15,7 +15,7 @@ from torch import Tensor
 from skseqmetric import SyncGRUMetric
 from skseqmetric._ops import choice, compiled
 from skseqmetric._ops.choice import implementation
-from skseqmetric._ops.compiled import _library, _workspace, recurrence
+from skseqmetric._ops.compiled import _library, _workspace, recurrence, tile
 from skseqmetric._ops.gru import gru_readout, gru_scan
 from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan
 from skseqmetric._ops.steps import read_out
@@ -145,7 +145,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @built
-def test_distances_do_not_depend_on_their_company() -> None:
+def test_distances_do_not_depend_on_their_company(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("symmetric", n_rows=30)
     side = Side(case.to(torch.float32)[0].detach(), case.lengths)
     weights = case.to(torch.float32)[1]
@@ -154,6 +154,9 @@ def test_distances_do_not_depend_on_their_company() -> None:
         rows, columns = case.pairs(17)
         some = sync_gru_tile(side, side, weights, "mean", pairs=(rows, columns))
         swapped = sync_gru_tile(side, side, weights, "mean", pairs=(columns, rows))
+        monkeypatch.setattr(tile, "CALL_PAIRS", 7)
+        in_calls = sync_gru_tile(side, side, weights, "mean")
+    assert torch.equal(square, in_calls)
     assert torch.equal(some, square[rows, columns])
     assert torch.equal(some, swapped)
 

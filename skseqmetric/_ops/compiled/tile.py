@@ -11,6 +11,9 @@ from skseqmetric._ops.parallel import kernel_threads
 from skseqmetric._ops.steps import every_pair
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
+CALL_PAIRS = 2**14
+"""Pairs of one call, about a second of work: Ctrl-C is heard between calls."""
+
 
 def sync_gru_tile(
     first: Side, second: Side, weights: list[RecurrentWeights], how: str,
@@ -27,13 +30,15 @@ def sync_gru_tile(
     order = _alike_together(lengths[0][rows], lengths[1][columns])
     if order is not None:
         rows, columns = rows[order], columns[order]
-    recurrent = Recurrent.of(weights, kind.coupling)
-    operands = Operands(kind, sides, lengths, torch.stack([rows, columns]), recurrent, n_threads or kernel_threads())
+    recurrent, n_threads = Recurrent.of(weights, kind.coupling), n_threads or kernel_threads()
     nothing = first.features.new_zeros(len(first.features), 1, 1, first.features.shape[3])
-    operands.set_end(project(nothing, weights)[:, 0, 0])
+    at_end = project(nothing, weights)[:, 0, 0]
     squared = first.features.new_empty(len(rows))
-    operands.problem.squared = squared.data_ptr()
-    library().forward(operands.problem)
+    for call, i, j in zip(*(tensor.split(CALL_PAIRS) for tensor in (squared, rows, columns)), strict=True):
+        operands = Operands(kind, sides, lengths, torch.stack([i, j]), recurrent, n_threads)
+        operands.set_end(at_end)
+        operands.problem.squared = call.data_ptr()
+        library().forward(operands.problem)
     out = squared if order is None else torch.empty_like(squared).scatter_(0, order, squared)
     return out.view(n, m) if pairs is None else out
 
