@@ -138,6 +138,12 @@ class Run:
         accuracy.print_accuracies(self.accuracies)
         self.judge(bars.accuracy_bars(self.accuracies), threads)
 
+    def save(self) -> None:
+        """Write what there is to --out."""
+        if self.args.out is not None:
+            self.args.out.parent.mkdir(parents=True, exist_ok=True)
+            self.args.out.write_text(json.dumps(self.document(), indent=1) + "\n", encoding="utf-8")
+
     def document(self) -> dict[str, Any]:
         """What --out holds."""
         return {
@@ -184,10 +190,8 @@ def main() -> None:
     for threads in args.thread_counts:
         for part in args.parts:
             getattr(run, part)(threads)
+            run.save()  # after every part, so that a run that is stopped leaves what it has
     print("\n" + "\n".join(map(str, run.bars)))
-    if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(run.document(), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
