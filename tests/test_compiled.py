@@ -108,23 +108,30 @@ def test_hostile_numbers_go_where_they_go_in_the_reference(kernels: str, value: 
         assert torch.stack(answers[1]).isnan().any()
 
 
-def gradients(case: Case, pairs: tuple[Tensor, Tensor], n_threads: int) -> list[Tensor]:
+def gradients(case: Case, pairs: tuple[Tensor, Tensor] | None, n_threads: int) -> list[Tensor]:
+    """Read-outs of the pairs, or of the sequences alone, and their gradients."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
         with implementation("compiled"):
             features, weights = case.to(torch.float32)
-            first, second = sync_gru_readout(features, case.lengths, *pairs, weights, "mean")
-            return [first, second, *torch.autograd.grad((first - second).square().sum(), leaves(features, weights))]
+            if pairs is None:
+                first = second = gru_readout(features, case.lengths, weights, "mean")
+            else:
+                first, second = sync_gru_readout(features, case.lengths, *pairs, weights, "mean")
+            loss = first.square().sum() + second.sin().sum()
+            return [first, second, *torch.autograd.grad(loss, leaves(features, weights))]
     finally:
         torch.set_num_threads(before)
 
 
 @built
-@pytest.mark.parametrize("coupling", COUPLINGS[1:])
-def test_threads_change_nothing_but_the_order_of_sums(coupling: str) -> None:
-    case = Case(coupling, n_rows=40)
-    pairs = case.pairs(150)
+@pytest.mark.parametrize("rows", ["alone", "every sequence once", "sequences shared"])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_threads_change_nothing_but_the_order_of_sums(coupling: str | None, rows: str) -> None:
+    case = Case(None if rows == "alone" else coupling, n_rows=200)
+    once = torch.randperm(200, generator=case.generator).view(2, 100)
+    pairs = {"alone": None, "every sequence once": (once[0], once[1]), "sequences shared": case.pairs(300)}[rows]
     alone = gradients(case, pairs, 1)
     for n_threads in (2, 3):
         several, again = gradients(case, pairs, n_threads), gradients(case, pairs, n_threads)

@@ -103,5 +103,6 @@ class Operands:
         """Where gradients go: of the projections, (copies, D, T, N, G), and of the weights."""
         p = self.problem
         p.grad_x, p.grad_x_shared = self.hold(grad_x).data_ptr(), shared
-        p.grad_x_copy, p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[:4]
+        p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[1:4]
+        p.grad_x_copy = grad_x.stride(0) if shared else 0
         p.grad_weights = self.hold(weights).data_ptr()
