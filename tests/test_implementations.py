@@ -203,19 +203,6 @@ def test_eager_gradients_pass_gradcheck(coupling: str | None) -> None:
     assert torch.autograd.gradcheck(run, tuple(leaves(features, weights)))
 
 
-@pytest.mark.parametrize("coupling", COUPLINGS)
-def test_eager_blocks_side_by_side_equal_the_reference(coupling: str | None) -> None:
-    case = Case(coupling)
-    pairs = case.pairs(70)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        form = ("eager", torch.float64)
-        compare(case, form, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize(("name", "dtype"), FORMS[1:3])
 def test_a_graph_is_freed_with_its_last_reference(name: str, dtype: torch.dtype) -> None:
     usable(name, "sync_gru", dtype)

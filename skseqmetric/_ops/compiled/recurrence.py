@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from skseqmetric._ops.compiled._library import library
 from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
 from skseqmetric._ops.compiled._workspace import Lease, take
-from skseqmetric._ops.parallel import kernel_threads
+from skseqmetric._ops.parallel import kernel_threads, one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
 
 CHUNK_FLOATS = 2**21
@@ -74,7 +74,9 @@ class _Scan(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:  # fmt: skip
         run = _Run(kind, features, matrix, bias, lengths, sequences, Recurrent(*tensors))
         keep = any(ctx.needs_input_grad)
-        results = run.forward(keep=keep)
+        # torch's own workers keep a core busy for a while after each product, and the kernels' threads wait for it
+        with one_intra_op_thread():
+            results = run.forward(keep=keep)
         if keep:
             ctx.kind, ctx.saved = kind, run.saved
             ctx.save_for_backward(features, matrix, bias, lengths, sequences, *tensors)
@@ -86,9 +88,10 @@ class _Scan(torch.autograd.Function):
         features, matrix, bias, lengths, sequences, *tensors = ctx.saved_tensors
         run = _Run(ctx.kind, features, matrix, bias, lengths, sequences, Recurrent(*tensors))
         run.saved, ctx.saved = ctx.saved, []
-        if not run.saved:  # a second time through the same graph: what was kept is gone
-            run.forward(keep=True)
-        return None, *run.backward(grads, of_features=ctx.needs_input_grad[1])
+        with one_intra_op_thread():
+            if not run.saved:  # a second time through the same graph: what was kept is gone
+                run.forward(keep=True)
+            return None, *run.backward(grads, of_features=ctx.needs_input_grad[1])
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ halves of every pair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +13,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.eager.gru import GRUStep
-from skseqmetric._ops.parallel import kernel_threads, run_tiles
 from skseqmetric._ops.weights import RecurrentWeights
 
 
@@ -143,53 +140,34 @@ def _make_coupling(name: str | None, hidden: Any, other: Any, bias: Any) -> _Cou
     return _Coupling() if name is None else _Scalar(bias)
 
 
-BLOCK_PAIRS = 16
-"""Pairs of a block at least: with fewer its steps are too short for threads to gain."""
-
-
 class _SyncGRUScan(torch.autograd.Function):
-    """The time loop of all pairs, its gradient by hand, in blocks of pairs that run side by side."""
+    """The time loop of all pairs, its gradient by hand.
+
+    In one block: two blocks in two threads take two to three times as long, since the interpreter starts every one of
+    their short operations.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, name: str | None, projected: Tensor, lengths: Tensor, pairs: Tensor, *tensors: Tensor | None
     ) -> Tensor:
-        n_blocks = min(kernel_threads(), max(1, pairs.shape[1] // BLOCK_PAIRS)) if projected.device.type == "cpu" else 1
         keep = any(ctx.needs_input_grad)
-        blocks = [_Block(name, lengths, part, list(tensors), keep=keep) for part in pairs.tensor_split(n_blocks, 1)]
-        _side_by_side([partial(block.forward, projected) for block in blocks])
-        ctx.blocks = blocks if keep else []
-        ctx.n_tensors, ctx.shape = len(tensors), projected.shape
-        # not the very tensors that the blocks keep: those would hold on to the graph that holds them
-        return torch.cat([block.states for block in blocks], 3) if n_blocks > 1 else blocks[0].states.detach()
+        block = _Block(name, lengths, pairs, list(tensors), keep=keep)
+        block.forward(projected)
+        if keep:
+            ctx.block, ctx.shape = block, projected.shape
+        # not the very tensor that the block keeps: that would hold on to the graph that holds it
+        return block.states.detach()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
-        blocks = ctx.blocks
-        parts = grad_states.split([block.n_pairs for block in blocks], 3)
-        calls = [partial(block.backward, part, ctx.shape) for block, part in zip(blocks, parts, strict=True)]
-        gradients = [
-            None if of_block[0] is None else torch.stack(of_block).sum(0) if len(blocks) > 1 else of_block[0]
-            for of_block in zip(*_side_by_side(calls), strict=True)
-        ]
-        return None, gradients[0], None, None, *gradients[1:]
-
-
-def _side_by_side(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """What the calls return; several run in threads, one intra-op thread each."""
-    results: list[Any] = [None] * len(calls)
-
-    @torch.no_grad()
-    def run(i: int) -> None:
-        results[i] = calls[i]()
-
-    run_tiles(run, range(len(calls)), len(calls))
-    return results
+        grad_projected, *gradients = ctx.block.backward(grad_states, ctx.shape)
+        return None, grad_projected, None, None, *gradients
 
 
 class _Block:
-    """Some pairs through all steps; contracted states, gates and candidates are kept for the way back."""
+    """All pairs through all steps; contracted states, gates and candidates are kept for the way back."""
 
     def __init__(
         self, name: str | None, lengths: Tensor, pairs: Tensor, tensors: list[Tensor | None], *, keep: bool
