@@ -40,8 +40,10 @@ class Foresight:
         self._last: dict[str, tuple[float, float]] = {}
 
     def affordable(self, contenders: Mapping[str, Call], work: float) -> dict[str, Call]:
-        """Those that are expected to keep within the limit, taking time to grow as `work` does."""
-        return {name: call for name, call in contenders.items() if self._expected(name, work) <= self.longest_call}
+        """Those that are expected to keep within the limit, taking time to grow as `work` does; one at least."""
+        expected = {name: self._expected(name, work) for name in contenders}
+        limit = max(self.longest_call, min(expected.values()))
+        return {name: call for name, call in contenders.items() if expected[name] <= limit}
 
     def learn(self, timings: Iterable[Timing], work: float) -> None:
         """Remember how long `work` took."""
