@@ -130,8 +130,8 @@ def warn_where_missing() -> None:
     reason = obstacle()
     if reason is not None:
         warnings.warn(
-            f"skseqmetric runs without its compiled recurrences: {reason}. Results are the same, fitting and exact "
-            "distances take several times as long.",
+            f"skseqmetric runs without its compiled recurrences: {reason}. Results are the same but for rounding; "
+            "fits and exact distances take up to three times as long.",
             RuntimeWarning,
             stacklevel=2,
         )
