@@ -169,6 +169,23 @@ def test_distances_do_not_depend_on_their_company(monkeypatch: pytest.MonkeyPatc
 
 
 @built
+@pytest.mark.parametrize("summed", [True, False])
+@pytest.mark.parametrize("chunk_floats", [1, 2**21])
+def test_gradients_of_the_halves_may_lie_differently_in_memory(
+    monkeypatch: pytest.MonkeyPatch, chunk_floats: int, summed: bool
+) -> None:
+    monkeypatch.setattr(recurrence, "CHUNK_FLOATS", chunk_floats)
+    case = Case("symmetric", n_rows=120)
+    once = torch.randperm(120, generator=case.generator).view(2, 60)
+
+    def run(x: Tensor, w: Any) -> list[Tensor]:
+        first, second = sync_gru_scan(x, case.lengths, *once, w)
+        return [first.sum(0) if summed else first, second.permute(2, 0, 1, 3)]
+
+    compare(case, FORM, "sync_gru", run)
+
+
+@built
 def test_nothing_gives_nothing() -> None:
     case = Case("symmetric")
     features, weights = case.to(torch.float32)

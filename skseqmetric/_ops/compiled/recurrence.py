@@ -189,8 +189,7 @@ class _Run:
         if self.shared:
             lease.tensor.zero_()
         operands = self._operands(chunk, lease.tensor[0])
-        parts = [_rows(grad, chunk.rows) for grad in grads]
-        operands.set_results([part if part.stride(-1) == 1 else part.contiguous() for part in parts], "grad_")
+        operands.set_results(_alike([_rows(grad, chunk.rows) for grad in grads]), "grad_")
         operands.set_gradients(lease.tensor, weights, shared=self.shared)
         operands.problem.saved = saved.tensor.data_ptr()
         library().backward(operands.problem)
@@ -200,6 +199,13 @@ class _Run:
 
 def _rows(result: Tensor, rows: slice) -> Tensor:
     return result[:, :, rows] if result.ndim == 4 else result[rows]
+
+
+def _alike(parts: list[Tensor]) -> list[Tensor]:
+    """The same numbers in one layout for all, units side by side: the kernels take one set of strides."""
+    layouts = {part.stride() for part in parts}
+    alike = len(layouts) == 1 and parts[0].stride(-1) == 1
+    return parts if alike else [part.clone(memory_format=torch.contiguous_format) for part in parts]
 
 
 def _unpacked(total: Tensor, recurrent: Recurrent) -> list[Tensor | None]:
