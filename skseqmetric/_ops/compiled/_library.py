@@ -19,6 +19,8 @@ class Problem(Structure):
 
     _fields_ = [
         *((name, c_int64) for name in _integers),
+        ("n_features", c_int64),
+        ("input", c_void_p),
         ("x", c_void_p * 2),
         *((name, c_int64 * 2) for name in ("x_direction", "x_step", "x_sequence", "x_steps")),
         ("x_end", c_void_p),
@@ -79,6 +81,11 @@ class Library:
         """`n_units` rounded up to whole vectors."""
         width = int(self._dll.skseq_width())
         return -(-n_units // width) * width
+
+    def weight_rows(self, n_units: int, n_features: int) -> tuple[int, int]:
+        """Rows of weight gradients (`weight_rows` in src/backward.h), and how many of them are for the recurrence."""
+        recurrent = 5 * self.padded(n_units) + 2
+        return recurrent + 4 * self.padded(n_features + 1) * bool(n_features), recurrent
 
     def saved_floats(self, problem: Problem) -> int:
         """How many numbers the forward pass keeps for the backward pass."""

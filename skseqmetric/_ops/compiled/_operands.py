@@ -54,7 +54,8 @@ class Recurrent:
 class Operands:
     """Rows of a problem: which sequences of which projections (D, T, N, G) they read.
 
-    sides : one projection for all halves or one for each, with the lengths (N,) of its sequences.
+    sides : one projection for all halves or one for each, with the lengths (N,) of its sequences; features
+        (D, T, N, F) where `set_input` follows.
     sequences : (halves, rows) int64.
     """
 
@@ -84,6 +85,11 @@ class Operands:
         self._kept.append(tensor)
         return tensor
 
+    def set_input(self, weights: Tensor) -> None:
+        """Input weights and, last, biases (D, G, F + 1): the sides hold features."""
+        self.problem.n_features = weights.shape[2] - 1
+        self.problem.input = self.hold(weights.contiguous()).data_ptr()
+
     def set_end(self, projected: Tensor) -> None:
         """What a half reads behind its last projection: (D, G)."""
         self.problem.x_end = self.hold(projected.contiguous()).data_ptr()
@@ -99,10 +105,12 @@ class Operands:
             setattr(p, prefix + "readout", pointers)
             p.readout_direction, p.readout_row = p.n_units, results[0].stride(0)
 
-    def set_gradients(self, grad_x: Tensor, weights: Tensor, *, shared: bool) -> None:
-        """Where gradients go: of the projections, (copies, D, T, N, G), and of the weights."""
+    def set_gradients(self, grad_x: Tensor | None, weights: Tensor) -> None:
+        """Where gradients go: of projections (copies, D, T, N, G) or of features (D, T, N, F), and of the weights."""
         p = self.problem
-        p.grad_x, p.grad_x_shared = self.hold(grad_x).data_ptr(), shared
-        p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[1:4]
-        p.grad_x_copy = grad_x.stride(0) if shared else 0
         p.grad_weights = self.hold(weights).data_ptr()
+        if grad_x is None:
+            return
+        p.grad_x, p.grad_x_shared = self.hold(grad_x).data_ptr(), grad_x.ndim == 5
+        p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[-4:-1]
+        p.grad_x_copy = grad_x.stride(0) if grad_x.ndim == 5 else 0

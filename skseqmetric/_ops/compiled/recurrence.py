@@ -15,13 +15,6 @@ from skseqmetric._ops.compiled._workspace import Lease, take
 from skseqmetric._ops.parallel import kernel_threads, one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
 
-CHUNK_FLOATS = 2**21
-"""Projected inputs of one chunk of rows, in numbers, about: they are read again before they leave the caches."""
-
-TILE_ROWS = 32
-"""Rows of all halves that a thread takes at a time, at most (src/tile.h)."""
-
-
 def gru_states(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """States (T, D, B, H), frozen behind each sequence's end."""
     return _plain(features, lengths, weights, None)
@@ -60,8 +53,9 @@ def _scan(
 ) -> tuple[Tensor, ...]:
     """The result of every half."""
     matrix, bias = projection(weights, gate=kind.n_halves == 2)
+    inputs = torch.cat([matrix, bias[..., None]], 2)
     recurrent = Recurrent.of(weights, kind.coupling)
-    return _Scan.apply(kind, features, matrix, bias, lengths.to(torch.int64), sequences, *vars(recurrent).values())
+    return _Scan.apply(kind, features, inputs, lengths.to(torch.int64), sequences, *vars(recurrent).values())
 
 
 class _Scan(torch.autograd.Function):
@@ -69,73 +63,52 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, kind: Kind, features: Tensor, matrix: Tensor, bias: Tensor, lengths: Tensor, sequences: Tensor,
-        *tensors: Any,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
-        run = _Run(kind, features, matrix, bias, lengths, sequences, Recurrent(*tensors))
+        ctx: Any, kind: Kind, features: Tensor, inputs: Tensor, lengths: Tensor, sequences: Tensor, *tensors: Any
+    ) -> tuple[Tensor, ...]:
+        run = _Run(kind, features, inputs, lengths, sequences, Recurrent(*tensors))
         keep = any(ctx.needs_input_grad)
         # torch's own workers keep a core busy for a while after each product, and the kernels' threads wait for it
         with one_intra_op_thread():
             results = run.forward(keep=keep)
         if keep:
             ctx.kind, ctx.saved = kind, run.saved
-            ctx.save_for_backward(features, matrix, bias, lengths, sequences, *tensors)
+            ctx.save_for_backward(features, inputs, lengths, sequences, *tensors)
         return tuple(results)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        features, matrix, bias, lengths, sequences, *tensors = ctx.saved_tensors
-        run = _Run(ctx.kind, features, matrix, bias, lengths, sequences, Recurrent(*tensors))
-        run.saved, ctx.saved = ctx.saved, []
+        features, inputs, lengths, sequences, *tensors = ctx.saved_tensors
+        run = _Run(ctx.kind, features, inputs, lengths, sequences, Recurrent(*tensors))
+        run.saved, ctx.saved = ctx.saved, None
         with one_intra_op_thread():
-            if not run.saved:  # a second time through the same graph: what was kept is gone
+            if run.saved is None:  # a second time through the same graph: what was kept is gone
                 run.forward(keep=True)
             return None, *run.backward(grads, of_features=ctx.needs_input_grad[1])
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Rows that are computed together: their places, and the sequences whose projections they read."""
-
-    rows: slice
-    chosen: Tensor | slice
-    sequences: Tensor  # (halves, rows), counted within `chosen`
-
-
 class _Run:
-    """A forward pass and its backward pass, chunk by chunk."""
+    """A forward pass and its backward pass.
+
+    Where every row reads a sequence of its own, the kernels project features as they go, and no (T, rows, G) array is
+    ever stored; where pairs share sequences, each sequence is projected once for all of them.
+    """
 
     def __init__(
-        self, kind: Kind, features: Tensor, matrix: Tensor, bias: Tensor, lengths: Tensor, sequences: Tensor,
-        recurrent: Recurrent,
-    ) -> None:  # fmt: skip
-        self.kind, self.recurrent, self.lengths = kind, recurrent, lengths
-        self.features, self.matrix, self.bias = features, matrix, bias
+        self, kind: Kind, features: Tensor, inputs: Tensor, lengths: Tensor, sequences: Tensor, recurrent: Recurrent
+    ) -> None:
+        self.kind, self.recurrent, self.lengths, self.sequences = kind, recurrent, lengths, sequences
+        self.features, self.inputs = features if features.stride(3) == 1 else features.contiguous(), inputs
         self.n_threads = kernel_threads()
         self.n_units, self.n_rows = recurrent.n_units, sequences.shape[1]
         self.shared = kind.n_halves == 2 and len(sequences.unique()) < sequences.numel()
-        self.chunks = self._chunks(sequences)
-        self.saved: list[Lease] = []
+        self.saved: Lease | None = None
 
-    def _chunks(self, sequences: Tensor) -> list[_Chunk]:
-        if self.shared:
-            return [_Chunk(slice(0, self.n_rows), slice(None), sequences)]
-        per_row = self.features.shape[1] * self.matrix.shape[1] * self.kind.n_halves
-        unit = TILE_ROWS // self.kind.n_halves * self.n_threads
-        size = max(1, CHUNK_FLOATS // (per_row * unit)) * unit
-        parts = [slice(start, min(start + size, self.n_rows)) for start in range(0, self.n_rows, size)]
-        if self.kind.n_halves == 1:
-            return [_Chunk(part, part, torch.arange(part.stop - part.start)[None]) for part in parts]
-        own = [sequences[:, part] for part in parts]
-        return [
-            _Chunk(part, chosen.flatten(), torch.arange(chosen.numel()).view(2, -1))
-            for part, chosen in zip(parts, own, strict=True)
-        ]
-
-    def _operands(self, chunk: _Chunk, projections: Tensor) -> Operands:
-        lengths = [self.lengths[chunk.chosen]]
-        return Operands(self.kind, [projections], lengths, chunk.sequences, self.recurrent, self.n_threads)
+    def _operands(self, side: Tensor) -> Operands:
+        operands = Operands(self.kind, [side], [self.lengths], self.sequences, self.recurrent, self.n_threads)
+        if not self.shared:
+            operands.set_input(self.inputs)
+        return operands
 
     def forward(self, *, keep: bool) -> list[Tensor]:
         """Of every half, states (T, D, rows, H) or read-outs (rows, D H)."""
@@ -146,66 +119,86 @@ class _Run:
         )
         shape = states if self.kind.readout is None else readouts
         results = [self.features.new_empty(shape) for _ in range(self.kind.n_halves)]
-        for chunk in self.chunks:
-            features = self.features[:, :, chunk.chosen]
-            projected = take(*features.shape[:3], self.matrix.shape[1])
-            flat = projected.tensor.flatten(1, 2)
-            torch.baddbmm(self.bias[:, None], features.flatten(1, 2), self.matrix.transpose(1, 2), out=flat)
-            operands = self._operands(chunk, projected.tensor)
-            operands.set_results([_rows(result, chunk.rows) for result in results])
-            if keep:
-                self.saved.append(take(library().saved_floats(operands.problem)))
-                operands.problem.saved = self.saved[-1].tensor.data_ptr()
-            library().forward(operands.problem)
-            projected.release()
+        projected = self._projected() if self.shared else None
+        operands = self._operands(self.features if projected is None else projected.tensor)
+        operands.set_results(results)
+        if keep:
+            self.saved = take(library().saved_floats(operands.problem))
+            operands.problem.saved = self.saved.tensor.data_ptr()
+        library().forward(operands.problem)
         return results
 
+    def _projected(self) -> Lease:
+        """Projections of all sequences, (D, T, N, G)."""
+        projected = take(*self.features.shape[:3], self.inputs.shape[1])
+        matrix, bias = self.inputs[..., :-1], self.inputs[..., -1]
+        flat = projected.tensor.flatten(1, 2)
+        torch.baddbmm(bias[:, None], self.features.flatten(1, 2), matrix.transpose(1, 2), out=flat)
+        return projected
+
     def backward(self, grads: tuple[Tensor, ...], *, of_features: bool) -> list[Tensor | None]:
-        """Gradients of features, input matrix and bias, lengths, sequences, then of the recurrent weights."""
-        padded = library().padded(self.n_units)
-        weights = torch.zeros(self.n_threads, len(self.features), 5 * padded + 2, padded)
-        grad_features = torch.zeros_like(self.features) if of_features else None
-        grad_matrix, grad_bias = torch.zeros_like(self.matrix), torch.zeros_like(self.bias)
-        for chunk, saved in zip(self.chunks, self.saved, strict=True):
-            features = self.features[:, :, chunk.chosen]
-            lease = self._projections_back(chunk, saved, grads, weights)
-            flat = (lease.tensor if len(lease.tensor) == 1 else lease.tensor.sum(0, keepdim=True))[0].flatten(1, 2)
-            # this way round: the other product of the same matrices takes several times as long
-            grad_matrix += torch.bmm(features.flatten(1, 2).transpose(1, 2), flat).transpose(1, 2)
-            grad_bias += flat.sum(1)
-            if grad_features is not None:
-                grad_features[:, :, chunk.chosen] = torch.bmm(flat, self.matrix).view_as(features)
-            lease.release()
-        return [grad_features, grad_matrix, grad_bias, None, None, *_unpacked(weights.sum(0), self.recurrent)]
-
-    def _projections_back(self, chunk: _Chunk, saved: Lease, grads: tuple[Tensor, ...], weights: Tensor) -> Lease:
-        """Gradients of the projections, (copies, D, T, N, G); those of the recurrent weights are added to `weights`.
-
-        Rows that read one sequence add up theirs, and every thread does so on its own.
-        """
-        n_sequences = self.features.shape[2] if self.shared else chunk.sequences.numel()
-        copies = self.n_threads if self.shared else 1
-        lease = take(copies, *self.features.shape[:2], n_sequences, self.matrix.shape[1])
+        """Gradients of features and input weights, lengths, sequences, then of the recurrent weights."""
+        n_features = 0 if self.shared else self.inputs.shape[2] - 1
+        n_rows, n_recurrent = library().weight_rows(self.n_units, n_features)
+        weights = torch.zeros(self.n_threads, len(self.features), n_rows, library().padded(self.n_units))
         if self.shared:
-            lease.tensor.zero_()
-        operands = self._operands(chunk, lease.tensor[0])
-        operands.set_results(_alike([_rows(grad, chunk.rows) for grad in grads]), "grad_")
-        operands.set_gradients(lease.tensor, weights, shared=self.shared)
-        operands.problem.saved = saved.tensor.data_ptr()
+            grad_features, grad_inputs = self._shared_back(grads, weights, of_features)
+            total = weights.sum(0)
+        else:
+            grad_features = torch.zeros_like(self.features) if of_features else None
+            self._kernels_back(grads, self.features, grad_features, weights)
+            total = weights.sum(0)
+            grad_inputs = self._unpacked_inputs(total[:, n_recurrent:])
+        return [grad_features, grad_inputs, None, None, *_unpacked(total, self.recurrent)]
+
+    def _kernels_back(self, grads: tuple[Tensor, ...], side: Tensor, grad_side: Tensor | None, weights: Tensor) -> None:
+        assert self.saved is not None
+        operands = self._operands(side)
+        operands.set_results(_alike(grads), "grad_")
+        operands.set_gradients(grad_side, weights)
+        operands.problem.saved = self.saved.tensor.data_ptr()
         library().backward(operands.problem)
-        saved.release()
-        return lease
+        self.saved.release()
+
+    def _shared_back(
+        self, grads: tuple[Tensor, ...], weights: Tensor, of_features: bool
+    ) -> tuple[Tensor | None, Tensor]:
+        """By way of the projections, whose rows add up theirs, every thread on its own."""
+        lease = take(self.n_threads, *self.features.shape[:3], self.inputs.shape[1])
+        lease.tensor.zero_()
+        self._kernels_back(grads, lease.tensor[0], lease.tensor, weights)
+        flat = (lease.tensor if len(lease.tensor) == 1 else lease.tensor.sum(0, keepdim=True))[0].flatten(1, 2)
+        # this way round: the other product of the same matrices takes several times as long
+        grad_matrix = torch.bmm(self.features.flatten(1, 2).transpose(1, 2), flat).transpose(1, 2)
+        grad_inputs = torch.cat([grad_matrix, flat.sum(1)[..., None]], 2)
+        if not of_features:
+            return None, grad_inputs
+        return torch.bmm(flat, self.inputs[..., :-1]).view_as(self.features), grad_inputs
+
+    def _unpacked_inputs(self, rows: Tensor) -> Tensor:
+        """Input weights and biases (D, G, F + 1) from the kernels' rows, transposed with padded gates."""
+        n_gates = self.inputs.shape[1] // self.n_units
+        gates = rows.unflatten(1, (-1, 4))[:, : self.inputs.shape[2], :n_gates, : self.n_units]
+        return gates.flatten(2).transpose(1, 2)
 
 
-def _rows(result: Tensor, rows: slice) -> Tensor:
-    return result[:, :, rows] if result.ndim == 4 else result[rows]
-
-
-def _alike(parts: list[Tensor]) -> list[Tensor]:
+def _alike(parts: tuple[Tensor, ...]) -> list[Tensor]:
     """The same numbers in one layout for all, units side by side: the kernels take one set of strides."""
-    layouts = {part.stride() for part in parts}
-    alike = len(layouts) == 1 and parts[0].stride(-1) == 1
-    return parts if alike else [part.clone(memory_format=torch.contiguous_format) for part in parts]
+    compact = [_compact(part) for part in parts]
+    layouts = {part.stride() for part in compact}
+    alike = len(layouts) == 1 and compact[0].stride(-1) == 1
+    return compact if alike else [part.clone(memory_format=torch.contiguous_format) for part in compact]
+
+
+def _compact(part: Tensor) -> Tensor:
+    """Units side by side; what a sum or mean has spread over steps and rows is not written out."""
+    if part.stride(-1) == 1:
+        return part
+    one = part
+    for axis in range(part.ndim - 1):
+        if part.stride(axis) == 0 and part.shape[axis]:
+            one = one.narrow(axis, 0, 1)
+    return one.contiguous().expand_as(part)
 
 
 def _unpacked(total: Tensor, recurrent: Recurrent) -> list[Tensor | None]:

@@ -7,19 +7,31 @@ namespace {
 
 constexpr int64_t BLOCK_ROWS = 128;  // whose weight gradients are one product of that rank
 
-// (3 Hp) rows for the hidden matrix, Hp for each matrix of the coupling gate, one for b'_n, one for a scalar gate.
-inline int64_t weight_rows(const Problem& p) { return 5 * padded(p.n_units) + 2; }
+// (3 Hp) rows for the hidden matrix, Hp for each matrix of the coupling gate, one for b'_n, one for a scalar gate; then
+// (feature_columns, 4 Hp) for input weights and biases, transposed.
+inline int64_t weight_rows(const Problem& p) { return 5 * padded(p.n_units) + 2 + 4 * feature_columns(p); }
+
+// Rows whose weight gradients are taken together: of the GRU and of the coupling gate.
+struct Gathered {
+    int64_t filled = 0;
+    float *gradient, *states, *partners, *features;
+};
 
 struct BackwardScratch {
-    float *grad, *through, *zeros, *gate, *crossed, *absolute;  // MAX_ROWS rows
-    float *da, *hb;                                             // BLOCK_ROWS rows: of the GRU's products, and their input
-    int64_t filled = 0;
-    static int64_t floats(const Problem& p) { return (6 * MAX_ROWS + 4 * BLOCK_ROWS) * padded(p.n_units); }
+    float *grad, *through, *zeros, *crossed, *own, *grad_features;  // MAX_ROWS rows
+    Gathered gru, gate;  // gradients of a row: of q, r, z and the candidate (4 Hp); of the gate (Hp)
+    static int64_t floats(const Problem& p) {
+        const int64_t of_units = 5 * MAX_ROWS + 8 * BLOCK_ROWS, of_features = MAX_ROWS + 2 * BLOCK_ROWS;
+        return of_units * padded(p.n_units) + of_features * feature_columns(p);
+    }
     BackwardScratch(const Problem& p, float* at) {
-        const int64_t Hp = padded(p.n_units);
-        auto take = [&at, Hp](int64_t rows) { float* here = at; at += rows * Hp; return here; };
-        grad = take(MAX_ROWS), through = take(MAX_ROWS), zeros = take(MAX_ROWS), gate = take(MAX_ROWS);
-        crossed = take(MAX_ROWS), absolute = take(MAX_ROWS), da = take(3 * BLOCK_ROWS), hb = take(BLOCK_ROWS);
+        const int64_t Hp = padded(p.n_units), Fp = feature_columns(p);
+        auto take = [&at](int64_t rows, int64_t n) { float* here = at; at += rows * n; return here; };
+        grad = take(MAX_ROWS, Hp), through = take(MAX_ROWS, Hp), zeros = take(MAX_ROWS, Hp);
+        crossed = take(MAX_ROWS, Hp), own = take(MAX_ROWS, Hp), grad_features = take(MAX_ROWS, Fp);
+        gru.gradient = take(BLOCK_ROWS, 4 * Hp), gru.states = take(BLOCK_ROWS, Hp);
+        gate.gradient = take(BLOCK_ROWS, Hp), gate.states = take(BLOCK_ROWS, Hp), gate.partners = take(BLOCK_ROWS, Hp);
+        gru.features = take(BLOCK_ROWS, Fp), gate.features = take(BLOCK_ROWS, Fp), gru.partners = nullptr;
         std::memset(zeros, 0, sizeof(float) * MAX_ROWS * Hp);
     }
 };
@@ -31,14 +43,15 @@ struct BackwardTile {
     const Rows& rows;
     BackwardScratch& s;
     Saved saved;
-    int64_t d, H, Hp, other;  // `other`: from a row of the first half to its partner
+    int64_t d, H, Hp, Fp, other;  // `other`: from a row of the first half to its partner
     float *weights, *grad_x;
 
     BackwardTile(const Problem& p, const Packed& w, const Rows& rows, BackwardScratch& s, int64_t tile, int64_t d,
                  int64_t thread)
-        : p(p), w(w), rows(rows), s(s), saved(p, tile, d), d(d), H(p.n_units), Hp(padded(H)), other(rows.size * Hp) {
+        : p(p), w(w), rows(rows), s(s), saved(p, tile, d), d(d), H(p.n_units), Hp(padded(H)), Fp(feature_columns(p)),
+          other(rows.size * Hp) {
         weights = p.grad_weights + (thread * p.n_directions + d) * weight_rows(p) * Hp;
-        grad_x = p.grad_x + thread * p.grad_x_copy + d * p.grad_x_direction;
+        grad_x = p.grad_x ? p.grad_x + thread * p.grad_x_copy + d * p.grad_x_direction : nullptr;
     }
 
     const float* before(int64_t t) const { return t ? saved.h(t - 1) : s.zeros; }
@@ -81,18 +94,20 @@ struct BackwardTile {
         }
     }
 
-    // From dL/dh_t (in s.grad) the gradients of the gates of one row, into da and dL/dx; z dL/dh_t into `through`.
-    void gates_of_row(int64_t row, int64_t t, const float* hb, float* da) {
-        const float *g = s.grad + row * Hp, *kept = saved.gates(t) + row * 4 * Hp;
-        float *through = s.through + row * Hp, *to = rows.real[row] ? grad_input(row, t) : nullptr;
+    // From dL/dh_t (in s.grad) the gradients of the gates of one row, into `to` and, where projections are given, dL/dx;
+    // z dL/dh_t into `through`.
+    void gates_of_row(int64_t row, int64_t t, const float* hb, float* to) {
+        const float *g = s.grad + row * Hp, *kept = saved.gates(t) + row * 3 * Hp, *h = saved.h(t) + row * Hp;
+        float *through = s.through + row * Hp, *x = rows.real[row] && !w.input ? grad_input(row, t) : nullptr;
         for (int64_t u = 0; u < H; u += W) {
             const V r = load(kept + u), z = load(kept + Hp + u), q = load(kept + 2 * Hp + u), dh = load(g + u);
-            const V n = load(kept + 3 * Hp + u);
-            const V dn = dh * (1.0f - z) * (1.0f - n * n), dr = dn * q * r * (1.0f - r);
-            const V dz = dh * (load(hb + u) - n) * z * (1.0f - z);
-            store(da + u, dr), store(da + Hp + u, dz), store(da + 2 * Hp + u, dn * r);
+            // h = n + z (hb - n): where 1 - z is too small to tell n, neither does n matter
+            const V left = 1.0f - z, n = clamped((load(h + u) - z * load(hb + u)) * reciprocal(at_least(left, 5e-8f)), 1);
+            const V dn = dh * left * (1.0f - n * n), dr = dn * q * r * (1.0f - r);
+            const V dz = dh * (load(hb + u) - load(h + u)) * z;
+            store(to + u, dn * r), store(to + Hp + u, dr), store(to + 2 * Hp + u, dz), store(to + 3 * Hp + u, dn);
             store(through + u, dh * z);
-            if (to) give(to + u, dr, H - u), give(to + H + u, dz, H - u), give(to + 2 * H + u, dn, H - u);
+            if (x) give(x + u, dr, H - u), give(x + H + u, dz, H - u), give(x + 2 * H + u, dn, H - u);
         }
     }
     void give(float* to, V value, int64_t n) const {
@@ -104,54 +119,110 @@ struct BackwardTile {
 
     // The GRU step of MR rows: s.through becomes dL/dhb (0 for rows that have ended), s.grad what passes by it.
     void step_back(int64_t row, int64_t t) {
-        float *da = s.da + s.filled * 3 * Hp, *hb = s.hb + s.filled * Hp, *through = s.through + row * Hp;
+        float *da = s.gru.gradient + s.gru.filled * 4 * Hp, *hb = s.gru.states + s.gru.filled * Hp;
+        float* through = s.through + row * Hp;
         contracted(row, t, hb);
         for (int i = 0; i < MR; ++i) {
             if (rows.alive(row + i, t)) {
-                gates_of_row(row + i, t, hb + i * Hp, da + i * 3 * Hp);
+                gates_of_row(row + i, t, hb + i * Hp, da + i * 4 * Hp);
                 continue;
             }
-            std::memset(da + i * 3 * Hp, 0, sizeof(float) * 3 * Hp);
+            std::memset(da + i * 4 * Hp, 0, sizeof(float) * 4 * Hp);
             std::memset(through + i * Hp, 0, sizeof(float) * Hp);
-            no_input_gradient(row + i, t);
+            if (!w.input) no_input_gradient(row + i, t);
         }
+        const int64_t place[] = {Hp, 2 * Hp, 0};  // of r, z, q in a row of da
         for (int64_t gate = 0; gate < 3; ++gate)
-            product(through, Hp, da + gate * Hp, 3 * Hp, H, w.gru, H, 3 * H, gate * H);
+            product(through, Hp, da + place[gate], 4 * Hp, H, w.gru, H, 3 * H, gate * H);
         for (int i = 0; i < MR; ++i)
             if (rows.alive(row + i, t))
                 std::memcpy(s.grad + (row + i) * Hp, through + i * Hp, sizeof(float) * Hp);
-        s.filled += MR;
-        if (s.filled == BLOCK_ROWS) flush();
+        if (w.input) features_back(row, t, da);
+        s.gru.filled += MR;
+        if (s.gru.filled == BLOCK_ROWS) flush_gru();
+    }
+    // Features of MR rows gathered for the gradient of their weights, and their own gradient.
+    void features_back(int64_t row, int64_t t, const float* da) {
+        rows.features(p, d, row, t, s.gru.features + s.gru.filled * Fp);
+        if (!p.grad_x) return;
+        std::memset(s.grad_features, 0, sizeof(float) * MR * Fp);
+        for (int64_t gate = 0; gate < 3; ++gate) input_product(da + (gate + 1) * Hp, 4 * Hp, gate);
+        for (int i = 0; i < MR; ++i) {
+            if (!rows.real[row + i]) continue;
+            float* to = grad_input(row + i, t);
+            for (int64_t u = 0; u < p.n_features; u += W)
+                store_part(to + u, load(s.grad_features + i * Fp + u), p.n_features - u);
+        }
+    }
+    // s.grad_features += the gradient of one gate's pre-activation times its input weights
+    void input_product(const float* of_gate, int64_t pitch, int64_t gate) const {
+        product(s.grad_features, Fp, of_gate, pitch, H, w.input, p.n_features, n_projections(p), gate * H);
     }
     void no_input_gradient(int64_t row, int64_t t) const {
-        if (!p.grad_x_shared && rows.real[row]) std::memset(grad_input(row, t), 0, sizeof(float) * n_projections(p));
+        if (p.grad_x && !p.grad_x_shared && rows.real[row])
+            std::memset(grad_input(row, t), 0, sizeof(float) * input_width(p));
     }
 
-    // Weight gradients of the block of rows gathered so far.
-    void flush() {
+    // Weight gradients of the rows gathered so far. Those of input weights: (Fp, 4 Hp), transposed.
+    float* input_weights(int64_t gate) const { return weights + (5 * Hp + 2 + gate) * Hp; }
+    void flush_gru() {
+        const Gathered& all = s.gru;
+        const int64_t place[] = {Hp, 2 * Hp, 0};
         for (int64_t gate = 0; gate < 3; ++gate)
-            rank_update(weights + gate * Hp * Hp, Hp, s.da + gate * Hp, 3 * Hp, H, s.hb, Hp, H, s.filled);
+            rank_update(weights + gate * Hp * Hp, Hp, all.gradient + place[gate], 4 * Hp, H, all.states, Hp, H, all.filled);
         float* bias = weights + 5 * Hp * Hp;
         for (int64_t u = 0; u < H; u += W) {
             V total = load(bias + u);
-            for (int64_t k = 0; k < s.filled; ++k) total += load(s.da + k * 3 * Hp + 2 * Hp + u);
+            for (int64_t k = 0; k < all.filled; ++k) total += load(all.gradient + k * 4 * Hp + u);
             store(bias + u, total);
         }
-        s.filled = 0;
+        if (w.input)
+            rank_update(input_weights(0), 4 * Hp, all.features, Fp, p.n_features + 1, all.gradient + Hp, 4 * Hp, 3 * Hp,
+                        all.filled);
+        s.gru.filled = 0;
+    }
+    void flush_gate() {
+        const Gathered& all = s.gate;
+        rank_update(weights + 3 * Hp * Hp, Hp, all.gradient, Hp, H, all.states, Hp, H, all.filled);
+        if (p.coupling == DIFFUSIVE)
+            rank_update(weights + 4 * Hp * Hp, Hp, all.gradient, Hp, H, all.partners, Hp, H, all.filled);
+        if (w.input)
+            rank_update(input_weights(3), 4 * Hp, all.features, Fp, p.n_features + 1, all.gradient, Hp, H, all.filled);
+        s.gate.filled = 0;
     }
 
-    // The gate's own gradient goes to the inputs of MR rows.
-    void give_gate(int64_t row, int64_t t, const float* grad_gate) const {
-        for (int i = 0; i < MR; ++i) {
-            if (!rows.real[row + i]) continue;
-            float* to = grad_input(row + i, t) + 3 * H;
-            for (int64_t u = 0; u < H; u += W) give(to + u, load(grad_gate + i * Hp + u), H - u);
+    // The gate's own gradient goes to the inputs of MR rows of one half, or of both where they share the gate.
+    void give_gate(int64_t row, int64_t t, const float* grad_gate) {
+        const bool both = p.coupling == SYMMETRIC;
+        if (w.input) {
+            float* features = s.gate.features + s.gate.filled * Fp;
+            rows.features(p, d, row, t, features);
+            if (both) rows.features(p, d, rows.size + row, t, features, true);
+            if (!p.grad_x) return;
+            std::memset(s.grad_features, 0, sizeof(float) * MR * Fp);
+            input_product(grad_gate, Hp, 3);
         }
+        for (int i = 0; i < MR; ++i) {
+            give_gate_row(row + i, t, grad_gate + i * Hp, s.grad_features + i * Fp);
+            if (both) give_gate_row(rows.size + row + i, t, grad_gate + i * Hp, s.grad_features + i * Fp);
+        }
+    }
+    void give_gate_row(int64_t row, int64_t t, const float* grad_gate, const float* grad_features) const {
+        if (!rows.real[row]) return;
+        float* to = grad_input(row, t);
+        for (int64_t u = 0; w.input && u < p.n_features; u += W)
+            add_part(to + u, load(grad_features + u), p.n_features - u);
+        for (int64_t u = 0; !w.input && u < H; u += W) give(to + 3 * H + u, load(grad_gate + u), H - u);
+    }
+    void gathered_gate() {
+        s.gate.filled += MR;
+        if (s.gate.filled == BLOCK_ROWS) flush_gate();
     }
 
     void couple_symmetric(int64_t r, int64_t t) {
         const float *h = before(t) + r * Hp, *kept = saved.coupling(t) + r * Hp, *g = s.through + r * Hp;
-        float *gg = s.gate, *through = s.crossed, *e = s.absolute;
+        const int64_t place = s.gate.filled * Hp;
+        float *gg = s.gate.gradient + place, *e = s.gate.states + place, *through = s.crossed;
         for (int64_t at = 0; at < MR * Hp; at += W) {
             const V gate = load(kept + at), difference = load(h + at) - load(h + other + at);
             const V pull = 0.5f * (load(g + other + at) - load(g + at));
@@ -160,7 +231,6 @@ struct BackwardTile {
             store(through + at, splat(0.0f));
         }
         product(through, Hp, gg, Hp, H, w.gate, H, H);
-        rank_update(weights + 3 * Hp * Hp, Hp, gg, Hp, H, e, Hp, H, MR);
         for (int64_t at = 0; at < MR * Hp; at += W) {
             const V difference = load(h + at) - load(h + other + at);
             const V pull = 0.5f * (load(g + other + at) - load(g + at));
@@ -168,7 +238,7 @@ struct BackwardTile {
             shift(r * Hp + at, back);
         }
         give_gate(r, t, gg);
-        give_gate(rows.size + r, t, gg);
+        gathered_gate();
     }
     // d e / d h^1 = 1, d e / d h^2 = -1
     void shift(int64_t at, V back) {
@@ -191,7 +261,10 @@ struct BackwardTile {
     void couple_diffusive(int64_t half, int64_t r, int64_t t) {
         const int64_t row = half * rows.size + r, away = half ? -other : other;
         const float *h = before(t) + row * Hp, *kept = saved.coupling(t) + row * Hp, *g = s.through + row * Hp;
-        float *gg = s.gate, *own = s.absolute, *crossed = s.crossed;
+        const int64_t place = s.gate.filled * Hp;
+        float *gg = s.gate.gradient + place, *own = s.own, *crossed = s.crossed;
+        std::memcpy(s.gate.states + place, h, sizeof(float) * MR * Hp);
+        std::memcpy(s.gate.partners + place, h + away, sizeof(float) * MR * Hp);
         for (int64_t at = 0; at < MR * Hp; at += W) {
             const V gate = load(kept + at), pull = 0.5f * gate * load(g + at);
             store(gg + at, 0.5f * load(g + at) * (load(h + away + at) - load(h + at)) * gate * (1.0f - gate));
@@ -200,14 +273,13 @@ struct BackwardTile {
         }
         product(own, Hp, gg, Hp, H, w.gate, H, H);
         product(crossed, Hp, gg, Hp, H, w.other, H, H);
-        rank_update(weights + 3 * Hp * Hp, Hp, gg, Hp, H, h, Hp, H, MR);
-        rank_update(weights + 4 * Hp * Hp, Hp, gg, Hp, H, h + away, Hp, H, MR);
         float* grad = s.grad + row * Hp;
         for (int64_t at = 0; at < MR * Hp; at += W) {
             store(grad + at, load(grad + at) + load(own + at));
             store(grad + away + at, load(grad + away + at) + load(crossed + at));
         }
         give_gate(row, t, gg);
+        gathered_gate();
     }
 
     void couple_back(int64_t r, int64_t t) {
@@ -236,7 +308,8 @@ struct BackwardTile {
             if (p.coupling)
                 for (int64_t r = 0; r < rows.size; r += MR) couple_back(r, t);
         }
-        flush();
+        flush_gru();
+        flush_gate();
     }
 };
 

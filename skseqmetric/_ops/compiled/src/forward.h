@@ -9,33 +9,53 @@ namespace {
 
 // Buffers of one thread, MAX_ROWS rows of Hp floats each.
 struct ForwardScratch {
-    float *state[2], *contracted, *sum, *gates, *gate, *difference, *squared;
-    static int64_t floats(const Problem& p) { return 11 * MAX_ROWS * padded(p.n_units) + MAX_ROWS; }
+    float *state[2], *contracted, *sum, *gate, *difference;
+    float* features;  // of MR rows
+    static int64_t floats(const Problem& p) {
+        return 6 * MAX_ROWS * padded(p.n_units) + MR * feature_columns(p);
+    }
     ForwardScratch(const Problem& p, float* at) {
         const int64_t block = MAX_ROWS * padded(p.n_units);
-        auto take = [&at, block](int64_t n) { float* here = at; at += n * block; return here; };
-        state[0] = take(1), state[1] = take(1), contracted = take(1), sum = take(1), gates = take(3), gate = take(2);
-        difference = take(1), squared = take(1);
+        auto take = [&at, block]() { float* here = at; at += block; return here; };
+        state[0] = take(), state[1] = take(), contracted = take(), sum = take(), gate = take(), difference = take();
+        features = at;
     }
 };
 
-// hb^i = h^i + c (h^j - h^i), c = sigma(x^1 + x^2 + U |h^1 - h^2|) / 2, for MR pairs; sigma goes to `gate`.
-inline void contract_symmetric(const Problem& p, const Packed& w, const Rows& rows, int64_t d, int64_t t, int64_t r,
-                               const float* h, float* hb, float* gate, float* difference) {
-    const int64_t H = p.n_units, Hp = padded(H), other = rows.size * Hp;
-    h += r * Hp, hb += r * Hp, gate += r * Hp;
-    for (int i = 0; i < MR; ++i) {
-        const float *x1 = rows.input(p, d, 0, r + i, t) + 3 * H, *x2 = rows.input(p, d, 1, rows.size + r + i, t) + 3 * H;
+// What the inputs of MR rows add to the coupling gate: their own, or of both halves where one gate serves both.
+inline void gate_inputs(const Problem& p, const Packed& w, const Rows& rows, int64_t d, int64_t t, int64_t row,
+                        float* gate, float* features) {
+    const int64_t H = p.n_units, Hp = padded(H), K = p.n_features + 1;
+    const bool both = p.coupling == SYMMETRIC;
+    if (w.gate_input) {
+        rows.features(p, d, row, t, features);
+        if (both) rows.features(p, d, rows.size + row, t, features, true);
+        std::memset(gate, 0, sizeof(float) * MR * Hp);
+        return product(gate, Hp, features, feature_columns(p), K, w.gate_input, H, K);
+    }
+    for (int64_t i = 0; i < MR; ++i) {
+        const int64_t r = row + i;
+        const float* x = rows.input(p, d, r >= rows.size, r, t) + 3 * H;
+        const float* other = both ? rows.input(p, d, 1, rows.size + r, t) + 3 * H : nullptr;
         for (int64_t u = 0; u < H; u += W) {
-            const int64_t at = i * Hp + u;
-            store(difference + at, absolute(load(h + at) - load(h + other + at)));
-            store(gate + at, load_part(x1 + u, H - u) + load_part(x2 + u, H - u));
+            const V own = load_part(x + u, H - u);
+            store(gate + i * Hp + u, other ? own + load_part(other + u, H - u) : own);
         }
     }
-    product(gate, Hp, difference, Hp, H, w.gate, H, H);
+}
+
+// hb^i = h^i + c (h^j - h^i), c = sigma(x^1 + x^2 + U |h^1 - h^2|) / 2, for MR pairs; sigma goes to `gate`.
+inline void contract_symmetric(const Problem& p, const Packed& w, const Rows& rows, int64_t d, int64_t t, int64_t r,
+                               const float* h, float* gate, ForwardScratch& s) {
+    const int64_t H = p.n_units, Hp = padded(H), other = rows.size * Hp;
+    float* hb = s.contracted + r * Hp;
+    h += r * Hp, gate += r * Hp;
+    gate_inputs(p, w, rows, d, t, r, gate, s.features);
+    for (int64_t at = 0; at < MR * Hp; at += W) store(s.difference + at, absolute(load(h + at) - load(h + other + at)));
+    product(gate, Hp, s.difference, Hp, H, w.gate, H, H);
     for (int64_t at = 0; at < MR * Hp; at += W) {
-        const V s = sigmoid_of(load(gate + at)), e = load(h + at) - load(h + other + at), pull = 0.5f * s * e;
-        store(gate + at, s);
+        const V c = sigmoid_of(load(gate + at)), e = load(h + at) - load(h + other + at), pull = 0.5f * c * e;
+        store(gate + at, c);
         store(hb + at, load(h + at) - pull);
         store(hb + other + at, load(h + other + at) + pull);
     }
@@ -43,20 +63,18 @@ inline void contract_symmetric(const Problem& p, const Packed& w, const Rows& ro
 
 // hb^i = h^i + c^i (h^j - h^i), c^i = sigma(x^i + U h^i + V h^j) / 2, for MR rows of one half.
 inline void contract_diffusive(const Problem& p, const Packed& w, const Rows& rows, int64_t d, int64_t t, int64_t half,
-                               int64_t r, const float* h, float* hb, float* gate) {
+                               int64_t r, const float* h, float* gate, ForwardScratch& s) {
     const int64_t H = p.n_units, Hp = padded(H), row = half * rows.size + r;
     const float *own = h + row * Hp, *partner = h + ((1 - half) * rows.size + r) * Hp;
-    hb += row * Hp, gate += row * Hp;
-    for (int i = 0; i < MR; ++i) {
-        const float* x = rows.input(p, d, half, row + i, t) + 3 * H;
-        for (int64_t u = 0; u < H; u += W) store(gate + i * Hp + u, load_part(x + u, H - u));
-    }
+    float* hb = s.contracted + row * Hp;
+    gate += row * Hp;
+    gate_inputs(p, w, rows, d, t, row, gate, s.features);
     product(gate, Hp, own, Hp, H, w.gate, H, H);
     product(gate, Hp, partner, Hp, H, w.other, H, H);
     for (int64_t at = 0; at < MR * Hp; at += W) {
-        const V s = sigmoid_of(load(gate + at));
-        store(gate + at, s);
-        store(hb + at, load(own + at) + 0.5f * s * (load(partner + at) - load(own + at)));
+        const V c = sigmoid_of(load(gate + at));
+        store(gate + at, c);
+        store(hb + at, load(own + at) + 0.5f * c * (load(partner + at) - load(own + at)));
     }
 }
 
@@ -69,53 +87,68 @@ inline void contract_scalar(float strength, const Rows& rows, int64_t Hp, int64_
     }
 }
 
-// Both halves of a tile drawn together; where neither of MR pairs is alive nothing is done.
+// Both halves of a tile drawn together, into s.contracted; where neither of MR pairs is alive nothing is done.
 inline void contract(const Problem& p, const Packed& w, const Rows& rows, int64_t d, int64_t t, const float* h,
-                     float* hb, float* gate, float* difference) {
+                     float* gate, ForwardScratch& s) {
     for (int64_t r = 0; r < rows.size; r += MR) {
         if (!rows.any_alive(r, t) && !rows.any_alive(rows.size + r, t)) continue;
-        if (p.coupling == SYMMETRIC) contract_symmetric(p, w, rows, d, t, r, h, hb, gate, difference);
-        if (p.coupling == SCALAR) contract_scalar(w.strength, rows, padded(p.n_units), r, h, hb);
+        if (p.coupling == SYMMETRIC) contract_symmetric(p, w, rows, d, t, r, h, gate, s);
+        if (p.coupling == SCALAR) contract_scalar(w.strength, rows, padded(p.n_units), r, h, s.contracted);
         if (p.coupling == DIFFUSIVE)
             for (int64_t half = 0; half < 2; ++half)
-                if (rows.any_alive(half * rows.size + r, t)) contract_diffusive(p, w, rows, d, t, half, r, h, hb, gate);
+                if (rows.any_alive(half * rows.size + r, t)) contract_diffusive(p, w, rows, d, t, half, r, h, gate, s);
     }
 }
 
+// What the step of MR rows reads: contracted states, and pointers to projections or features side by side.
+struct StepInputs {
+    const float* hb;
+    const float* x[MR];
+    const float* features;
+};
+
 // The GRU step of MR rows for one vector of units: three accumulators a row, the gate functions applied in registers.
-inline void step_block(const Problem& p, const Packed& w, const float* const* x, int64_t unit, const float* hb,
-                       float* out, float* gates) {
-    const int64_t H = p.n_units, Hp = padded(H), n = H - unit;
-    V acc[MR][3];
+inline void step_block(const Problem& p, const Packed& w, const StepInputs& in, int64_t unit, float* out,
+                       float* gates) {
+    const int64_t H = p.n_units, Hp = padded(H), n = H - unit, K = p.n_features + 1;
+    V acc[MR][3], fresh[MR];  // r, z, q; the candidate's own projection
     const V bias = load(w.bias + unit);
-    for (int i = 0; i < MR; ++i) {
-        acc[i][0] = load_part(x[i] + unit, n);
-        acc[i][1] = load_part(x[i] + H + unit, n);
-        acc[i][2] = bias;
+    if (w.input) {
+        for (int i = 0; i < MR; ++i) acc[i][0] = acc[i][1] = acc[i][2] = splat(0.0f);
+        multiply(acc, in.features, feature_columns(p), K, w.input + unit * 3 * K);
+        for (int i = 0; i < MR; ++i) fresh[i] = acc[i][2], acc[i][2] = bias;
+    } else {
+        for (int i = 0; i < MR; ++i) {
+            acc[i][0] = load_part(in.x[i] + unit, n);
+            acc[i][1] = load_part(in.x[i] + H + unit, n);
+            acc[i][2] = bias;
+        }
     }
-    multiply(acc, hb, Hp, H, w.gru + unit * 3 * H);
+    multiply(acc, in.hb, Hp, H, w.gru + unit * 3 * H);
     for (int i = 0; i < MR; ++i) {
         const V r = sigmoid_of(acc[i][0]), z = sigmoid_of(acc[i][1]), q = acc[i][2];
-        const V candidate = tanh_of(load_part(x[i] + 2 * H + unit, n) + r * q);
-        store(out + i * Hp + unit, candidate + z * (load(hb + i * Hp + unit) - candidate));
+        const V own = w.input ? fresh[i] : load_part(in.x[i] + 2 * H + unit, n);
+        const V candidate = tanh_of(own + r * q);
+        store(out + i * Hp + unit, candidate + z * (load(in.hb + i * Hp + unit) - candidate));
         if (gates) {
-            float* to = gates + i * 4 * Hp + unit;
-            store(to, r), store(to + Hp, z), store(to + 2 * Hp, q), store(to + 3 * Hp, candidate);
+            float* to = gates + i * 3 * Hp + unit;
+            store(to, r), store(to + Hp, z), store(to + 2 * Hp, q);
         }
     }
 }
 
 // New states of all rows from the contracted ones; a row that has ended keeps its old state.
 inline void step(const Problem& p, const Packed& w, const Rows& rows, int64_t d, int64_t t, const float* h,
-                 const float* hb, float* out, float* gates) {
+                 float* out, float* gates, ForwardScratch& s) {
     const int64_t H = p.n_units, Hp = padded(H);
+    const float* hb = p.coupling ? s.contracted : h;
     for (int64_t row = 0; row < rows.total(p); row += MR) {
-        const bool any = rows.any_alive(row, t);
-        if (any) {
-            const float* x[MR];
-            for (int i = 0; i < MR; ++i) x[i] = rows.input(p, d, row >= rows.size, row + i, t);
+        if (rows.any_alive(row, t)) {
+            StepInputs in{hb + row * Hp, {}, s.features};
+            if (w.input) rows.features(p, d, row, t, s.features);
+            for (int i = 0; i < MR && !w.input; ++i) in.x[i] = rows.input(p, d, row >= rows.size, row + i, t);
             for (int64_t unit = 0; unit < H; unit += W)
-                step_block(p, w, x, unit, hb + row * Hp, out + row * Hp, gates ? gates + row * 4 * Hp : nullptr);
+                step_block(p, w, in, unit, out + row * Hp, gates ? gates + row * 3 * Hp : nullptr);
         }
         for (int64_t i = row; i < row + MR; ++i)
             if (!rows.alive(i, t)) std::memcpy(out + i * Hp, h + i * Hp, sizeof(float) * Hp);
@@ -170,8 +203,8 @@ inline void forward_direction(const Problem& p, const Packed& w, const Rows& row
     for (int64_t t = 0; t < rows.n_steps; ++t) {
         rows.fetch_inputs(p, d, t + 1);
         float* out = saved.base ? saved.h(t) : s.state[(t + 1) % 2];
-        if (p.coupling) contract(p, w, rows, d, t, h, s.contracted, saved.base ? saved.coupling(t) : s.gate, s.difference);
-        step(p, w, rows, d, t, h, p.coupling ? s.contracted : h, out, saved.base ? saved.gates(t) : nullptr);
+        if (p.coupling) contract(p, w, rows, d, t, h, saved.base ? saved.coupling(t) : s.gate, s);
+        step(p, w, rows, d, t, h, out, saved.base ? saved.gates(t) : nullptr, s);
         h = out;
         if (p.mean && (p.readout[0] || p.squared))
             for (int64_t row = 0; row < rows.total(p); ++row)

@@ -12,6 +12,10 @@ struct Problem {
 
     // Half i, row p reads sequence[i][p]: its projections (d, t) at x[i] + d * x_direction[i] + t * x_step[i] +
     // s * x_sequence[i] where t < x_steps[i], else those of zero features, x_end (D, G); its length is length[i][s].
+    // Where n_features > 0, x and x_end hold so many features instead, and `input` (D, G, n_features + 1) projects
+    // them: weights and, last, biases.
+    int64_t n_features;
+    const float* input;
     const float* x[2];
     int64_t x_direction[2], x_step[2], x_sequence[2], x_steps[2];
     const float* x_end;
@@ -32,7 +36,8 @@ struct Problem {
     float* saved;
 
     // Gradients of the results (null: zero) in the layouts above, then what backward computes: grad_x (copies, D, T,
-    // sequences, G), one copy a thread where rows share sequences, and grad_weights (n_threads, D, weight_rows, Hp).
+    // sequences, G), one copy a thread where rows share sequences, or (D, T, sequences, n_features), null where it is
+    // not asked for; and grad_weights (n_threads, D, weight_rows, Hp).
     const float *grad_states[2], *grad_readout[2];
     float* grad_x;
     int64_t grad_x_copy, grad_x_direction, grad_x_step, grad_x_sequence, grad_x_shared;

@@ -41,17 +41,25 @@ inline V splat(float x) {
 inline V load_part(const float* p, int64_t n) {
     if (n >= W) return load(p);
     if (n <= 0) return splat(0.0f);
+#if defined(__AVX512F__)
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+#else
     float whole[W] = {};
     std::memcpy(whole, p, sizeof(float) * n);
     return load(whole);
+#endif
 }
 
 inline void store_part(float* p, V v, int64_t n) {
     if (n >= W) return store(p, v);
     if (n <= 0) return;
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+#else
     float whole[W];
     store(whole, v);
     std::memcpy(p, whole, sizeof(float) * n);
+#endif
 }
 
 inline void add_part(float* p, V v, int64_t n) { store_part(p, load_part(p, n) + v, n); }
@@ -75,7 +83,19 @@ inline V clamped(V x, float limit) {
 #endif
 }
 
-// 1 / x for x in [1, 1e8]: an estimate and as many Newton steps as it needs.
+// max(x, limit); NaN stays NaN.
+inline V at_least(V x, float limit) {
+#if defined(__AVX512F__)
+    return _mm512_max_ps(_mm512_set1_ps(limit), x);
+#elif defined(__AVX2__)
+    return _mm256_max_ps(_mm256_set1_ps(limit), x);
+#else
+    const V low = splat(limit);
+    return low > x ? low : x;
+#endif
+}
+
+// 1 / x for x in [1e-8, 1e8]: an estimate and as many Newton steps as it needs.
 inline V reciprocal(V x) {
 #if defined(__AVX512F__)
     const V y = _mm512_rcp14_ps(x);
