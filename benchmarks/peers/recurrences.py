@@ -112,43 +112,46 @@ def _plain_weights(cell: SyncGRUCell) -> list[Tensor]:
 
 
 def _theirs(module: nn.RNNBase, x: Tensor, backward: bool) -> Callable[[], Any]:
-    return _with_gradients(lambda x: module(x)[0], x, list(module.parameters()), backward)
+    return _with_gradients(lambda x: (module(x)[0],), x, list(module.parameters()), backward)
 
 
-def _ours(states: Callable[[Tensor], Tensor], x: Tensor, cell: SyncGRUCell, backward: bool) -> Callable[[], Any]:
+def _ours(
+    states: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, cell: SyncGRUCell, backward: bool
+) -> Callable[[], Any]:
     own = _plain_weights(cell)
     others = [p for p in cell.parameters() if all(p is not q for q in own)]
     return _with_gradients(states, x, [*own, *others], backward)
 
 
-def _plain_states(x: Tensor, cell: SyncGRUCell) -> Callable[[Tensor], Tensor]:
+def _plain_states(x: Tensor, cell: SyncGRUCell) -> Callable[[Tensor], tuple[Tensor, ...]]:
     lengths = torch.full((x.shape[1],), len(x))
-    return lambda x: gru_scan(x[None], lengths, [cell.weights()])[:, 0]
+    return lambda x: (gru_scan(x[None], lengths, [cell.weights()])[:, 0],)
 
 
-def _coupled_states(x: Tensor, cell: SyncGRUCell) -> Callable[[Tensor], Tensor]:
-    """Both halves of rows / 2 pairs of different sequences, (T, rows, H)."""
+def _coupled_states(x: Tensor, cell: SyncGRUCell) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Both halves of rows / 2 pairs of different sequences, (T, 1, rows / 2, H) each."""
     lengths = torch.full((x.shape[1],), len(x))
     rows = torch.arange(0, x.shape[1], 2)
-    return lambda x: torch.cat(sync_gru_scan(x[None], lengths, rows, rows + 1, [cell.weights()]), 2)[:, 0]
+    return lambda x: sync_gru_scan(x[None], lengths, rows, rows + 1, [cell.weights()])
 
 
 def _with_gradients(
-    states: Callable[[Tensor], Tensor], x: Tensor, weights: list[Tensor], backward: bool
+    states: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, weights: list[Tensor], backward: bool
 ) -> Callable[[], list[Tensor]]:
     """States, and the gradients of x and `weights` where asked for."""
     if not backward:
 
         def forward() -> list[Tensor]:
             with torch.no_grad():
-                return [states(x)]
+                return list(states(x))
 
         return forward
     inputs = [x.clone().requires_grad_(), *weights]
 
     def both() -> list[Tensor]:
         out = states(inputs[0])
-        return [out.detach(), *torch.autograd.grad(out, inputs, torch.ones_like(out))]
+        gradients = torch.autograd.grad(out, inputs, [torch.ones_like(o) for o in out])
+        return [*(o.detach() for o in out), *gradients]
 
     return both
 

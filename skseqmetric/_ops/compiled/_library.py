@@ -18,6 +18,7 @@ class Problem(Structure):
     """`struct Problem` of src/problem.h, which says what the fields mean; all zero and null at first."""
 
     _fields_ = [
+        ("openmp", c_void_p),
         *((name, c_int64) for name in _integers),
         ("n_features", c_int64),
         ("input", c_void_p),
@@ -32,6 +33,7 @@ class Problem(Structure):
         ("readout", c_void_p * 2),
         *((name, c_int64) for name in ("readout_direction", "readout_row")),
         *((name, c_void_p) for name in ("squared", "saved")),
+        ("n_shares", c_int64),
         *((name, c_void_p * 2) for name in ("grad_states", "grad_readout")),
         ("grad_x", c_void_p),
         *((name, c_int64) for name in ("grad_x_copy", "grad_x_direction", "grad_x_step", "grad_x_sequence")),
@@ -46,9 +48,9 @@ class Library:
     def __init__(self, path: Path) -> None:
         self._dll = ctypes.CDLL(str(path))
         self._dll.skseq_kernels.restype = c_char_p
-        for name in ("skseq_problem_bytes", "skseq_width", "skseq_saved_floats", "skseq_packed_square"):
-            getattr(self._dll, name).restype = c_int64
-        for name in ("skseq_forward", "skseq_backward", "skseq_saved_floats"):
+        for name in ("problem_bytes", "width", "tiles", "saved_floats", "packed_square"):
+            getattr(self._dll, f"skseq_{name}").restype = c_int64
+        for name in ("skseq_forward", "skseq_backward", "skseq_tiles", "skseq_saved_floats"):
             getattr(self._dll, name).argtypes = [POINTER(Problem)]
         self._dll.skseq_use.argtypes, self._dll.skseq_use.restype = [c_char_p], c_int
         if self._dll.skseq_problem_bytes() != ctypes.sizeof(Problem):
@@ -86,6 +88,10 @@ class Library:
         """Rows of weight gradients (`weight_rows` in src/backward.h), and how many of them are for the recurrence."""
         recurrent = 5 * self.padded(n_units) + 2
         return recurrent + 4 * self.padded(n_features + 1) * bool(n_features), recurrent
+
+    def tiles(self, problem: Problem) -> int:
+        """How many tiles its rows make."""
+        return int(self._dll.skseq_tiles(byref(problem)))
 
     def saved_floats(self, problem: Problem) -> int:
         """How many numbers the forward pass keeps for the backward pass."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops.compiled._library import Problem
+from skseqmetric._ops.compiled._team import Team
 from skseqmetric._ops.weights import RecurrentWeights
 
 _COUPLINGS = {None: 0, "scalar": 1, "symmetric": 2, "diffusive": 3}
@@ -61,12 +62,13 @@ class Operands:
 
     def __init__(
         self, kind: Kind, sides: list[Tensor], lengths: list[Tensor], sequences: Tensor, recurrent: Recurrent,
-        n_threads: int,
+        team: Team,
     ) -> None:  # fmt: skip
         self.problem = p = Problem()
         self._kept: list[Tensor] = []
         p.n_directions, p.n_halves, p.n_rows = sides[0].shape[0], kind.n_halves, sequences.shape[1]
-        p.n_steps, p.n_threads = max(side.shape[1] for side in sides), n_threads
+        p.n_steps, p.n_threads = max(side.shape[1] for side in sides), team.n_threads
+        p.openmp = team.openmp
         p.mean, p.coupling = kind.readout == "mean", _COUPLINGS[kind.coupling]
         sequences = self.hold(sequences.to(torch.int64).contiguous())
         for half in range(kind.n_halves):
@@ -108,7 +110,7 @@ class Operands:
     def set_gradients(self, grad_x: Tensor | None, weights: Tensor) -> None:
         """Where gradients go: of projections (copies, D, T, N, G) or of features (D, T, N, F), and of the weights."""
         p = self.problem
-        p.grad_weights = self.hold(weights).data_ptr()
+        p.grad_weights, p.n_shares = self.hold(weights).data_ptr(), len(weights)
         if grad_x is None:
             return
         p.grad_x, p.grad_x_shared = self.hold(grad_x).data_ptr(), grad_x.ndim == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,9 +10,14 @@ from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.compiled._library import library
 from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
+from skseqmetric._ops.compiled._team import Team
 from skseqmetric._ops.compiled._workspace import Lease, take
-from skseqmetric._ops.parallel import kernel_threads, one_intra_op_thread
+from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
+
+SHARES = 8
+"""Parts of the rows whose weight gradients are summed apart: any thread takes any part, whatever holds up another."""
+
 
 def gru_states(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """States (T, D, B, H), frozen behind each sequence's end."""
@@ -67,11 +71,10 @@ class _Scan(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         run = _Run(kind, features, inputs, lengths, sequences, Recurrent(*tensors))
         keep = any(ctx.needs_input_grad)
-        # torch's own workers keep a core busy for a while after each product, and the kernels' threads wait for it
         with one_intra_op_thread():
-            results = run.forward(keep=keep)
+            results, saved = run.forward(keep=keep)
         if keep:
-            ctx.kind, ctx.saved = kind, run.saved
+            ctx.kind, ctx.saved = kind, saved
             ctx.save_for_backward(features, inputs, lengths, sequences, *tensors)
         return tuple(results)
 
@@ -80,11 +83,13 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         features, inputs, lengths, sequences, *tensors = ctx.saved_tensors
         run = _Run(ctx.kind, features, inputs, lengths, sequences, Recurrent(*tensors))
-        run.saved, ctx.saved = ctx.saved, None
+        saved, ctx.saved = ctx.saved, None
         with one_intra_op_thread():
-            if run.saved is None:  # a second time through the same graph: what was kept is gone
-                run.forward(keep=True)
-            return None, *run.backward(grads, of_features=ctx.needs_input_grad[1])
+            if saved is None:  # a second time through the same graph: what was kept is gone
+                saved = run.forward(keep=True)[1]
+            gradients = run.backward(grads, saved, of_features=ctx.needs_input_grad[1])
+        saved.release()
+        return None, *gradients
 
 
 class _Run:
@@ -99,19 +104,18 @@ class _Run:
     ) -> None:
         self.kind, self.recurrent, self.lengths, self.sequences = kind, recurrent, lengths, sequences
         self.features, self.inputs = features if features.stride(3) == 1 else features.contiguous(), inputs
-        self.n_threads = kernel_threads()
+        self.team = Team.now()
         self.n_units, self.n_rows = recurrent.n_units, sequences.shape[1]
         self.shared = kind.n_halves == 2 and len(sequences.unique()) < sequences.numel()
-        self.saved: Lease | None = None
 
     def _operands(self, side: Tensor) -> Operands:
-        operands = Operands(self.kind, [side], [self.lengths], self.sequences, self.recurrent, self.n_threads)
+        operands = Operands(self.kind, [side], [self.lengths], self.sequences, self.recurrent, self.team)
         if not self.shared:
             operands.set_input(self.inputs)
         return operands
 
-    def forward(self, *, keep: bool) -> list[Tensor]:
-        """Of every half, states (T, D, rows, H) or read-outs (rows, D H)."""
+    def forward(self, *, keep: bool) -> tuple[list[Tensor], Lease | None]:
+        """States (T, D, rows, H) or read-outs (rows, D H) of every half; then what backward reads, where it is kept."""
         n_directions, n_steps = self.features.shape[:2]
         states, readouts = (
             (n_steps, n_directions, self.n_rows, self.n_units),
@@ -122,11 +126,10 @@ class _Run:
         projected = self._projected() if self.shared else None
         operands = self._operands(self.features if projected is None else projected.tensor)
         operands.set_results(results)
-        if keep:
-            self.saved = take(library().saved_floats(operands.problem))
-            operands.problem.saved = self.saved.tensor.data_ptr()
+        saved = take(library().saved_floats(operands.problem)) if keep else None
+        operands.problem.saved = saved.tensor.data_ptr() if saved else None
         library().forward(operands.problem)
-        return results
+        return results, saved
 
     def _projected(self) -> Lease:
         """Projections of all sequences, (D, T, N, G)."""
@@ -136,37 +139,38 @@ class _Run:
         torch.baddbmm(bias[:, None], self.features.flatten(1, 2), matrix.transpose(1, 2), out=flat)
         return projected
 
-    def backward(self, grads: tuple[Tensor, ...], *, of_features: bool) -> list[Tensor | None]:
+    def backward(self, grads: tuple[Tensor, ...], saved: Lease, *, of_features: bool) -> list[Tensor | None]:
         """Gradients of features and input weights, lengths, sequences, then of the recurrent weights."""
         n_features = 0 if self.shared else self.inputs.shape[2] - 1
         n_rows, n_recurrent = library().weight_rows(self.n_units, n_features)
-        weights = torch.zeros(self.n_threads, len(self.features), n_rows, library().padded(self.n_units))
+        n_tiles = library().tiles(self._operands(self.features).problem)
+        n_shares = min(self.team.n_threads if self.shared else SHARES, n_tiles)
+        weights = torch.zeros(n_shares, len(self.features), n_rows, library().padded(self.n_units))
         if self.shared:
-            grad_features, grad_inputs = self._shared_back(grads, weights, of_features)
-            total = weights.sum(0)
-        else:
-            grad_features = torch.zeros_like(self.features) if of_features else None
-            self._kernels_back(grads, self.features, grad_features, weights)
-            total = weights.sum(0)
-            grad_inputs = self._unpacked_inputs(total[:, n_recurrent:])
+            grad_features, grad_inputs = self._shared_back(grads, saved, weights, of_features)
+            return [grad_features, grad_inputs, None, None, *_unpacked(weights.sum(0), self.recurrent)]
+        grad_features = torch.zeros_like(self.features) if of_features else None
+        self._kernels_back(grads, saved, self.features, grad_features, weights)
+        total = weights.sum(0)
+        grad_inputs = self._unpacked_inputs(total[:, n_recurrent:])
         return [grad_features, grad_inputs, None, None, *_unpacked(total, self.recurrent)]
 
-    def _kernels_back(self, grads: tuple[Tensor, ...], side: Tensor, grad_side: Tensor | None, weights: Tensor) -> None:
-        assert self.saved is not None
+    def _kernels_back(
+        self, grads: tuple[Tensor, ...], saved: Lease, side: Tensor, grad_side: Tensor | None, weights: Tensor
+    ) -> None:
         operands = self._operands(side)
         operands.set_results(_alike(grads), "grad_")
         operands.set_gradients(grad_side, weights)
-        operands.problem.saved = self.saved.tensor.data_ptr()
+        operands.problem.saved = saved.tensor.data_ptr()
         library().backward(operands.problem)
-        self.saved.release()
 
     def _shared_back(
-        self, grads: tuple[Tensor, ...], weights: Tensor, of_features: bool
+        self, grads: tuple[Tensor, ...], saved: Lease, weights: Tensor, of_features: bool
     ) -> tuple[Tensor | None, Tensor]:
-        """By way of the projections, whose rows add up theirs, every thread on its own."""
-        lease = take(self.n_threads, *self.features.shape[:3], self.inputs.shape[1])
+        """By way of the projections, whose rows add up theirs, every share on its own."""
+        lease = take(len(weights), *self.features.shape[:3], self.inputs.shape[1])
         lease.tensor.zero_()
-        self._kernels_back(grads, lease.tensor[0], lease.tensor, weights)
+        self._kernels_back(grads, saved, lease.tensor[0], lease.tensor, weights)
         flat = (lease.tensor if len(lease.tensor) == 1 else lease.tensor.sum(0, keepdim=True))[0].flatten(1, 2)
         # this way round: the other product of the same matrices takes several times as long
         grad_matrix = torch.bmm(self.features.flatten(1, 2).transpose(1, 2), flat).transpose(1, 2)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skseqmetric._ops.compiled._library import library
 from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
-from skseqmetric._ops.parallel import kernel_threads
+from skseqmetric._ops.compiled._team import Team
 from skseqmetric._ops.steps import every_pair
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
@@ -30,12 +30,12 @@ def sync_gru_tile(
     order = _alike_together(lengths[0][rows], lengths[1][columns])
     if order is not None:
         rows, columns = rows[order], columns[order]
-    recurrent, n_threads = Recurrent.of(weights, kind.coupling), n_threads or kernel_threads()
+    recurrent, team = Recurrent.of(weights, kind.coupling), Team.now(n_threads)
     nothing = first.features.new_zeros(len(first.features), 1, 1, first.features.shape[3])
     at_end = project(nothing, weights)[:, 0, 0]
     squared = first.features.new_empty(len(rows))
     for call, i, j in zip(*(tensor.split(CALL_PAIRS) for tensor in (squared, rows, columns)), strict=True):
-        operands = Operands(kind, sides, lengths, torch.stack([i, j]), recurrent, n_threads)
+        operands = Operands(kind, sides, lengths, torch.stack([i, j]), recurrent, team)
         operands.set_end(at_end)
         operands.problem.squared = call.data_ptr()
         library().forward(operands.problem)

@@ -47,11 +47,11 @@ struct BackwardTile {
     float *weights, *grad_x;
 
     BackwardTile(const Problem& p, const Packed& w, const Rows& rows, BackwardScratch& s, int64_t tile, int64_t d,
-                 int64_t thread)
+                 int64_t share)
         : p(p), w(w), rows(rows), s(s), saved(p, tile, d), d(d), H(p.n_units), Hp(padded(H)), Fp(feature_columns(p)),
           other(rows.size * Hp) {
-        weights = p.grad_weights + (thread * p.n_directions + d) * weight_rows(p) * Hp;
-        grad_x = p.grad_x ? p.grad_x + thread * p.grad_x_copy + d * p.grad_x_direction : nullptr;
+        weights = p.grad_weights + (share * p.n_directions + d) * weight_rows(p) * Hp;
+        grad_x = p.grad_x ? p.grad_x + share * p.grad_x_copy + d * p.grad_x_direction : nullptr;
     }
 
     const float* before(int64_t t) const { return t ? saved.h(t - 1) : s.zeros; }

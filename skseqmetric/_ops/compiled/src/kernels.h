@@ -2,6 +2,8 @@
 // the processor has. Everything else is in unnamed namespaces, so that no function of one set is linked into another.
 #pragma once
 
+#include <atomic>
+
 #include "problem.h"
 
 // x <- x + l (tanh(projected + W x) - x) for rows of N contiguous units each; the new states replace `projected`.
@@ -11,14 +13,22 @@ struct ReservoirStep {
     int64_t n_rows, n_units;
 };
 
+// Every n-th tile is one share, which the next thread that is free takes: one that the machine holds up holds up no
+// other. What is summed is summed within a share, and shares in their order: the same result every time.
+struct Shares {
+    int64_t n;
+    std::atomic<int64_t> taken{0};
+    int64_t next() { return taken.fetch_add(1); }
+};
+
 struct Kernels {
     const char* name;
     int64_t width;  // floats of a vector: units are padded to a multiple of it
     int64_t (*tiles)(const Problem&);
     int64_t (*saved_floats)(const Problem&);
     int64_t (*scratch_floats)(const Problem&, bool backward);
-    // Every n_threads-th tile from `thread` on. Fixed shares and sums in fixed order: the same result every time.
-    void (*run)(const Problem&, bool backward, int64_t thread, int64_t n_threads, float* scratch);
+    // Share after share until none is left.
+    void (*run)(const Problem&, bool backward, Shares&, float* scratch);
     // Recurrent weights (N, N) of a reservoir into packed_square(N) floats, and one step of rows from `first` to `last`.
     int64_t (*packed_square)(int64_t n_units);
     void (*pack_square)(float* out, const float* recurrent, int64_t n_units);

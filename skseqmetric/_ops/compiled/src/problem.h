@@ -8,6 +8,8 @@ enum Coupling : int64_t { NONE = 0, SCALAR = 1, SYMMETRIC = 2, DIFFUSIVE = 3 };
 // D directions, T steps, P rows: sequences (one half) or pairs of sequences (two halves), H units, G projections.
 // Strides count floats; the innermost axis of every array is contiguous.
 struct Problem {
+    // GOMP_parallel of the OpenMP runtime whose threads are to do the work; null for threads of our own
+    void (*openmp)(void (*task)(void*), void* data, unsigned n_threads, unsigned flags);
     int64_t n_directions, n_steps, n_rows, n_halves, n_units, coupling, mean, n_threads;
 
     // Half i, row p reads sequence[i][p]: its projections (d, t) at x[i] + d * x_direction[i] + t * x_step[i] +
@@ -36,8 +38,9 @@ struct Problem {
     float* saved;
 
     // Gradients of the results (null: zero) in the layouts above, then what backward computes: grad_x (copies, D, T,
-    // sequences, G), one copy a thread where rows share sequences, or (D, T, sequences, n_features), null where it is
-    // not asked for; and grad_weights (n_threads, D, weight_rows, Hp).
+    // sequences, G), one copy a share where rows share sequences, or (D, T, sequences, n_features), null where it is
+    // not asked for; and grad_weights (n_shares, D, weight_rows, Hp). The tiles of a share are one thread's, whichever.
+    int64_t n_shares;
     const float *grad_states[2], *grad_readout[2];
     float* grad_x;
     int64_t grad_x_copy, grad_x_direction, grad_x_step, grad_x_sequence, grad_x_shared;

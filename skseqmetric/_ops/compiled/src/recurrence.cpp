@@ -60,16 +60,34 @@ void in_threads(int64_t n, const Work& work) {
     for (std::thread& other : others) other.join();
 }
 
+// The same by the workers of an OpenMP runtime, as many of them as it grants.
+template <typename Work>
+void in_team(decltype(Problem::openmp) parallel, int64_t n, const Work& work) {
+    struct Task {
+        const Work& work;
+        std::atomic<int64_t> thread{0};
+    } task{work};
+    const auto run = [](void* data) {
+        Task& task = *static_cast<Task*>(data);
+        task.work(task.thread.fetch_add(1));
+    };
+    parallel(run, &task, static_cast<unsigned>(n), 0);
+}
+
 // 0, or 1 where memory ran out.
 int run(const Problem& p, bool backward) {
     const Kernels& k = *chosen.load();
-    const int64_t tiles = k.tiles(p), n_threads = p.n_threads < tiles ? p.n_threads : (tiles > 1 ? tiles : 1);
+    const int64_t tiles = k.tiles(p);
+    Shares shares{backward ? p.n_shares : tiles};
+    const int64_t n_threads = p.n_threads < shares.n ? p.n_threads : (shares.n > 1 ? shares.n : 1);
     const int64_t scratch = (k.scratch_floats(p, backward) + 63) / 16 * 16;
     const Buffer memory(scratch * n_threads);
     if (!memory.memory) return 1;
-    in_threads(n_threads, [&](int64_t thread) {
-        k.run(p, backward, thread, n_threads, memory.floats + thread * scratch);
-    });
+    const auto work = [&](int64_t thread) { k.run(p, backward, shares, memory.floats + thread * scratch); };
+    if (p.openmp && n_threads > 1)
+        in_team(p.openmp, n_threads, work);
+    else
+        in_threads(n_threads, work);
     return 0;
 }
 
@@ -78,6 +96,7 @@ int run(const Problem& p, bool backward) {
 EXPORT int64_t skseq_problem_bytes() { return sizeof(Problem); }
 EXPORT const char* skseq_kernels() { return chosen.load()->name; }
 EXPORT int64_t skseq_width() { return chosen.load()->width; }
+EXPORT int64_t skseq_tiles(const Problem* p) { return chosen.load()->tiles(*p); }
 EXPORT int64_t skseq_saved_floats(const Problem* p) { return chosen.load()->saved_floats(*p); }
 EXPORT int skseq_forward(const Problem* p) { return run(*p, false); }
 EXPORT int skseq_backward(const Problem* p) { return run(*p, true); }
