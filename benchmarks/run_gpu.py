@@ -234,7 +234,7 @@ def eager_step(
     """The same by torch operations."""
 
     def step() -> list[Tensor]:
-        states = eager.sync_gru_states(project(side.features, weights), side.lengths, rows, columns, weights)
+        states = eager.sync_gru_states(side.features, side.lengths, rows, columns, weights)
         halves = [read_out(s, side.lengths[i], "mean") for s, i in zip(states, (rows, columns), strict=True)]
         return list(torch.autograd.grad((halves[0] - halves[1]).square().sum(), leaves))
 
@@ -292,7 +292,7 @@ def compiled_eager(report: Report, device: str, quick: bool) -> None:
 
     @torch.no_grad()
     def plain() -> Tensor:
-        return eager.sync_gru_states(project(side.features, weights), side.lengths, rows, columns, weights)[0]
+        return eager.sync_gru_states(side.features, side.lengths, rows, columns, weights)[0]
 
     expected, found = plain(), {"eager": events(plain)}
     for name, make in (("CUDA graph", graphed), ("torch.compile", torch.compile)):

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from skseqmetric import SyncGRUMetric
-from skseqmetric._ops import choice, compiled
+from skseqmetric._ops import choice, compiled, workspace
 from skseqmetric._ops.choice import implementation
-from skseqmetric._ops.compiled import _library, _team, _workspace, tile
+from skseqmetric._ops.compiled import _library, _team, tile
 from skseqmetric._ops.gru import gru_readout, gru_scan
 from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan
 from skseqmetric._ops.steps import read_out
@@ -293,7 +293,7 @@ def test_a_graph_may_be_used_twice() -> None:
 def test_inference_and_training_may_alternate() -> None:
     case = Case(n_rows=40)
     features, weights = case.to(torch.float32)
-    _workspace.clear()
+    workspace.clear()
     with implementation("compiled"):
         with torch.inference_mode():
             before = gru_readout(features, case.lengths, weights, "mean").clone()
@@ -303,28 +303,28 @@ def test_inference_and_training_may_alternate() -> None:
 
 
 def test_memory_is_used_again_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    _workspace.clear()
-    monkeypatch.setattr(_workspace, "BOUND", 4 * 3000)
-    first = _workspace.take(10, 100)
+    workspace.clear()
+    monkeypatch.setattr(workspace, "BOUND", 4 * 3000)
+    first = workspace.take(10, 100)
     address = first.tensor.data_ptr()
     assert first.tensor.isnan().all()  # the suite runs torch in its deterministic mode
     first.release()
     first.release()
-    again = _workspace.take(990)
+    again = workspace.take(990)
     assert again.tensor.data_ptr() == address
-    other = _workspace.take(1000)
+    other = workspace.take(1000)
     assert other.tensor.data_ptr() != address
     del again, other
-    assert sum(len(memory) for memory in _workspace._shelf) <= 3000
-    _workspace.take(5000).release()
-    assert sum(len(memory) for memory in _workspace._shelf) <= 3000
-    _workspace.clear()
-    assert not _workspace._shelf
+    assert sum(len(memory) for memory in workspace._shelf) <= 3000
+    workspace.take(5000).release()
+    assert sum(len(memory) for memory in workspace._shelf) <= 3000
+    workspace.clear()
+    assert not workspace._shelf
 
 
 def test_fit_leaves_no_memory_behind(ragged: tuple[list[np.ndarray], np.ndarray]) -> None:
     SyncGRUMetric(6, coupling="symmetric", stem_channels=6, max_epochs=2, random_state=0).fit(*ragged)
-    assert not _workspace._shelf
+    assert not workspace._shelf
 
 
 @pytest.fixture

@@ -30,10 +30,9 @@ def sync_gru_scan(
         return _reference(features, lengths, rows, columns, weights)
     if chosen == "compiled":
         return compiled.sync_gru_states(features, lengths, rows, columns, weights)
-    projected = project(features, weights)
     if chosen == "triton":
-        return triton.sync_gru_states(projected, lengths, rows, columns, weights)
-    return eager.sync_gru_states(projected, lengths, rows, columns, weights)
+        return triton.sync_gru_states(project(features, weights), lengths, rows, columns, weights)
+    return eager.sync_gru_states(features, lengths, rows, columns, weights)
 
 
 def sync_gru_readout(

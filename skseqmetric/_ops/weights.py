@@ -58,6 +58,22 @@ def project(features: Tensor, weights: list[RecurrentWeights], *, gate: bool = T
     return flat.unflatten(1, features.shape[1:3]).to(weights[0].hidden.dtype)
 
 
+def project_gate(features: Tensor, weights: list[RecurrentWeights]) -> Tensor | None:
+    """What a coupling gate reads of the features (D, T, R, F) of its rows; None where it reads nothing of them.
+
+    (D, T, R, H) for the diffusive gate; (D, T, R / 2, H) for the symmetric one, which both halves share: rows are those
+    of the first halves, then those of the second.
+    """
+    first = weights[0]
+    if first.gate_input is None:
+        return None
+    if first.coupling == "symmetric":
+        features = torch.add(*features.chunk(2, dim=2))
+    matrix, bias = (torch.stack([getattr(w, name) for w in weights]) for name in ("gate_input", "gate_bias"))
+    flat = torch.baddbmm(bias[:, None], features.flatten(1, 2), matrix.transpose(1, 2))
+    return flat.unflatten(1, features.shape[1:3]).to(first.hidden.dtype)
+
+
 def projection(weights: list[RecurrentWeights], *, gate: bool) -> tuple[Tensor, Tensor]:
     """The matrices (D, G, F) and biases (D, G) of `project`."""
     matrices, biases = zip(*(_projection(w, gate) for w in weights), strict=True)

@@ -1,7 +1,6 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
 from skseqmetric._ops.compiled._library import library, obstacle, warn_where_missing
-from skseqmetric._ops.compiled._workspace import clear as release_memory
 from skseqmetric._ops.compiled.recurrence import (
     gru_readout,
     gru_states,
@@ -17,7 +16,6 @@ __all__ = [
     "gru_states",
     "library",
     "obstacle",
-    "release_memory",
     "sync_gru_readout",
     "sync_gru_states",
     "sync_gru_tile",

@@ -11,9 +11,9 @@ from torch.autograd.function import once_differentiable
 from skseqmetric._ops.compiled._library import library
 from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
 from skseqmetric._ops.compiled._team import Team
-from skseqmetric._ops.compiled._workspace import Lease, take
 from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
+from skseqmetric._ops.workspace import Lease, take
 
 SHARES = 8
 """Parts of the rows whose weight gradients are summed apart: any thread takes any part, whatever holds up another."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from skseqmetric._ops.eager.gru import GRUStep
+from skseqmetric._ops.eager.gru import GateGradients, Gates, GRUStep
 
 Keep = Tensor | float
 """Zoneout: masks of the units that take their new value (L, B, H), or their share; 1 for no zoneout."""
@@ -155,9 +155,10 @@ class _GRUWindow(torch.autograd.Function):
             projected[..., 2 * n :] += read
         step, gates = GRUStep(hidden[None], candidate_bias[None]), torch.empty_like(projected)[:, None]
         states, candidates = (h.new_empty(n_steps, 1, n_rows, n) for _ in range(2))
-        before = h[None]
-        for t, x_t in enumerate(projected[:, None].unbind(0)):
-            step.forward(x_t, before, gates[t], candidates[t], states[t])
+        before, views = h[None], Gates.of_steps(gates)
+        x_rz, x_n = projected[:, None, :, : 2 * n].unbind(0), projected[:, None, :, 2 * n :].unbind(0)
+        for t in range(n_steps):
+            step.forward(x_rz[t], x_n[t], before, views[t], candidates[t], states[t])
             before = _zoned(before, states[t], keep, t)
         ctx.keep, ctx.reads = keep, read is not None
         states = states[:, 0]
@@ -171,14 +172,14 @@ class _GRUWindow(torch.autograd.Function):
         n_steps, n = len(states), h.shape[1]
         keep, before = _per_step(ctx.keep, n_steps), _before(h, states)
         step = GRUStep(hidden[None], candidate_bias[None])
-        grad_projected, grad_gates = torch.empty_like(gates), torch.empty_like(gates)
-        grad = torch.zeros_like(h[None])
+        gradients = gates.new_empty(*gates.shape[:3], 4 * n)
+        grad, views, to = torch.zeros_like(h[None]), Gates.of_steps(gates), GateGradients.of_steps(gradients, 0)
         for t in range(n_steps - 1, -1, -1):
             grad, past = _part(grad + grad_states[t], keep[t])
-            grad = step.backward(grad, before[t][None], gates[t], candidates[t], grad_projected[t], grad_gates[t])
-            grad = _sum(grad, past)
-        flat, grad_projected = grad_gates.flatten(0, 2), grad_projected[:, 0]
-        grad_hidden, grad_candidate = flat.T @ before.flatten(0, 1), flat[:, 2 * n :].sum(0)
+            grad = _sum(step.backward(grad, before[t][None], views[t], candidates[t], to[t]), past)
+        flat, grad_projected = gradients.flatten(0, 2), gradients[:, 0, :, n:]
+        grad_hidden = step.in_order((flat[:, : 3 * n].T @ before.flatten(0, 1))[None])[0]
+        grad_candidate = flat[:, :n].sum(0)
         grad_x, grad_input = project_backward(grad_projected, x, matrix, ctx.needs_input_grad[0])
         grad_bias = grad_projected.sum((0, 1))
         grad_read = grad_projected[..., 2 * n :] if ctx.reads else None

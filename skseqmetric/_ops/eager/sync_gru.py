@@ -1,37 +1,45 @@
 """The coupled GRU for training: pairs of sequences row by row, differentiable (`_ops.reference` defines it).
 
-Layouts: D directions, T steps, B sequences, P pairs, H units, G projections. A coupled state is (D, 2, P, H): both
-halves of every pair.
+Layouts: D directions, T steps, B sequences, P pairs, F features, H units. A coupled state is (D, 2, P, H): both halves
+of every pair.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from skseqmetric._ops.eager.gru import GRUStep
-from skseqmetric._ops.weights import RecurrentWeights
+from skseqmetric._ops.eager.couplings import Coupling, make_coupling
+from skseqmetric._ops.eager.gru import GateGradients, Gates, GRUStep
+from skseqmetric._ops.weights import RecurrentWeights, project_gate, projection
+from skseqmetric._ops.workspace import Lease, room
 
 
 def sync_gru_states(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights]
+    features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights]
 ) -> tuple[Tensor, Tensor]:
-    """States of both halves, (T, D, P, H) each, for the pairs (rows[p], columns[p]) of projections (D, T, B, G).
+    """States of both halves, (T, D, P, H) each, for the pairs (rows[p], columns[p]) of features (D, T, B, F).
 
     Cost 14 H^2 FLOP a pair, step and direction for the symmetric gate, twice that backward; memory O(D T P H).
     """
-    first = weights[0]
+    first, sequences = weights[0], torch.cat([rows, columns])
+    once = len(sequences.unique()) == len(sequences)
+    # where no sequence is in two pairs, rows are brought in order here, before they are projected, not at every step
+    features_of_rows = features.index_select(2, sequences) if once or first.gate_input is not None else features
+    gate_inputs = project_gate(features_of_rows, weights)
     n = first.n_units
     tensors = [
+        *projection(weights, gate=False),
         torch.stack([w.hidden for w in weights]),
         torch.stack([w.hidden_bias[2 * n :] for w in weights]),
         *(None if first_of is None else torch.stack(every) for first_of, every in _gate_tensors(weights)),
     ]
-    with torch.autocast(projected.device.type, enabled=False):
-        states = _SyncGRUScan.apply(first.coupling, projected, lengths, torch.stack([rows, columns]), *tensors)
+    ends = lengths[sequences].view(2, -1, 1)
+    read = features_of_rows if once else features
+    states = _SyncGRUScan.apply(first.coupling, read, gate_inputs, ends, None if once else sequences, *tensors)
     return states[:, :, 0], states[:, :, 1]
 
 
@@ -46,100 +54,6 @@ def _gate_tensors(weights: list[RecurrentWeights]) -> list[tuple[Tensor | None, 
     ]
 
 
-class _Coupling:
-    """No coupling: hb = h. `forward` returns (hb, what backward needs); all states are (D, 2, P, H)."""
-
-    def forward(self, h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        return h, h
-
-    def backward(self, grad: Tensor, h: Tensor, gate: Tensor, grad_x: Tensor) -> Tensor:
-        return grad
-
-    def gradients(self) -> list[Tensor | None]:
-        return [None, None, None]
-
-
-class _Scalar(_Coupling):
-    """hb^i = h^i + c (h^j - h^i), c = sigma(b) / 2."""
-
-    def __init__(self, bias: Tensor) -> None:
-        self.gate = torch.sigmoid(bias)[:, None, None, None]
-        self.grad_bias = torch.zeros_like(bias)
-
-    def forward(self, h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.lerp(h, h.flip(1), self.gate / 2), self.gate
-
-    def backward(self, grad: Tensor, h: Tensor, gate: Tensor, grad_x: Tensor) -> Tensor:
-        slope = (self.gate * (1 - self.gate)).flatten() / 2
-        self.grad_bias += slope * ((h.flip(1) - h) * grad).sum((1, 2, 3))
-        return torch.lerp(grad, grad.flip(1), self.gate / 2)
-
-    def gradients(self) -> list[Tensor | None]:
-        return [None, None, self.grad_bias]
-
-
-class _Symmetric(_Coupling):
-    """c = sigma(x^1 + x^2 + U |e|) / 2 with e = h^1 - h^2: one gate, (D, P, H), for both halves."""
-
-    def __init__(self, hidden: Tensor) -> None:
-        self.hidden, self.transposed = hidden, hidden.transpose(1, 2).contiguous()
-        self.grad_hidden = torch.zeros_like(hidden)
-
-    def forward(self, h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        difference = h[:, 0] - h[:, 1]
-        gate = torch.baddbmm(x[:, 0] + x[:, 1], difference.abs(), self.transposed).sigmoid_()
-        pull = (gate * difference).div_(2)
-        return torch.stack([h[:, 0] - pull, h[:, 1] + pull], 1), gate
-
-    def backward(self, grad: Tensor, h: Tensor, gate: Tensor, grad_x: Tensor) -> Tensor:
-        difference = h[:, 0] - h[:, 1]
-        grad_pull = (grad[:, 1] - grad[:, 0]).div_(2)
-        grad_gate = (grad_pull * difference).mul_(gate).mul_(1 - gate)
-        grad_x[:, 0] = grad_gate
-        grad_x[:, 1] = grad_gate
-        self.grad_hidden.baddbmm_(grad_gate.transpose(1, 2), difference.abs())
-        through = torch.bmm(grad_gate, self.hidden).mul_(difference.sign()).addcmul_(grad_pull, gate)
-        return torch.stack([grad[:, 0] + through, grad[:, 1] - through], 1)
-
-    def gradients(self) -> list[Tensor | None]:
-        return [self.grad_hidden, None, None]
-
-
-class _Diffusive(_Coupling):
-    """c^i = sigma(x^i + U h^i + V h^j) / 2: a gate for each half, (D, 2, P, H)."""
-
-    def __init__(self, hidden: Tensor, other: Tensor) -> None:
-        self.both = torch.cat([hidden, other], dim=2)  # (D, H, 2H)
-        self.grad_both = torch.zeros_like(self.both)
-
-    def forward(self, h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        partner = h.flip(1)
-        stacked = torch.cat([h, partner], dim=3).flatten(1, 2)
-        gate = torch.baddbmm(x.flatten(1, 2), stacked, self.both.transpose(1, 2)).sigmoid_().view_as(h)
-        return torch.lerp(h, partner, gate / 2), gate
-
-    def backward(self, grad: Tensor, h: Tensor, gate: Tensor, grad_x: Tensor) -> Tensor:
-        partner = h.flip(1)
-        grad_gate = ((partner - h) * grad).div_(2).mul_(gate).mul_(1 - gate)
-        grad_x.copy_(grad_gate)
-        flat = grad_gate.flatten(1, 2)
-        self.grad_both.baddbmm_(flat.transpose(1, 2), torch.cat([h, partner], dim=3).flatten(1, 2))
-        own, crossed = torch.bmm(flat, self.both).view(*h.shape[:3], -1).chunk(2, dim=3)
-        pull = grad * gate / 2
-        return grad - pull + own + (pull + crossed).flip(1)
-
-    def gradients(self) -> list[Tensor | None]:
-        return [*(g.contiguous() for g in self.grad_both.chunk(2, dim=2)), None]
-
-
-def _make_coupling(name: str | None, hidden: Any, other: Any, bias: Any) -> _Coupling:
-    if name == "symmetric":
-        return _Symmetric(hidden)
-    if name == "diffusive":
-        return _Diffusive(hidden, other)
-    return _Coupling() if name is None else _Scalar(bias)
-
-
 class _SyncGRUScan(torch.autograd.Function):
     """The time loop of all pairs, its gradient by hand.
 
@@ -149,81 +63,121 @@ class _SyncGRUScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, name: str | None, projected: Tensor, lengths: Tensor, pairs: Tensor, *tensors: Tensor | None
-    ) -> Tensor:
+        ctx: Any, name: str | None, features: Tensor, gate_inputs: Tensor | None, ends: Tensor,
+        sequences: Tensor | None, *tensors: Any,
+    ) -> Tensor:  # fmt: skip
         keep = any(ctx.needs_input_grad)
-        block = _Block(name, lengths, pairs, list(tensors), keep=keep)
-        block.forward(projected)
+        scan = _Scan(name, features, gate_inputs, ends, sequences, list(tensors), keep=keep)
+        projected = scan.projected()
+        with torch.autocast(features.device.type, enabled=False):
+            scan.forward(projected.tensor)
         if keep:
-            ctx.block, ctx.shape = block, projected.shape
-        # not the very tensor that the block keeps: that would hold on to the graph that holds it
-        return block.states.detach()
+            ctx.scan = scan
+        # not the very tensor that the scan keeps: that would hold on to the graph that holds it
+        return scan.states.detach()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
-        grad_projected, *gradients = ctx.block.backward(grad_states, ctx.shape)
-        return None, grad_projected, None, None, *gradients
+        grad_features, grad_gate_inputs, *gradients = ctx.scan.backward(grad_states)
+        return None, grad_features, grad_gate_inputs, None, None, *gradients
 
 
-class _Block:
-    """All pairs through all steps; contracted states, gates and candidates are kept for the way back."""
+class _Kept(NamedTuple):
+    """What one step leaves for the way back."""
+
+    contracted: Tensor
+    gates: Gates
+    candidate: Tensor
+
+
+class _Scan:
+    """All pairs through all steps; contracted states, gates and candidates are kept for the way back.
+
+    Large temporaries are memory that was used before: fresh memory takes longer to touch than to compute with.
+
+    sequences : which projection every row of both halves reads, or None where row i reads the i-th.
+    """
 
     def __init__(
-        self, name: str | None, lengths: Tensor, pairs: Tensor, tensors: list[Tensor | None], *, keep: bool
-    ) -> None:
-        hidden, bias, *self.gate_tensors = tensors
-        self.name, self.keep, self.both, self.n_pairs = name, keep, pairs.flatten(), pairs.shape[1]
-        self.hidden: Any = hidden
-        self.bias: Any = bias
-        self.alive_until, self.first_end = lengths[self.both].view(2, self.n_pairs, 1), int(lengths.min())
+        self, name: str | None, features: Tensor, gate_inputs: Tensor | None, ends: Tensor, sequences: Tensor | None,
+        tensors: list[Any], *, keep: bool,
+    ) -> None:  # fmt: skip
+        self.matrix, self.input_bias, hidden, bias, *gate_tensors = tensors
+        self.features, self.leases = features, list[Lease]()
+        self.step, self.hidden, self.keep = GRUStep(hidden, bias), hidden, keep
+        self.ends, self.first_end, self.sequences = ends, int(ends.min()) if ends.numel() else 0, sequences
+        self.make_coupling = lambda n_kept: make_coupling(name, gate_inputs, gate_tensors, n_kept, self._room)
+
+    def _room(self, *shape: int) -> Tensor:
+        self.leases.append(room(self.hidden, *shape))
+        return self.leases[-1].tensor
+
+    def projected(self) -> Lease:
+        """Input projections (D, T, B, 3H); under autocast the product is bfloat16."""
+        lease = room(self.hidden, *self.features.shape[:3], self.matrix.shape[1])
+        flat, operands = lease.tensor.flatten(1, 2), (self.features.flatten(1, 2), self.matrix.transpose(1, 2))
+        if torch.is_autocast_enabled(self.features.device.type):
+            flat.copy_(torch.baddbmm(self.input_bias[:, None], *operands))
+        else:
+            torch.baddbmm(self.input_bias[:, None], *operands, out=flat)
+        return lease
 
     def forward(self, projected: Tensor) -> None:
-        (n_directions, n_steps, _, _), n, n_pairs = projected.shape, self.hidden.shape[2], self.n_pairs
-        step, coupling = GRUStep(self.hidden, self.bias), _make_coupling(self.name, *self.gate_tensors)
-        self.states = projected.new_empty(n_steps, n_directions, 2, n_pairs, n)
+        (n_directions, n_steps, _, _), n, n_pairs = projected.shape, self.hidden.shape[2], self.ends.shape[1]
         # without a backward pass to come, one step's gates are enough
         kept = n_steps if self.keep else 1
-        self.gates = projected.new_empty(kept, n_directions, 2 * n_pairs, 3 * n)
-        self.candidates = projected.new_empty(kept, n_directions, 2 * n_pairs, n)
-        self.contracted, self.strengths = [], []
-        h = torch.zeros_like(self.states[0])
-        for t, step_inputs in enumerate(projected.unbind(1)):
-            x = step_inputs.index_select(1, self.both)
-            hb, gate = coupling.forward(h, x[..., 3 * n :].unflatten(1, (2, n_pairs)))
-            out = self.states[t].flatten(1, 2)
-            step.forward(x[..., : 3 * n], hb.flatten(1, 2), self.gates[t % kept], self.candidates[t % kept], out)
+        self.states = projected.new_empty(n_steps, n_directions, 2, n_pairs, n)
+        coupling: Coupling = self.make_coupling(kept)
+        gates = Gates.of_steps(self._room(kept, n_directions, 2 * n_pairs, 3 * n))
+        candidates = self._room(kept, n_directions, 2 * n_pairs, n).unbind(0)
+        h, contracted = torch.zeros_like(self.states[0]), []
+        for t, (x, out) in enumerate(zip(projected.unbind(1), self.states.unbind(0), strict=True)):
+            x = x if self.sequences is None else x.index_select(1, self.sequences)
+            hb = coupling.forward(t, h)
+            inputs = x[..., : 2 * n], x[..., 2 * n :], hb.flatten(1, 2)
+            self.step.forward(*inputs, gates[t % kept], candidates[t % kept], out.flatten(1, 2))
             if t >= self.first_end:
-                self.states[t] = torch.where(t < self.alive_until, self.states[t], h)
+                torch.where(t < self.ends, out, h, out=out)
             if self.keep:
-                self.contracted.append(hb)
-                self.strengths.append(gate)
-            h = self.states[t]
+                contracted.append(hb)
+            h = out
+        self.kept = [_Kept(*of_step) for of_step in zip(contracted, gates, candidates, strict=False)]
+        self.coupling = coupling
 
-    def backward(self, grad_states: Tensor, projected_shape: tuple[int, ...]) -> list[Tensor | None]:
-        """Gradients of the projections, of the hidden matrix, of b'_n and of the gate's tensors."""
+    def backward(self, grad_states: Tensor) -> list[Tensor | None]:
+        """Gradients of features, gate inputs, input matrix and bias, hidden matrix, b'_n and the gate's tensors."""
         n_steps, n_directions, _, n_pairs, n = self.states.shape
-        step, coupling = GRUStep(self.hidden, self.bias), _make_coupling(self.name, *self.gate_tensors)
-        grad_projected = self.states.new_zeros(projected_shape)
-        grad_x = self.states.new_empty(n_directions, 2 * n_pairs, projected_shape[3])
-        grad_gates = self.states.new_empty(n_directions, 2 * n_pairs, 3 * n)
-        grad_hidden, grad_bias = torch.zeros_like(self.hidden), torch.zeros_like(self.bias)
-        grad = start = torch.zeros_like(self.states[0])
+        once = self.sequences is None
+        self.coupling.start_backward()
+        lease = room(self.hidden, n_directions, n_steps if once else 1, 2 * n_pairs, 4 * n)
+        shared = room(self.hidden, *self.features.shape[:3], 3 * n if not once else 0)
+        gradients, to = lease.tensor, GateGradients.of_steps(lease.tensor, 1)
+        grad_projected = gradients[..., n:] if once else shared.tensor.zero_()
+        grad_hidden, grad_bias = torch.zeros_like(self.hidden), self.hidden.new_zeros(n_directions, n)
+        start = torch.zeros_like(self.states[0])
+        before, outer = [start, *self.states.unbind(0)[:-1]], grad_states.unbind(0)
+        grad = start
         for t in range(n_steps - 1, -1, -1):
-            grad = grad + grad_states[t]
-            alive = None if t < self.first_end else t < self.alive_until
+            grad = grad + outer[t]
+            alive = None if t < self.first_end else t < self.ends
             passed = None if alive is None else grad * ~alive
             grad = grad if alive is None else grad * alive
-            hb = self.contracted[t].flatten(1, 2)
-            grad_hb = step.backward(
-                grad.flatten(1, 2), hb, self.gates[t], self.candidates[t], grad_x[..., : 3 * n], grad_gates
-            ).view_as(grad)
-            grad_hidden.baddbmm_(grad_gates.transpose(1, 2), hb)
-            grad_bias += grad_gates[..., 2 * n :].sum(1)
-            before = self.states[t - 1] if t else start
-            own = grad_x[..., 3 * n :].unflatten(1, (2, n_pairs))
-            grad = coupling.backward(grad_hb, before, self.strengths[t], own)
-            grad_projected[:, t].index_add_(1, self.both, grad_x)
-            if passed is not None:
-                grad = grad + passed
-        return [grad_projected, grad_hidden, grad_bias, *coupling.gradients()]
+            (hb, gates, candidate), own = self.kept[t], to[t if once else 0]
+            hb = hb.flatten(1, 2)
+            grad_hb = self.step.backward(grad.flatten(1, 2), hb, gates, candidate, own).view_as(grad)
+            grad_hidden.baddbmm_(own.hidden.transpose(1, 2), hb)
+            grad_bias += own.q.sum(1)
+            if self.sequences is not None:
+                grad_projected[:, t].index_add_(1, self.sequences, gradients[:, 0, :, n:])
+            grad = self.coupling.backward(t, grad_hb, before[t])
+            grad = grad if passed is None else grad + passed
+        of_gate = self.coupling.gradients()
+        of_inputs = self._project_back(grad_projected.flatten(1, 2))
+        return [of_inputs[0], of_gate[0], *of_inputs[1:], self.step.in_order(grad_hidden), grad_bias, *of_gate[1:]]
+
+    def _project_back(self, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of features, input matrix and bias from those of the projections, (D, T B, 3H)."""
+        # this way round: the other product of the same matrices takes several times as long
+        grad_matrix = torch.bmm(self.features.flatten(1, 2).transpose(1, 2), grad).transpose(1, 2)
+        return torch.bmm(grad, self.matrix).view_as(self.features), grad_matrix, grad.sum(1)

@@ -13,11 +13,10 @@ BOUND = 2**29
 
 
 class Lease:
-    """A float32 tensor that goes back to the shelf when it is released or no longer referred to."""
+    """A tensor whose memory goes back to the shelf when it is released or no longer referred to."""
 
-    def __init__(self, memory: Tensor, shape: tuple[int, ...]) -> None:
-        self._memory: Tensor | None = memory
-        self.tensor = memory[: math.prod(shape)].view(shape)
+    def __init__(self, memory: Tensor | None, tensor: Tensor) -> None:
+        self._memory, self.tensor = memory, tensor
 
     def release(self) -> None:
         """Hand the memory back; the tensor must not be used any more."""
@@ -39,7 +38,14 @@ def take(*shape: int) -> Lease:
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if fill and torch.are_deterministic_algorithms_enabled():
         memory.fill_(math.nan)
-    return Lease(memory, shape)
+    return Lease(memory, memory[: math.prod(shape)].view(shape))
+
+
+def room(like: Tensor, *shape: int) -> Lease:
+    """The same for the device and precision of a tensor; only float32 on the CPU is ever used again."""
+    if like.device.type == "cpu" and like.dtype == torch.float32:
+        return take(*shape)
+    return Lease(None, like.new_empty(shape))
 
 
 def _find(n: int) -> Tensor:
