@@ -115,7 +115,7 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
                 f"{type(self).__name__}: training was interrupted in epoch {len(result.history) + 1} of {epochs}; the "
                 "weights learned so far are kept and the estimator can be used.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
         reporter.end()
         return result.optimizer_state

@@ -80,15 +80,59 @@ def batches_by_length(lengths: np.ndarray, max_steps: int, digests: np.ndarray |
         start = stop
 
 
+IGNORED = -1
+"""The code of a step that has no label, and of the padding behind a sequence's end."""
+
+
+@dataclass(frozen=True)
+class StepLabels:
+    """One code a step: codes (sum of lengths,) int64, sequence after sequence; `IGNORED` where there is no label."""
+
+    codes: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(np.split(self.codes, np.cumsum(self.lengths)[:-1]))
+
+    def __getitem__(self, rows: np.ndarray) -> StepLabels:
+        single = list(self)
+        return StepLabels(np.concatenate([single[i] for i in rows]), self.lengths[rows])
+
+    def to(self, device: torch.device) -> PaddedLabels:
+        """On the device, to be read batch by batch."""
+        offsets = torch.from_numpy(np.cumsum(self.lengths) - self.lengths)
+        tensors = torch.from_numpy(self.codes), torch.from_numpy(self.lengths), offsets
+        return PaddedLabels(*(tensor.to(device) for tensor in tensors))
+
+
+@dataclass(frozen=True)
+class PaddedLabels:
+    """Step labels on the device; indexing with rows (B,) gives (B, T), `IGNORED` past the end."""
+
+    codes: Tensor
+    lengths: Tensor
+    offsets: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        lengths = self.lengths[rows]
+        steps = torch.arange(int(lengths.max()), device=lengths.device)
+        inside = steps < lengths[:, None]
+        padded = self.codes[self.offsets[rows][:, None] + torch.where(inside, steps, 0)]
+        return torch.where(inside, padded, IGNORED)
+
+
 @dataclass
 class LabelledBatches:
     """Training batches of labelled sequences: iterate to get one epoch, planned and augmented anew each time.
 
-    plan() -> index arrays of one epoch; augment(values, lengths) -> values.
+    plan() -> index arrays of one epoch; augment(values, lengths) -> values; labels (n,), or of every step.
     """
 
     sequences: FlatSequences
-    labels: Tensor
+    labels: Tensor | PaddedLabels
     weights: Tensor
     plan: Callable[[], list[np.ndarray]]
     augment: Callable[[Tensor, Tensor], Tensor]

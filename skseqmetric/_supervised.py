@@ -1,0 +1,224 @@
+"""Estimators that learn from labels: the path of `fit`, equal rows, validation data, batches."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils._param_validation import HasMethods
+from torch import nn
+
+from skseqmetric._augment import Augment
+from skseqmetric._base import TrainedSequenceEstimator, resolve_device
+from skseqmetric._batching import FlatSequences, LabelledBatches, StepLabels, batches_by_length
+from skseqmetric._ops.parallel import run_tiles
+from skseqmetric._sampling import merge_duplicates
+from skseqmetric._seeding import draw_seed, numpy_generator, torch_generator
+from skseqmetric._validation import Sequences, check_sequences, check_weights
+
+MAX_STEPS = 32768
+"""Padded steps of one inference batch: large enough for full kernels, small enough to stay in cache and memory."""
+
+Plan = Callable[[], list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one call of fit trains on."""
+
+    sequences: Sequences
+    labels: Any  # codes, one a sequence, ndarray (n,), or one a step, StepLabels
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def chosen(self, rows: np.ndarray) -> Training:
+        """The sequences at `rows`."""
+        return Training(self.sequences.take(rows), self.labels[rows], self.weights[rows])
+
+
+class SupervisedSequenceEstimator(TrainedSequenceEstimator):
+    """An estimator that learns from labelled sequences; equal rows are one row of their summed weight.
+
+    A subclass builds the network (`_build_network`), what it minimises (`_objective`) and the batches (`_plan`), turns
+    y into codes (`_check_targets`), and calls `_fit_labelled` and `_partial_fit_labelled` from its own fits.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **TrainedSequenceEstimator._parameter_constraints,
+        "augment": ["array-like", str, HasMethods(["__call__"]), None],
+    }
+
+    _seed: int
+    # of the last partial_fit, so that the next one continues its moments
+    _optimizer_state: dict[str, Any] | None
+
+    @abstractmethod
+    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> Any:
+        """The module before training; `n_outputs` is the number of features that `transform` returns."""
+
+    @abstractmethod
+    def _objective(self, training: Training, generator: torch.Generator) -> nn.Module:
+        """Batch in, scalar out."""
+
+    @abstractmethod
+    def _plan(self, training: Training, n_batches: int, rng: np.random.Generator) -> Plan:
+        """Index arrays of the batches of one epoch, drawn anew by each call."""
+
+    @abstractmethod
+    def _check_targets(
+        self, y: Any, sequences: Sequences, *, continued: bool
+    ) -> tuple[np.ndarray, np.ndarray | StepLabels]:
+        """Classes and codes; `continued` where the network and `classes_` of an earlier fit go on."""
+
+    def _check_settings(self) -> None:
+        """Refuse what cannot work before anything of an earlier fit is given up."""
+        self._validate_params()
+        Augment(self.augment)
+        resolve_device(self.device)
+
+    # ------------------------------------------------------------------ fitting
+    def _fit_labelled(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+        """A whole fit: the budget under the one-cycle schedule."""
+        continued = self.warm_start and hasattr(self, "module_")
+        sequences = check_sequences(X, estimator=self, reset=not continued)
+        classes, codes = self._check_targets(y, sequences, continued=continued)
+        seed = self._seed if continued else draw_seed(self.random_state)
+        training, validation = self._training_sets(sequences, codes, sample_weight, groups, seed)
+        if not continued:
+            self._start(training.sequences, training.weights, seed, classes)
+        self._optimizer_state = None
+        self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
+        self._learn(training, validation, data=(X, y))
+
+    def _partial_fit_labelled(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """One epoch at a constant learning rate."""
+        first = not hasattr(self, "module_")
+        sequences = check_sequences(X, estimator=self, reset=first)
+        classes, codes = self._check_targets(y, sequences, continued=not first)
+        training = _merged(sequences, codes, check_weights(sample_weight, len(sequences)), None)[0]
+        if first:
+            self._start(training.sequences, training.weights, draw_seed(self.random_state), classes)
+        self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
+        self._optimizer_state = self._learn(training, None, data=(X, y), epochs=1)
+
+    def _training_sets(
+        self, sequences: Sequences, codes: np.ndarray | StepLabels, sample_weight: Any, groups: Any, seed: int
+    ) -> tuple[Training, Training | None]:
+        weights = check_weights(sample_weight, len(sequences))
+        if groups is not None and len(groups) != len(sequences):
+            raise ValueError(f"groups has {len(groups)} entries, X has {len(sequences)} sequences.")
+        training, groups = _merged(sequences, codes, weights, groups)
+        if isinstance(training.labels, np.ndarray) and len(np.unique(training.labels)) < 2:
+            raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
+        if not self.early_stopping:
+            return training, None
+        kept, held_out = self._validation_split(training.labels, groups, seed)
+        return training.chosen(kept), training.chosen(held_out)
+
+    def _validation_split(self, labels: Any, groups: np.ndarray | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on and rows held out; labels as in `Training`."""
+        options: dict[str, Any] = {"n_splits": 1, "test_size": self.validation_fraction, "random_state": seed}
+        splitter: Any = ShuffleSplit(**options)
+        if groups is not None:
+            splitter = GroupShuffleSplit(**options)
+        elif isinstance(labels, np.ndarray):
+            # a class of one sequence cannot be on both sides
+            enough = np.bincount(labels).min(initial=2, where=np.bincount(labels) > 0) > 1
+            fits = self.validation_fraction * len(labels) >= len(np.unique(labels))
+            splitter = StratifiedShuffleSplit(**options) if enough and fits else splitter
+        return next(splitter.split(np.empty(len(labels)), labels if isinstance(labels, np.ndarray) else None, groups))
+
+    def _start(self, sequences: Sequences, weights: np.ndarray, seed: int, classes: np.ndarray | None = None) -> None:
+        """A new network from the seed, and the scaling of this data; nothing of an earlier one stays."""
+        self.__dict__.pop("classes_", None)
+        if classes is not None:
+            self.classes_ = classes
+        self._optimizer_state = None
+        self._learn_scaling(sequences, weights)
+        self._seed = seed
+        self.history_: list[dict[str, Any]] = []
+        self.n_iter_ = 0
+        network = self._build_network(sequences.n_channels, int(sequences.lengths.max()), torch_generator(self._seed))
+        self.module_: Any = network.to(resolve_device(self.device)).eval()
+        self._n_features_out: int = self.module_.n_outputs
+
+    def _learn(
+        self, training: Training, validation: Training | None, data: tuple[Any, Any], epochs: int | None = None
+    ) -> dict[str, Any] | None:
+        """The budget of a full fit under the one-cycle schedule, or `epochs` at a constant learning rate."""
+        # the stream number makes every call of partial_fit draw something new, and a repeated fit the same
+        rng = numpy_generator(self._seed, self.n_iter_)
+        generator = torch_generator(int(rng.integers(2**31 - 1)), self._device)
+        all_epochs, n_batches = self._budget(len(training), self.batch_size)
+        plan = self._plan(training, n_batches, rng)
+        batches = self._batches(training, plan, self._augmentation(generator))
+        held_out = None if validation is None else self._batches(validation, self._fixed_plan(validation), _keep)
+        updates = None if epochs else all_epochs * n_batches
+        objective = self._objective(training, generator)
+        return self._train(objective, batches, held_out, epochs or all_epochs, updates, data, self._optimizer_state)
+
+    def _batches(self, part: Training, plan: Plan, augment: Callable[..., torch.Tensor]) -> LabelledBatches:
+        device = self._device
+        labels = part.labels
+        return LabelledBatches(
+            self._standardise(part.sequences),
+            torch.from_numpy(labels).to(device) if isinstance(labels, np.ndarray) else labels.to(device),
+            torch.from_numpy(part.weights.astype(np.float32)).to(device),
+            plan,
+            augment,
+        )
+
+    def _fixed_plan(self, validation: Training) -> Plan:
+        """The same validation batches in every epoch."""
+        n_batches = -(-len(validation) // self.batch_size)
+        batches = self._plan(validation, n_batches, numpy_generator(self._seed, 2**32))()
+        return lambda: batches
+
+    def _augmentation(self, generator: torch.Generator) -> Callable[..., torch.Tensor]:
+        return partial(Augment(self.augment), generator=generator)
+
+    # ------------------------------------------------------------------ inference
+    def _over_batches(
+        self, flat: FlatSequences, digests: np.ndarray, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None]
+    ) -> None:
+        """run(values, lengths, indices) on every batch of sequences of similar lengths, batches side by side."""
+
+        @torch.inference_mode()
+        def each(indices: np.ndarray) -> None:
+            run(*flat.padded(indices), indices)
+
+        run_tiles(each, batches_by_length(flat.host_lengths, MAX_STEPS, digests), self._n_threads)
+
+    @property
+    def _n_threads(self) -> int | None:
+        """Tiles in parallel on the CPU; one after the other on a device that is parallel in itself."""
+        return None if self._device.type == "cpu" else 1
+
+
+def _keep(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    return values
+
+
+def _merged(
+    sequences: Sequences, codes: np.ndarray | StepLabels, weights: np.ndarray, groups: Any
+) -> tuple[Training, np.ndarray | None]:
+    """Equal rows (same sequence, labels and group) become one row of their summed weight, in an order of their own."""
+    groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    tags = [code.tobytes() for code in codes] if groups is None else [
+        code.tobytes() + group.tobytes() for code, group in zip(codes, groups, strict=True)
+    ]  # fmt: skip
+    keys = [
+        blake2b(x.tobytes() + tag, digest_size=16).digest() for x, tag in zip(sequences.to_list(), tags, strict=True)
+    ]
+    kept, summed = merge_duplicates(keys, weights)
+    training = Training(sequences.take(kept), codes[kept], summed)
+    return training, None if groups is None else groups[kept]
