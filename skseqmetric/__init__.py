@@ -1,6 +1,6 @@
 """Learned distances for sequences, inside scikit-learn."""
 
-from skseqmetric import datasets, inspection
+from skseqmetric import datasets, inspection, metrics
 from skseqmetric._converters import from_channels_first, from_padded, to_padded
 from skseqmetric._dtw import DTWMetric
 from skseqmetric._neighbors import (
@@ -8,12 +8,16 @@ from skseqmetric._neighbors import (
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
 )
+from skseqmetric._nrnm import NRNMClassifier, NRNMMetric, NRNMStepClassifier
 from skseqmetric._sync_gru import SyncGRUMetric
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DTWMetric",
+    "NRNMClassifier",
+    "NRNMMetric",
+    "NRNMStepClassifier",
     "SequenceKNeighborsClassifier",
     "SequenceKNeighborsRegressor",
     "SequenceNeighborsTransformer",
@@ -22,5 +26,6 @@ __all__ = [
     "from_channels_first",
     "from_padded",
     "inspection",
+    "metrics",
     "to_padded",
 ]

@@ -20,6 +20,7 @@ from skseqmetric._losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._metric import BaseSequenceMetric
 from skseqmetric._modules import SiameseNetwork
 from skseqmetric._objective import BlockObjective, PairObjective
+from skseqmetric._pair_runs import PreparedSequences
 from skseqmetric._sampling import balanced_batches, shuffled_batches
 from skseqmetric._seeding import draw_seed, numpy_generator, torch_generator
 from skseqmetric._supervised import Plan, SupervisedSequenceEstimator, Training
@@ -35,10 +36,12 @@ class LearnedSequenceMetric(
         **SupervisedSequenceEstimator._parameter_constraints,
         "loss": [StrOptions({*BLOCK_LOSSES, *PAIR_LOSSES}), HasMethods(["__call__"])],
         "margin": [Interval(Real, 0, None, closed="neither")],
-        "embedding_weight": [Interval(Real, 0, None, closed="left")],
-        "pairs_per_sequence": [Interval(Integral, 2, None, closed="left"), None],
         "samples_per_class": [Interval(Integral, 2, None, closed="left")],
     }
+
+    # parameters of the metrics whose pairs meet in the network, without effect in the others
+    embedding_weight: float = 1.0
+    pairs_per_sequence: int | None = None
 
     @abstractmethod
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SiameseNetwork:
@@ -46,7 +49,12 @@ class LearnedSequenceMetric(
 
     @property
     def _coupled(self) -> bool:
+        """Whether the distance is that of a pair's own run, and not of the embeddings."""
         return False
+
+    @property
+    def _is_euclidean(self) -> bool:
+        return not self._coupled
 
     # ------------------------------------------------------------------ fitting
     @with_callbacks
@@ -130,7 +138,7 @@ class LearnedSequenceMetric(
         if not from_pairs and isinstance(self.loss, str) and self.loss not in BLOCK_LOSSES:
             raise ValueError(f"loss={self.loss!r} is for fit_pairs; fit(X, y) takes {sorted(BLOCK_LOSSES)}.")
 
-    def _check_targets(self, y: Any, sequences: Sequences, *, continued: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _check_targets(self, y: Any, sequences: Sequences, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         return check_labels(y, len(sequences), estimator=self)
 
     def _start(self, sequences: Sequences, weights: np.ndarray, seed: int, classes: np.ndarray | None = None) -> None:
@@ -198,6 +206,17 @@ class LearnedSequenceMetric(
 
         self._over_batches(flat, digests, embed)
         return out
+
+    def _prepare(self, sequences: Sequences) -> PreparedSequences:
+        flat = self._standardise(sequences)
+        digests = flat.digests()
+        embeddings = self._embed(flat, digests)
+        if not self._coupled:
+            return PreparedSequences(embeddings, sequences.lengths)
+        return PreparedSequences(embeddings, sequences.lengths, flat, digests)
+
+    def _embeddings(self, prepared: PreparedSequences) -> np.ndarray:
+        return prepared.embeddings
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, pad
 
 from skseqmetric._ops.gru import gru_readout
 from skseqmetric._ops.steps import reverse_valid, valid_steps
@@ -16,22 +16,35 @@ from skseqmetric._ops.weights import RecurrentWeights
 KERNELS = (7, 5)
 
 
+def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
+    """Strides of the stem's two convolutions, powers of 2, that leave at most so many steps; None: all of them."""
+    total = 1
+    while most is not None and -(-longest // total) > most:
+        total *= 2
+    first = 2 ** (total.bit_length() // 2)
+    return first, total // first
+
+
 class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), S), masked before each one.
 
-    Kernels 7 and 5, "same" padding with zeros. Padding steps are zeroed before every convolution, so that they
-    act as the zeros outside the sequence and never leak into it. Given a generator (in training), `dropout` of the
-    filters are silenced for a whole sequence.
+    Kernels 7 and 5, "same" padding with zeros, or all of it in front (`causal`), so that no output reads a later
+    input. Padding steps are zeroed before every convolution, so that they act as the zeros outside the sequence and
+    never leak into it. Given a generator (in training), `dropout` of the filters are silenced for a whole sequence.
     """
 
     def __init__(
-        self, n_channels: int, n_filters: int, strides: tuple[int, int], dropout: float, generator: torch.Generator
-    ) -> None:
+        self, n_channels: int, n_filters: int, strides: tuple[int, int], dropout: float, generator: torch.Generator,
+        *, causal: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.dropout, self.strides = dropout, strides
+        self.in_front = [kernel - 1 if causal else 0 for kernel in KERNELS]
         widths = (n_channels, n_filters, n_filters)
         layers = [
-            nn.utils.skip_init(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], KERNELS[i] // 2)
+            nn.utils.skip_init(
+                nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], 0 if causal else KERNELS[i] // 2
+            )
             for i in range(2)
         ]
         self.convolutions = nn.ModuleList(layers)
@@ -44,8 +57,8 @@ class ConvStem(nn.Module):
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         x = values.transpose(1, 2)
-        for layer, stride in zip(self.convolutions, self.strides, strict=True):
-            x = gelu(layer(x))
+        for layer, stride, in_front in zip(self.convolutions, self.strides, self.in_front, strict=True):
+            x = gelu(layer(pad(x, (in_front, 0)) if in_front else x))
             lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
             x = x * valid_steps(lengths, x.shape[2])[:, None, :]
         if generator is not None and self.dropout:
@@ -110,8 +123,8 @@ class SiameseNetwork(nn.Module):
         """
         raise NotImplementedError
 
-    def free_run(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The embedding (B, n_outputs)."""
+    def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The embedding (B, n_outputs); with a generator, as in training."""
         raise NotImplementedError
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,7 +168,7 @@ class SyncGRUNetwork(SiameseNetwork):
         """The weights of every direction."""
         return [cell.weights() for cell in self.cells if isinstance(cell, SyncGRUCell)]
 
-    def free_run(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The embedding (B, D H): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
         return gru_readout(self.directions(features, lengths), lengths, self.weights(), self.readout)
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
+from skseqmetric._batching import IGNORED
 from skseqmetric._losses import BLOCK_LOSSES, PAIR_LOSSES, squared_distances
 from skseqmetric._modules import SiameseNetwork
 from skseqmetric._sampling import sample_pairs
@@ -30,7 +32,12 @@ class _Distances(nn.Module):
         return self.log_scale.exp()
 
     def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.encode(values, lengths, self.generator if self.training else None)
+        return self.network.encode(values, lengths, self._noise)
+
+    @property
+    def _noise(self) -> torch.Generator | None:
+        """What dropout is drawn from, in training only."""
+        return self.generator if self.training else None
 
     def squared(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Squared coupled distances (P,) of the pairs (rows[p], columns[p])."""
@@ -64,7 +71,7 @@ class BlockObjective(_Distances):
         return total + self._coupled(features, lengths, labels, weights) if self.coupled else total
 
     def _free(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        embeddings = self.network.free_run(features, lengths).float()
+        embeddings = self.network.free_run(features, lengths, self._noise).float()
         if self.embedding_loss is not None:
             return self.embedding_loss(embeddings, labels)
         off_diagonal = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
@@ -99,7 +106,8 @@ class PairObjective(_Distances):
         features, flat_lengths = self.encode(values.flatten(0, 1), lengths.flatten())
         total = values.new_zeros(())
         if self.embedding_weight:
-            first, second = self.network.free_run(features, flat_lengths).float().unflatten(0, (-1, 2)).unbind(1)
+            embeddings = self.network.free_run(features, flat_lengths, self._noise).float()
+            first, second = embeddings.unflatten(0, (-1, 2)).unbind(1)
             total = self.embedding_weight * self._loss((first - second).square().sum(1), same)
         if not self.coupled:
             return total
@@ -108,3 +116,30 @@ class PairObjective(_Distances):
 
     def _loss(self, squared: Tensor, same: Tensor) -> Tensor:
         return self.pair_loss(squared, same, self.scale, self.margin)
+
+
+class LabelObjective(nn.Module):
+    """Cross-entropy of class scores, of whole sequences or of every step, weighted by sequence and by class.
+
+    network(values, lengths, generator) -> logits (B, K) or (B, T, K); labels (B,) or (B, T), `IGNORED` where there is
+    none. Every weight is relative to its mean over the training data, which are 1 then: a batch of rare classes
+    counts for more than one of frequent ones. Of steps: the mean over the labelled steps of a sequence.
+    """
+
+    def __init__(
+        self, network: nn.Module, class_weights: Tensor, mean_weight: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.network, self.mean_weight, self.generator = network, mean_weight, generator
+        self.class_weights: Tensor
+        self.register_buffer("class_weights", class_weights)
+
+    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        logits = self.network(values, lengths, self.generator if self.training else None).float()
+        given = labels != IGNORED
+        codes = labels.clamp_min(0)
+        cost = cross_entropy(logits.flatten(0, -2), codes.flatten(), reduction="none").view_as(codes)
+        cost = cost * self.class_weights[codes] * given
+        if cost.ndim == 2:
+            cost = cost.sum(1) / given.sum(1).clamp_min(1)
+        return (cost * weights).mean() / self.mean_weight

@@ -75,9 +75,9 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
 
     @abstractmethod
     def _check_targets(
-        self, y: Any, sequences: Sequences, *, continued: bool
+        self, y: Any, sequences: Sequences, known: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | StepLabels]:
-        """Classes and codes; `continued` where the network and `classes_` of an earlier fit go on."""
+        """Classes and codes; `known` are the classes that a network was or is to be built for."""
 
     def _check_settings(self) -> None:
         """Refuse what cannot work before anything of an earlier fit is given up."""
@@ -90,7 +90,7 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         """A whole fit: the budget under the one-cycle schedule."""
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
-        classes, codes = self._check_targets(y, sequences, continued=continued)
+        classes, codes = self._check_targets(y, sequences, getattr(self, "classes_", None) if continued else None)
         seed = self._seed if continued else draw_seed(self.random_state)
         training, validation = self._training_sets(sequences, codes, sample_weight, groups, seed)
         if not continued:
@@ -99,11 +99,12 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
         self._learn(training, validation, data=(X, y))
 
-    def _partial_fit_labelled(self, X: Any, y: Any, sample_weight: Any) -> None:
-        """One epoch at a constant learning rate."""
+    def _partial_fit_labelled(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
+        """One epoch at a constant learning rate; `classes` are all that are to come, for a network that counts them."""
         first = not hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=first)
-        classes, codes = self._check_targets(y, sequences, continued=not first)
+        known = getattr(self, "classes_", None) if not first else None if classes is None else np.unique(classes)
+        classes, codes = self._check_targets(y, sequences, known)
         training = _merged(sequences, codes, check_weights(sample_weight, len(sequences)), None)[0]
         if first:
             self._start(training.sequences, training.weights, draw_seed(self.random_state), classes)

@@ -11,9 +11,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._learned_metric import LearnedSequenceMetric
-from skseqmetric._modules import SyncGRUNetwork
+from skseqmetric._modules import SyncGRUNetwork, stem_strides
 from skseqmetric._pair_runs import PreparedSequences, coupled_rows, coupled_tile, synchronization_gaps
-from skseqmetric._validation import Sequences, check_sequences
+from skseqmetric._validation import check_sequences
 
 
 class SyncGRUMetric(LearnedSequenceMetric):
@@ -157,6 +157,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
         "coupling": [StrOptions({"scalar", "symmetric", "diffusive"}), None],
         "bidirectional": ["boolean"],
         "readout": [StrOptions({"mean", "last"})],
+        "embedding_weight": [Interval(Real, 0, None, closed="left")],
+        "pairs_per_sequence": [Interval(Integral, 2, None, closed="left"), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "stem_channels": [Interval(Integral, 1, None, closed="left"), None],
         "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
@@ -233,39 +235,14 @@ class SyncGRUMetric(LearnedSequenceMetric):
     def _coupled(self) -> bool:
         return self.coupling is not None
 
-    @property
-    def _is_euclidean(self) -> bool:
-        return self.coupling is None
-
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SyncGRUNetwork:
         return SyncGRUNetwork(
             n_channels, self.n_units, coupling=self.coupling, bidirectional=self.bidirectional, readout=self.readout,
-            stem_channels=self.stem_channels, strides=self._strides(longest), dropout=self.dropout,
-            generator=generator,
+            stem_channels=self.stem_channels, strides=stem_strides(longest, self.max_recurrent_steps),
+            dropout=self.dropout, generator=generator,
         )  # fmt: skip
 
-    def _strides(self, longest: int) -> tuple[int, int]:
-        """Strides of the stem's two convolutions, powers of 2, so that at most max_recurrent_steps steps remain."""
-        if self.max_recurrent_steps is None:
-            return 1, 1
-        total = 1
-        while -(-longest // total) > self.max_recurrent_steps:
-            total *= 2
-        first = 2 ** ((total.bit_length()) // 2)
-        return first, total // first
-
     # ------------------------------------------------------------------ distances
-    def _prepare(self, sequences: Sequences) -> PreparedSequences:
-        flat = self._standardise(sequences)
-        digests = flat.digests()
-        embeddings = self._embed(flat, digests)
-        if not self._coupled:
-            return PreparedSequences(embeddings, sequences.lengths)
-        return PreparedSequences(embeddings, sequences.lengths, flat, digests)
-
-    def _embeddings(self, prepared: PreparedSequences) -> np.ndarray:
-        return prepared.embeddings
-
     def _tile(
         self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray
     ) -> np.ndarray:

@@ -6,10 +6,14 @@ import inspect
 
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skseqmetric
 from skseqmetric import (
+    NRNMClassifier,
+    NRNMMetric,
+    NRNMStepClassifier,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
@@ -23,12 +27,13 @@ ESTIMATORS = [
 ]
 
 # Small settings for estimators whose defaults train for long; everything else is checked as it comes.
+TRAINED = (SyncGRUMetric, NRNMClassifier, NRNMMetric)
 SMALL = {"n_units": 4, "stem_channels": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
 
 
 def instances() -> list[BaseEstimator]:
     """Every public estimator, the trained ones with small settings, and the variants that go other ways."""
-    made = [cls(**SMALL) if cls is SyncGRUMetric else cls() for cls in ESTIMATORS]
+    made = [cls(**SMALL) if cls in TRAINED else cls() for cls in ESTIMATORS if cls is not NRNMStepClassifier]
     made.append(SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, readout="last"))
     metric = SyncGRUMetric(**SMALL, coupling="symmetric")
     made.append(metric)
@@ -43,6 +48,26 @@ def instances() -> list[BaseEstimator]:
 @parametrize_with_checks(instances())
 def test_scikit_learn_contract(estimator: BaseEstimator, check: object) -> None:
     check(estimator)  # type: ignore[operator]
+
+
+GENERAL_CHECKS = (
+    "check_do_not_raise_errors_in_init_or_set_param",
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_get_params_invariance",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_set_params",
+    "check_valid_tag_types",
+)
+
+
+@pytest.mark.parametrize("name", GENERAL_CHECKS)
+def test_step_classifier_passes_the_checks_that_need_no_labels(name: str) -> None:
+    """All others pass one label a sequence, while this estimator takes one a step."""
+    estimator = NRNMStepClassifier(**SMALL)
+    check = getattr(estimator_checks, name)
+    check("NRNMStepClassifier", NRNMStepClassifier() if name.startswith("check_parameters_default") else estimator)
 
 
 def test_discovery_finds_every_estimator() -> None:

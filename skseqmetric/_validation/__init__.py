@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from skseqmetric._validation._input import check_sequences
 from skseqmetric._validation._sequences import Sequences
-from skseqmetric._validation._targets import check_labels, check_pair_indices, check_pairs, check_weights
+from skseqmetric._validation._targets import (
+    check_labels,
+    check_pair_indices,
+    check_pairs,
+    check_step_labels,
+    check_weights,
+)
 
 __all__ = [
     "Sequences",
@@ -12,5 +18,6 @@ __all__ = [
     "check_pair_indices",
     "check_pairs",
     "check_sequences",
+    "check_step_labels",
     "check_weights",
 ]

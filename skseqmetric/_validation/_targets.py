@@ -53,6 +53,68 @@ def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2)
     return classes, encoded.astype(np.int64)
 
 
+def check_step_labels(
+    y: Any, lengths: np.ndarray, *, ignore_label: Any = None, min_classes: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
+    """A class label for every step of n sequences, encoded.
+
+    Parameters
+    ----------
+    y : list of n array-likes (T_i,), or array (n, T)
+        In one array, what lies behind a sequence's end must be `ignore_label`.
+    lengths : ndarray (n,)
+        Steps T_i of the sequences.
+    ignore_label : object, default=None
+        A label that means "none".
+    min_classes : int, default=2
+        Fewest classes that are of use.
+
+    Returns
+    -------
+    classes : ndarray (n_classes,)
+        Sorted distinct labels.
+    encoded : ndarray (sum of lengths,) int64
+        Sequence after sequence; -1 for steps without a label.
+
+    Raises
+    ------
+    ValueError
+        y is None or not of n parts, labels and steps of a sequence (which is named) differ in number, labels are not
+        finite or continuous, or of too few classes.
+    """
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    if len(y) != len(lengths):
+        raise ValueError(f"y has labels of {len(y)} sequences, but X has {len(lengths)} sequences.")
+    padded = isinstance(y, np.ndarray) and y.ndim == 2
+    parts = [_labels_of(i, y[i], int(n), padded, ignore_label) for i, n in enumerate(lengths)]
+    labels = np.concatenate(parts)
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
+    given = np.ones(len(labels), dtype=bool) if ignore_label is None else labels != ignore_label
+    if not given.any():
+        raise ValueError(f"y holds nothing but ignore_label={ignore_label!r}.")
+    check_classification_targets(labels[given])
+    classes, codes = np.unique(labels[given], return_inverse=True)
+    if len(classes) < min_classes:
+        raise ValueError(f"y holds only one class, {classes.tolist()[0]!r}: at least {min_classes} classes are needed.")
+    encoded = np.full(len(labels), -1, dtype=np.int64)
+    encoded[given] = codes
+    return classes, encoded
+
+
+def _labels_of(i: int, labels: Any, n_steps: int, padded: bool, ignore_label: Any) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"y[{i}] has {labels.ndim} dimensions: pass one label a step, shape ({n_steps},).")
+    if padded and len(labels) > n_steps and ignore_label is not None and (labels[n_steps:] == ignore_label).all():
+        return labels[:n_steps]
+    if len(labels) != n_steps:
+        hint = ". An array y is padded with ignore_label, which must be given." if padded else "."
+        raise ValueError(f"y[{i}] has {len(labels)} labels, but sequence {i} has {n_steps} steps{hint}")
+    return labels
+
+
 def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of sequences that are known to be alike or not.
 

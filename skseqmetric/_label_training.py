@@ -1,0 +1,68 @@
+"""Training on class scores: classes, their weights, shuffled batches; of whole sequences or of every step."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import StrOptions
+
+from skseqmetric._batching import IGNORED, StepLabels
+from skseqmetric._objective import LabelObjective
+from skseqmetric._sampling import shuffled_batches
+from skseqmetric._supervised import Plan, SupervisedSequenceEstimator, Training
+
+
+class LabelTraining(SupervisedSequenceEstimator):
+    """A supervised estimator whose network returns class scores; a subclass says how y becomes codes."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **SupervisedSequenceEstimator._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def _plan(self, training: Training, n_batches: int, rng: np.random.Generator) -> Plan:
+        return partial(shuffled_batches, training.sequences.lengths, self.batch_size, n_batches, rng)
+
+    def _objective(self, training: Training, generator: torch.Generator) -> LabelObjective:
+        codes, shares = _counted(training)
+        of_class = self._class_weights(np.bincount(codes, shares, minlength=len(self.classes_)))
+        mean_weight = float((shares * of_class[codes]).sum() / len(training))
+        device = self._device
+        return LabelObjective(
+            self.module_, torch.from_numpy(of_class.astype(np.float32)).to(device), mean_weight, generator
+        )
+
+    def _class_weights(self, counts: np.ndarray) -> np.ndarray:
+        """One factor a class from the summed weights (K,) of the training data."""
+        if self.class_weight is None:
+            return np.ones(len(counts))
+        if self.class_weight == "balanced":
+            present = counts > 0
+            return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
+        unknown = [label for label in self.class_weight if label not in self.classes_]
+        if unknown:
+            raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {self.classes_}.")
+        return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
+
+
+def matched(classes: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Codes of `classes` as codes of the `known` ones, of which they are a part; `IGNORED` stays."""
+    unknown = np.setdiff1d(classes, known)
+    if len(unknown):
+        label = unknown.tolist()[0]
+        raise ValueError(f"y has the label {label!r}, which is not among the classes {known} of the first fit.")
+    return np.where(codes == IGNORED, IGNORED, np.searchsorted(known, classes)[codes])
+
+
+def _counted(training: Training) -> tuple[np.ndarray, np.ndarray]:
+    """Codes, and how much each counts: a sequence its weight, a labelled step its share of that."""
+    if not isinstance(training.labels, StepLabels):
+        return training.labels, training.weights
+    labels = training.labels
+    given = labels.codes != IGNORED
+    row = np.repeat(np.arange(len(labels)), labels.lengths)
+    per_row = np.bincount(row, given, minlength=len(labels))
+    return labels.codes[given], (training.weights / np.maximum(per_row, 1))[row][given]
