@@ -318,7 +318,8 @@ class NRNMClassifier(
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every sequence, (n,)."""
-        return self.classes_[self._scores(X).argmax(axis=1)]
+        best = self._scores(X).argmax(axis=1)
+        return self.classes_[best]
 
     def transform(self, X: Any) -> np.ndarray:
         """The last valid state of the last layer, (n, n_units) float32: features for any classifier."""

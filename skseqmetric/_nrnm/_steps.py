@@ -309,7 +309,8 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
 
     def predict(self, X: Any) -> list[np.ndarray]:
         """Labels of every step: a list of n arrays (T_i,)."""
-        return [self.classes_[scores.argmax(axis=1)] for scores in self._scores(X)]
+        best = [scores.argmax(axis=1) for scores in self._scores(X)]
+        return [self.classes_[codes] for codes in best]
 
     def predict_proba(self, X: Any) -> list[np.ndarray]:
         """Class probabilities of every step: a list of n arrays (T_i, K), columns as in `classes_`."""

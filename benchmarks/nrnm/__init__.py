@@ -1,0 +1,1 @@
+"""What the non-local recurrent memory is worth: tasks, fits, tables (see `benchmarks.run_nrnm`)."""

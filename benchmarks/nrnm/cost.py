@@ -1,0 +1,60 @@
+"""Seconds of one layer with memory, of the same loop without, and of torch.nn.LSTM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.harness import Result, measure
+from skseqmetric._memory_network import MemoryLayer
+from skseqmetric._ops.memory import MemoryForm, memory_scan
+
+CHANNELS = 9
+
+
+def layer_cost(*, threads: int, quick: bool) -> list[Result]:
+    """Forward and backward, gradients of inputs and weights, lengths all equal and between a half and all."""
+    units, rows, steps = (8, 4, 16) if quick else (128, 64, 128)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, steps, CHANNELS, generator=generator)
+    equal = torch.full((rows,), steps)
+    ragged = torch.randint(steps // 2, steps + 1, (rows,), generator=generator)
+    ragged[0] = steps
+    with_memory = MemoryLayer(CHANNELS, units, MemoryForm("lstm", 4, 2, 4), generator)
+    backbone = MemoryLayer(CHANNELS, units, MemoryForm("lstm", 1, steps, 1), generator)
+    theirs = nn.LSTM(CHANNELS, units, batch_first=True)
+    results = []
+    for name, lengths in (("equal", equal), ("ragged", ragged)):
+        contenders = {
+            "memory": _ours(with_memory, x, lengths),
+            "same loop, no memory": _ours(backbone, x, lengths),
+            "torch.nn.LSTM": _with_gradients(lambda v: theirs(v)[0], x, list(theirs.parameters())),
+        }
+        title = f"forward + backward, H={units}, {rows} sequences of {steps} steps, {name} lengths, {threads} thread(s)"
+        results.append(
+            measure(title, contenders, check=_finite, repeats=2 if quick else 15, threads=threads, memory=False)
+        )
+    return results
+
+
+def _ours(layer: MemoryLayer, x: Tensor, lengths: Tensor) -> Callable[[], Any]:
+    return _with_gradients(lambda v: memory_scan(v, lengths, layer.weights()).states, x, list(layer.parameters()))
+
+
+def _with_gradients(states: Callable[[Tensor], Tensor], x: Tensor, weights: list[Tensor]) -> Callable[[], list[Tensor]]:
+    inputs = [x.clone().requires_grad_(), *weights]
+
+    def both() -> list[Any]:
+        out = states(inputs[0])
+        return [out.detach(), *torch.autograd.grad(out, inputs, torch.ones_like(out), allow_unused=True)]
+
+    return both
+
+
+def _finite(answers: dict[str, list[Any]]) -> None:
+    for name, answer in answers.items():
+        if not all(torch.isfinite(part).all() for part in answer if part is not None):
+            raise AssertionError(f"{name}: not finite")

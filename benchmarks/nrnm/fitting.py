@@ -1,0 +1,68 @@
+"""One fit of one arm: memory or its plain backbone, same units, same epochs, same seed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.nrnm.tasks import Fold, classification, long_memory, steps_of
+from skseqmetric import NRNMClassifier, NRNMMetric, NRNMStepClassifier, SequenceKNeighborsClassifier
+from skseqmetric.metrics import step_accuracy, step_f1_score
+
+ARMS: dict[str, dict[str, Any]] = {"memory": {}, "backbone": {"window": None}}
+
+
+@dataclass(frozen=True)
+class Job:
+    """part "classification", "steps", "similarity", "long memory" or "defaults"."""
+
+    part: str
+    task: str
+    arm: str
+    seed: int
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What a finished job is known by in the log."""
+        return repr((self.part, self.task, self.arm, self.seed, self.settings))
+
+
+def run_job(job: Job, data: Path | None) -> dict[str, Any]:
+    """Scores, averaged over the folds of the task, and seconds."""
+    settings = {**dict(job.settings), **ARMS[job.arm], "random_state": job.seed}
+    rows = [_run_fold(job, fold, settings) for fold in _folds(job, data)]
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _folds(job: Job, data: Path | None) -> Any:
+    if job.part == "long memory":
+        return [long_memory(2000, job.seed)]
+    if data is None:
+        raise ValueError("--data DIR is needed for real tasks.")
+    return steps_of(data, job.task) if job.part == "steps" else classification(data, job.task)
+
+
+def _run_fold(job: Job, fold: Fold, settings: dict[str, Any]) -> dict[str, float]:
+    start = time.perf_counter()
+    if job.part == "steps":
+        labeller = NRNMStepClassifier(**settings).fit(*fold.train)
+        fitted = time.perf_counter()
+        predicted = labeller.predict(fold.test[0])
+        scores = {
+            "accuracy": step_accuracy(fold.test[1], predicted),
+            "macro_f1": step_f1_score(fold.test[1], predicted),
+        }
+    elif job.part == "similarity":
+        knn = SequenceKNeighborsClassifier(NRNMMetric(**settings), n_neighbors=1).fit(*fold.train)
+        fitted = time.perf_counter()
+        scores = {"accuracy": float(knn.score(*fold.test))}
+    else:
+        classifier = NRNMClassifier(**settings).fit(*fold.train)
+        fitted = time.perf_counter()
+        scores = {"accuracy": float(classifier.score(*fold.test))}
+    return {**scores, "fit_s": fitted - start, "predict_s": time.perf_counter() - fitted}

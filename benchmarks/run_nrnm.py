@@ -1,0 +1,172 @@
+"""What the non-local recurrent memory is worth, and what it costs, beside its own backbone and 1-NN DTW.
+
+python -m benchmarks.run_nrnm --data DIR --out FILE.json [--part cost memory defaults classification steps similarity]
+
+cost           : seconds of one layer forward and backward (H=128, S=4, s=2, 4 heads, 64 sequences of 128 x 9) against
+                 the same loop without memory and against torch.nn.LSTM.
+memory         : a cue in the first 10 of 400 steps, noise after it: memory and backbone, five seeds.
+defaults       : NRNMClassifier with every parameter at its default.
+classification : memory and backbone on five problems, and 1-NN DTW.
+steps          : labels of steps, memory and backbone: gesture phases with one video left out, protein structure,
+                 activities of unseen subjects, occupancy of a room.
+similarity     : 1-NN by NRNMMetric, memory and backbone, and 1-NN DTW.
+
+Memory and backbone differ in `window=None` alone: same units, epochs, seeds. Each fit is a job of its own, written to
+FILE.jsonl as soon as it is done and skipped when the command is given again. Differences are taken within (task, seed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.ablation.paired import sign_flip_p
+from benchmarks.environment import environment
+from benchmarks.harness import argument_parser, print_table
+from benchmarks.nrnm.cost import layer_cost
+from benchmarks.nrnm.fitting import ARMS, Job, run_job
+from benchmarks.nrnm.tasks import CLASSIFICATION_TASKS, SIMILARITY_TASKS, STEP_TASKS, Fold, classification
+from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
+
+PARTS = ("cost", "memory", "defaults", "classification", "steps", "similarity")
+DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", "activity")
+LONG_MEMORY = (
+    ("stem_channels", None), ("max_recurrent_steps", None), ("augment", None), ("max_epochs", 10), ("n_units", 64),
+)  # fmt: skip
+EPOCHS = {"classification": 40, "similarity": 40, "steps": 30}
+QUICK = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels", None))
+
+
+def planned(parts: Sequence[str], n_seeds: int, tasks: Sequence[str] | None, quick: bool) -> list[Job]:
+    """Every fit, all tasks with their first seed before any gets its second."""
+    tasks_of = {
+        "classification": CLASSIFICATION_TASKS, "steps": tuple(STEP_TASKS), "similarity": SIMILARITY_TASKS,
+        "defaults": DEFAULT_TASKS, "memory": ("long memory",),
+    }  # fmt: skip
+    jobs = []
+    for part in parts:
+        if part == "cost":
+            continue
+        common = LONG_MEMORY if part == "memory" else ()
+        common = common or ((("max_epochs", EPOCHS[part]),) if part in EPOCHS else ())
+        settings = QUICK if quick else common
+        arms = ["memory"] if part == "defaults" else list(ARMS)
+        chosen = [t for t in tasks_of[part] if tasks is None or t in tasks]
+        name = "long memory" if part == "memory" else part
+        jobs += [Job(name, t, a, seed, settings) for seed in range(n_seeds) for t in chosen for a in arms]
+    return jobs
+
+
+def finished(jobs: Sequence[Job], data: Path | None, n_processes: int) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Do the jobs in processes of one thread each, and yield what each gives as it is done."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as pool:
+        waiting = {pool.submit(run_job, job, data): job for job in jobs}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def dtw_rows(parts: Sequence[str], data: Path | None) -> dict[str, float]:
+    """Accuracy of 1-NN DTW on the tasks with one label a sequence."""
+    names = [*(CLASSIFICATION_TASKS if "classification" in parts else ())]
+    names += [t for t in (SIMILARITY_TASKS if "similarity" in parts else ()) if t not in names]
+    if data is None:
+        return {}
+    return {name: _dtw_score(next(classification(data, name))) for name in names}
+
+
+def _dtw_score(fold: Fold) -> float:
+    return float(SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1).fit(*fold.train).score(*fold.test))
+
+
+def table(rows: Sequence[dict[str, Any]], dtw: dict[str, float]) -> list[str]:
+    """Markdown: mean and deviation over the seeds in per cent, difference to the backbone and its p, seconds."""
+    lines = ["| part | task | score | memory | backbone | difference | p | 1-NN DTW | fit (s) |"]
+    lines.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for part, task in dict.fromkeys((r["part"], r["task"]) for r in rows):
+        of_task = [r for r in rows if (r["part"], r["task"]) == (part, task)]
+        for score in ("accuracy", "macro_f1"):
+            if score in of_task[0]:
+                lines.append(_line(part, task, score, of_task, dtw if score == "accuracy" else {}))
+    return lines
+
+
+def _line(part: str, task: str, score: str, rows: Sequence[dict[str, Any]], dtw: dict[str, float]) -> str:
+    by_arm = {arm: {r["seed"]: 100 * r[score] for r in rows if r["arm"] == arm} for arm in ARMS}
+    shared = sorted(set(by_arm["memory"]) & set(by_arm["backbone"]))
+    differences = [by_arm["memory"][seed] - by_arm["backbone"][seed] for seed in shared]
+    cells = [_spread(list(by_arm[arm].values())) for arm in ARMS]
+    cells += [f"{np.mean(differences):+.1f}", f"{sign_flip_p(differences):.2f}"] if shared else ["", ""]
+    cells.append(f"{100 * dtw[task]:.1f}" if task in dtw else "")
+    seconds = " / ".join(
+        f"{np.median(found):.0f}" for arm in ARMS if (found := [r["fit_s"] for r in rows if r["arm"] == arm])
+    )
+    return f"| {part} | {task} | {score} | " + " | ".join([*cells, seconds]) + " |"
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def read_log(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows by key."""
+    if not path.is_file():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row["key"]: row for row in rows}
+
+
+def fit_all(args: argparse.Namespace, log: Path) -> list[dict[str, Any]]:
+    """What the log has and what is missing in it."""
+    jobs = planned(args.part, 1 if args.quick else args.seeds, args.tasks, args.quick)
+    done, commit = read_log(log), environment()["commit"]
+    missing = [job for job in jobs if job.key not in done]
+    for number, (job, scores) in enumerate(finished(missing, args.data, args.jobs), 1):
+        done[job.key] = {"key": job.key, **asdict(job), **scores, "commit": commit}
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(done[job.key]) + "\n")
+        print(f"{number}/{len(missing)}  {job.part}, {job.task}, {job.arm}, seed {job.seed}: {scores}", flush=True)
+    return [done[job.key] for job in jobs]
+
+
+def main() -> None:
+    """Measure the cost, fit what is missing, print and write the tables."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--tasks", nargs="+", help="only these")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    args = parser.parse_args()
+    out = args.out or Path("nrnm.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    costs = layer_cost(threads=args.threads or 1, quick=args.quick) if "cost" in args.part else []
+    for result in costs:
+        print_table(result)
+    rows = fit_all(args, out.with_suffix(".jsonl"))
+    dtw = {} if args.quick else dtw_rows(args.part, args.data)
+    lines = table(rows, dtw)
+    print("\n".join(lines))
+    document = {
+        "environment": environment(), "cost": [asdict(result) for result in costs], "dtw": dtw, "rows": rows,
+        "table": lines,
+    }  # fmt: skip
+    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
