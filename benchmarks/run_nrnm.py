@@ -38,7 +38,7 @@ from benchmarks.nrnm.tasks import CLASSIFICATION_TASKS, SIMILARITY_TASKS, STEP_T
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
 
 PARTS = ("cost", "memory", "defaults", "classification", "steps", "similarity")
-DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", "activity")
+DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", "activity, five folds")
 LONG_MEMORY = (
     ("stem_channels", None), ("max_recurrent_steps", None), ("augment", None), ("max_epochs", 10), ("n_units", 64),
 )  # fmt: skip

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import GroupKFold
 
-from benchmarks.activity import held_out_subjects, load_activity
+from benchmarks.activity import BASIC_CLASSES, cut_windows, held_out_subjects, load_activity
 from benchmarks.problems import load_problem
 from skseqmetric.datasets import read_sequences
 
@@ -37,6 +38,9 @@ class Fold:
 
 def classification(data: Path, name: str) -> Iterator[Fold]:
     """One label a sequence, on the original split or by subject."""
+    if name == "activity, five folds":
+        yield from _activity_folds(data)
+        return
     if name == "activity":
         train, test = load_activity(data, n_test=1000)
     elif name == "character_trajectories_half" or name == "ecg_olszewski":
@@ -45,6 +49,18 @@ def classification(data: Path, name: str) -> Iterator[Fold]:
     else:
         train, test = load_problem(data, name)
     yield Fold(name, train, test)
+
+
+def _activity_folds(data: Path) -> Iterator[Fold]:
+    """All windows of the six basic activities, each subject in the test set once."""
+    with np.load(data / "hapt.npz") as file:
+        content = {key: file[key] for key in file.files}
+    windows = content["windows128"]
+    windows = windows[np.isin(windows[:, 2], BASIC_CLASSES)]
+    X, y = cut_windows(content, windows), windows[:, 2].astype(np.int64)
+    for number, (train, test) in enumerate(GroupKFold(5).split(X, y, windows[:, 1])):
+        sides = [([X[i] for i in rows], y[rows]) for rows in (train, test)]
+        yield Fold(f"activity, fold {number}", sides[0], sides[1])
 
 
 def long_memory(n: int, seed: int) -> Fold:

@@ -72,7 +72,7 @@ class NRNMClassifier(
     max_recurrent_steps : int or None, default=64
         The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
         recurrent steps; None for stride 1. Without a stem nothing is shortened.
-    dropout : float, default=0.1
+    dropout : float, default=0.2
         Share of the stem's filters silenced, sequence by sequence, in training.
     class_weight : dict, "balanced" or None, default=None
         Factor of the loss of every class; "balanced": inversely proportional to the summed weight of a class.
@@ -92,7 +92,7 @@ class NRNMClassifier(
         Sequences of a batch.
     learning_rate : float, default=3e-3
         Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
-    weight_decay : float, default=1e-4
+    weight_decay : float, default=1e-2
         AdamW's decoupled weight decay.
     early_stopping : bool, default=False
         In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
@@ -179,7 +179,7 @@ class NRNMClassifier(
         memory_dropout: float = 0.2,
         stem_channels: int | None = 64,
         max_recurrent_steps: int | None = 64,
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         class_weight: Any = None,
         augment: Any = ("jitter", "warp", "crop"),
         scaling: str | None = "channel",
@@ -188,7 +188,7 @@ class NRNMClassifier(
         max_updates: int | None = 1500,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
+        weight_decay: float = 1e-2,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,

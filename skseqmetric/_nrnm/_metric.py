@@ -57,7 +57,7 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
     max_recurrent_steps : int or None, default=64
         The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
         recurrent steps; None for stride 1. Without a stem nothing is shortened.
-    dropout : float, default=0.1
+    dropout : float, default=0.2
         Share of the stem's filters silenced, sequence by sequence, in training.
     n_outputs : int, default=64
         Numbers D of the embedding.
@@ -86,7 +86,7 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         Sequences of a batch; `fit_pairs` takes half as many pairs.
     learning_rate : float, default=3e-3
         Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
-    weight_decay : float, default=1e-4
+    weight_decay : float, default=1e-2
         AdamW's decoupled weight decay.
     early_stopping : bool, default=False
         In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
@@ -175,7 +175,7 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         memory_dropout: float = 0.2,
         stem_channels: int | None = 64,
         max_recurrent_steps: int | None = 64,
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         n_outputs: int = 64,
         loss: Any = "nca",
         margin: float = 1.0,
@@ -187,7 +187,7 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         max_updates: int | None = 1500,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
+        weight_decay: float = 1e-2,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,

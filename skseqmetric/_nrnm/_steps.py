@@ -56,7 +56,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
     stem_channels : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence, padded in front only;
         None for no stem.
-    dropout : float, default=0.1
+    dropout : float, default=0.2
         Share of the stem's filters silenced, sequence by sequence, in training.
     class_weight : dict, "balanced" or None, default=None
         Factor of the loss of every class; "balanced": inversely proportional to the summed weight of its steps.
@@ -78,7 +78,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
         Sequences of a batch.
     learning_rate : float, default=3e-3
         Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
-    weight_decay : float, default=1e-4
+    weight_decay : float, default=1e-2
         AdamW's decoupled weight decay.
     early_stopping : bool, default=False
         In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
@@ -169,7 +169,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
         zoneout: float = 0.1,
         memory_dropout: float = 0.2,
         stem_channels: int | None = 64,
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         class_weight: Any = None,
         ignore_label: Any = None,
         augment: Any = "jitter",
@@ -179,7 +179,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
         max_updates: int | None = 1500,
         batch_size: int = 16,
         learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
+        weight_decay: float = 1e-2,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
