@@ -53,3 +53,16 @@ def test_peers_are_checked_measured_and_drawn(tmp_path: Path) -> None:
     found = json.loads(out.read_text())
     assert found["bars"]
     assert {"scans", "pairs", "neighbours", "scaling with references", "scaling with steps"} <= set(found["results"])
+
+
+@pytest.mark.slow
+def test_memory_benchmark_measures_fits_and_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "nrnm.json"
+    first = run("run_nrnm", "--part", "cost", "memory", "--jobs", "1", "--out", str(out))
+    assert "same loop, no memory" in first
+    found = json.loads(out.read_text())
+    assert {row["arm"] for row in found["rows"]} == {"memory", "backbone"}
+    assert len(found["cost"]) == 2
+    log = (tmp_path / "nrnm.jsonl").read_text()
+    run("run_nrnm", "--part", "memory", "--jobs", "1", "--out", str(out))
+    assert (tmp_path / "nrnm.jsonl").read_text() == log
