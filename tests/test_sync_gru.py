@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+from skseqmetric._modules import stem_strides
 from skseqmetric._ops import reference
 from skseqmetric._validation import check_sequences
 
@@ -213,13 +214,17 @@ def test_constant_channel_is_harmless(ragged: Data) -> None:
     assert np.isfinite(metric.transform(X)).all()
 
 
-def test_strides_bound_the_recurrent_steps() -> None:
-    metric = SyncGRUMetric(max_recurrent_steps=100)
-    assert metric._strides(100) == (1, 1)
-    assert metric._strides(101) == (2, 1)
-    assert metric._strides(399) == (2, 2)
-    assert metric._strides(1000) == (4, 4)
-    assert SyncGRUMetric(max_recurrent_steps=None)._strides(10_000) == (1, 1)
+def test_strides_bound_the_recurrent_steps(ragged: Data) -> None:
+    assert stem_strides(100, 100) == (1, 1)
+    assert stem_strides(101, 100) == (2, 1)
+    assert stem_strides(399, 100) == (2, 2)
+    assert stem_strides(1000, 100) == (4, 4)
+    assert stem_strides(10_000, None) == (1, 1)
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, max_recurrent_steps=4).fit(X, y)
+    longest = max(len(x) for x in X)
+    assert metric.module_.stem.strides == stem_strides(longest, 4)
+    assert metric.module_.n_steps(longest) <= 4
 
 
 def test_a_new_fit_forgets_the_threshold_of_the_old_distance(ragged: Data) -> None:
