@@ -3,7 +3,7 @@
 python -m benchmarks.run_nrnm --data DIR --out FILE.json [--part cost memory defaults classification steps similarity]
 
 cost           : seconds of one layer forward and backward (H=128, S=4, s=2, 4 heads, 64 sequences of 128 x 9) against
-                 the same loop without memory and against torch.nn.LSTM.
+                 an LSTM step by step under autograd, our own code without memory, and torch.nn.LSTM.
 memory         : a cue in the first 10 of 400 steps, noise after it: memory and backbone, five seeds.
 defaults       : NRNMClassifier with every parameter at its default.
 classification : memory and backbone on five problems, and 1-NN DTW.

@@ -59,7 +59,7 @@ def test_peers_are_checked_measured_and_drawn(tmp_path: Path) -> None:
 def test_memory_benchmark_measures_fits_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "nrnm.json"
     first = run("run_nrnm", "--part", "cost", "memory", "--jobs", "1", "--out", str(out))
-    assert "same loop, no memory" in first
+    assert "same code, no memory" in first
     found = json.loads(out.read_text())
     assert {row["arm"] for row in found["rows"]} == {"memory", "backbone"}
     assert len(found["cost"]) == 2

@@ -19,8 +19,8 @@ from skseqmetric._ops import compiled, triton
 
 IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton")
 
-COMPILED = frozenset({"gru", "sync_gru", "reservoir"})
-"""Recurrences that have compiled kernels."""
+COMPILED = frozenset({"gru", "sync_gru", "memory", "reservoir"})
+"""Recurrences that have compiled kernels; of "memory" they are the products, the rest is eager."""
 
 TRITON = frozenset({"sync_gru"})
 """Recurrences that have Triton kernels; the plain GRU is cuDNN's on CUDA, within eager."""

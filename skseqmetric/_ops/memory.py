@@ -5,9 +5,12 @@ Layouts: B sequences, T steps, D channels, H units, S memory slots, m heads, U =
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from skseqmetric._ops import compiled
 from skseqmetric._ops import reference_memory as reference
 from skseqmetric._ops.choice import choose
 from skseqmetric._ops.eager import memory as eager
@@ -41,10 +44,14 @@ def memory_scan(
     and behind a sequence's last update; None without attention. Cost: a backbone step, 2 S H^2 FLOP to read the memory
     at each step, and about 2 (S^2 + 7 S) H^2 FLOP at each update; memory O(B T S H) in training.
     """
-    if choose("memory", x, weights.n_units) == "reference":
+    chosen = choose("memory", x.to(weights.hidden.dtype), weights.n_units)
+    if chosen == "reference":
         scan = reference.memory_scan(x, lengths, weights, noise)
     else:
-        scan = eager.memory_scan(x, lengths, weights, noise, keep_memory=keep_memory, keep_attention=keep_attention)
+        keep: dict[str, Any] = {"keep_memory": keep_memory, "keep_attention": keep_attention}
+        if chosen == "compiled":
+            keep["matrix"] = compiled.PackedMatrix
+        scan = eager.memory_scan(x, lengths, weights, noise, **keep)
     return MemoryScan(scan.states, scan.memory if keep_memory else None, scan.attention if keep_attention else None)
 
 

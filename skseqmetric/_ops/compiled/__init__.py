@@ -1,6 +1,7 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
 from skseqmetric._ops.compiled._library import library, obstacle, warn_where_missing
+from skseqmetric._ops.compiled.matrix import PackedMatrix
 from skseqmetric._ops.compiled.recurrence import (
     gru_readout,
     gru_states,
@@ -12,6 +13,7 @@ from skseqmetric._ops.compiled.tile import sync_gru_tile
 
 __all__ = [
     "DenseStep",
+    "PackedMatrix",
     "gru_readout",
     "gru_states",
     "library",

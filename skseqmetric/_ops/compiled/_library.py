@@ -48,10 +48,13 @@ class Library:
     def __init__(self, path: Path) -> None:
         self._dll = ctypes.CDLL(str(path))
         self._dll.skseq_kernels.restype = c_char_p
-        for name in ("problem_bytes", "width", "tiles", "saved_floats", "packed_square"):
+        for name in ("problem_bytes", "width", "tiles", "saved_floats", "packed_square", "packed_matrix"):
             getattr(self._dll, f"skseq_{name}").restype = c_int64
         for name in ("skseq_forward", "skseq_backward", "skseq_tiles", "skseq_saved_floats"):
             getattr(self._dll, name).argtypes = [POINTER(Problem)]
+        for name, n_pointers, n_sizes in (("pack_matrix", 2, 4), ("product", 3, 6), ("update", 3, 5)):
+            getattr(self._dll, f"skseq_{name}").argtypes = [*[c_void_p] * n_pointers, *[c_int64] * n_sizes]
+        self._dll.skseq_packed_matrix.argtypes = [c_int64, c_int64]
         self._dll.skseq_use.argtypes, self._dll.skseq_use.restype = [c_char_p], c_int
         if self._dll.skseq_problem_bytes() != ctypes.sizeof(Problem):
             raise OSError(f"{path} was built from other sources than this package: build it again")
@@ -74,6 +77,27 @@ class Library:
         """One step of a reservoir; addresses of states, projections (which become the new states), weights, leak."""
         sizes = (c_int64(n) for n in (n_rows, n_units, n_threads))
         self._dll.skseq_reservoir(*(c_void_p(address) for address in addresses), *sizes)
+
+    def packed_matrix(self, shape: tuple[int, int]) -> int:
+        """How many numbers a packed matrix (K, N) takes."""
+        return int(self._dll.skseq_packed_matrix(*shape))
+
+    def pack_matrix(self, out: int, source: int, shape: tuple[int, int], strides: tuple[int, int]) -> None:
+        """Pack the matrix at address `source`."""
+        self._dll.skseq_pack_matrix(out, source, *shape, *strides)
+
+    def product(self, *operands: int) -> None:
+        """Addresses of a, the packed matrix and c, then lda, ldc, M, K, N, and whether to add to c."""
+        self._dll.skseq_product(*operands)
+
+    def update(self, *operands: int) -> None:
+        """Addresses of a, b and c, then lda, ldb, M, K, N."""
+        self._dll.skseq_update(*operands)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        return int(self._dll.skseq_width())
 
     def gates(self, x: int, sigmoid: int, tanh: int, n: int) -> None:
         """The gate functions of n numbers at address x, written to the other addresses: for measuring their error."""

@@ -16,15 +16,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import layer_norm, linear, pad, scaled_dot_product_attention
 
+from skseqmetric._ops.eager.matrix import Linear, Matrix
 from skseqmetric._ops.eager.memory_cells import Keep, project_backward, run_window
 from skseqmetric._ops.reference_memory import MemoryNoise, MemoryScan, MemoryWeights
 from skseqmetric._ops.steps import freeze_ended, valid_steps
 
 
 def memory_scan(
-    x: Tensor, lengths: Tensor, w: MemoryWeights, noise: MemoryNoise, *, keep_memory: bool, keep_attention: bool
-) -> MemoryScan:
-    """States (B, T, H); the memory blocks and the attention maps where they are asked for."""
+    x: Tensor, lengths: Tensor, w: MemoryWeights, noise: MemoryNoise, *, keep_memory: bool, keep_attention: bool,
+    matrix: Any = Matrix,
+) -> MemoryScan:  # fmt: skip
+    """States (B, T, H); the memory blocks and the attention maps where they are asked for.
+
+    `matrix` makes what computes products with a weight matrix from the matrix.
+    """
     window, n_steps = w.form.window, x.shape[1]
     ragged = int(lengths.min()) < n_steps
     if ragged:
@@ -32,8 +37,8 @@ def memory_scan(
     keep = keep_memory or keep_attention
     with torch.autocast(x.device.type, enabled=False):
         by_step = x.to(w.hidden.dtype).transpose(0, 1).contiguous()
-        update = _Update(by_step, lengths, w, keep=keep, maps=keep_attention)
-        states, memories = _run(by_step, update, w, noise)
+        update = _Update(by_step, lengths, w, matrix, keep=keep, maps=keep_attention)
+        states, memories = _run(by_step, update, w, noise, matrix)
     states = (freeze_ended(states[:, None], lengths)[:, 0] if ragged else states).transpose(0, 1)
     if not keep:
         return MemoryScan(states, None, None)
@@ -44,13 +49,15 @@ def memory_scan(
     return MemoryScan(states, memory.transpose(0, 1), maps)
 
 
-def _run(x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise) -> tuple[Tensor, list[Tensor]]:
+def _run(x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise, matrix: Any) -> tuple[Tensor, list[Tensor]]:
     """States (T, B, H) and the memory after every update, (B, S, H) each, from inputs (T, B, D)."""
     window, n_steps = w.form.window, len(x)
     keeps = list(zip(_windows(noise.hidden, window, n_steps), _windows(noise.cell, window, n_steps), strict=True))
-    weights = [w.input.T.contiguous(), w.bias, w.hidden]
+    weights = [w.input, w.bias, w.hidden]
     weights += [] if w.candidate_bias is None else [w.candidate_bias]
-    gate_input = w.memory_gate_input.T.contiguous()
+    matrices = matrix(w.input.detach()), matrix(w.hidden.detach())
+    of_read = matrix(w.memory_gate_input.detach()), matrix(w.read.detach())
+    gate = Linear(w.memory_gate_memory, w.memory_gate_bias, matrix)
     h = c = x.new_zeros(x.shape[1], w.n_units)
     read = memory = None
     states: list[Tensor] = []
@@ -58,8 +65,8 @@ def _run(x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise) -> tu
     for k, part in enumerate(x.split(window)):
         if k:
             v = _dropped(memory, k - 1, noise).flatten(1)
-            read = _Read.apply(part, linear(v, w.memory_gate_memory, w.memory_gate_bias), v, gate_input, w.read)
-        block, c = run_window(w.form.cell, part, read, (h, c), weights, keeps[k])
+            read = _Read.apply(part, gate(v), v, w.memory_gate_input, w.read, of_read)
+        block, c = run_window(w.form.cell, part, read, (h, c), weights, keeps[k], matrices)
         states.append(block)
         h = block[-1]
         if k < update.n_updates:
@@ -86,7 +93,7 @@ class _Update:
     An unfinished block matters to nothing but the returned memory: masks are made where that is kept.
     """
 
-    def __init__(self, x: Tensor, lengths: Tensor, w: MemoryWeights, *, keep: bool, maps: bool) -> None:
+    def __init__(self, x: Tensor, lengths: Tensor, w: MemoryWeights, matrix: Any, *, keep: bool, maps: bool) -> None:
         self.w, self.form = w, w.form
         blocks = self.form.n_updates(len(x))
         self.n_updates = blocks if keep else blocks - 1
@@ -99,9 +106,12 @@ class _Update:
         self.masks: list[Any] = self._masks(present, tokens.shape[2]) if keep else [None] * self.n_updates
         self.gates = linear(u, w.update_input, w.update_bias).unbind(0)
         self.tokens = tokens.unbind(0)
-        if self.form.attention:
-            self.query, self.query_bias = w.mixing[: w.n_units], w.mixing_bias[: w.n_units]
-            self.pair, self.pair_bias = w.mixing[w.n_units :], w.mixing_bias[w.n_units :]
+        n = w.n_units if self.form.attention else 0
+        self.query = Linear(w.mixing[:n], w.mixing_bias[:n], matrix)
+        self.pair = Linear(w.mixing[n:], w.mixing_bias[n:], matrix)
+        self.first_layer = Linear(w.first_layer, w.first_layer_bias, matrix)
+        self.second_layer = Linear(w.second_layer, w.second_layer_bias, matrix)
+        self.by_memory = Linear(w.update_memory, None, matrix)
 
     def _present(self, lengths: Tensor, blocks: int) -> Tensor:
         """Which rows lie inside their sequence, (K, B, S)."""
@@ -137,25 +147,24 @@ class _Update:
         hidden = block[:: self.form.stride]
         hidden = pad(hidden, (0, 0, 0, 0, 0, self.form.n_slots - len(hidden))).transpose(0, 1).contiguous()
         first = layer_norm(hidden + self._mixed(k, hidden), (n,), w.first_gain, w.first_shift)
-        inner = torch.relu_(linear(first, w.first_layer, w.first_layer_bias))
-        outer = torch.relu_(linear(inner, w.second_layer, w.second_layer_bias))
+        outer = torch.relu(self.second_layer(torch.relu(self.first_layer(first))))
         new = layer_norm(first + outer, (n,), w.second_gain, w.second_shift).tanh()
         if self.masks[k] is not None:
             new = new * self.masks[k][0][..., None]
         gates = self.gates[k][:, None]
         if memory is None:
             return torch.sigmoid(gates[..., :n]) * new
-        gate_new, gate_old = torch.sigmoid(gates + linear(memory.tanh(), w.update_memory)).chunk(2, dim=2)
+        gate_new, gate_old = torch.sigmoid(gates + self.by_memory(memory.tanh())).chunk(2, dim=2)
         return torch.addcmul(gate_new * new, gate_old, memory)
 
     def _mixed(self, k: int, hidden: Tensor) -> Tensor:
         """Equation 2 for the hidden rows, (B, S, H)."""
         if not self.form.attention:
-            return linear(hidden, self.w.mixing, self.w.mixing_bias)
+            return self.pair(hidden)
         tokens = torch.cat([hidden, self.tokens[k]], 1)
-        keys, values = (self._heads(part) for part in linear(tokens, self.pair, self.pair_bias).chunk(2, dim=2))
+        keys, values = (self._heads(part) for part in self.pair(tokens).chunk(2, dim=2))
         # only a map that is asked for needs the queries of the input tokens
-        query = self._heads(linear(tokens if self.keep_maps else hidden, self.query, self.query_bias))
+        query = self._heads(self.query(tokens if self.keep_maps else hidden))
         if self.keep_maps:
             self._store_map(k, query, keys)
         mask = None if self.masks[k] is None else self.masks[k][1][:, None, None, :]
@@ -179,20 +188,24 @@ class _Read(torch.autograd.Function):
     """Equation 8 and the read for a window: (g * v) W_mt, g = sigma(x_t W_mi + q), x (L, B, D), q and v (B, S H)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, q: Tensor, v: Tensor, gate_input: Tensor, matrix: Tensor) -> Tensor:
-        gate = (x @ gate_input).add_(q).sigmoid_()
-        ctx.save_for_backward(x, gate, v, gate_input, matrix)
-        return linear(gate * v, matrix)
+    def forward(
+        ctx: Any, x: Tensor, q: Tensor, v: Tensor, gate_input: Tensor, weight: Tensor, matrices: tuple[Any, Any]
+    ) -> Tensor:
+        gate = matrices[0].forward(x.flatten(0, 1), q.repeat(len(x), 1)).view(*x.shape[:2], -1).sigmoid_()
+        ctx.matrices = matrices
+        ctx.save_for_backward(x, gate, v, gate_input, weight)
+        return matrices[1].forward((gate * v).flatten(0, 1)).view(*x.shape[:2], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, gate, v, gate_input, matrix = ctx.saved_tensors
+        (x, gate, v, _, _), (gate_input, matrix) = ctx.saved_tensors, ctx.matrices
         # one pass more, against (L, B, S H) floats kept for every window
         read = gate * v
-        grad_read = grad @ matrix
+        flat = grad.flatten(0, 1).contiguous()
+        grad_read = matrix.backward(flat).view_as(gate)
         grad_v = (grad_read * gate).sum(0)
         grad_gate = grad_read.mul_(read).addcmul_(grad_read, gate, value=-1)
-        grad_matrix = grad.flatten(0, 1).T @ read.flatten(0, 1)
+        grad_matrix = matrix.gradient(flat, read.flatten(0, 1))
         grad_x, grad_gate_input = project_backward(grad_gate, x, gate_input, ctx.needs_input_grad[0])
-        return grad_x, grad_gate.sum(0), grad_v, grad_gate_input, grad_matrix
+        return grad_x, grad_gate.sum(0), grad_v, grad_gate_input, grad_matrix, None

@@ -14,34 +14,39 @@ from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.eager.gru import GateGradients, Gates, GRUStep
 
+Matrices = tuple[Any, Any]
+"""W_ih and W_hh as `eager.matrix.Matrix` or another with its methods."""
+
 Keep = Tensor | float
 """Zoneout: masks of the units that take their new value (L, B, H), or their share; 1 for no zoneout."""
 
 
 def run_window(
-    cell: str, x: Tensor, read: Tensor | None, start: tuple[Tensor, Tensor], w: list[Tensor], keep: tuple[Keep, Keep]
-) -> tuple[Tensor, Tensor]:
+    cell: str, x: Tensor, read: Tensor | None, start: tuple[Tensor, Tensor], w: list[Tensor], keep: tuple[Keep, Keep],
+    matrices: Matrices,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """States (L, B, H) of a window and its last c, from inputs x (L, B, D), the memory's part (L, B, H) and (h, c).
 
-    `w` is W_ih transposed (D, G H), b (G H,), W_hh (G H, H), for the gru also b'_n (H,); a cell without c passes it on.
+    `w` is W_ih (G H, D), b (G H,), W_hh (G H, H), for the gru also b'_n (H,); `matrices` computes the products with
+    W_ih and W_hh. A cell without c passes it on.
     """
     h, c = start
     if cell == "lstm":
-        return _LSTMWindow.apply(x, read, h, c, *w, *keep)
+        return _LSTMWindow.apply(x, read, h, c, *w, *keep, matrices)
     window = _GRUWindow if cell == "gru" else _RNNWindow
-    return window.apply(x, read, h, *w, keep[0]), c
+    return window.apply(x, read, h, *w, keep[0], matrices), c
 
 
-def project(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
-    """x W + b of a window, (L, B, D) -> (L, B, G H): a window's projections stay in the cache, all steps' do not."""
-    return torch.addmm(bias, x.flatten(0, 1), matrix).unflatten(0, x.shape[:2])
+def project(x: Tensor, matrix: Any, bias: Tensor) -> Tensor:
+    """W x + b of a window, (L, B, D) -> (L, B, G H): a window's projections stay in the cache, all steps' do not."""
+    return matrix.forward(x.flatten(0, 1), bias.repeat(x.shape[0] * x.shape[1], 1)).unflatten(0, x.shape[:2])
 
 
-def project_backward(grad: Tensor, x: Tensor, matrix: Tensor, wanted: bool) -> tuple[Tensor | None, Tensor]:
-    """Gradients of x, where it is wanted, and of W. The narrow matrix stands first: for few channels 4 times faster."""
-    flat = grad.flatten(0, 1)
-    grad_x = (flat @ matrix.T).view_as(x) if wanted else None
-    return grad_x, x.flatten(0, 1).T @ flat
+def project_backward(grad: Tensor, x: Tensor, matrix: Any, wanted: bool) -> tuple[Tensor | None, Tensor]:
+    """Gradients of x, where it is wanted, and of W."""
+    flat = grad.flatten(0, 1).contiguous()
+    grad_x = matrix.backward(flat).view_as(x) if wanted else None
+    return grad_x, matrix.gradient(flat, x.flatten(0, 1))
 
 
 def _per_step(keep: Keep, n_steps: int) -> list[Any]:
@@ -70,18 +75,17 @@ class _LSTMWindow(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, read: Tensor | None, h: Tensor, c: Tensor, matrix: Tensor, bias: Tensor, hidden: Tensor,
-        keep_h: Keep, keep_c: Keep,
+        keep_h: Keep, keep_c: Keep, matrices: Matrices,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         (n_steps, n_rows, _), n = x.shape, h.shape[1]
-        gates = project(x, matrix, bias)
+        gates, before = project(x, matrices[0], bias), h.contiguous()
         states, squashed = h.new_empty(n_steps, n_rows, n), h.new_empty(n_steps, n_rows, n)
         cells = h.new_empty(n_steps + 1, n_rows, n)
         cells[0] = c
         f, i, o, g = (part.unbind(0) for part in gates.chunk(4, dim=2))
         logistic = gates[..., : 3 * n].unbind(0)
-        before = h
         for t, (gate, old, new) in enumerate(zip(gates.unbind(0), cells[:-1], cells[1:], strict=True)):
-            gate.addmm_(before, hidden.T)
+            matrices[1].forward(before, gate)
             logistic[t].sigmoid_()
             torch.mul(f[t], old, out=new).addcmul_(i[t], g[t].tanh_())
             if read is not None:
@@ -89,15 +93,15 @@ class _LSTMWindow(torch.autograd.Function):
             torch.mul(o[t], torch.tanh(new, out=squashed[t]), out=states[t])
             before = _zoned(before, states[t], keep_h, t)
             _zoned(old, new, keep_c, t)
-        ctx.keeps, ctx.reads = (keep_h, keep_c), read is not None
+        ctx.keeps, ctx.reads, ctx.matrices = (keep_h, keep_c), read is not None, matrices
         ctx.save_for_backward(x, h, matrix, hidden, gates, cells, squashed, states)
         return states, cells[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor, grad_c: Tensor) -> tuple[Tensor | None, ...]:
-        x, h, matrix, hidden, gates, cells, squashed, states = ctx.saved_tensors
-        n_steps, n = len(gates), h.shape[1]
+        x, h, _, _, gates, cells, squashed, states = ctx.saved_tensors
+        (matrix, hidden), n_steps, n = ctx.matrices, len(gates), h.shape[1]
         keep_h, keep_c = (_per_step(keep, n_steps) for keep in ctx.keeps)
         slopes, to_cell = _lstm_slopes(gates, cells[:-1], squashed)
         slope = slopes.unflatten(2, (4, n)).unbind(0)
@@ -110,12 +114,12 @@ class _LSTMWindow(torch.autograd.Function):
             new = torch.addcmul(grad_c, grad_h, to_cell[t], out=grad_new[t])
             torch.mul(slope[t], new[:, None], out=by_gate[t])
             torch.mul(slope[t][:, 2], grad_h, out=by_o[t])
-            grad_h = _sum(grad_gates[t] @ hidden, past_h)
+            grad_h = _sum(hidden.backward(grad_gates[t]), past_h)
             grad_c = _sum(new * f[t], past_c)
-        grad_hidden = grad_gates.flatten(0, 1).T @ _before(h, states).flatten(0, 1)
+        grad_hidden = hidden.gradient(grad_gates.flatten(0, 1), _before(h, states).flatten(0, 1))
         grad_x, grad_input = project_backward(grad_gates, x, matrix, ctx.needs_input_grad[0])
-        grad_bias = grad_gates.sum((0, 1))
-        return grad_x, grad_new if ctx.reads else None, grad_h, grad_c, grad_input, grad_bias, grad_hidden, None, None
+        grad_bias, grad_read = grad_gates.sum((0, 1)), grad_new if ctx.reads else None
+        return grad_x, grad_read, grad_h, grad_c, grad_input, grad_bias, grad_hidden, None, None, None
 
 
 def _zoned(old: Tensor, new: Tensor, keep: Keep, t: int) -> Tensor:
@@ -147,10 +151,10 @@ class _GRUWindow(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, read: Tensor | None, h: Tensor, matrix: Tensor, bias: Tensor, hidden: Tensor,
-        candidate_bias: Tensor, keep: Keep,
+        candidate_bias: Tensor, keep: Keep, matrices: Matrices,
     ) -> Tensor:  # fmt: skip
         (n_steps, n_rows, _), n = x.shape, h.shape[1]
-        projected = project(x, matrix, bias)
+        projected = project(x, matrices[0], bias)
         if read is not None:
             projected[..., 2 * n :] += read
         step, gates = GRUStep(hidden[None], candidate_bias[None]), torch.empty_like(projected)[:, None]
@@ -160,7 +164,7 @@ class _GRUWindow(torch.autograd.Function):
         for t in range(n_steps):
             step.forward(x_rz[t], x_n[t], before, views[t], candidates[t], states[t])
             before = _zoned(before, states[t], keep, t)
-        ctx.keep, ctx.reads = keep, read is not None
+        ctx.keep, ctx.reads, ctx.matrices = keep, read is not None, matrices
         states = states[:, 0]
         ctx.save_for_backward(x, h, matrix, hidden, candidate_bias, gates, candidates, states)
         return states
@@ -168,7 +172,7 @@ class _GRUWindow(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
-        x, h, matrix, hidden, candidate_bias, gates, candidates, states = ctx.saved_tensors
+        x, h, _, hidden, candidate_bias, gates, candidates, states = ctx.saved_tensors
         n_steps, n = len(states), h.shape[1]
         keep, before = _per_step(ctx.keep, n_steps), _before(h, states)
         step = GRUStep(hidden[None], candidate_bias[None])
@@ -180,10 +184,10 @@ class _GRUWindow(torch.autograd.Function):
         flat, grad_projected = gradients.flatten(0, 2), gradients[:, 0, :, n:]
         grad_hidden = step.in_order((flat[:, : 3 * n].T @ before.flatten(0, 1))[None])[0]
         grad_candidate = flat[:, :n].sum(0)
-        grad_x, grad_input = project_backward(grad_projected, x, matrix, ctx.needs_input_grad[0])
+        grad_x, grad_input = project_backward(grad_projected, x, ctx.matrices[0], ctx.needs_input_grad[0])
         grad_bias = grad_projected.sum((0, 1))
         grad_read = grad_projected[..., 2 * n :] if ctx.reads else None
-        return grad_x, grad_read, grad[0], grad_input, grad_bias, grad_hidden, grad_candidate, None
+        return grad_x, grad_read, grad[0], grad_input, grad_bias, grad_hidden, grad_candidate, None, None
 
 
 class _RNNWindow(torch.autograd.Function):
@@ -191,30 +195,31 @@ class _RNNWindow(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, read: Tensor | None, h: Tensor, matrix: Tensor, bias: Tensor, hidden: Tensor, keep: Keep
-    ) -> Tensor:
-        news = project(x, matrix, bias)
+        ctx: Any, x: Tensor, read: Tensor | None, h: Tensor, matrix: Tensor, bias: Tensor, hidden: Tensor, keep: Keep,
+        matrices: Matrices,
+    ) -> Tensor:  # fmt: skip
+        news = project(x, matrices[0], bias)
         if read is not None:
             news += read
-        states, before = torch.empty_like(news), h
+        states, before = torch.empty_like(news), h.contiguous()
         for new, state, t in zip(news.unbind(0), states.unbind(0), range(len(x)), strict=True):
-            state.copy_(new.addmm_(before, hidden.T).tanh_())
+            state.copy_(matrices[1].forward(before, new).tanh_())
             before = _zoned(before, state, keep, t)
-        ctx.keep, ctx.reads = keep, read is not None
+        ctx.keep, ctx.reads, ctx.matrices = keep, read is not None, matrices
         ctx.save_for_backward(x, h, matrix, hidden, news, states)
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
-        x, h, matrix, hidden, news, states = ctx.saved_tensors
+        (x, h, _, _, news, states), (matrix, hidden) = ctx.saved_tensors, ctx.matrices
         keep, slopes = _per_step(ctx.keep, len(states)), 1 - news * news
         grad_projected, grad = torch.empty_like(states), torch.zeros_like(h)
         for t in range(len(states) - 1, -1, -1):
             grad, past = _part(grad + grad_states[t], keep[t])
             torch.mul(grad, slopes[t], out=grad_projected[t])
-            grad = _sum(grad_projected[t] @ hidden, past)
-        grad_hidden = grad_projected.flatten(0, 1).T @ _before(h, states).flatten(0, 1)
+            grad = _sum(hidden.backward(grad_projected[t]), past)
+        grad_hidden = hidden.gradient(grad_projected.flatten(0, 1), _before(h, states).flatten(0, 1))
         grad_x, grad_input = project_backward(grad_projected, x, matrix, ctx.needs_input_grad[0])
         grad_bias = grad_projected.sum((0, 1))
-        return grad_x, grad_projected if ctx.reads else None, grad, grad_input, grad_bias, grad_hidden, None
+        return grad_x, grad_projected if ctx.reads else None, grad, grad_input, grad_bias, grad_hidden, None, None

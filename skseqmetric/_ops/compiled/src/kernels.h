@@ -13,6 +13,20 @@ struct ReservoirStep {
     int64_t n_rows, n_units;
 };
 
+// c (M, N) = a (M, K) B, or c += a B, with B packed by pack_matrix.
+struct MatrixProduct {
+    const float *a, *packed;
+    float* c;
+    int64_t lda, ldc, M, K, N, add;
+};
+
+// c (M, N) = a^T b for a (K, M), b (K, N): M and N are multiples of `width`.
+struct MatrixUpdate {
+    const float *a, *b;
+    float* c;
+    int64_t lda, ldb, M, K, N;
+};
+
 // Every n-th tile is one share, which the next thread that is free takes: one that the machine holds up holds up no
 // other. What is summed is summed within a share, and shares in their order: the same result every time.
 struct Shares {
@@ -33,6 +47,11 @@ struct Kernels {
     int64_t (*packed_square)(int64_t n_units);
     void (*pack_square)(float* out, const float* recurrent, int64_t n_units);
     void (*reservoir)(const ReservoirStep&, int64_t first, int64_t last);
+    // B[k][n] = source[k * row + n * column] into packed_matrix(K, N) floats, and products with it.
+    int64_t (*packed_matrix)(int64_t K, int64_t N);
+    void (*pack_matrix)(float* out, const float* source, int64_t K, int64_t N, int64_t row, int64_t column);
+    void (*product)(const MatrixProduct&);
+    void (*update)(const MatrixUpdate&);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };

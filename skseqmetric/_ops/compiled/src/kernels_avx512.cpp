@@ -1,4 +1,5 @@
 #include "kernels.inc"
 
 extern const Kernels kernels_avx512{"avx512", W, n_tiles, saved_floats, scratch_floats, run,
-                               packed_square, pack_square, reservoir, gates};
+                               packed_square, pack_square, reservoir, packed_matrix, pack, matrix_product,
+                               matrix_update, gates};

@@ -117,6 +117,22 @@ EXPORT void skseq_reservoir(const float* x, float* projected, const float* packe
     });
 }
 
+EXPORT int64_t skseq_packed_matrix(int64_t K, int64_t N) { return chosen.load()->packed_matrix(K, N); }
+
+EXPORT void skseq_pack_matrix(float* out, const float* source, int64_t K, int64_t N, int64_t row, int64_t column) {
+    chosen.load()->pack_matrix(out, source, K, N, row, column);
+}
+
+EXPORT void skseq_product(const float* a, const float* packed, float* c, int64_t lda, int64_t ldc, int64_t M, int64_t K,
+                          int64_t N, int64_t add) {
+    chosen.load()->product({a, packed, c, lda, ldc, M, K, N, add});
+}
+
+EXPORT void skseq_update(const float* a, const float* b, float* c, int64_t lda, int64_t ldb, int64_t M, int64_t K,
+                         int64_t N) {
+    chosen.load()->update({a, b, c, lda, ldb, M, K, N});
+}
+
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
     chosen.load()->gates(x, sigmoid, tanh, n);
 }
