@@ -42,7 +42,7 @@ DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", "activity, five folds")
 LONG_MEMORY = (
     ("stem_channels", None), ("max_recurrent_steps", None), ("augment", None), ("max_epochs", 10), ("n_units", 64),
 )  # fmt: skip
-EPOCHS = {"classification": 40, "similarity": 40, "steps": 30}
+EPOCHS = {"steps": 60}
 QUICK = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels", None))
 
 
