@@ -395,7 +395,7 @@ def test_memory_states(ragged: Data, memory_input: str) -> None:
 
 
 def test_attention_display(ragged: Data) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib.pyplot")
     from matplotlib.figure import Figure
 
     X, y = ragged
