@@ -26,7 +26,8 @@ class MemoryLayer(nn.Module):
     """The parameters of one layer of recurrent memory; `weights()` is what the operation takes.
 
     Start: hidden matrices orthogonal gate by gate, the others Xavier uniform, gains 1, biases 0 but 1 for the gates
-    that keep what is there: the lstm's f and the memory's G_f.
+    that keep what is there: the lstm's f and the memory's G_f. The read-out of the memory, W_mt, starts at 0: a new
+    layer is the plain backbone, and learns what to read.
     """
 
     def __init__(self, n_features: int, n_units: int, form: MemoryForm, generator: torch.Generator) -> None:
@@ -46,7 +47,7 @@ class MemoryLayer(nn.Module):
         self.memory_gate_input = blocks(room, n_features)
         self.memory_gate_memory = blocks(room, room)
         self.memory_gate_bias = self._vector(room)
-        self.read = blocks(n_units, room)
+        self.read = nn.Parameter(torch.zeros(n_units, room))
         self.token = blocks(n_units, form.n_slots * n_features if pooled else n_features)
         self.token_bias = self._vector(n_units) if pooled else None
         self.mixing, self.mixing_bias = blocks(mixed, n_units), self._vector(mixed)

@@ -51,7 +51,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
         The inputs of a block as one token, a linear map of all of them, or as S tokens.
     zoneout : float, default=0.1
         Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
-    memory_dropout : float, default=0.2
+    memory_dropout : float, default=0.5
         Share of the memory that is not read, drawn for every sequence and update in training.
     stem_channels : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence, padded in front only;
@@ -167,7 +167,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
         attention: bool = True,
         memory_input: str = "pooled",
         zoneout: float = 0.1,
-        memory_dropout: float = 0.2,
+        memory_dropout: float = 0.5,
         stem_channels: int | None = 64,
         dropout: float = 0.2,
         class_weight: Any = None,
