@@ -79,13 +79,17 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def dtw_rows(parts: Sequence[str], data: Path | None) -> dict[str, float]:
-    """Accuracy of 1-NN DTW on the tasks with one label a sequence."""
-    names = [*(CLASSIFICATION_TASKS if "classification" in parts else ())]
-    names += [t for t in (SIMILARITY_TASKS if "similarity" in parts else ()) if t not in names]
+def dtw_scores(rows: Sequence[dict[str, Any]], data: Path | None, log: Path) -> dict[str, float]:
+    """Accuracy of 1-NN DTW on the tasks with one label a sequence, computed once."""
     if data is None:
         return {}
-    return {name: _dtw_score(next(classification(data, name))) for name in names}
+    done = read_log(log)
+    for name in dict.fromkeys(r["task"] for r in rows if r["part"] in ("classification", "similarity")):
+        key = f"1-NN DTW, {name}"
+        if key not in done:
+            done[key] = {"key": key, "task": name, "accuracy": _dtw_score(next(classification(data, name)))}
+            _append(log, done[key])
+    return {row["task"]: row["accuracy"] for key, row in done.items() if key.startswith("1-NN DTW")}
 
 
 def _dtw_score(fold: Fold) -> float:
@@ -131,6 +135,11 @@ def read_log(path: Path) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in rows}
 
 
+def _append(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
 def fit_all(args: argparse.Namespace, log: Path) -> list[dict[str, Any]]:
     """What the log has and what is missing in it."""
     jobs = planned(args.part, 1 if args.quick else args.seeds, args.tasks, args.quick)
@@ -138,8 +147,7 @@ def fit_all(args: argparse.Namespace, log: Path) -> list[dict[str, Any]]:
     missing = [job for job in jobs if job.key not in done]
     for number, (job, scores) in enumerate(finished(missing, args.data, args.jobs), 1):
         done[job.key] = {"key": job.key, **asdict(job), **scores, "commit": commit}
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(done[job.key]) + "\n")
+        _append(log, done[job.key])
         print(f"{number}/{len(missing)}  {job.part}, {job.task}, {job.arm}, seed {job.seed}: {scores}", flush=True)
     return [done[job.key] for job in jobs]
 
@@ -158,7 +166,7 @@ def main() -> None:
     for result in costs:
         print_table(result)
     rows = fit_all(args, out.with_suffix(".jsonl"))
-    dtw = {} if args.quick else dtw_rows(args.part, args.data)
+    dtw = {} if args.quick else dtw_scores(rows, args.data, out.with_suffix(".jsonl"))
     lines = table(rows, dtw)
     print("\n".join(lines))
     document = {
