@@ -42,7 +42,7 @@ DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", "activity, five folds")
 LONG_MEMORY = (
     ("stem_channels", None), ("max_recurrent_steps", None), ("augment", None), ("max_epochs", 10), ("n_units", 64),
 )  # fmt: skip
-EPOCHS = {"steps": 60}
+SETTINGS: dict[str, Any] = {"memory": LONG_MEMORY, "steps": (("max_epochs", 60),)}
 QUICK = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels", None))
 
 
@@ -56,9 +56,7 @@ def planned(parts: Sequence[str], n_seeds: int, tasks: Sequence[str] | None, qui
     for part in parts:
         if part == "cost":
             continue
-        common = LONG_MEMORY if part == "memory" else ()
-        common = common or ((("max_epochs", EPOCHS[part]),) if part in EPOCHS else ())
-        settings = QUICK if quick else common
+        settings = QUICK if quick else SETTINGS.get(part, ())
         arms = ["memory"] if part == "defaults" else list(ARMS)
         chosen = [t for t in tasks_of[part] if tasks is None or t in tasks]
         name = "long memory" if part == "memory" else part

@@ -13,6 +13,7 @@ from skseqmetric._batching import IGNORED, StepLabels
 from skseqmetric._objective import LabelObjective
 from skseqmetric._sampling import shuffled_batches
 from skseqmetric._supervised import Plan, SupervisedSequenceEstimator, Training
+from skseqmetric._validation import Sequences
 
 
 class LabelTraining(SupervisedSequenceEstimator):
@@ -22,6 +23,14 @@ class LabelTraining(SupervisedSequenceEstimator):
         **SupervisedSequenceEstimator._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
+
+    def _check_data(self, sequences: Sequences, classes: np.ndarray | None, *, continued: bool) -> None:
+        super()._check_data(sequences, classes, continued=continued)
+        if not isinstance(self.class_weight, dict) or classes is None:
+            return
+        unknown = [label for label in self.class_weight if label not in classes]
+        if unknown:
+            raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {classes}.")
 
     def _plan(self, training: Training, n_batches: int, rng: np.random.Generator) -> Plan:
         return partial(shuffled_batches, training.sequences.lengths, self.batch_size, n_batches, rng)
@@ -42,9 +51,6 @@ class LabelTraining(SupervisedSequenceEstimator):
         if self.class_weight == "balanced":
             present = counts > 0
             return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
-        unknown = [label for label in self.class_weight if label not in self.classes_]
-        if unknown:
-            raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {self.classes_}.")
         return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
 
 

@@ -161,6 +161,7 @@ class LearnedSequenceMetric(
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
         pairs, same = check_pairs(pairs, same, len(sequences))
+        self._check_data(sequences, None, continued=continued)
         if not continued:
             self._start(sequences, np.ones(len(sequences)), draw_seed(self.random_state))
         self._optimizer_state = None

@@ -133,8 +133,8 @@ class MemoryNetwork(SiameseNetwork):
         return normalize(self.head(last), dim=1) if self.head_name == "embedding" else last
 
     def features(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """The last valid state (B, H) of whole sequences, without noise."""
-        return self.states(*self.encode(values, lengths))[:, -1]
+        """`free_run` of whole sequences, without noise: what `transform` returns."""
+        return self.free_run(*self.encode(values, lengths))
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Class scores: (B, K) of sequences, or (B, T, K) of steps."""

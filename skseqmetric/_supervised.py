@@ -85,6 +85,12 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         Augment(self.augment)
         resolve_device(self.device)
 
+    def _check_data(self, sequences: Sequences, classes: np.ndarray | None, *, continued: bool) -> None:
+        """Refuse settings that do not suit the training data, likewise before anything is given up.
+
+        `continued` where the network of an earlier fit goes on; no classes where pairs are given instead of labels.
+        """
+
     # ------------------------------------------------------------------ fitting
     def _fit_labelled(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         """A whole fit: the budget under the one-cycle schedule."""
@@ -93,6 +99,7 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         classes, codes = self._check_targets(y, sequences, getattr(self, "classes_", None) if continued else None)
         seed = self._seed if continued else draw_seed(self.random_state)
         training, validation = self._training_sets(sequences, codes, sample_weight, groups, seed)
+        self._check_data(training.sequences, classes, continued=continued)
         if not continued:
             self._start(training.sequences, training.weights, seed, classes)
         self._optimizer_state = None
@@ -106,6 +113,7 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         known = getattr(self, "classes_", None) if not first else None if classes is None else np.unique(classes)
         classes, codes = self._check_targets(y, sequences, known)
         training = _merged(sequences, codes, check_weights(sample_weight, len(sequences)), None)[0]
+        self._check_data(training.sequences, classes, continued=not first)
         if first:
             self._start(training.sequences, training.weights, draw_seed(self.random_state), classes)
         self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)

@@ -23,7 +23,7 @@ RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 NEIGHBOURS = 6
 """Residues on either side that a step of a protein shows, as in the input of Qian and Sejnowski (1988)."""
 
-SECOND_HALF = 25
+HALF_SECOND = 25
 """Steps (half a second) of a recording that become one step of means and deviations."""
 
 
@@ -43,7 +43,7 @@ def classification(data: Path, name: str) -> Iterator[Fold]:
         return
     if name == "activity":
         train, test = load_activity(data, n_test=1000)
-    elif name == "character_trajectories_half" or name == "ecg_olszewski":
+    elif name in ("character_trajectories_half", "ecg_olszewski"):
         splits = read_sequences(data / f"{name}.npz")
         train, test = splits["train"], splits["test"]
     else:
@@ -121,14 +121,14 @@ def _recordings(data: Path) -> Iterator[Fold]:
         labels, subjects = np.split(file["step_labels"].astype(np.int64), ends), file["subject"]
     out = np.isin(subjects, held_out_subjects(subjects, 6, np.random.default_rng(0)))
     X = [_half_seconds(v) for v in values]
-    y = [v[: len(v) // SECOND_HALF * SECOND_HALF].reshape(-1, SECOND_HALF)[:, SECOND_HALF // 2] for v in labels]
+    y = [v[: len(v) // HALF_SECOND * HALF_SECOND].reshape(-1, HALF_SECOND)[:, HALF_SECOND // 2] for v in labels]
     train = pieces([x for x, o in zip(X, out, strict=True) if not o], [v for v, o in zip(y, out, strict=True) if not o])
     test = [x for x, o in zip(X, out, strict=True) if o], [v for v, o in zip(y, out, strict=True) if o]
     yield Fold("hapt steps", train, test)
 
 
 def _half_seconds(values: np.ndarray) -> np.ndarray:
-    blocks = values[: len(values) // SECOND_HALF * SECOND_HALF].reshape(-1, SECOND_HALF, values.shape[1])
+    blocks = values[: len(values) // HALF_SECOND * HALF_SECOND].reshape(-1, HALF_SECOND, values.shape[1])
     return np.concatenate([blocks.mean(axis=1), blocks.std(axis=1)], axis=1)
 
 

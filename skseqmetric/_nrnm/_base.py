@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skseqmetric._memory_network import MemoryNetwork
 from skseqmetric._ops.memory import MemoryForm, MemoryScan
 from skseqmetric._supervised import SupervisedSequenceEstimator
-from skseqmetric._validation import check_sequences
+from skseqmetric._validation import Sequences, check_sequences
 
 FOREVER = 2**31
 """A window that no sequence outlasts: the memory is never written, and what runs is the plain backbone."""
@@ -55,17 +55,24 @@ class MemoryEstimator(SupervisedSequenceEstimator):
                 f"window={self.window} is not n_slots * stride = {self.n_slots} * {self.stride}: leave one to 'auto'."
             )
 
+    def _check_data(self, sequences: Sequences, classes: np.ndarray | None, *, continued: bool) -> None:
+        super()._check_data(sequences, classes, continued=continued)
+        if not continued:
+            self._form(self._recurrent_steps(int(sequences.lengths.max())))
+
+    def _recurrent_steps(self, length: int) -> int:
+        for stride in self._strides(length) if self.stem_channels else ():
+            length = (length - 1) // stride + 1
+        return length
+
     def _network(
         self, n_channels: int, longest: int, generator: torch.Generator, *, head: str, n_outputs: int
     ) -> MemoryNetwork:
-        strides = self._strides(longest)
-        n_steps = longest
-        for stride in strides if self.stem_channels else ():
-            n_steps = (n_steps - 1) // stride + 1
         return MemoryNetwork(
-            n_channels, self.n_units, form=self._form(n_steps), n_layers=self.n_layers, head=head, n_outputs=n_outputs,
-            stem_channels=self.stem_channels, strides=strides, dropout=self.dropout, zoneout=self.zoneout,
-            memory_dropout=self.memory_dropout, generator=generator,
+            n_channels, self.n_units, form=self._form(self._recurrent_steps(longest)), n_layers=self.n_layers,
+            head=head, n_outputs=n_outputs,
+            stem_channels=self.stem_channels, strides=self._strides(longest), dropout=self.dropout,
+            zoneout=self.zoneout, memory_dropout=self.memory_dropout, generator=generator,
         )  # fmt: skip
 
     def _strides(self, longest: int) -> tuple[int, int]:

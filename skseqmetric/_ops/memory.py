@@ -44,7 +44,8 @@ def memory_scan(
     and behind a sequence's last update; None without attention. Cost: a backbone step, 2 S H^2 FLOP to read the memory
     at each step, and about 2 (S^2 + 7 S) H^2 FLOP at each update; memory O(B T S H) in training.
     """
-    chosen = choose("memory", x.to(weights.hidden.dtype), weights.n_units)
+    x = x.to(weights.hidden.dtype)
+    chosen = choose("memory", x, weights.n_units)
     if chosen == "reference":
         scan = reference.memory_scan(x, lengths, weights, noise)
     else:

@@ -105,8 +105,7 @@ class Library:
 
     def padded(self, n_units: int) -> int:
         """`n_units` rounded up to whole vectors."""
-        width = int(self._dll.skseq_width())
-        return -(-n_units // width) * width
+        return -(-n_units // self.width) * self.width
 
     def weight_rows(self, n_units: int, n_features: int) -> tuple[int, int]:
         """Rows of weight gradients (`weight_rows` in src/backward.h), and how many of them are for the recurrence."""

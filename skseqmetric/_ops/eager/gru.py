@@ -71,7 +71,7 @@ class GateGradients(NamedTuple):
 
     @classmethod
     def of_steps(cls, gradients: Tensor, axis: int) -> list[GateGradients]:
-        """Of every step of a buffer (..., 4H or more) whose steps lie along `axis`."""
+        """Of every step of a buffer (..., 4H) whose steps lie along `axis`."""
         q, r, z, candidate = gradients.split(gradients.shape[3] // 4, dim=3)[:4]
         n = q.shape[3]
         parts = (gradients[..., : 3 * n], gradients[..., n : 3 * n], q, r, z, candidate)
