@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks import gpu_memory
 from benchmarks.environment import environment
 from benchmarks.gpu_checks import LIMITS, all_cases, run_checks
 from benchmarks.harness import Result, argument_parser, measure, print_table
@@ -128,7 +129,7 @@ def check_answers(report: Report, arguments: Namespace) -> None:
 def coupled_pairs(report: Report, device: str, quick: bool) -> None:
     """Coupled distances a second, projections included, for full-length sequences in one direction."""
     for n in (64, 32, 128):
-        shape = (64, 128) if quick else (1024, 4096)
+        shape = (64, 128) if quick else (1024, 4096) if n <= 64 else (256, 1024)
         left, right = random_side(shape[0], CHANNELS, device, 1), random_side(shape[1], CHANNELS, device, 2)
         weights = random_weights(n, CHANNELS, device)
         few = Side(left.features[:, :, :32], left.lengths[:32]), Side(right.features[:, :, :64], right.lengths[:64])
@@ -317,6 +318,16 @@ def compiled_eager(report: Report, device: str, quick: bool) -> None:
     report.add("compiled eager", found)
 
 
+def memory_layer(report: Report, device: str, quick: bool) -> None:
+    """The layer with non-local memory: answers, then its time beside a plain LSTM step by step and cuDNN's."""
+    errors = gpu_memory.memory_answers(device)
+    for name, error in errors.items():
+        report.expect(f"layer with memory, {name}", error, gpu_memory.LIMIT)
+    report.add("layer with memory", errors)
+    for result in gpu_memory.memory_speed(device, quick=quick):
+        report.timed(result)
+
+
 def graphed(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The call as one CUDA graph."""
     stream = torch.cuda.Stream()
@@ -336,6 +347,8 @@ def graphed(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 # ----------------------------------------------------------------------------------------------------------------- main
 
+PARTS = {part.__name__: part for part in (coupled_pairs, training, searches, memory_layer, compiled_eager)}
+
 
 def interpreted_again() -> int:
     """The same command in a process in which Triton interprets from its import on."""
@@ -347,6 +360,7 @@ def main() -> int:
     """Status of the process: 0 where every answer is right and every bar reached."""
     parser = argument_parser(__doc__)
     parser.set_defaults(device="cuda")
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="what to time")
     parser.add_argument("--interpret", action="store_true", help="tiny cases in Triton's interpreter on the CPU")
     arguments = parser.parse_args()
     if arguments.interpret and os.environ.get("TRITON_INTERPRET") != "1":
@@ -361,7 +375,8 @@ def main() -> int:
     report = Report(arguments.out, "cpu" if arguments.interpret else arguments.device)
     check_answers(report, arguments)
     if not arguments.interpret and not report.wrong:
-        for part in (coupled_pairs, training, searches, compiled_eager):
+        for name in arguments.parts:
+            part = PARTS[name]
             try:
                 part(report, arguments.device, arguments.quick)
             except Exception as error:  # the other parts are still worth their time

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from skseqmetric._modules import ConvStem, SiameseNetwork
+from skseqmetric._modules import ConvStem, SiameseNetwork, instance_channels
 from skseqmetric._ops.memory import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights, draw_noise, memory_scan
 from skseqmetric._ops.reference_memory import CELLS
+from skseqmetric._ops.steps import read_out
 
 
 def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.Generator) -> nn.Parameter:
@@ -75,17 +76,21 @@ class MemoryLayer(nn.Module):
 class MemoryNetwork(SiameseNetwork):
     """Stem, layers of recurrent memory, and a linear head: what the NRNM estimators train.
 
-    head : "sequence" reads the last valid state of the last layer, (B, K); "steps" every state, (B, T, K); "embedding"
-    is the last valid state mapped to n_outputs numbers of length 1.
+    head : "sequence" maps the read-out of the last layer's states to (B, K); "steps" every state, to (B, T, K);
+    "embedding" the read-out to n_outputs numbers of length 1.
+    readout : "last", the last valid state, or "mean", the mean of the valid ones.
+    with_instance : whether the network is shown `instance_channels` of its input.
     """
 
     def __init__(
         self, n_channels: int, n_units: int, *, form: MemoryForm, n_layers: int, head: str, n_outputs: int,
         stem_channels: int | None, strides: tuple[int, int], dropout: float, zoneout: float, memory_dropout: float,
-        generator: torch.Generator,
+        generator: torch.Generator, readout: str = "last", with_instance: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         causal = head == "steps"
+        n_channels *= 4 if with_instance else 1
+        self.readout, self.with_instance = readout, with_instance
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
         self.stem = (
             ConvStem(n_channels, stem_channels, strides, dropout, generator, causal=causal) if stem_channels else None
@@ -100,6 +105,8 @@ class MemoryNetwork(SiameseNetwork):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
+        if self.with_instance:
+            values = instance_channels(values, lengths)
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def memory_layers(self) -> list[MemoryLayer]:
@@ -128,9 +135,11 @@ class MemoryNetwork(SiameseNetwork):
         return self.scans(features, lengths, generator)[-1].states
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The last valid state (B, H), or the embedding (B, n_outputs) of length 1 made of it."""
-        last = self.states(features, lengths, generator)[:, -1]
-        return normalize(self.head(last), dim=1) if self.head_name == "embedding" else last
+        """The read-out (B, H), or the embedding (B, n_outputs) of length 1 made of it."""
+        states = self.states(features, lengths, generator)
+        last = self.readout == "last"
+        read = states[:, -1] if last else read_out(states.transpose(0, 1)[:, None], lengths, self.readout)
+        return normalize(self.head(read), dim=1) if self.head_name == "embedding" else read
 
     def features(self, values: Tensor, lengths: Tensor) -> Tensor:
         """`free_run` of whole sequences, without noise: what `transform` returns."""
@@ -138,5 +147,5 @@ class MemoryNetwork(SiameseNetwork):
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Class scores: (B, K) of sequences, or (B, T, K) of steps."""
-        states = self.states(*self.encode(values, lengths, generator), generator)
-        return self.head(states if self.head_name == "steps" else states[:, -1])
+        run = self.states if self.head_name == "steps" else self.free_run
+        return self.head(run(*self.encode(values, lengths, generator), generator))

@@ -25,6 +25,34 @@ def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
     return first, total // first
 
 
+STILL = 1e-3
+"""Deviation within a sequence, in units of the training data's, below which a channel counts as constant."""
+
+
+def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
+    """Every channel in four ways, (B, T, C) -> (B, T, 4 C), zero past the end.
+
+    As it is; standardised within its sequence; its differences from step to step over their deviation; and the
+    logarithm of its own deviation, the same at all steps. The second and third show how a channel moves however little
+    it does, beside others whose movements set the scale of the training data; the fourth says how much it moves.
+    """
+    dtype, valid = values.dtype, valid_steps(lengths, values.shape[1])[..., None]
+    values = values.double()  # so that sums over more padding round alike
+    centred, deviation = _standardised(values, valid, lengths, values.masked_fill(~valid, 0).sum(1, keepdim=True))
+    steps = torch.diff(values, dim=1, prepend=values[:, :1])
+    changes, _ = _standardised(steps, valid, lengths, torch.zeros_like(deviation))
+    own = (deviation + STILL).log().expand_as(values)
+    return torch.cat([values, centred, changes, own], 2).masked_fill(~valid, 0).to(dtype)
+
+
+def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Values less the mean total / length, over their deviation from it; and that deviation (B, 1, C)."""
+    n_steps = lengths[:, None, None]
+    centred = (values - total / n_steps).masked_fill(~valid, 0)
+    deviation = (centred.square().sum(1, keepdim=True) / n_steps).sqrt()
+    return centred / (deviation + STILL), deviation
+
+
 class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), S), masked before each one.
 

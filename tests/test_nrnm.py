@@ -211,6 +211,20 @@ def test_pickled_and_cloned(ragged: Data, estimator: Any) -> None:
     assert np.array_equal(copy.deepcopy(fitted).transform(X), fitted.transform(X))
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("estimator", [NRNMClassifier, NRNMMetric])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_cuda_trains_and_agrees_with_the_cpu(ragged: Data, estimator: Any, cell: str) -> None:
+    X, y = ragged
+    fitted = estimator(**{**SMALL, "max_epochs": 8, "device": "cuda"}, cell=cell).fit(X, y)
+    assert fitted.history_[-1]["train_loss"] < fitted.history_[0]["train_loss"]
+    on_gpu = fitted.transform(X)
+    fitted.device = "cpu"
+    loaded = pickle.loads(pickle.dumps(fitted))
+    assert next(loaded.module_.parameters()).device.type == "cpu"
+    np.testing.assert_allclose(loaded.transform(X), on_gpu, rtol=1e-3, atol=1e-4)
+
+
 def test_early_stopping_keeps_groups_together(ragged: Data) -> None:
     X, y = ragged
     fitted = NRNMClassifier(**SMALL, early_stopping=True, validation_fraction=0.3)

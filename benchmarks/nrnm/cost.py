@@ -15,29 +15,29 @@ from skseqmetric._ops.memory import MemoryForm, memory_scan
 CHANNELS = 9
 
 
-def layer_cost(*, threads: int, quick: bool) -> list[Result]:
+def layer_cost(*, threads: int, quick: bool, device: str = "cpu") -> list[Result]:
     """Forward and backward, gradients of inputs and weights, lengths all equal and between a half and all."""
     units, rows, steps = (8, 4, 16) if quick else (128, 64, 128)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(rows, steps, CHANNELS, generator=generator)
+    x = torch.randn(rows, steps, CHANNELS, generator=generator).to(device)
     equal = torch.full((rows,), steps)
     ragged = torch.randint(steps // 2, steps + 1, (rows,), generator=generator)
     ragged[0] = steps
-    with_memory = MemoryLayer(CHANNELS, units, MemoryForm("lstm", 4, 2, 4), generator)
-    backbone = MemoryLayer(CHANNELS, units, MemoryForm("lstm", 1, steps, 1), generator)
-    theirs = nn.LSTM(CHANNELS, units, batch_first=True)
+    with_memory = MemoryLayer(CHANNELS, units, MemoryForm("lstm", 4, 2, 4), generator).to(device)
+    backbone = MemoryLayer(CHANNELS, units, MemoryForm("lstm", 1, steps, 1), generator).to(device)
+    theirs = nn.LSTM(CHANNELS, units, batch_first=True, device=device)
     results = []
-    for name, lengths in (("equal", equal), ("ragged", ragged)):
+    for name, lengths in (("equal", equal.to(device)), ("ragged", ragged.to(device))):
         contenders = {
             "memory": _ours(with_memory, x, lengths),
             "plain step loop": _with_gradients(lambda v: _plain_loop(backbone, v), x, _plain_weights(backbone)),
             "same code, no memory": _ours(backbone, x, lengths),
             "torch.nn.LSTM": _with_gradients(lambda v: theirs(v)[0], x, list(theirs.parameters())),
         }
-        title = f"forward + backward, H={units}, {rows} sequences of {steps} steps, {name} lengths, {threads} thread(s)"
-        results.append(
-            measure(title, contenders, check=_finite, repeats=2 if quick else 15, threads=threads, memory=False)
-        )
+        where = f"{threads} thread(s)" if device == "cpu" else device
+        title = f"forward + backward, H={units}, {rows} sequences of {steps} steps, {name} lengths, {where}"
+        settings = {"repeats": 2 if quick else 15, "threads": threads, "device": device, "memory": False}
+        results.append(measure(title, contenders, check=_finite, **settings))
     return results
 
 

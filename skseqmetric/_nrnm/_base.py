@@ -66,11 +66,12 @@ class MemoryEstimator(SupervisedSequenceEstimator):
         return length
 
     def _network(
-        self, n_channels: int, longest: int, generator: torch.Generator, *, head: str, n_outputs: int
-    ) -> MemoryNetwork:
+        self, n_channels: int, longest: int, generator: torch.Generator, *, head: str, n_outputs: int,
+        readout: str = "last", with_instance: bool = False,
+    ) -> MemoryNetwork:  # fmt: skip
         return MemoryNetwork(
             n_channels, self.n_units, form=self._form(self._recurrent_steps(longest)), n_layers=self.n_layers,
-            head=head, n_outputs=n_outputs,
+            head=head, n_outputs=n_outputs, readout=readout, with_instance=with_instance,
             stem_channels=self.stem_channels, strides=self._strides(longest), dropout=self.dropout,
             zoneout=self.zoneout, memory_dropout=self.memory_dropout, generator=generator,
         )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._callbacks import with_callbacks
@@ -67,6 +67,12 @@ class NRNMClassifier(
         Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
     memory_dropout : float, default=0.5
         Share of the memory that is not read, drawn for every sequence and update in training.
+    readout : {"last", "mean"}, default="mean"
+        What the states of the last layer become: the last valid one, as in the papers, or the mean of the valid ones.
+    instance_channels : bool, default=True
+        Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
+        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen beside the
+        large ones that set the scale of the training data.
     stem_channels : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
     max_recurrent_steps : int or None, default=64
@@ -160,6 +166,8 @@ class NRNMClassifier(
     _parameter_constraints: dict[str, list[Any]] = {
         **MemoryEstimator._parameter_constraints,
         **LabelTraining._parameter_constraints,
+        "readout": [StrOptions({"last", "mean"})],
+        "instance_channels": ["boolean"],
         "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -177,6 +185,8 @@ class NRNMClassifier(
         memory_input: str = "pooled",
         zoneout: float = 0.1,
         memory_dropout: float = 0.5,
+        readout: str = "mean",
+        instance_channels: bool = True,
         stem_channels: int | None = 64,
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.2,
@@ -211,6 +221,8 @@ class NRNMClassifier(
         self.memory_input = memory_input
         self.zoneout = zoneout
         self.memory_dropout = memory_dropout
+        self.readout = readout
+        self.instance_channels = instance_channels
         self.stem_channels = stem_channels
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
@@ -287,7 +299,10 @@ class NRNMClassifier(
         return (classes, codes) if known is None else (known, matched(classes, codes, known))
 
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> MemoryNetwork:
-        return self._network(n_channels, longest, generator, head="sequence", n_outputs=len(self.classes_))
+        return self._network(
+            n_channels, longest, generator, head="sequence", n_outputs=len(self.classes_),
+            readout=self.readout, with_instance=self.instance_channels,
+        )  # fmt: skip
 
     def _strides(self, longest: int) -> tuple[int, int]:
         return stem_strides(longest, self.max_recurrent_steps)

@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._learned_metric import LearnedSequenceMetric
 from skseqmetric._memory_network import MemoryNetwork
@@ -52,6 +52,12 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
     memory_dropout : float, default=0.5
         Share of the memory that is not read, drawn for every sequence and update in training.
+    readout : {"last", "mean"}, default="mean"
+        What the states of the last layer become: the last valid one, as in the papers, or the mean of the valid ones.
+    instance_channels : bool, default=True
+        Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
+        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen beside the
+        large ones that set the scale of the training data.
     stem_channels : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
     max_recurrent_steps : int or None, default=64
@@ -155,6 +161,8 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
     _parameter_constraints: dict[str, list[Any]] = {
         **LearnedSequenceMetric._parameter_constraints,
         **MemoryEstimator._parameter_constraints,
+        "readout": [StrOptions({"last", "mean"})],
+        "instance_channels": ["boolean"],
         "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
         "n_outputs": [Interval(Integral, 1, None, closed="left")],
     }
@@ -173,6 +181,8 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         memory_input: str = "pooled",
         zoneout: float = 0.1,
         memory_dropout: float = 0.5,
+        readout: str = "mean",
+        instance_channels: bool = True,
         stem_channels: int | None = 64,
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.2,
@@ -210,6 +220,8 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         self.memory_input = memory_input
         self.zoneout = zoneout
         self.memory_dropout = memory_dropout
+        self.readout = readout
+        self.instance_channels = instance_channels
         self.stem_channels = stem_channels
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
@@ -237,7 +249,10 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         self.callbacks = callbacks
 
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> MemoryNetwork:
-        return self._network(n_channels, longest, generator, head="embedding", n_outputs=self.n_outputs)
+        return self._network(
+            n_channels, longest, generator, head="embedding", n_outputs=self.n_outputs,
+            readout=self.readout, with_instance=self.instance_channels,
+        )  # fmt: skip
 
     def _strides(self, longest: int) -> tuple[int, int]:
         return stem_strides(longest, self.max_recurrent_steps)

@@ -6,6 +6,7 @@ padding behind a sequence cannot reach its valid steps.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import torch
@@ -30,7 +31,12 @@ def gru_states(features: Tensor, weights: list[RecurrentWeights]) -> Tensor:
 def _cudnn_scan(x: Tensor, w: RecurrentWeights) -> Tensor:
     start = x.new_zeros(1, x.shape[1], w.n_units)
     parameters = [w.input, w.hidden, w.input_bias, w.hidden_bias]
-    return torch.gru(x, start, parameters, True, 1, 0.0, False, False, False)[0]
+    # cuDNN keeps what a backward pass needs in training mode only; there is no dropout that the mode would switch on
+    training = torch.is_grad_enabled()
+    with warnings.catch_warnings():
+        # the weights are parameters one by one: that cuDNN copies them into one piece costs little
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+        return torch.gru(x, start, parameters, True, 1, 0.0, training, False, False)[0]
 
 
 def _scan(projected: Tensor, weights: list[RecurrentWeights]) -> Tensor:

@@ -67,7 +67,8 @@ def tile_kernel(
             COUPLING, UNITS, EVEN, PRECISION, RESIDENT,
         )  # fmt: skip
         if MEAN:
-            gap += tl.where(alive1, h1, 0.0) * share1 - tl.where(alive2, h2, 0.0) * share2
+            # products inside the selections, where none can be fused with the subtraction: equal halves give exactly 0
+            gap += tl.where(alive1, h1 * share1, 0.0) - tl.where(alive2, h2 * share2, 0.0)
         left += n_left * n_gates
         right += n_right * n_gates
         # 0, which the compiler does not know: else it would move the loads of all matrices out of the loop
