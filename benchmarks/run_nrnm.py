@@ -34,12 +34,20 @@ from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, print_table
 from benchmarks.nrnm.cost import layer_cost
 from benchmarks.nrnm.fitting import ARMS, Job, run_job
-from benchmarks.nrnm.tasks import CLASSIFICATION_TASKS, SIMILARITY_TASKS, STEP_TASKS, Fold, classification
+from benchmarks.nrnm.tasks import (
+    CLASSIFICATION_TASKS,
+    N_ACTIVITY_FOLDS,
+    SIMILARITY_TASKS,
+    STEP_TASKS,
+    Fold,
+    classification,
+)
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
 
 PARTS = ("cost", "memory", "defaults", "classification", "steps", "similarity")
-DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", "activity, five folds")
+DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", *(f"activity, fold {k}" for k in range(N_ACTIVITY_FOLDS)))
 LONG_MEMORY = (
+    ("readout", "last"), ("instance_channels", False),
     ("stem_channels", None), ("max_recurrent_steps", None), ("augment", None), ("max_epochs", 10), ("n_units", 64),
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {"memory": LONG_MEMORY, "steps": (("max_epochs", 60),)}

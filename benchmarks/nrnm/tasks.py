@@ -23,8 +23,14 @@ RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 NEIGHBOURS = 6
 """Residues on either side that a step of a protein shows, as in the input of Qian and Sejnowski (1988)."""
 
+HEAD, SPINE, LAG = 2, 3, 3
+"""Points of a gesture's recording, and the steps between the two positions that give a velocity."""
+
 HALF_SECOND = 25
 """Steps (half a second) of a recording that become one step of means and deviations."""
+
+
+N_ACTIVITY_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,8 @@ class Fold:
 
 def classification(data: Path, name: str) -> Iterator[Fold]:
     """One label a sequence, on the original split or by subject."""
-    if name == "activity, five folds":
-        yield from _activity_folds(data)
+    if name.startswith("activity, fold "):
+        yield _activity_fold(data, int(name.rsplit(" ", 1)[1]))
         return
     if name == "activity":
         train, test = load_activity(data, n_test=1000)
@@ -51,16 +57,16 @@ def classification(data: Path, name: str) -> Iterator[Fold]:
     yield Fold(name, train, test)
 
 
-def _activity_folds(data: Path) -> Iterator[Fold]:
-    """All windows of the six basic activities, each subject in the test set once."""
+def _activity_fold(data: Path, number: int) -> Fold:
+    """All windows of the six basic activities, a fifth of the subjects to test on."""
     with np.load(data / "hapt.npz") as file:
         content = {key: file[key] for key in file.files}
     windows = content["windows128"]
     windows = windows[np.isin(windows[:, 2], BASIC_CLASSES)]
     X, y = cut_windows(content, windows), windows[:, 2].astype(np.int64)
-    for number, (train, test) in enumerate(GroupKFold(5).split(X, y, windows[:, 1])):
-        sides = [([X[i] for i in rows], y[rows]) for rows in (train, test)]
-        yield Fold(f"activity, fold {number}", sides[0], sides[1])
+    train, test = list(GroupKFold(N_ACTIVITY_FOLDS).split(X, y, windows[:, 1]))[number]
+    sides = [([X[i] for i in rows], y[rows]) for rows in (train, test)]
+    return Fold(f"activity, fold {number}", sides[0], sides[1])
 
 
 def long_memory(n: int, seed: int) -> Fold:
@@ -82,14 +88,31 @@ def steps_of(data: Path, name: str) -> Iterator[Fold]:
 
 
 def _gesture(data: Path) -> Iterator[Fold]:
-    """Phases of gestures (Madeo et al. 2013), a video left out at a time."""
+    """Phases of gestures (Madeo et al. 2013), a video left out at a time: how hands, wrists and head move."""
     with np.load(data / "gesture_phase.npz") as file:
         ends = np.cumsum(file["lengths"])[:-1]
         videos, labels = np.split(file["values"], ends), np.split(file["step_labels"], ends)
+    videos = [_movements(v) for v in videos]
     for out in range(len(videos)):
         rest = [i for i in range(len(videos)) if i != out]
         train = pieces([videos[i] for i in rest], [labels[i] for i in rest])
         yield Fold(f"gesture_phase, video {out + 1} left out", train, ([videos[out]], [labels[out]]))
+
+
+def _movements(points: np.ndarray) -> np.ndarray:
+    """Points relative to the spine, their velocities over LAG steps, and the speeds: (T, 18) -> (T, 35).
+
+    Widths and heights are in units that differ from video to video, so they are divided by the distance from spine to
+    head at the start; depths are in one unit.
+    """
+    points = points.reshape(len(points), 6, 3)
+    points = points - points[:, SPINE : SPINE + 1]
+    points[..., :2] /= np.linalg.norm(points[:LAG, HEAD, :2], axis=1).mean()
+    points = np.delete(points, SPINE, axis=1)
+    before = np.concatenate([np.repeat(points[:1], LAG, axis=0), points])[: len(points)]
+    velocities = points - before
+    speeds = np.linalg.norm(velocities, axis=2)
+    return np.concatenate([points.reshape(len(points), -1), velocities.reshape(len(points), -1), speeds], axis=1)
 
 
 def _protein(data: Path) -> Iterator[Fold]:
