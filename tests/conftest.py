@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False  # else convolutions and cuDNN's GRU keep 10 bits of a CUDA operand
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

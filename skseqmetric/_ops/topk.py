@@ -4,9 +4,10 @@ The distance is *defined* by the direct forms below: differences and squares in 
 
     d(a, b) = sqrt( sum_d (a_d - b_d)^2 ).
 
-Halving uses element-wise operations only, so a pair gets the same bits whether it is computed alone, in a tile or
-on another device; d(a, a) = 0 and d(a, b) = d(b, a) hold to the bit. The search finds its candidates by a matrix
-product and never trusts it for order: what it returns is sorted by (direct distance, index).
+Halving uses element-wise operations only, so a pair gets the same bits whether it is computed alone or in a tile, and
+on another device the same sum, whose root torch may round otherwise; d(a, a) = 0 and d(a, b) = d(b, a) hold to the
+bit. The search finds its candidates by a matrix product and never trusts it for order: what it returns is sorted by
+(direct distance, index).
 """
 
 from __future__ import annotations
