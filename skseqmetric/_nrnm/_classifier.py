@@ -40,7 +40,7 @@ class NRNMClassifier(
         h_t = \sigma(o) \odot \tanh c_t
 
     with the usual gates f, i, o, g of an LSTM and w = S s steps between updates. The class scores are a linear map of
-    the last state, trained by cross-entropy.
+    the mean of the states (or of the last one, `readout="last"`), trained by cross-entropy.
 
     Parameters
     ----------
@@ -72,7 +72,8 @@ class NRNMClassifier(
     instance_channels : bool, default=True
         Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
         to step over their deviation, and the logarithm of its own deviation. Small movements are then seen beside the
-        large ones that set the scale of the training data.
+        large ones that set the scale of the training data; for those below 5 % of it, leave "jitter", whose noise
+        would hide them, out of `augment`.
     stem_channels : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
     max_recurrent_steps : int or None, default=64
@@ -143,8 +144,8 @@ class NRNMClassifier(
     memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
 
     The equations are those of [1]_ and [2]_ and of the authors' published program, with masks for each sequence, a last
-    block that is written although unfinished, and layer norms that keep their gains; stem, schedule and defaults are
-    ours.
+    block that is written although unfinished, and layer norms that keep their gains; stem, instance channels, the mean
+    as read-out, schedule and defaults are ours.
 
     References
     ----------
@@ -337,7 +338,7 @@ class NRNMClassifier(
         return self.classes_[best]
 
     def transform(self, X: Any) -> np.ndarray:
-        """The last valid state of the last layer, (n, n_units) float32: features for any classifier."""
+        """The read-out of the last layer's states, (n, n_units) float32: features for any classifier."""
         check_is_fitted(self)
         return self._run(X, self.module_.features, self._n_features_out)
 

@@ -17,11 +17,12 @@ from skseqmetric._nrnm._base import MemoryEstimator
 class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
     r"""Learned distance between sequences: twin recurrent networks with a non-local recurrent memory.
 
-    One network (`NRNMClassifier` has its equations) reads both sequences of a pair, each on its own; its last state is
-    mapped to a point on the unit sphere, and the distance is the one between the points:
+    One network (`NRNMClassifier` has its equations) reads both sequences of a pair, each on its own; the mean h of its
+    states (the last one with `readout="last"`) is mapped to a point on the unit sphere, and the distance is the one
+    between the points:
 
     .. math::
-        e(X) = \frac{W h_T + b}{\lVert W h_T + b \rVert_2} \in \mathbb{R}^D, \qquad
+        e(X) = \frac{W h + b}{\lVert W h + b \rVert_2} \in \mathbb{R}^D, \qquad
         d(X^1, X^2) = \lVert e(X^1) - e(X^2) \rVert_2 \in [0, 2]
 
     It is Euclidean: symmetric, d(x, x) = 0, with the triangle inequality, and `transform` is exact, so that every
@@ -57,7 +58,8 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
     instance_channels : bool, default=True
         Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
         to step over their deviation, and the logarithm of its own deviation. Small movements are then seen beside the
-        large ones that set the scale of the training data.
+        large ones that set the scale of the training data; for those below 5 % of it, leave "jitter", whose noise
+        would hide them, out of `augment`.
     stem_channels : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
     max_recurrent_steps : int or None, default=64
@@ -139,7 +141,8 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
     memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
 
     The memory is that of [1]_ and [2]_, similarity learning with twins an application of [2]_; the unit sphere, the
-    losses other than the contrastive and triplet ones, stem, schedule and defaults are ours.
+    losses other than the contrastive and triplet ones, stem, instance channels, the mean as read-out, schedule and
+    defaults are ours.
 
     References
     ----------
