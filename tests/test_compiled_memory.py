@@ -33,6 +33,23 @@ def test_products_equal_those_of_torch(kernels: str, rows: int, outputs: int, in
 
 
 @built
+@pytest.mark.parametrize("rows", [64, 301])
+def test_products_are_the_same_bits_on_any_number_of_threads(kernels: str, rows: int) -> None:  # noqa: F811
+    generator = torch.Generator().manual_seed(rows)
+    weight, x = torch.randn(512, 144, generator=generator), torch.randn(rows, 144, generator=generator)
+    grad, found = torch.randn(rows, 512, generator=generator), []
+    for n_threads in (1, 2, 3):
+        torch.set_num_threads(n_threads)
+        try:
+            matrix = PackedMatrix(weight)
+            found.append([matrix.forward(x), matrix.backward(grad), matrix.gradient(grad, x)])
+        finally:
+            torch.set_num_threads(1)
+    for answer in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(answer, found[0], strict=True))
+
+
+@built
 def test_what_is_not_finite_stays_so_and_stays_in_its_row() -> None:
     weight, x = torch.ones(16, 16), torch.ones(9, 16)
     x[4, 2] = torch.nan

@@ -53,7 +53,8 @@ class Library:
         for name in ("skseq_forward", "skseq_backward", "skseq_tiles", "skseq_saved_floats"):
             getattr(self._dll, name).argtypes = [POINTER(Problem)]
         for name, n_pointers, n_sizes in (("pack_matrix", 2, 4), ("product", 3, 6), ("update", 3, 5)):
-            getattr(self._dll, f"skseq_{name}").argtypes = [*[c_void_p] * n_pointers, *[c_int64] * n_sizes]
+            team = [] if name == "pack_matrix" else [c_int64, c_void_p]
+            getattr(self._dll, f"skseq_{name}").argtypes = [*[c_void_p] * n_pointers, *[c_int64] * n_sizes, *team]
         self._dll.skseq_packed_matrix.argtypes = [c_int64, c_int64]
         self._dll.skseq_use.argtypes, self._dll.skseq_use.restype = [c_char_p], c_int
         if self._dll.skseq_problem_bytes() != ctypes.sizeof(Problem):
@@ -87,11 +88,11 @@ class Library:
         self._dll.skseq_pack_matrix(out, source, *shape, *strides)
 
     def product(self, *operands: int) -> None:
-        """Addresses of a, the packed matrix and c, then lda, ldc, M, K, N, and whether to add to c."""
+        """Addresses of a, the packed matrix and c; lda, ldc, M, K, N, whether to add to c; a team's threads, openmp."""
         self._dll.skseq_product(*operands)
 
     def update(self, *operands: int) -> None:
-        """Addresses of a, b and c, then lda, ldb, M, K, N."""
+        """Addresses of a, b and c, then lda, ldb, M, K, N; a team's threads and openmp."""
         self._dll.skseq_update(*operands)
 
     @property

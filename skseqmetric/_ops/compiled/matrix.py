@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops.compiled._library import library
+from skseqmetric._ops.compiled._team import Team
 
 
 class PackedMatrix:
@@ -14,6 +15,8 @@ class PackedMatrix:
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
         self._packed: dict[bool, Tensor] = {}
+        team = Team.now()
+        self._team = team.n_threads, team.openmp
 
     def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """x W^T of rows x (R, inputs), added to `out` where it is given."""
@@ -29,16 +32,16 @@ class PackedMatrix:
         if grad.shape[1] % width or x.shape[1] % width:
             return (x.T @ grad).T
         out = grad.new_empty(grad.shape[1], x.shape[1])
-        sizes = (grad.shape[1], len(grad), x.shape[1])
+        sizes = (grad.stride(0), x.stride(0), grad.shape[1], len(grad), x.shape[1])
         addresses = (grad.data_ptr(), x.data_ptr(), out.data_ptr())
-        library().update(*addresses, grad.stride(0), x.stride(0), *sizes)
+        library().update(*addresses, *sizes, *self._team)
         return out
 
     def _product(self, a: Tensor, out: Tensor | None, *, transposed: bool) -> Tensor:
         packed, n = self._pack(transposed), self.weight.shape[0 if transposed else 1]
         c = a.new_empty(len(a), n) if out is None else out
         sizes = (a.stride(0), c.stride(0), *a.shape, n, out is not None)
-        library().product(a.data_ptr(), packed.data_ptr(), c.data_ptr(), *sizes)
+        library().product(a.data_ptr(), packed.data_ptr(), c.data_ptr(), *sizes, *self._team)
         return c
 
     def _pack(self, transposed: bool) -> Tensor:

@@ -74,6 +74,23 @@ void in_team(decltype(Problem::openmp) parallel, int64_t n, const Work& work) {
     parallel(run, &task, static_cast<unsigned>(n), 0);
 }
 
+constexpr int64_t PART_ROWS = 16;  // whole vectors of every kernel
+constexpr int64_t WORTH_SHARING = 1 << 20;  // multiplications of a part: fewer take no longer than waking a worker
+
+// work(first, rows) for all of M rows of so many multiplications each, shared out where workers are awake.
+template <typename Work>
+void in_parts(int64_t M, int64_t each, int64_t n_threads, decltype(Problem::openmp) openmp, const Work& work) {
+    int64_t n = M * each / WORTH_SHARING;
+    n = n < n_threads ? n : n_threads;
+    if (!openmp || n < 2 || M < 2 * PART_ROWS) return work(0, M);
+    const int64_t share = (M + n - 1) / n;
+    const int64_t rows = (share + PART_ROWS - 1) / PART_ROWS * PART_ROWS;
+    std::atomic<int64_t> next{0};
+    in_team(openmp, n, [&](int64_t) {
+        for (int64_t first; (first = next.fetch_add(rows)) < M;) work(first, M - first < rows ? M - first : rows);
+    });
+}
+
 // 0, or 1 where memory ran out.
 int run(const Problem& p, bool backward) {
     const Kernels& k = *chosen.load();
@@ -124,13 +141,17 @@ EXPORT void skseq_pack_matrix(float* out, const float* source, int64_t K, int64_
 }
 
 EXPORT void skseq_product(const float* a, const float* packed, float* c, int64_t lda, int64_t ldc, int64_t M, int64_t K,
-                          int64_t N, int64_t add) {
-    chosen.load()->product({a, packed, c, lda, ldc, M, K, N, add});
+                          int64_t N, int64_t add, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    in_parts(M, K * N, n_threads, openmp, [=](int64_t first, int64_t rows) {
+        chosen.load()->product({a + first * lda, packed, c + first * ldc, lda, ldc, rows, K, N, add});
+    });
 }
 
 EXPORT void skseq_update(const float* a, const float* b, float* c, int64_t lda, int64_t ldb, int64_t M, int64_t K,
-                         int64_t N) {
-    chosen.load()->update({a, b, c, lda, ldb, M, K, N});
+                         int64_t N, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    in_parts(M, K * N, n_threads, openmp, [=](int64_t first, int64_t rows) {
+        chosen.load()->update({a + first, b, c + first * N, lda, ldb, rows, K, N});
+    });
 }
 
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
