@@ -1,0 +1,1 @@
+"""Images and sequences in one embedding space."""
