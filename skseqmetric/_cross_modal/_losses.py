@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._cross_modal._distances import BATCH, batch_distance, paired_distance
-from skseqmetric._losses import _weighted_mean
+from skseqmetric._losses import weighted_mean
 
 KINDS = frozenset({"pair", "contrastive", "triplet"})
 
@@ -66,7 +66,7 @@ def cross_modal_loss(
 def _pair(distance: str, anchors: Tensor, positives: Tensor, weights: Tensor) -> Tensor:
     if distance in BATCH:
         return batch_distance(distance, anchors, positives, weights)
-    return _weighted_mean(paired_distance(distance, anchors, positives), weights, weights > 0)
+    return weighted_mean(paired_distance(distance, anchors, positives), weights, weights > 0)
 
 
 def _with_pairs(
@@ -82,9 +82,9 @@ def _with_pairs(
     near = paired_distance(distance, anchors, positives)
     far = paired_distance(distance, anchors, negatives)
     if kind == "triplet":
-        return _weighted_mean((near - far + margin).clamp_min(0), weights, has_negative)
+        return weighted_mean((near - far + margin).clamp_min(0), weights, has_negative)
     push = (margin - far).clamp_min(0).masked_fill(~has_negative, 0.0)
-    return _weighted_mean(near + push, weights, weights > 0)
+    return weighted_mean(near + push, weights, weights > 0)
 
 
 def _with_batches(
@@ -99,7 +99,7 @@ def _with_batches(
 ) -> Tensor:
     pushed = weights * has_negative
     # Without any negative the mean margin and the distance are both 0, and so is the hinge.
-    mean_margin = _weighted_mean(margin, weights, has_negative)
+    mean_margin = weighted_mean(margin, weights, has_negative)
     far = batch_distance(distance, anchors, negatives, pushed)
     near = batch_distance(distance, anchors, positives, pushed if kind == "triplet" else weights)
     if kind == "triplet":

@@ -111,18 +111,24 @@ def encoder_width(
     n_features = _series_width(_dry_run("series_encoder", series_encoder, values, lengths), values, lengths)
     if image_encoder is None or images is None:
         return n_features
+    of_images = image_width(image_encoder, images)
+    if of_images != n_features:
+        raise ValueError(
+            f"image_encoder returns {(len(images), of_images)}, so F = {of_images} features, and series_encoder "
+            f"F = {n_features}; both enter one projection: let them return equally many"
+        )
+    return n_features
+
+
+def image_width(image_encoder: nn.Module, images: Tensor) -> int:
+    """Number of features F of an image encoder alone, found as `encoder_width` does."""
     vectors = _dry_run("image_encoder", image_encoder, images)
     if not _floating(vectors, 2) or len(vectors) != len(images):
         raise ValueError(
             f"image_encoder must return features of shape (B, F), here ({len(images)}, F), for images of shape "
             f"{tuple(images.shape)}; got {_described(vectors)}"
         )
-    if vectors.shape[1] != n_features:
-        raise ValueError(
-            f"image_encoder returns {tuple(vectors.shape)}, so F = {vectors.shape[1]} features, and series_encoder "
-            f"F = {n_features}; both enter one projection: let them return equally many"
-        )
-    return n_features
+    return vectors.shape[1]
 
 
 def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:
