@@ -17,23 +17,22 @@ FILE.jsonl as soon as it is done and skipped when the command is given again. Di
 
 from __future__ import annotations
 
-import argparse
 import json
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.ablation.paired import sign_flip_p
+from benchmarks.ablation.tables import append_row, read_log
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, print_table
+from benchmarks.jobs import Job, do_all, spread
 from benchmarks.nrnm.cost import layer_cost
-from benchmarks.nrnm.fitting import ARMS, Job, run_job
+from benchmarks.nrnm.fitting import ARMS, run_job
 from benchmarks.nrnm.tasks import (
     CLASSIFICATION_TASKS,
     N_ACTIVITY_FOLDS,
@@ -72,19 +71,6 @@ def planned(parts: Sequence[str], n_seeds: int, tasks: Sequence[str] | None, qui
     return jobs
 
 
-def finished(jobs: Sequence[Job], data: Path | None, n_processes: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Do the jobs in processes of one thread each, and yield what each gives as it is done."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as pool:
-        waiting = {pool.submit(run_job, job, data): job for job in jobs}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def dtw_scores(rows: Sequence[dict[str, Any]], data: Path | None, log: Path) -> dict[str, float]:
     """Accuracy of 1-NN DTW on the tasks with one label a sequence, computed once."""
     if data is None:
@@ -94,7 +80,7 @@ def dtw_scores(rows: Sequence[dict[str, Any]], data: Path | None, log: Path) -> 
         key = f"1-NN DTW, {name}"
         if key not in done:
             done[key] = {"key": key, "task": name, "accuracy": _dtw_score(next(classification(data, name)))}
-            _append(log, done[key])
+            append_row(log, done[key])
     return {row["task"]: row["accuracy"] for key, row in done.items() if key.startswith("1-NN DTW")}
 
 
@@ -118,44 +104,13 @@ def _line(part: str, task: str, score: str, rows: Sequence[dict[str, Any]], dtw:
     by_arm = {arm: {r["seed"]: 100 * r[score] for r in rows if r["arm"] == arm} for arm in ARMS}
     shared = sorted(set(by_arm["memory"]) & set(by_arm["backbone"]))
     differences = [by_arm["memory"][seed] - by_arm["backbone"][seed] for seed in shared]
-    cells = [_spread(list(by_arm[arm].values())) for arm in ARMS]
+    cells = [spread(list(by_arm[arm].values())) for arm in ARMS]
     cells += [f"{np.mean(differences):+.1f}", f"{sign_flip_p(differences):.2f}"] if shared else ["", ""]
     cells.append(f"{100 * dtw[task]:.1f}" if task in dtw else "")
     seconds = " / ".join(
         f"{np.median(found):.0f}" for arm in ARMS if (found := [r["fit_s"] for r in rows if r["arm"] == arm])
     )
     return f"| {part} | {task} | {score} | " + " | ".join([*cells, seconds]) + " |"
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
-
-
-def read_log(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows by key."""
-    if not path.is_file():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row["key"]: row for row in rows}
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def fit_all(args: argparse.Namespace, log: Path) -> list[dict[str, Any]]:
-    """What the log has and what is missing in it."""
-    jobs = planned(args.part, 1 if args.quick else args.seeds, args.tasks, args.quick)
-    done, commit = read_log(log), environment()["commit"]
-    missing = [job for job in jobs if job.key not in done]
-    for number, (job, scores) in enumerate(finished(missing, args.data, args.jobs), 1):
-        done[job.key] = {"key": job.key, **asdict(job), **scores, "commit": commit}
-        _append(log, done[job.key])
-        print(f"{number}/{len(missing)}  {job.part}, {job.task}, {job.arm}, seed {job.seed}: {scores}", flush=True)
-    return [done[job.key] for job in jobs]
 
 
 def main() -> None:
@@ -171,7 +126,8 @@ def main() -> None:
     costs = layer_cost(threads=args.threads or 1, quick=args.quick) if "cost" in args.part else []
     for result in costs:
         print_table(result)
-    rows = fit_all(args, out.with_suffix(".jsonl"))
+    jobs = planned(args.part, 1 if args.quick else args.seeds, args.tasks, args.quick)
+    rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
     dtw = {} if args.quick else dtw_scores(rows, args.data, out.with_suffix(".jsonl"))
     lines = table(rows, dtw)
     print("\n".join(lines))
@@ -180,6 +136,8 @@ def main() -> None:
         "table": lines,
     }  # fmt: skip
     out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if len(rows) < len(jobs):
+        sys.exit(f"{len(jobs) - len(rows)} fits failed")
 
 
 if __name__ == "__main__":

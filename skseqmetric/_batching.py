@@ -141,15 +141,18 @@ class LabelledBatches:
         return len(self.sequences)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for indices in self.plan():
-            values, lengths = self.sequences.padded(indices)
-            chosen = torch.from_numpy(indices).to(values.device)
-            yield {
-                "values": self.augment(values, lengths),
-                "lengths": lengths,
-                "labels": self.labels[chosen],
-                "weights": self.weights[chosen],
-            }
+        return (self.batch(indices) for indices in self.plan())
+
+    def batch(self, indices: np.ndarray) -> dict[str, Tensor]:
+        """The sequences at `indices`, augmented, with what belongs to them."""
+        values, lengths = self.sequences.padded(indices)
+        chosen = torch.from_numpy(indices).to(values.device)
+        return {
+            "values": self.augment(values, lengths),
+            "lengths": lengths,
+            "labels": self.labels[chosen],
+            "weights": self.weights[chosen],
+        }
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Training on class scores: classes, their weights, shuffled batches; of whole sequences or of every step."""
+"""Training on class scores: classes, their weights, shuffled batches, answers; of whole sequences or every step."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._batching import IGNORED, StepLabels
 from skseqmetric._objective import LabelObjective
 from skseqmetric._sampling import shuffled_batches
 from skseqmetric._supervised import Plan, SupervisedSequenceEstimator, Training
-from skseqmetric._validation import Sequences
+from skseqmetric._validation import Sequences, check_labels
 
 
 class LabelTraining(SupervisedSequenceEstimator):
@@ -24,8 +26,8 @@ class LabelTraining(SupervisedSequenceEstimator):
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
-    def _check_data(self, sequences: Sequences, classes: np.ndarray | None, *, continued: bool) -> None:
-        super()._check_data(sequences, classes, continued=continued)
+    def _check_data(self, training: Training, classes: np.ndarray | None, *, continued: bool) -> None:
+        super()._check_data(training, classes, continued=continued)
         if not isinstance(self.class_weight, dict) or classes is None:
             return
         unknown = [label for label in self.class_weight if label not in classes]
@@ -52,6 +54,32 @@ class LabelTraining(SupervisedSequenceEstimator):
             present = counts > 0
             return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
         return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
+
+
+class SequenceClassification(SupervisedSequenceEstimator):
+    """One label a sequence: what y becomes, and the answers of a network whose forward pass gives class scores."""
+
+    def _check_targets(self, y: Any, sequences: Sequences, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        classes, codes = check_labels(y, len(sequences), estimator=self, min_classes=2 if known is None else 1)
+        return (classes, codes) if known is None else (known, matched(classes, codes, known))
+
+    def _scores(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self._run(X, self.module_, len(self.classes_))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Class scores (logits): (n, K), or (n,) for the second of two classes against the first."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Class probabilities (n, K), columns as in `classes_`."""
+        return softmax(self._scores(X).astype(np.float64), axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of every sequence, (n,)."""
+        best = self._scores(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 def matched(classes: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:

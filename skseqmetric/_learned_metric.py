@@ -141,8 +141,8 @@ class LearnedSequenceMetric(
     def _check_targets(self, y: Any, sequences: Sequences, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         return check_labels(y, len(sequences), estimator=self)
 
-    def _start(self, sequences: Sequences, weights: np.ndarray, seed: int, classes: np.ndarray | None = None) -> None:
-        super()._start(sequences, weights, seed, classes)
+    def _start(self, training: Training, seed: int, classes: np.ndarray | None = None) -> None:
+        super()._start(training, seed, classes)
         self.loss_ = self.loss if isinstance(self.loss, str) else copy.deepcopy(self.loss)
 
     def _plan(self, training: Training, n_batches: int, rng: np.random.Generator) -> Plan:
@@ -161,9 +161,10 @@ class LearnedSequenceMetric(
         continued = self.warm_start and hasattr(self, "module_")
         sequences = check_sequences(X, estimator=self, reset=not continued)
         pairs, same = check_pairs(pairs, same, len(sequences))
-        self._check_data(sequences, None, continued=continued)
+        training = Training(sequences, None, np.ones(len(sequences)))
+        self._check_data(training, None, continued=continued)
         if not continued:
-            self._start(sequences, np.ones(len(sequences)), draw_seed(self.random_state))
+            self._start(training, draw_seed(self.random_state))
         self._optimizer_state = None
         self._learn_pairs(sequences, pairs, same > 0, (X, same))
 

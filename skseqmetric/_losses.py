@@ -28,7 +28,8 @@ def squared_distances(embeddings: Tensor) -> Tensor:
     return (embeddings[:, None] - embeddings[None]).square().sum(-1)
 
 
-def _weighted_mean(values: Tensor, weights: Tensor, usable: Tensor) -> Tensor:
+def weighted_mean(values: Tensor, weights: Tensor, usable: Tensor) -> Tensor:
+    """Mean of the usable values (B,) by their weights; 0, and so its gradient, where no weight is left."""
     weights = weights * usable
     total = weights.sum()
     return (values.masked_fill(~usable, 0.0) * weights).sum() / torch.where(total > 0, total, 1.0)
@@ -41,7 +42,7 @@ def nca(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Te
     usable = positive.any(1) & (valid & ~same).any(1)
     logits = torch.where(usable[:, None], logits, 0.0)
     loss = logits.logsumexp(1) - logits.masked_fill(~(positive | ~usable[:, None]), -torch.inf).logsumexp(1)
-    return _weighted_mean(loss, weights, usable)
+    return weighted_mean(loss, weights, usable)
 
 
 def contrastive(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:
@@ -51,7 +52,7 @@ def contrastive(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, s
     total = squared.new_zeros(())
     for cost, chosen in ((scaled, same & valid), (apart, ~same & valid)):
         count = chosen.sum(1)
-        total = total + _weighted_mean((cost * chosen).sum(1) / count.clamp_min(1), weights, count > 0)
+        total = total + weighted_mean((cost * chosen).sum(1) / count.clamp_min(1), weights, count > 0)
     return total
 
 
@@ -70,7 +71,7 @@ def triplet(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale
     cost = softplus(distance - torch.where(nearest.isinf(), farthest, nearest))
     count = positive.sum(1)
     usable = (count > 0) & negative.any(1)
-    return _weighted_mean((cost * positive).sum(1) / count.clamp_min(1), weights, usable)
+    return weighted_mean((cost * positive).sum(1) / count.clamp_min(1), weights, usable)
 
 
 def contrastive_pairs(squared: Tensor, same: Tensor, scale: Tensor, margin: float) -> Tensor:

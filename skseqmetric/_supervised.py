@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,12 +22,22 @@ from skseqmetric._batching import FlatSequences, LabelledBatches, StepLabels, ba
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._sampling import merge_duplicates
 from skseqmetric._seeding import draw_seed, numpy_generator, torch_generator
+from skseqmetric._training import Batches
 from skseqmetric._validation import Sequences, check_sequences, check_weights
 
 MAX_STEPS = 32768
 """Padded steps of one inference batch: large enough for full kernels, small enough to stay in cache and memory."""
 
 Plan = Callable[[], list[np.ndarray]]
+
+
+class Partners(Protocol):
+    """What is given beside the sequences, for those estimators that learn from more: images, for one."""
+
+    def tags(self) -> list[bytes]:
+        """For every sequence what it is given with: equal sequences are one row only if their tags are equal too."""
+
+    def __getitem__(self, rows: np.ndarray) -> Partners: ...
 
 
 @dataclass(frozen=True)
@@ -36,13 +47,15 @@ class Training:
     sequences: Sequences
     labels: Any  # codes, one a sequence, ndarray (n,), or one a step, StepLabels
     weights: np.ndarray
+    partners: Any = None  # Partners, where there are any
 
     def __len__(self) -> int:
         return len(self.weights)
 
     def chosen(self, rows: np.ndarray) -> Training:
         """The sequences at `rows`."""
-        return Training(self.sequences.take(rows), self.labels[rows], self.weights[rows])
+        partners = None if self.partners is None else self.partners[rows]
+        return Training(self.sequences.take(rows), self.labels[rows], self.weights[rows], partners)
 
 
 class SupervisedSequenceEstimator(TrainedSequenceEstimator):
@@ -79,53 +92,64 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
     ) -> tuple[np.ndarray, np.ndarray | StepLabels]:
         """Classes and codes; `known` are the classes that a network was or is to be built for."""
 
+    def _check_beside(self, beside: Any, classes: np.ndarray, codes: Any, *, continued: bool) -> Partners | None:
+        """What a fit was given beside X and y, checked; `continued` where the network of an earlier fit goes on."""
+        return None
+
     def _check_settings(self) -> None:
         """Refuse what cannot work before anything of an earlier fit is given up."""
         self._validate_params()
         Augment(self.augment)
         resolve_device(self.device)
 
-    def _check_data(self, sequences: Sequences, classes: np.ndarray | None, *, continued: bool) -> None:
+    def _check_data(self, training: Training, classes: np.ndarray | None, *, continued: bool) -> None:
         """Refuse settings that do not suit the training data, likewise before anything is given up.
 
         `continued` where the network of an earlier fit goes on; no classes where pairs are given instead of labels.
         """
 
     # ------------------------------------------------------------------ fitting
-    def _fit_labelled(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+    def _fit_labelled(self, X: Any, y: Any, sample_weight: Any, groups: Any, beside: Any = None) -> None:
         """A whole fit: the budget under the one-cycle schedule."""
         continued = self.warm_start and hasattr(self, "module_")
-        sequences = check_sequences(X, estimator=self, reset=not continued)
-        classes, codes = self._check_targets(y, sequences, getattr(self, "classes_", None) if continued else None)
-        seed = self._seed if continued else draw_seed(self.random_state)
-        training, validation = self._training_sets(sequences, codes, sample_weight, groups, seed)
-        self._check_data(training.sequences, classes, continued=continued)
+        with _unchanged_if_refused(self):
+            sequences = check_sequences(X, estimator=self, reset=not continued)
+            classes, codes = self._check_targets(y, sequences, getattr(self, "classes_", None) if continued else None)
+            partners = self._check_beside(beside, classes, codes, continued=continued)
+            seed = self._seed if continued else draw_seed(self.random_state)
+            training, validation = self._training_sets(sequences, codes, partners, sample_weight, groups, seed)
+            self._check_data(training, classes, continued=continued)
         if not continued:
-            self._start(training.sequences, training.weights, seed, classes)
+            self._start(training, seed, classes)
         self._optimizer_state = None
         self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
         self._learn(training, validation, data=(X, y))
 
-    def _partial_fit_labelled(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
+    def _partial_fit_labelled(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, beside: Any = None
+    ) -> None:
         """One epoch at a constant learning rate; `classes` are all that are to come, for a network that counts them."""
         first = not hasattr(self, "module_")
-        sequences = check_sequences(X, estimator=self, reset=first)
-        known = getattr(self, "classes_", None) if not first else None if classes is None else np.unique(classes)
-        classes, codes = self._check_targets(y, sequences, known)
-        training = _merged(sequences, codes, check_weights(sample_weight, len(sequences)), None)[0]
-        self._check_data(training.sequences, classes, continued=not first)
+        with _unchanged_if_refused(self):
+            sequences = check_sequences(X, estimator=self, reset=first)
+            known = getattr(self, "classes_", None) if not first else None if classes is None else np.unique(classes)
+            classes, codes = self._check_targets(y, sequences, known)
+            partners = self._check_beside(beside, classes, codes, continued=not first)
+            training = _merged(sequences, codes, check_weights(sample_weight, len(sequences)), None, partners)[0]
+            self._check_data(training, classes, continued=not first)
         if first:
-            self._start(training.sequences, training.weights, draw_seed(self.random_state), classes)
+            self._start(training, draw_seed(self.random_state), classes)
         self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
         self._optimizer_state = self._learn(training, None, data=(X, y), epochs=1)
 
     def _training_sets(
-        self, sequences: Sequences, codes: np.ndarray | StepLabels, sample_weight: Any, groups: Any, seed: int
-    ) -> tuple[Training, Training | None]:
+        self, sequences: Sequences, codes: np.ndarray | StepLabels, partners: Partners | None, sample_weight: Any,
+        groups: Any, seed: int,
+    ) -> tuple[Training, Training | None]:  # fmt: skip
         weights = check_weights(sample_weight, len(sequences))
         if groups is not None and len(groups) != len(sequences):
             raise ValueError(f"groups has {len(groups)} entries, X has {len(sequences)} sequences.")
-        training, groups = _merged(sequences, codes, weights, groups)
+        training, groups = _merged(sequences, codes, weights, groups, partners)
         if isinstance(training.labels, np.ndarray) and len(np.unique(training.labels)) < 2:
             raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
         if not self.early_stopping:
@@ -146,13 +170,14 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
             splitter = StratifiedShuffleSplit(**options) if enough and fits else splitter
         return next(splitter.split(np.empty(len(labels)), labels if isinstance(labels, np.ndarray) else None, groups))
 
-    def _start(self, sequences: Sequences, weights: np.ndarray, seed: int, classes: np.ndarray | None = None) -> None:
+    def _start(self, training: Training, seed: int, classes: np.ndarray | None = None) -> None:
         """A new network from the seed, and the scaling of this data; nothing of an earlier one stays."""
         self.__dict__.pop("classes_", None)
         if classes is not None:
             self.classes_ = classes
         self._optimizer_state = None
-        self._learn_scaling(sequences, weights)
+        sequences = training.sequences
+        self._learn_scaling(sequences, training.weights)
         self._seed = seed
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
@@ -175,7 +200,10 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         objective = self._objective(training, generator)
         return self._train(objective, batches, held_out, epochs or all_epochs, updates, data, self._optimizer_state)
 
-    def _batches(self, part: Training, plan: Plan, augment: Callable[..., torch.Tensor]) -> LabelledBatches:
+    def _batches(self, part: Training, plan: Plan, augment: Callable[..., torch.Tensor]) -> Batches:
+        return self._labelled_batches(part, plan, augment)
+
+    def _labelled_batches(self, part: Training, plan: Plan, augment: Callable[..., torch.Tensor]) -> LabelledBatches:
         device = self._device
         labels = part.labels
         return LabelledBatches(
@@ -196,6 +224,17 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         return partial(Augment(self.augment), generator=generator)
 
     # ------------------------------------------------------------------ inference
+    def _run(self, X: Any, run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], width: int) -> np.ndarray:
+        """run(values, lengths) -> (B, width) of all sequences, (n, width) float32 in their order."""
+        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
+        out = np.empty((len(flat), width), dtype=np.float32)
+
+        def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
+            out[indices] = run(values, lengths).cpu().numpy()
+
+        self._over_batches(flat, flat.digests(), each)
+        return out
+
     def _over_batches(
         self, flat: FlatSequences, digests: np.ndarray, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None]
     ) -> None:
@@ -217,17 +256,30 @@ def _keep(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return values
 
 
+@contextmanager
+def _unchanged_if_refused(estimator: Any) -> Iterator[None]:
+    """Put the attributes back that the checks inside have set, if they end with an error."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
 def _merged(
-    sequences: Sequences, codes: np.ndarray | StepLabels, weights: np.ndarray, groups: Any
-) -> tuple[Training, np.ndarray | None]:
-    """Equal rows (same sequence, labels and group) become one row of their summed weight, in an order of their own."""
+    sequences: Sequences, codes: np.ndarray | StepLabels, weights: np.ndarray, groups: Any,
+    partners: Partners | None = None,
+) -> tuple[Training, np.ndarray | None]:  # fmt: skip
+    """Equal rows (same sequence, labels, group and partner) become one row of their summed weight, in its own order."""
     groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    tags = [code.tobytes() for code in codes] if groups is None else [
-        code.tobytes() + group.tobytes() for code, group in zip(codes, groups, strict=True)
-    ]  # fmt: skip
-    keys = [
-        blake2b(x.tobytes() + tag, digest_size=16).digest() for x, tag in zip(sequences.to_list(), tags, strict=True)
-    ]
+    parts = [[x.tobytes() for x in sequences.to_list()], [code.tobytes() for code in codes]]
+    if groups is not None:
+        parts.append([group.tobytes() for group in groups])
+    if partners is not None:
+        parts.append(partners.tags())
+    keys = [blake2b(b"".join(row), digest_size=16).digest() for row in zip(*parts, strict=True)]
     kept, summed = merge_duplicates(keys, weights)
-    training = Training(sequences.take(kept), codes[kept], summed)
+    training = Training(sequences.take(kept), codes[kept], summed, None if partners is None else partners[kept])
     return training, None if groups is None else groups[kept]

@@ -195,7 +195,7 @@ class _Guard(Callback):
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.epoch += 1
-        self.last_good = {name: p.detach().clone() for name, p in net.module_.named_parameters()}
+        self.last_good = {name: p.clone() for name, p in _numbers(net).items()}
 
     def on_grad_computed(self, net: NeuralNet, named_parameters: Any, **kwargs: Any) -> None:
         # skorch calls this between backward and the optimizer's step
@@ -208,11 +208,10 @@ class _Guard(Callback):
             self._stop(net)
 
     def _stop(self, net: NeuralNet) -> None:
-        parameters = dict(net.module_.named_parameters())
-        if not all(torch.isfinite(p).all() for p in parameters.values()):
-            with torch.no_grad():
-                for name, p in parameters.items():
-                    p.copy_(self.last_good[name])
+        numbers = _numbers(net)
+        if not all(torch.isfinite(p).all() for p in numbers.values()):
+            for name, p in numbers.items():
+                p.copy_(self.last_good[name])
         rate = net.optimizer_.param_groups[0]["lr"]
         raise FloatingPointError(
             f"the training loss or its gradient became NaN or infinite in epoch {self.epoch} at learning rate "
@@ -220,6 +219,11 @@ class _Guard(Callback):
             f"Lower learning_rate, for example to {self.options.learning_rate / 10:.1g}, or look for extreme values "
             "in X."
         )
+
+
+def _numbers(net: NeuralNet) -> dict[str, Tensor]:
+    """Weights, and what the network keeps beside them: running statistics."""
+    return {name: p.detach() for name, p in net.module_.state_dict().items() if p.is_floating_point()}
 
 
 class _Report(Callback):

@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.cross_modal.report import epochs_needed
+from benchmarks.cross_modal.tasks import equal_steps, rank_in_group
 from skseqmetric.datasets import load_japanese_vowels, write_sequences
 
 ROOT = Path(__file__).parents[1]
@@ -66,3 +69,74 @@ def test_memory_benchmark_measures_fits_and_resumes(tmp_path: Path) -> None:
     log = (tmp_path / "nrnm.jsonl").read_text()
     run("run_nrnm", "--part", "memory", "--jobs", "1", "--out", str(out))
     assert (tmp_path / "nrnm.jsonl").read_text() == log
+
+
+@pytest.fixture
+def folder_of_drawings(tmp_path: Path) -> Path:
+    """Small files in the form of the real ones: scribbles in five characters and ten digits."""
+    folder, rng = tmp_path / "data", np.random.default_rng(0)
+    folder.mkdir()
+
+    def scribbles(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        lengths = rng.integers(6, 20, size=n)
+        xy = rng.normal(size=(lengths.sum(), 2)).cumsum(axis=0).astype(np.float32)
+        strokes = np.concatenate([np.arange(t) // 5 for t in lengths]).astype(np.float32)
+        return lengths, xy, strokes[:, None]
+
+    characters, drawers = np.repeat(["a/1", "a/2", "a/3", "b/1", "b/2"], 20), np.tile(np.arange(1, 21), 5)
+    lengths, xy, strokes = scribbles(len(characters))
+    np.savez(
+        folder / "omniglot_pairs.npz", stroke_values=np.hstack([xy, 0 * strokes, strokes]), stroke_lengths=lengths,
+        images_28=rng.integers(0, 255, (len(characters), 28, 28), dtype=np.uint8), character=characters, drawer=drawers,
+    )  # fmt: skip
+    digits, writers = np.tile(np.repeat(np.arange(10).astype(str), 6), 30), np.repeat(np.arange(1, 31), 60)
+    lengths, xy, strokes = scribbles(len(digits))
+    np.savez(
+        folder / "pendigits_strokes.npz", values=np.hstack([xy, strokes]), lengths=lengths, labels=digits,
+        writer=writers,
+    )  # fmt: skip
+    np.savez(
+        folder / "usps_digits.npz", images=rng.integers(0, 255, (20, 16, 16), dtype=np.uint8),
+        labels=np.tile(np.arange(10, dtype=np.uint8), 2),
+    )  # fmt: skip
+    return folder
+
+
+@pytest.mark.slow
+def test_cross_modal_benchmark_measures_fits_and_resumes(folder_of_drawings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cross_modal.json"
+    tasks = ["noise 0.9, 20 a class", "136 characters", "all", "22 writers", "from 3 writers"]
+    options = ["--data", str(folder_of_drawings), "--jobs", "1", "--out", str(out), "--tasks", *tasks]
+    first = run("run_cross_modal", *options)
+    assert "epochs to 90 %" in first
+    found = json.loads(out.read_text())
+    arms = {part: {row["arm"] for row in found["rows"] if row["part"] == part} for part in ("synthetic", "omniglot")}
+    assert len(arms["synthetic"]) == 17
+    assert arms["omniglot"] == {"series", "images"}
+    assert {row["part"] for row in found["rows"]} == {"synthetic", "omniglot", "digits", "words", "adaptation"}
+    assert {name for row in found["rows"] for name in row if "recall" in name} >= {"recall@1", "recall@5"}
+    assert len(found["bars"]) == 6
+    log = (tmp_path / "cross_modal.jsonl").read_text()
+    run("run_cross_modal", *options, "--part", "synthetic", "omniglot", "digits", "words", "adaptation")
+    assert (tmp_path / "cross_modal.jsonl").read_text() == log
+
+
+def test_pen_is_resampled_in_equal_steps_stroke_by_stroke() -> None:
+    corner, dot = np.array([[0.0, 0.0], [0.0, 0.1], [0.0, 1.0], [2.0, 1.0]]), np.array([[5.0, 5.0]])
+    points, starts = equal_steps(np.concatenate([corner, dot]), np.array([0, 0, 0, 0, 1]), 0.5)
+    way = [[0, 0], [0, 0.5], [0, 1], [0.5, 1], [1, 1], [1.5, 1], [2, 1], [5, 5]]
+    np.testing.assert_allclose(points, way, atol=1e-12)
+    np.testing.assert_array_equal(starts, [1, 0, 0, 0, 0, 0, 0, 1])
+
+
+def test_epochs_needed_are_counted_against_the_plateau_of_the_series_alone() -> None:
+    def row(arm: str, *curve: float) -> dict[str, Any]:
+        return {"task": "t", "arm": arm, "seed": 0, "curve": curve}
+
+    rows = [row("series", 0.1, 0.5, 0.7, 0.8, 0.9), row("fast", 0.1, 0.75, 0.1, 0.1, 0.1), row("never", 0, 0, 0, 0, 0)]
+    needed = {arm: count for (_, arm, _), count in epochs_needed(rows).items()}
+    assert needed == {"series": (4, 4), "fast": (2, 2), "never": (None, 5)}
+
+
+def test_rank_in_group_counts_those_before() -> None:
+    np.testing.assert_array_equal(rank_in_group(np.array(["b", "a", "b", "b", "a"])), [0, 0, 1, 2, 1])

@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skseqmetric
 from skseqmetric import (
+    CrossModalTripletEmbedder,
     NRNMClassifier,
     NRNMMetric,
     NRNMStepClassifier,
@@ -29,7 +30,7 @@ ESTIMATORS = [
 # Small settings for estimators whose defaults train for long; everything else is checked as it comes.
 TRAINED = (SyncGRUMetric, NRNMMetric)
 # checked below: a classifier is to learn something in these checks, and labels of steps are not what they pass
-OTHERWISE = (NRNMClassifier, NRNMStepClassifier)
+OTHERWISE = (CrossModalTripletEmbedder, NRNMClassifier, NRNMStepClassifier)
 SMALL = {"n_units": 4, "stem_channels": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
 
 
@@ -37,6 +38,7 @@ def instances() -> list[BaseEstimator]:
     """Every public estimator, the trained ones with small settings, and the variants that go other ways."""
     made = [cls(**SMALL) if cls in TRAINED else cls() for cls in ESTIMATORS if cls not in OTHERWISE]
     made.append(NRNMClassifier(**{**SMALL, "n_units": 8, "max_epochs": 30}))
+    made.append(CrossModalTripletEmbedder(8, n_filters=8, n_units=8, max_epochs=30, min_batches=2, random_state=0))
     made.append(SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, readout="last"))
     metric = SyncGRUMetric(**SMALL, coupling="symmetric")
     made.append(metric)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.jobs import Job
 from benchmarks.nrnm.tasks import Fold, classification, long_memory, steps_of
 from skseqmetric import NRNMClassifier, NRNMMetric, NRNMStepClassifier, SequenceKNeighborsClassifier
 from skseqmetric.metrics import step_accuracy, step_f1_score
@@ -16,24 +16,11 @@ from skseqmetric.metrics import step_accuracy, step_f1_score
 ARMS: dict[str, dict[str, Any]] = {"memory": {}, "backbone": {"window": None}}
 
 
-@dataclass(frozen=True)
-class Job:
-    """part "classification", "steps", "similarity", "long memory" or "defaults"."""
-
-    part: str
-    task: str
-    arm: str
-    seed: int
-    settings: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def key(self) -> str:
-        """What a finished job is known by in the log."""
-        return repr((self.part, self.task, self.arm, self.seed, self.settings))
-
-
 def run_job(job: Job, data: Path | None) -> dict[str, Any]:
-    """Scores, averaged over the folds of the task, and seconds."""
+    """Scores, averaged over the folds of the task, and seconds.
+
+    The part is "classification", "steps", "similarity", "long memory" or "defaults".
+    """
     settings = {**dict(job.settings), **ARMS[job.arm], "random_state": job.seed}
     rows = [_run_fold(job, fold, settings) for fold in _folds(job, data)]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._memory_network import MemoryNetwork
 from skseqmetric._ops.memory import MemoryForm, MemoryScan
-from skseqmetric._supervised import SupervisedSequenceEstimator
-from skseqmetric._validation import Sequences, check_sequences
+from skseqmetric._supervised import SupervisedSequenceEstimator, Training
+from skseqmetric._validation import check_sequences
 
 FOREVER = 2**31
 """A window that no sequence outlasts: the memory is never written, and what runs is the plain backbone."""
@@ -55,10 +55,10 @@ class MemoryEstimator(SupervisedSequenceEstimator):
                 f"window={self.window} is not n_slots * stride = {self.n_slots} * {self.stride}: leave one to 'auto'."
             )
 
-    def _check_data(self, sequences: Sequences, classes: np.ndarray | None, *, continued: bool) -> None:
-        super()._check_data(sequences, classes, continued=continued)
+    def _check_data(self, training: Training, classes: np.ndarray | None, *, continued: bool) -> None:
+        super()._check_data(training, classes, continued=continued)
         if not continued:
-            self._form(self._recurrent_steps(int(sequences.lengths.max())))
+            self._form(self._recurrent_steps(int(training.sequences.lengths.max())))
 
     def _recurrent_steps(self, length: int) -> int:
         for stride in self._strides(length) if self.stem_channels else ():

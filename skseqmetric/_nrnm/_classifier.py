@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._callbacks import with_callbacks
-from skseqmetric._label_training import LabelTraining, matched
+from skseqmetric._label_training import LabelTraining, SequenceClassification
 from skseqmetric._memory_network import MemoryNetwork
 from skseqmetric._modules import stem_strides
 from skseqmetric._nrnm._base import MemoryEstimator
-from skseqmetric._validation import Sequences, check_labels, check_sequences
 
 
 class NRNMClassifier(
-    ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, LabelTraining, MemoryEstimator
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    SequenceClassification,
+    LabelTraining,
+    MemoryEstimator,
 ):
     r"""Sequence classifier: a recurrent network with a non-local recurrent memory.
 
@@ -295,10 +297,6 @@ class NRNMClassifier(
         self._partial_fit_labelled(X, y, sample_weight, classes)
         return self
 
-    def _check_targets(self, y: Any, sequences: Sequences, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        classes, codes = check_labels(y, len(sequences), estimator=self, min_classes=2 if known is None else 1)
-        return (classes, codes) if known is None else (known, matched(classes, codes, known))
-
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> MemoryNetwork:
         return self._network(
             n_channels, longest, generator, head="sequence", n_outputs=len(self.classes_),
@@ -308,35 +306,7 @@ class NRNMClassifier(
     def _strides(self, longest: int) -> tuple[int, int]:
         return stem_strides(longest, self.max_recurrent_steps)
 
-    # ------------------------------------------------------------------ prediction
-    def _run(self, X: Any, run: Callable[..., torch.Tensor], width: int) -> np.ndarray:
-        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
-        out = np.empty((len(flat), width), dtype=np.float32)
-
-        def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
-            out[indices] = run(values, lengths).cpu().numpy()
-
-        self._over_batches(flat, flat.digests(), each)
-        return out
-
-    def _scores(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return self._run(X, self.module_, len(self.classes_))
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Class scores (logits): (n, K), or (n,) for the second of two classes against the first."""
-        scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Class probabilities (n, K), columns as in `classes_`."""
-        return softmax(self._scores(X).astype(np.float64), axis=1)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of every sequence, (n,)."""
-        best = self._scores(X).argmax(axis=1)
-        return self.classes_[best]
-
+    # ------------------------------------------------------------------ features
     def transform(self, X: Any) -> np.ndarray:
         """The read-out of the last layer's states, (n, n_units) float32: features for any classifier."""
         check_is_fitted(self)

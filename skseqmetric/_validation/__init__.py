@@ -1,7 +1,8 @@
-"""The one door for input: whatever a caller passes becomes `Sequences`, or an error that says what to do."""
+"""The one door for input: what a caller passes becomes `Sequences` or `Images`, or an error that says what to do."""
 
 from __future__ import annotations
 
+from skseqmetric._validation._images import Images, check_images
 from skseqmetric._validation._input import check_sequences
 from skseqmetric._validation._sequences import Sequences
 from skseqmetric._validation._targets import (
@@ -13,7 +14,9 @@ from skseqmetric._validation._targets import (
 )
 
 __all__ = [
+    "Images",
     "Sequences",
+    "check_images",
     "check_labels",
     "check_pair_indices",
     "check_pairs",

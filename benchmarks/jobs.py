@@ -1,0 +1,93 @@
+"""Many fits in processes of one thread each, every one written to a log as soon as it is done.
+
+A job that is in the log is not done again, so that a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.ablation.tables import append_row, read_log
+from benchmarks.environment import environment
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit: what is measured, on what data, by which contender, from which seed, with which settings."""
+
+    part: str
+    task: str
+    arm: str
+    seed: int
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What a finished job is known by in the log."""
+        return repr((self.part, self.task, self.arm, self.seed, self.settings))
+
+
+Work = Callable[[Job, Path | None], dict[str, Any]]
+
+
+def do_all(work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int, log: Path) -> list[dict[str, Any]]:
+    """Rows of the jobs, those that are in the log and those that are missing there; none of a job that fails.
+
+    `work` is a function of a module, for the processes to import; what it returns stands in the row, beside the job
+    and the commit.
+    """
+    done, commit = read_log(log), environment()["commit"]
+    missing = [job for job in jobs if job.key not in done]
+    start = time.perf_counter()
+    for count, (job, found) in enumerate(_finished(work, missing, data, n_processes) if missing else (), 1):
+        done[job.key] = {"key": job.key, **asdict(job), **found, "commit": commit}
+        append_row(log, done[job.key])
+        left = (time.perf_counter() - start) / count * (len(missing) - count)
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if isinstance(value, float))
+        print(f"{count}/{len(missing)}  {job.part}, {job.task}, {job.arm}, seed {job.seed}: {shown}", end="")
+        print(f"; {left / 60:.0f} min left", flush=True)
+    return [done[job.key] for job in jobs if job.key in done]
+
+
+def _finished(
+    work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int
+) -> Iterator[tuple[Job, dict[str, Any]]]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as pool:
+        waiting = {pool.submit(work, job, data): job for job in jobs}
+        try:
+            for future in as_completed(waiting):
+                job = waiting.pop(future)
+                try:
+                    found = future.result()
+                except BrokenExecutor:
+                    raise
+                except Exception:
+                    # a long run goes on; what is not in the log is done when the command is given again
+                    print(f"failed: {job.key}\n{traceback.format_exc()}", flush=True)
+                    continue
+                yield job, found
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Mean ± standard deviation, for a table; nothing of no values."""
+    if not len(values):
+        return ""
+    mean = f"{np.mean(values):.{digits}f}"
+    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean

@@ -1,0 +1,114 @@
+"""What images add to sequences while they are learned from, and what a training step costs.
+
+python -m benchmarks.run_cross_modal --data DIR --out FILE.json [--part synthetic omniglot digits words adaptation cost]
+
+synthetic  : ten sines under noise, with Gramian angular fields; series alone and four losses over four distances, four
+             levels of noise, 100 and 20 sequences a class; accuracy after every epoch.
+omniglot   : characters as drawing and as pen trajectory, unseen drawers: retrieval, accuracy with and without images.
+digits     : pen digits of unseen writers, 10, 50 and all sequences a class, without images and with a pool of scans.
+words      : numbers of three to six pen digits of unseen writers, transcribed; without images and with their picture.
+adaptation : digits of new writers, before and after a few epochs on 1 and 5 of their own of each, and from these alone.
+cost       : a training step beside its two encoders on their own.
+
+The arms of a task differ in what the table names alone: same data, network of the series, epochs, seed. Seeds draw
+data, split and network. Each fit is a job of its own, written to FILE.jsonl as soon as it is done and skipped when the
+command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cross_modal.cost import step_cost
+from benchmarks.cross_modal.fitting import ARMS, TASKS, run_job
+from benchmarks.cross_modal.report import bars, tables
+from benchmarks.environment import environment
+from benchmarks.harness import argument_parser, print_table
+from benchmarks.jobs import Job, do_all
+
+PARTS = (*TASKS, "cost")
+Settings = tuple[tuple[str, Any], ...]
+
+SMALL = (("n_filters", 64), ("n_units", 32))
+SINES = (*SMALL, ("augment", "jitter"))
+"""Warping would change the frequency, which is the class."""
+
+SETTINGS: dict[str, Settings] = {
+    "synthetic": SINES,
+    "omniglot": (("max_epochs", 30),),
+    "digits": (*SMALL, ("max_epochs", 60), ("max_updates", 2000)),
+    "words": (("max_epochs", 30),),
+    "adaptation": (*SMALL, ("max_epochs", 60), ("max_updates", 1500)),
+}
+EPOCHS_OF_SINES = {"100 a class": 20, "20 a class": 60}
+QUICK: Settings = (("max_epochs", 1), ("max_updates", 2), ("n_filters", 8), ("n_units", 4), ("min_batches", 1))
+
+SECONDS = {"synthetic": 25, "omniglot": 60, "digits": 40, "words": 60, "adaptation": 60}
+"""Of one fit on one core of the machine that the published tables come from, about; for the estimate alone."""
+
+
+def planned(args: argparse.Namespace) -> list[Job]:
+    """Every fit, all arms of all tasks with their first seed before any gets its second."""
+    jobs = []
+    for seed in range(1 if args.quick else args.seeds):
+        for part in (part for part in args.part if part in TASKS):
+            tasks = [task for task in TASKS[part] if args.tasks is None or task in args.tasks]
+            arms = [arm for arm in ARMS[part] if args.arms is None or arm in args.arms]
+            jobs += [Job(part, t, a, seed, QUICK if args.quick else settings_of(part, t)) for t in tasks for a in arms]
+    return jobs
+
+
+def settings_of(part: str, task: str) -> Settings:
+    """Parameters that all arms of a task share; the rest are at their defaults."""
+    epochs = [(("max_epochs", n),) for end, n in EPOCHS_OF_SINES.items() if part == "synthetic" and task.endswith(end)]
+    return SETTINGS[part] + (epochs[0] if epochs else ())
+
+
+def estimate(jobs: Sequence[Job], n_processes: int) -> str:
+    """How long that takes, in words."""
+    seconds = sum(SECONDS[job.part] for job in jobs) / n_processes
+    return f"{len(jobs)} fits, about {seconds / 3600:.1f} h in {n_processes} process(es) where none is done yet"
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--tasks", nargs="+", help="only these, such as 'noise 0.9, 20 a class'")
+    parser.add_argument("--arms", nargs="+", help="only these, such as series")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure the cost, fit what is missing, print and write tables and bars."""
+    args = parse()
+    out = args.out or Path("cross_modal.json")
+    costs = [step_cost(threads=args.threads or 1, quick=args.quick)] if "cost" in args.part else []
+    for result in costs:
+        print_table(result)
+    jobs = planned(args)
+    print(estimate(jobs, args.jobs), flush=True)
+    rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
+    lines, reached = tables(rows), bars(rows, costs)
+    print("\n".join([*lines, "", *map(str, reached)]))
+    document = {
+        "environment": environment(threads=args.threads or 1), "cost": [asdict(result) for result in costs],
+        "rows": rows, "table": lines, "bars": [{**asdict(bar), "met": bar.met} for bar in reached],
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if len(rows) < len(jobs):
+        sys.exit(f"{len(jobs) - len(rows)} fits failed")
+
+
+if __name__ == "__main__":
+    main()
