@@ -28,3 +28,11 @@ def test_network_with_a_memory(capsys: pytest.CaptureFixture[str]) -> None:
     assert scores == pytest.approx(promised, abs=0.01)
     labels = namespace["labeller"].predict(namespace["X_new"][:1])[0]
     assert printed[1:-1] == [str(label) for label in labels]
+
+
+@pytest.mark.slow
+def test_images_beside_sequences(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("Images beside sequences")
+    exec(code, {})
+    promised = [float(number) for number in re.findall(r"# (\d\.\d+)$", code, re.MULTILINE)]
+    assert [float(line) for line in capsys.readouterr().out.splitlines()] == pytest.approx(promised, abs=0.02)
