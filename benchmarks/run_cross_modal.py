@@ -41,15 +41,17 @@ SINES = (*SMALL, ("augment", "jitter"))
 
 SETTINGS: dict[str, Settings] = {
     "synthetic": SINES,
-    "omniglot": (("max_epochs", 30),),
+    "omniglot": (
+        ("n_filters", 64), ("batch_size", 64), ("max_epochs", 50), ("beta", 0.6), ("loss_weights", (1.0, 1.0, 10.0)),
+    ),
     "digits": (*SMALL, ("max_epochs", 60), ("max_updates", 2000)),
-    "words": (("max_epochs", 30),),
+    "words": (*SMALL, ("max_epochs", 40), ("max_updates", 2500)),
     "adaptation": (*SMALL, ("max_epochs", 60), ("max_updates", 1500)),
-}
+}  # fmt: skip
 EPOCHS_OF_SINES = {"100 a class": 20, "20 a class": 60}
 QUICK: Settings = (("max_epochs", 1), ("max_updates", 2), ("n_filters", 8), ("n_units", 4), ("min_batches", 1))
 
-SECONDS = {"synthetic": 25, "omniglot": 60, "digits": 40, "words": 60, "adaptation": 60}
+SECONDS = {"synthetic": 25, "omniglot": 50, "digits": 20, "words": 60, "adaptation": 60}
 """Of one fit on one core of the machine that the published tables come from, about; for the estimate alone."""
 
 
