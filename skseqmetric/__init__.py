@@ -2,7 +2,7 @@
 
 from skseqmetric import datasets, inspection, metrics
 from skseqmetric._converters import from_channels_first, from_padded, to_padded
-from skseqmetric._cross_modal import CrossModalTripletEmbedder
+from skseqmetric._cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
 from skseqmetric._dtw import DTWMetric
 from skseqmetric._neighbors import (
     SequenceKNeighborsClassifier,
@@ -15,6 +15,7 @@ from skseqmetric._sync_gru import SyncGRUMetric
 __version__ = "0.1.0"
 
 __all__ = [
+    "CrossModalTranscriber",
     "CrossModalTripletEmbedder",
     "DTWMetric",
     "NRNMClassifier",

@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skseqmetric
 from skseqmetric import (
+    CrossModalTranscriber,
     CrossModalTripletEmbedder,
     NRNMClassifier,
     NRNMMetric,
@@ -29,8 +30,9 @@ ESTIMATORS = [
 
 # Small settings for estimators whose defaults train for long; everything else is checked as it comes.
 TRAINED = (SyncGRUMetric, NRNMMetric)
-# checked below: a classifier is to learn something in these checks, and labels of steps are not what they pass
-OTHERWISE = (CrossModalTripletEmbedder, NRNMClassifier, NRNMStepClassifier)
+# checked below: a classifier is to learn something in these checks, and labels of steps or of symbols are not what
+# they pass
+OTHERWISE = (CrossModalTranscriber, CrossModalTripletEmbedder, NRNMClassifier, NRNMStepClassifier)
 SMALL = {"n_units": 4, "stem_channels": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
 
 
@@ -67,11 +69,14 @@ GENERAL_CHECKS = (
 
 
 @pytest.mark.parametrize("name", GENERAL_CHECKS)
-def test_step_classifier_passes_the_checks_that_need_no_labels(name: str) -> None:
-    """All others pass one label a sequence, while this estimator takes one a step."""
-    estimator = NRNMStepClassifier(**SMALL)
+@pytest.mark.parametrize(
+    "estimator", [NRNMStepClassifier(**SMALL), CrossModalTranscriber(4, max_epochs=2, random_state=0)]
+)
+def test_estimators_of_label_sequences_pass_the_checks_that_need_no_labels(estimator: BaseEstimator, name: str) -> None:
+    """All others pass one label a sequence, while these take one a step, or a string of symbols."""
+    cls = type(estimator)
     check = getattr(estimator_checks, name)
-    check("NRNMStepClassifier", NRNMStepClassifier() if name.startswith("check_parameters_default") else estimator)
+    check(cls.__name__, cls() if name.startswith("check_parameters_default") else estimator)
 
 
 def test_discovery_finds_every_estimator() -> None:

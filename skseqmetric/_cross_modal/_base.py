@@ -88,12 +88,16 @@ class CrossModalEstimator(SupervisedSequenceEstimator):
         """Every label as a number, of the sequences (n,) and of the images (m,), which are checked.
 
         Without `image_labels` those of the images are those of the sequences. A sequence whose label no image has is
-        an error.
+        an error; an image whose label no sequence has is one too, or has the number -1.
         """
 
     @abstractmethod
-    def _label_distances(self, classes: np.ndarray) -> LabelDistances:
+    def _label_distances(self, classes: np.ndarray, pool: ImagePool) -> LabelDistances:
         """How far labels, given by their numbers, are apart; parameters that do not suit the classes are an error."""
+
+    def _choosing_distances(self, pool: ImagePool) -> LabelDistances | None:
+        """The same for choosing negatives, where that does not go by `_label_distances`."""
+        return None
 
     @abstractmethod
     def _task_loss(self, logits: Tensor, steps: Tensor, labels: Tensor) -> Tensor:
@@ -136,7 +140,7 @@ class CrossModalEstimator(SupervisedSequenceEstimator):
     def _check_data(self, training: Training, classes: np.ndarray | None, *, continued: bool) -> None:
         super()._check_data(training, classes, continued=continued)
         if training.partners is not None and classes is not None:
-            self._label_distances(classes)
+            self._label_distances(classes, training.partners)
         if continued:
             return
         if training.partners is not None and isinstance(self.image_encoder, str):
@@ -163,14 +167,14 @@ class CrossModalEstimator(SupervisedSequenceEstimator):
 
     def _width_of_encoders(self, training: Training) -> int:
         """Features F that both encoders return; modules of the user are run on two sequences and images."""
-        series, images = (_copied(encoder) for encoder in (self.series_encoder, self.image_encoder))
+        series, images = (copied(encoder) for encoder in (self.series_encoder, self.image_encoder))
         pixels = None if training.partners is None else torch.from_numpy(training.partners.images.values[:2])
         if series is not None:
             return encoder_width(series, images, *_shortest_and_longest(training), pixels)
         return N_FEATURES if images is None or pixels is None else image_width(images, pixels)
 
     def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> CrossModalNetwork:
-        series, images = (_copied(encoder) for encoder in (self.series_encoder, self.image_encoder))
+        series, images = (copied(encoder) for encoder in (self.series_encoder, self.image_encoder))
         if series is None:
             series = SeriesEncoder(
                 n_channels, self.n_filters, n_units=self.n_units, n_layers=self.n_layers, dropout=self.dropout,
@@ -202,7 +206,8 @@ class CrossModalEstimator(SupervisedSequenceEstimator):
         course = self._course(len(training), epochs)
         # drawing images leaves the batches as they are
         rng = numpy_generator(self._seed, IMAGE_STREAM + self.n_iter_)
-        pairing = Pairing(training.partners, self._label_distances(self.classes_), course, rng)
+        pool = training.partners
+        pairing = Pairing(pool, self._label_distances(self.classes_, pool), course, rng, self._choosing_distances(pool))
         validation = None if validation is None else replace(validation, partners=None)
         n_before = len(self.history_)
         try:
@@ -258,7 +263,7 @@ class CrossModalEstimator(SupervisedSequenceEstimator):
         return out
 
 
-def _copied(encoder: str | nn.Module) -> nn.Module | None:
+def copied(encoder: str | nn.Module) -> nn.Module | None:
     """A module of the user, copied, as it was given; None for the package's own."""
     return None if isinstance(encoder, str) else copy.deepcopy(encoder).cpu()
 

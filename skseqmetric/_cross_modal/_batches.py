@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,12 +28,14 @@ class ImagePool:
     of_images : ndarray (m,) int64, the label of every image, as a number
     of_sequences : ndarray (n,) int64, the label of every sequence, by the same numbers
     own : ndarray (n,) int64, the image of every sequence; None where any image of its label may stand beside it
+    spelled : what the numbers stand for, arrays of symbols, where labels are sequences themselves
     """
 
     images: Images
     of_images: np.ndarray
     of_sequences: np.ndarray
     own: np.ndarray | None = None
+    spelled: Sequence[np.ndarray] = ()
 
     @classmethod
     def paired(cls, images: Images, labels: np.ndarray) -> ImagePool:
@@ -42,8 +44,12 @@ class ImagePool:
 
     @classmethod
     def matched(cls, images: Images, of_images: np.ndarray, of_sequences: np.ndarray) -> ImagePool:
-        """Images that share nothing but labels with the sequences; their order does not matter."""
+        """Images that share nothing but labels with the sequences; their order does not matter.
+
+        Those with a negative number, as no sequence has their label, are left out.
+        """
         order = np.lexsort((images.digests(), of_images))
+        order = order[of_images[order] >= 0]
         return cls(images.take(order), of_images[order], of_sequences)
 
     def tags(self) -> list[bytes]:
@@ -68,12 +74,16 @@ class ImagePool:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Everything that batches with images are made of, beside the sequences: an `ImagePool` in training."""
+    """Everything that batches with images are made of, beside the sequences: an `ImagePool` in training.
+
+    `distances` are what margins follow, and what negatives are chosen by unless there are others for `choosing`.
+    """
 
     pool: ImagePool
     distances: LabelDistances
     course: Course
     rng: np.random.Generator
+    choosing: LabelDistances | None = None
 
 
 @dataclass
@@ -102,11 +112,13 @@ class CrossModalBatches:
         course.end_epoch()
 
     def _beside(self, rows: np.ndarray) -> dict[str, Tensor]:
-        pool, rng = self.pairing.pool, self.pairing.rng
+        pool, rng, choosing = self.pairing.pool, self.pairing.rng, self.pairing.choosing
         chosen = pool.positives(rows, rng)
-        labels = pool.of_images[chosen]
-        table = self.pairing.distances(pool.of_sequences[rows], labels)
-        negatives = choose_negatives(table, self.pairing.course.least, rng)
+        own, labels = pool.of_sequences[rows], pool.of_images[chosen]
+        table = self.pairing.distances(own, labels)
+        negatives = choose_negatives(
+            table if choosing is None else choosing(own, labels), self.pairing.course.least, rng
+        )
         apart = np.where(negatives >= 0, table[np.arange(len(rows)), negatives], 0.0).astype(np.float32)
         device = self._pixels.device
         numbers = {"image_labels": labels, "negatives": negatives, "apart": apart}

@@ -5,26 +5,20 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from skseqmetric._callbacks import with_callbacks
 from skseqmetric._cross_modal._base import GivenImages
-from skseqmetric._cross_modal._batches import LabelDistances
+from skseqmetric._cross_modal._batches import ImagePool, LabelDistances
 from skseqmetric._cross_modal._margins import check_label_matrix, label_distance
 from skseqmetric._cross_modal._retrieval import CrossModalRetrieval
 from skseqmetric._label_training import SequenceClassification
 
 
-class CrossModalTripletEmbedder(
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    SequenceClassification,
-    CrossModalRetrieval,
-):
+class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossModalRetrieval):
     r"""Sequences and images of the same things, embedded in one space; a classifier of sequences that images help.
 
     Two encoders, one for each modality, end in one projection onto the unit sphere,
@@ -345,7 +339,7 @@ class CrossModalTripletEmbedder(
             )
         return codes, of_images
 
-    def _label_distances(self, classes: np.ndarray) -> LabelDistances:
+    def _label_distances(self, classes: np.ndarray, pool: ImagePool) -> LabelDistances:
         how = self.label_distance
         if callable(how):
             codes = np.arange(len(classes))
@@ -359,9 +353,3 @@ class CrossModalTripletEmbedder(
 
     def _task_loss(self, logits: Tensor, steps: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits, labels, reduction="none")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        # embeddings are float32 whatever comes in
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
@@ -13,7 +14,7 @@ from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad,
 from skseqmetric._ops.steps import reverse_valid, valid_steps
 
 Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
-Length = TypeVar("Length", int, Tensor)
+Length = TypeVar("Length", int, np.ndarray, Tensor)
 
 IMAGE_FILTERS = (16, 32, 64, 128)
 """Filters of the image encoder's blocks; the last block only where both sides have 16 pixels or more."""
@@ -178,8 +179,9 @@ class SeriesEncoder(nn.Module):
         self.recurrence = BiLSTM(n_shared, n_units, n_layers, generator)
         self.output = linear(self.recurrence.n_outputs, n_outputs, generator)
 
-    def output_lengths(self, lengths: Length) -> Length:
-        """Steps of the features, from steps of the sequences: ceil(T / 4), for a number or a tensor of integers."""
+    @staticmethod
+    def output_lengths(lengths: Length) -> Length:
+        """Steps of the features, from steps of the sequences: ceil(T / 4), for one number or many."""
         return (lengths + 3) // 4
 
     def forward(

@@ -120,6 +120,13 @@ def encoder_width(
     return n_features
 
 
+def encoder_steps(series_encoder: nn.Module, values: Tensor, lengths: Tensor) -> Tensor:
+    """Lengths (B,) of the features of sequences, found and checked by a run of the encoder, as in `encoder_width`."""
+    got = _dry_run("series_encoder", series_encoder, values, lengths)
+    _series_width(got, values, lengths)
+    return got[1]
+
+
 def image_width(image_encoder: nn.Module, images: Tensor) -> int:
     """Number of features F of an image encoder alone, found as `encoder_width` does."""
     vectors = _dry_run("image_encoder", image_encoder, images)
@@ -154,7 +161,7 @@ def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:
     return features.shape[2]
 
 
-def _dry_run(name: str, encoder: nn.Module, *inputs: Tensor) -> object:
+def _dry_run(name: str, encoder: nn.Module, *inputs: Tensor) -> Any:
     """What the encoder returns in evaluation; its modes are put back afterwards, submodule by submodule."""
     if not isinstance(encoder, nn.Module):
         raise TypeError(f"{name} must be a torch.nn.Module; got {type(encoder).__name__}")

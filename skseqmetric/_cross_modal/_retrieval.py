@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._cross_modal._base import CrossModalEstimator
@@ -16,7 +17,7 @@ from skseqmetric._supervised import Training
 from skseqmetric._validation import Sequences
 
 
-class CrossModalRetrieval(CrossModalEstimator, BaseSequenceMetric):
+class CrossModalRetrieval(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CrossModalEstimator, BaseSequenceMetric):
     """A cross-modal estimator whose embeddings are asked for; a subclass calls `_keep` at the end of its fits."""
 
     def _start(self, training: Training, seed: int, classes: np.ndarray | None = None) -> None:
@@ -134,6 +135,12 @@ class CrossModalRetrieval(CrossModalEstimator, BaseSequenceMetric):
 
     def _embeddings(self, prepared: PreparedSequences) -> np.ndarray:
         return prepared.embeddings
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # embeddings are float32 whatever comes in
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
 
 def _points(embeddings: np.ndarray) -> PreparedSequences:
