@@ -58,8 +58,8 @@ class CrossModalTranscriber(CTCTranscription):
     series_encoder : "conv_bilstm" or torch.nn.Module, default="conv_bilstm"
         Two blocks of convolution, maximum of two steps, batch normalisation and dropout, a convolution and a
         bidirectional LSTM. A module in its place has forward(values (B, T, C), lengths (B,)) -> (features (B, T', F),
-        their lengths (B,)), each from 1 to T'; values past a row's end are 0. It is copied, and its weights are where
-        training starts.
+        their lengths (B,)), each from 1 to T' and given by the lengths alone; values past a row's end are 0. It is
+        copied, and its weights are where training starts.
     image_encoder : "conv" or torch.nn.Module, default="conv"
         Three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout, and a
         convolution. A module has forward(images (B, c, h, w)) -> (B, F), F that of the series encoder.
