@@ -5,6 +5,7 @@ A job that is in the log is not done again, so that a run that was stopped goes 
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import time
 import traceback
@@ -12,13 +13,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
-from benchmarks.ablation.tables import append_row, read_log
 from benchmarks.environment import environment
+
+
+class Keyed(Protocol):
+    """What can be done and found again in a log."""
+
+    @property
+    def key(self) -> str:
+        """What a finished job is known by in the log."""
+
+
+AnyJob = TypeVar("AnyJob", bound=Keyed)
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,28 @@ class Job:
         return repr((self.part, self.task, self.arm, self.seed, self.settings))
 
 
+def read_log(path: Path) -> dict[str, dict[str, Any]]:
+    """Finished jobs by key; a last line cut off by an interruption is left out."""
+    if not path.exists():
+        return {}
+    done: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        done[row["key"]] = row
+    return done
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """One line more; a line that an interruption cut off is closed first, so that it spoils only itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cut_off = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if cut_off else "") + json.dumps(row) + "\n")
+
+
 Work = Callable[[Job, Path | None], dict[str, Any]]
 
 
@@ -49,7 +82,7 @@ def do_all(work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int,
     done, commit = read_log(log), environment()["commit"]
     missing = [job for job in jobs if job.key not in done]
     start = time.perf_counter()
-    for count, (job, found) in enumerate(_finished(work, missing, data, n_processes) if missing else (), 1):
+    for count, (job, found) in enumerate(finished(work, missing, data, n_processes) if missing else (), 1):
         done[job.key] = {"key": job.key, **asdict(job), **found, "commit": commit}
         append_row(log, done[job.key])
         left = (time.perf_counter() - start) / count * (len(missing) - count)
@@ -59,9 +92,10 @@ def do_all(work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int,
     return [done[job.key] for job in jobs if job.key in done]
 
 
-def _finished(
-    work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int
-) -> Iterator[tuple[Job, dict[str, Any]]]:
+def finished(
+    work: Callable[[AnyJob, Any], dict[str, Any]], jobs: Sequence[AnyJob], data: Path | None, n_processes: int
+) -> Iterator[tuple[AnyJob, dict[str, Any]]]:
+    """Do the jobs in processes of one thread each; every job, and what `work` returned of it, as soon as it is done."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as pool:
         waiting = {pool.submit(work, job, data): job for job in jobs}

@@ -19,21 +19,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import time
-import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.ablation.design import COUPLINGS, PARTS, Arm, Job, arms_of, distinct_jobs
 from benchmarks.ablation.fitting import run_job
-from benchmarks.ablation.tables import append_row, by_problem, markdown, over_problems, read_log
+from benchmarks.ablation.tables import by_problem, markdown, over_problems
 from benchmarks.environment import environment
+from benchmarks.jobs import append_row, finished, read_log
 
 QUICK = {"max_epochs": 1, "min_batches": 1, "n_units": 4, "batch_size": 16}
 
@@ -51,30 +47,10 @@ def planned(args: argparse.Namespace) -> list[Arm]:
 
 
 def finished_rows(jobs: Sequence[Job], data: Path, n_processes: int) -> Iterator[dict[str, Any]]:
-    """Do the jobs, in processes of one thread each, and yield every row as it is done."""
+    """Every row as it is done; the key is enough to resume, the job beside it is for whoever reads the log."""
     commit = environment()["commit"]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as pool:
-        waiting = {pool.submit(run_job, job, data): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                # the key is enough to resume; the job beside it is for whoever reads the log
-                job = waiting.pop(future)
-                try:
-                    row = future.result()
-                except BrokenExecutor:
-                    raise
-                except Exception:
-                    # a long run goes on; what is not in the log is done when the command is given again
-                    print(f"failed: {job.key}\n{traceback.format_exc()}", flush=True)
-                    continue
-                yield {"key": job.key, **asdict(job), **row, "commit": commit}
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+    for job, found in finished(run_job, jobs, data, n_processes):
+        yield {"key": job.key, **asdict(job), **found, "commit": commit}
 
 
 def summary(args: argparse.Namespace, arms: Sequence[Arm], done: dict[str, dict[str, Any]]) -> dict[str, Any]:

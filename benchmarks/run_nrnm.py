@@ -27,10 +27,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ablation.paired import sign_flip_p
-from benchmarks.ablation.tables import append_row, read_log
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, print_table
-from benchmarks.jobs import Job, do_all, spread
+from benchmarks.jobs import Job, append_row, do_all, read_log, spread
 from benchmarks.nrnm.cost import layer_cost
 from benchmarks.nrnm.fitting import ARMS, run_job
 from benchmarks.nrnm.tasks import (

@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks import activity
+from benchmarks import activity, jobs
 from benchmarks.ablation import design, fitting, paired, tables
 from benchmarks.ablation.design import Arm, Job
 
@@ -139,12 +139,12 @@ def test_a_plan_can_be_restricted() -> None:
 
 def test_log_survives_an_interruption_within_a_line(tmp_path: Path) -> None:
     path = tmp_path / "new" / "log.jsonl"
-    assert tables.read_log(path) == {}
-    tables.append_row(path, {"key": "a", "accuracy": 0.5})
+    assert jobs.read_log(path) == {}
+    jobs.append_row(path, {"key": "a", "accuracy": 0.5})
     with path.open("a") as file:
         file.write('{"key": "b", "accur')
-    tables.append_row(path, {"key": "c", "accuracy": 0.75})
-    assert tables.read_log(path) == {"a": {"key": "a", "accuracy": 0.5}, "c": {"key": "c", "accuracy": 0.75}}
+    jobs.append_row(path, {"key": "c", "accuracy": 0.75})
+    assert jobs.read_log(path) == {"a": {"key": "a", "accuracy": 0.5}, "c": {"key": "c", "accuracy": 0.75}}
 
 
 # ---------------------------------------------------------------------------------------------------------------- tests

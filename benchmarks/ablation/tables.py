@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,28 +12,6 @@ from benchmarks.ablation.design import Arm
 from benchmarks.ablation.paired import holm, paired_t_p, sign_flip_p
 
 Row = dict[str, Any]
-
-
-def read_log(path: Path) -> dict[str, Row]:
-    """Finished jobs by key; a last line cut off by an interruption is left out."""
-    if not path.exists():
-        return {}
-    done: dict[str, Row] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        done[row["key"]] = row
-    return done
-
-
-def append_row(path: Path, row: Row) -> None:
-    """One line more; a line that an interruption cut off is closed first, so that it spoils only itself."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cut_off = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if cut_off else "") + json.dumps(row) + "\n")
 
 
 def by_problem(arms: Iterable[Arm], done: Mapping[str, Row]) -> list[Row]:
