@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,10 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from skseqmetric._batching import FlatSequences
+from skseqmetric._batching import FlatSequences, batches_by_length
 from skseqmetric._callbacks import CallbackSupportMixin, EpochReporter
+from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._training import Batches, TrainingOptions, train
-from skseqmetric._validation import Sequences
+from skseqmetric._validation import Sequences, check_sequences
 
 
 class BaseSequenceEstimator(BaseEstimator):
@@ -44,38 +47,25 @@ def resolve_device(device: str) -> torch.device:
     return resolved
 
 
-class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
-    """An estimator whose parameters are learned by gradient descent (`module_` holds the network).
+MAX_STEPS = 32768
+"""Padded steps of one inference batch: large enough for full kernels, small enough to stay in cache and memory."""
 
-    A subclass lists the training parameters below in its own `__init__` and calls `_standardise`, then `_train`.
+
+class ScaledSequenceEstimator(BaseSequenceEstimator):
+    """An estimator that standardises channels and computes on a device, batch by batch.
+
+    A subclass has the parameters `scaling` and `device`, calls `_learn_scaling` in its fit, and says which device its
+    fitted parts are on (`_device`).
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
         "scaling": [StrOptions({"channel"}), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "min_batches": [Interval(Integral, 1, None, closed="left")],
-        "max_updates": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
         "device": [str],
-        "precision": [StrOptions({"float32", "bfloat16"})],
-        "random_state": ["random_state", np.random.Generator],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "callbacks": [list, tuple, None],
     }
 
-    def _budget(self, n_items: int, batch_size: int) -> tuple[int, int]:
-        """(epochs, batches per epoch) of a full fit on n_items."""
-        n_batches = max(self.min_batches, -(-n_items // batch_size))
-        if self.max_updates is None:
-            return self.max_epochs, n_batches
-        return min(self.max_epochs, -(-self.max_updates // n_batches)), n_batches
+    @property
+    def _device(self) -> torch.device:
+        raise NotImplementedError
 
     def _learn_scaling(self, sequences: Sequences, weights: np.ndarray) -> None:
         """Mean and standard deviation of every channel over all steps, weighted by sequence, in float64."""
@@ -93,6 +83,66 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
     def _standardise(self, sequences: Sequences) -> FlatSequences:
         """Flat float32 values on the device, (x - mean_) / scale_."""
         return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
+
+    def _run(self, X: Any, run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], width: int) -> np.ndarray:
+        """run(values, lengths) -> (B, width) of all sequences, (n, width) float32 in their order."""
+        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
+        out = np.empty((len(flat), width), dtype=np.float32)
+
+        def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
+            out[indices] = run(values, lengths).cpu().numpy()
+
+        self._over_batches(flat, flat.digests(), each)
+        return out
+
+    def _over_batches(
+        self, flat: FlatSequences, digests: np.ndarray, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None]
+    ) -> None:
+        """run(values, lengths, indices) on every batch of sequences of similar lengths, batches side by side."""
+
+        @torch.inference_mode()
+        def each(indices: np.ndarray) -> None:
+            run(*flat.padded(indices), indices)
+
+        run_tiles(each, batches_by_length(flat.host_lengths, MAX_STEPS, digests), self._n_threads)
+
+    @property
+    def _n_threads(self) -> int | None:
+        """Tiles in parallel on the CPU; one after the other on a device that is parallel in itself."""
+        return None if self._device.type == "cpu" else 1
+
+
+class TrainedSequenceEstimator(CallbackSupportMixin, ScaledSequenceEstimator):
+    """An estimator whose parameters are learned by gradient descent (`module_` holds the network).
+
+    A subclass lists the training parameters below in its own `__init__` and calls `_standardise`, then `_train`.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **ScaledSequenceEstimator._parameter_constraints,
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "min_batches": [Interval(Integral, 1, None, closed="left")],
+        "max_updates": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "random_state": ["random_state", np.random.Generator],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "callbacks": [list, tuple, None],
+    }
+
+    def _budget(self, n_items: int, batch_size: int) -> tuple[int, int]:
+        """(epochs, batches per epoch) of a full fit on n_items."""
+        n_batches = max(self.min_batches, -(-n_items // batch_size))
+        if self.max_updates is None:
+            return self.max_epochs, n_batches
+        return min(self.max_epochs, -(-self.max_updates // n_batches)), n_batches
 
     @property
     def _device(self) -> torch.device:
@@ -157,6 +207,18 @@ class TrainedSequenceEstimator(CallbackSupportMixin, BaseSequenceEstimator):
         super().__setstate__(state)
         if hasattr(self, "module_"):
             self.module_.to(_device_or_cpu(self.device))
+
+
+@contextmanager
+def unchanged_if_refused(estimator: Any) -> Iterator[None]:
+    """Put the attributes back that the checks inside have set, if they end with an error."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def _on_cpu(value: Any) -> Any:

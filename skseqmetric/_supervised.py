@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -17,16 +16,12 @@ from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
 from skseqmetric._augment import Augment
-from skseqmetric._base import TrainedSequenceEstimator, resolve_device
-from skseqmetric._batching import FlatSequences, LabelledBatches, StepLabels, batches_by_length
-from skseqmetric._ops.parallel import run_tiles
+from skseqmetric._base import TrainedSequenceEstimator, resolve_device, unchanged_if_refused
+from skseqmetric._batching import LabelledBatches, StepLabels
 from skseqmetric._sampling import merge_duplicates
 from skseqmetric._seeding import draw_seed, numpy_generator, torch_generator
 from skseqmetric._training import Batches
 from skseqmetric._validation import Sequences, check_sequences, check_weights
-
-MAX_STEPS = 32768
-"""Padded steps of one inference batch: large enough for full kernels, small enough to stay in cache and memory."""
 
 Plan = Callable[[], list[np.ndarray]]
 
@@ -112,7 +107,7 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
     def _fit_labelled(self, X: Any, y: Any, sample_weight: Any, groups: Any, beside: Any = None) -> None:
         """A whole fit: the budget under the one-cycle schedule."""
         continued = self.warm_start and hasattr(self, "module_")
-        with _unchanged_if_refused(self):
+        with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self, reset=not continued)
             classes, codes = self._check_targets(y, sequences, getattr(self, "classes_", None) if continued else None)
             partners = self._check_beside(beside, classes, codes, continued=continued)
@@ -130,7 +125,7 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
     ) -> None:
         """One epoch at a constant learning rate; `classes` are all that are to come, for a network that counts them."""
         first = not hasattr(self, "module_")
-        with _unchanged_if_refused(self):
+        with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self, reset=first)
             known = getattr(self, "classes_", None) if not first else None if classes is None else np.unique(classes)
             classes, codes = self._check_targets(y, sequences, known)
@@ -223,49 +218,9 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
     def _augmentation(self, generator: torch.Generator) -> Callable[..., torch.Tensor]:
         return partial(Augment(self.augment), generator=generator)
 
-    # ------------------------------------------------------------------ inference
-    def _run(self, X: Any, run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], width: int) -> np.ndarray:
-        """run(values, lengths) -> (B, width) of all sequences, (n, width) float32 in their order."""
-        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
-        out = np.empty((len(flat), width), dtype=np.float32)
-
-        def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
-            out[indices] = run(values, lengths).cpu().numpy()
-
-        self._over_batches(flat, flat.digests(), each)
-        return out
-
-    def _over_batches(
-        self, flat: FlatSequences, digests: np.ndarray, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None]
-    ) -> None:
-        """run(values, lengths, indices) on every batch of sequences of similar lengths, batches side by side."""
-
-        @torch.inference_mode()
-        def each(indices: np.ndarray) -> None:
-            run(*flat.padded(indices), indices)
-
-        run_tiles(each, batches_by_length(flat.host_lengths, MAX_STEPS, digests), self._n_threads)
-
-    @property
-    def _n_threads(self) -> int | None:
-        """Tiles in parallel on the CPU; one after the other on a device that is parallel in itself."""
-        return None if self._device.type == "cpu" else 1
-
 
 def _keep(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return values
-
-
-@contextmanager
-def _unchanged_if_refused(estimator: Any) -> Iterator[None]:
-    """Put the attributes back that the checks inside have set, if they end with an error."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def _merged(

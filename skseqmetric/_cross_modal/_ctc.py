@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import ctc_loss
 
+from skseqmetric._base import MAX_STEPS
 from skseqmetric._batching import FlatSequences, StepLabels, batches_by_length
 from skseqmetric._cross_modal._base import GivenImages, copied
 from skseqmetric._cross_modal._batches import ImagePool, LabelDistances
@@ -31,7 +32,6 @@ from skseqmetric._cross_modal._labels import (
 from skseqmetric._cross_modal._margins import label_distance
 from skseqmetric._cross_modal._network import encoder_steps
 from skseqmetric._cross_modal._retrieval import CrossModalRetrieval
-from skseqmetric._supervised import MAX_STEPS
 from skseqmetric._validation import Sequences, check_sequences
 
 
