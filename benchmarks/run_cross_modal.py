@@ -73,7 +73,7 @@ def settings_of(part: str, task: str) -> Settings:
     """Parameters that all arms of a task share; the rest are at their defaults."""
     settings = dict(SETTINGS[part])
     if part == "synthetic":
-        settings |= {"max_epochs": n for end, n in EPOCHS_OF_SINES.items() if task.endswith(end)}
+        settings["max_epochs"] = next(n for end, n in EPOCHS_OF_SINES.items() if task.endswith(end))
     if (part, task) == ("digits", "all"):
         settings["max_updates"] = UPDATES_OF_ALL_DIGITS
     return tuple(settings.items())
