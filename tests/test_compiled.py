@@ -54,14 +54,21 @@ def test_every_instruction_set_equals_the_reference(kernels: str, coupling: str 
 
 @built
 @pytest.mark.parametrize("n_threads", [1, 3])
-@pytest.mark.parametrize("n_units", [1, 30, 200])
-def test_reservoir_equals_the_reference(kernels: str, n_units: int, n_threads: int) -> None:
-    case = Case(n_rows=21, n_units=n_units)
-    scale = 1 / n_units**0.5
-    weights = [
-        ReservoirWeights(case.normal(n_units, 4), scale * case.normal(n_units, n_units), case.normal(n_units).sigmoid())
-        for _ in range(2)
-    ]
+@pytest.mark.parametrize("n_rows", [3, 21, 150])
+@pytest.mark.parametrize(
+    ("n_units", "density"), [(1, 1.0), (30, 1.0), (200, 1.0), (100, 0.2), (203, 0.1), (203, 0.005)]
+)
+def test_reservoir_equals_the_reference(
+    kernels: str, n_units: int, density: float, n_rows: int, n_threads: int
+) -> None:
+    """With weights dense enough for the dense step, and with so few that it is the sparse one."""
+    case = Case(n_rows=n_rows, n_units=n_units)
+    scale = 1 / (density * n_units) ** 0.5
+
+    def recurrent() -> torch.Tensor:
+        return scale * case.normal(n_units, n_units) * (case.normal(n_units, n_units).argsort(1) < density * n_units)
+
+    weights = [ReservoirWeights(case.normal(n_units, 4), recurrent(), case.normal(n_units).sigmoid()) for _ in range(2)]
     single = [ReservoirWeights(*(t.float() for t in vars(w).values())) for w in weights]
     with implementation("reference"):
         expected = reservoir_scan(case.features, case.lengths, weights)

@@ -110,11 +110,13 @@ def test_dense_and_sparse_matrices_give_the_same(density: float, name: str) -> N
 
 
 def test_the_form_of_the_product_follows_density_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert eager.sparse_pays(0.1, 1000, 1000)
-    assert not eager.sparse_pays(0.85, 1000, 1000)
-    assert not eager.sparse_pays(0.1, 1000, 1)
+    assert eager.sparse_pays(0.1, 1000)
+    assert not eager.sparse_pays(0.85, 1000)
+    assert not eager.sparse_pays(0.1, 100)
+    assert eager.sparse_pays(0.2, 100, fused=True)
+    assert not eager.sparse_pays(0.3, 100, fused=True)
     case = Case(0.85)
-    monkeypatch.setattr(eager, "sparse_pays", lambda *_: True)
+    monkeypatch.setattr(eager, "sparse_pays", lambda *_, **__: True)
     forced = reservoir_scan(case.features, case.lengths, case.weights)
     torch.testing.assert_close(forced, case.expected(), rtol=0, atol=1e-12)
 
@@ -148,6 +150,18 @@ def test_a_batch_equals_one_sequence_at_a_time(density: float) -> None:
         torch.testing.assert_close(alone[:, :, 0], together[:length, :, row], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("lengths", [[5, 6], [3, 6, 6, 5], [6, 2, 6], [1, 1, 4, 9]])
+def test_any_order_of_lengths(lengths: list[int]) -> None:
+    """Two rows the wrong way round are an order that is its own inverse."""
+    case = Case(n_units=20, n_rows=4, n_steps=9)
+    case.lengths, case.features = torch.tensor(lengths), case.features[:, :, : len(lengths)]
+    states = reservoir_scan(case.features, case.lengths, case.weights)
+    torch.testing.assert_close(states, case.expected(), rtol=0, atol=1e-12)
+    for how in ("mean", "last"):
+        summary = reservoir_readout(case.features, case.lengths, case.weights, how)
+        torch.testing.assert_close(summary, read_out(case.expected(), case.lengths, how), rtol=0, atol=1e-12)
+
+
 def test_steps_behind_the_longest_sequence_are_frozen_too() -> None:
     case = Case()
     lengths = case.lengths.clamp(max=9)
@@ -168,13 +182,15 @@ def test_streaming_equals_the_scan(density: float, name: str) -> None:
     assert torch.equal(seen.T, valid_steps(case.lengths, 15).long())
 
 
-@pytest.mark.parametrize("how", ["mean", "last"])
+@pytest.mark.parametrize("how", ["mean", "last", "both"])
 @pytest.mark.parametrize("name", FORMS)
 def test_readout_equals_that_of_the_states(name: str, how: str) -> None:
     case = Case(0.1)
     with implementation(name):
         summary = reservoir_readout(case.features, case.lengths, case.weights, how)
-    torch.testing.assert_close(summary, read_out(case.expected(), case.lengths, how), rtol=0, atol=1e-12)
+    kinds = ["last", "mean"] if how == "both" else [how]
+    expected = torch.cat([read_out(case.expected(), case.lengths, kind) for kind in kinds], 1)
+    torch.testing.assert_close(summary, expected, rtol=0, atol=1e-12)
 
 
 def test_weights_that_require_a_gradient_are_taken_as_fixed() -> None:

@@ -41,7 +41,7 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
         return _reference(features, lengths, weights)
-    return eager.reservoir_states(features, lengths, weights, _dense_step(chosen))
+    return eager.reservoir_states(features, lengths, weights, _fused(chosen))
 
 
 def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Iterator[ReservoirStep]:
@@ -53,22 +53,27 @@ def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWe
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
         return _reference_steps(features, lengths, weights)
-    steps = eager.reservoir_steps(features, lengths, weights, _dense_step(chosen))
+    steps = eager.reservoir_steps(features, lengths, weights, _fused(chosen))
     return (ReservoirStep(*step) for step in steps)
 
 
 @torch.no_grad()
 def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
-    """The "mean" of the valid states or the "last" one, (B, D N), without keeping the states."""
+    """The "mean" of the valid states or the "last" one, (B, D N), without keeping the states.
+
+    "both" gives (B, 2 D N), the last one first.
+    """
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
-        return read_out(_reference(features, lengths, weights), lengths, how)
-    return eager.reservoir_readout(features, lengths, weights, how, _dense_step(chosen))
+        states = _reference(features, lengths, weights)
+        kinds = ("last", "mean") if how == "both" else (how,)
+        return torch.cat([read_out(states, lengths, kind) for kind in kinds], 1)
+    return eager.reservoir_readout(features, lengths, weights, how, _fused(chosen))
 
 
-def _dense_step(chosen: str) -> eager.MakeStep | None:
-    """The compiled form of the dense step; sparse products stay torch's."""
-    return compiled.DenseStep if chosen == "compiled" else None
+def _fused(chosen: str) -> eager.FusedSteps | None:
+    """The compiled forms of a step."""
+    return (compiled.DenseStep, compiled.SparseStep) if chosen == "compiled" else None
 
 
 def _reference(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:

@@ -8,12 +8,13 @@ from skseqmetric._ops.compiled.recurrence import (
     sync_gru_readout,
     sync_gru_states,
 )
-from skseqmetric._ops.compiled.reservoir import DenseStep
+from skseqmetric._ops.compiled.reservoir import DenseStep, SparseStep
 from skseqmetric._ops.compiled.tile import sync_gru_tile
 
 __all__ = [
     "DenseStep",
     "PackedMatrix",
+    "SparseStep",
     "gru_readout",
     "gru_states",
     "library",

@@ -79,6 +79,14 @@ class Library:
         sizes = (c_int64(n) for n in (n_rows, n_units, n_threads))
         self._dll.skseq_reservoir(*(c_void_p(address) for address in addresses), *sizes)
 
+    def sparse_reservoir(self, *addresses: int, sizes: tuple[int, ...]) -> None:
+        """One step of a reservoir with few weights; addresses of states, projections, starts, columns, values, leak.
+
+        Both states and projections become the new states; sizes: sequences, their strides of a unit, units, threads.
+        """
+        pointers = (c_void_p(address) for address in addresses)
+        self._dll.skseq_sparse_reservoir(*pointers, *(c_int64(n) for n in sizes))
+
     def packed_matrix(self, shape: tuple[int, int]) -> int:
         """How many numbers a packed matrix (K, N) takes."""
         return int(self._dll.skseq_packed_matrix(*shape))

@@ -1,4 +1,4 @@
-"""A step of a reservoir with dense weights by the compiled kernels."""
+"""A step of a reservoir by the compiled kernels, with dense weights or with few."""
 
 from __future__ import annotations
 
@@ -28,3 +28,19 @@ class DenseStep:
         addresses = (operand.data_ptr() for operand in operands)
         library().reservoir(*addresses, n_rows=len(x), n_units=self._n_units, n_threads=kernel_threads())
         x.copy_(projected)
+
+
+class SparseStep:
+    """The same with recurrent weights in CSR form; a unit's states of all sequences lie side by side."""
+
+    def __init__(self, recurrent: Tensor, leak: Tensor) -> None:
+        self._starts, self._columns = (
+            i.int().contiguous() for i in (recurrent.crow_indices(), recurrent.col_indices())
+        )
+        self._values, self._leak = recurrent.values().contiguous(), leak.contiguous()
+
+    def __call__(self, x: Tensor, projected: Tensor) -> None:
+        """Advance the states x (N, n); `projected` (N, n) is used up. The n numbers of a unit are contiguous."""
+        operands = (x, projected, self._starts, self._columns, self._values, self._leak)
+        sizes = (x.shape[1], x.stride(0), projected.stride(0), len(x), kernel_threads())
+        library().sparse_reservoir(*(operand.data_ptr() for operand in operands), sizes=sizes)

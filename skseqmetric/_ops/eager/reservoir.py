@@ -20,14 +20,17 @@ from skseqmetric._ops.steps import valid_steps
 BLOCK_ELEMENTS = 1 << 22
 """Input projections held at once: 16 MB in float32, so that a small cache keeps some of it."""
 
-SPARSE_DENSITY, SPARSE_UNITS, SPARSE_ROWS = 0.15, 150, 8
-"""Up to this density, and from this many units and sequences on, a sparse product is the faster one."""
+SPARSE_DENSITY, SPARSE_UNITS = 0.15, 150
+"""Up to this density, and from this many units on, torch's sparse product is the faster one."""
+
+FUSED_DENSITY, FUSED_UNITS = 0.25, 100
+"""The same of the compiled steps."""
 
 
-def sparse_pays(density: float, n_units: int, n_rows: int) -> bool:
-    """Whether W X, X (N, B), is faster with W in CSR than dense; the one place that decides it.
+def sparse_pays(density: float, n_units: int, *, fused: bool = False) -> bool:
+    """Whether a step with W in CSR form is faster than with a dense W; the one place that decides it.
 
-    Milliseconds of one float32 product, dense | CSR, medians of 5 on one core with AVX-512 and MKL (torch 2.13):
+    Milliseconds, dense | CSR, float32, medians on one core with AVX-512. Product W X of torch 2.13 with MKL, X (N, B):
 
     ===== ===== ============ ============ ============ ============
     N     B     p = 0.05     p = 0.1      p = 0.2      p = 0.85
@@ -40,22 +43,42 @@ def sparse_pays(density: float, n_units: int, n_rows: int) -> bool:
     1000  1000  19.8 | 6.2   19.5 | 8.7   19.0 | 16.2  18.8 | 69.8
     ===== ===== ============ ============ ============ ============
 
-    The curves meet between p = 0.15 and 0.23 for 10 sequences or more; not measured on other devices than the CPU,
-    where the product stays dense. Finding the density and changing the form of W
-    takes 2 to 11 ms at N = 1000, once a call.
+    Whole compiled steps of a reservoir, on another machine:
+
+    ===== ===== ============ ============ ============ ============
+    N     B     p = 0.1      p = 0.2      p = 0.3      p = 0.5
+    ===== ===== ============ ============ ============ ============
+    100   100   .029 | .013  .029 | .016  .029 | .020  .029 | .028
+    200   10    .014 | .014  .016 | .018  .015 | .022  .015 | .031
+    200   1000  .84 | .21    .83 | .36    .82 | .42    .81 | .63
+    1000  10    .23 | .14    .23 | .25    .23 | .36    .24 | .61
+    1000  100   1.9 | .55    1.9 | 1.2    1.9 | 1.7    1.9 | 3.0
+    1000  1000  18.5 | 4.7   18.5 | 9.2   18.5 | 13.7  18.7 | 22.1
+    ===== ===== ============ ============ ============ ============
+
+    The number of sequences has no part in the choice, so that a sequence is not computed otherwise in other company.
+    Not measured on other devices than the CPU, where the product stays dense. Finding the density and changing the form
+    of W takes 2 to 11 ms at N = 1000, once a call.
     """
-    return density <= SPARSE_DENSITY and n_units >= SPARSE_UNITS and n_rows >= SPARSE_ROWS
+    least, most = (FUSED_UNITS, FUSED_DENSITY) if fused else (SPARSE_UNITS, SPARSE_DENSITY)
+    return density <= most and n_units >= least
 
 
 MakeStep = Callable[[Tensor, Tensor], Callable[[Tensor, Tensor], None]]
-"""From dense weights (N, N) and leak (N,), what advances states (n, N) by one step from projections (n, N)."""
+"""From weights (N, N) and leak (N,), what advances states by one step from projections.
+
+Both are (n, N) where the weights are dense, and (N, n) where they are in CSR form.
+"""
+
+FusedSteps = tuple[MakeStep, MakeStep]
+"""Other forms of a step than torch's operations: with dense weights, and with sparse ones."""
 
 
 def reservoir_states(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], dense: MakeStep | None = None
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: FusedSteps | None = None
 ) -> Tensor:
-    """States (T, D, B, N); behind its end a sequence keeps its last one. `dense`: another form of the dense step."""
-    walk = _Walk(features, lengths, weights, dense)
+    """States (T, D, B, N); behind its end a sequence keeps its last one."""
+    walk = _Walk(features, lengths, weights, fused)
     states = features.new_empty(features.shape[1], len(weights), len(lengths), weights[0].n_units)
     for t, _ in walk.steps():
         walk.in_order(states[t])
@@ -66,25 +89,27 @@ def reservoir_states(
 
 @torch.no_grad()
 def reservoir_steps(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], dense: MakeStep | None = None
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: FusedSteps | None = None
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(t, states (D, n, N), rows (n,)) of the sequences that run at step t; the states live until the next step."""
-    walk = _Walk(features, lengths, weights, dense)
+    walk = _Walk(features, lengths, weights, fused)
     for t, n in walk.steps():
         yield t, walk.states[:, :n], walk.order[:n]
 
 
 def reservoir_readout(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, dense: MakeStep | None = None
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, fused: FusedSteps | None = None
 ) -> Tensor:
-    """The "mean" of the valid states or the "last" one, (B, D N)."""
-    walk = _Walk(features, lengths, weights, dense)
-    sums = torch.zeros_like(walk.states) if how == "mean" else None
+    """The "mean" of the valid states or the "last" one, (B, D N), or "both", (B, 2 D N), the last one first."""
+    walk = _Walk(features, lengths, weights, fused)
+    sums = torch.zeros_like(walk.states) if how != "last" else None
     for _, n in walk.steps():
         if sums is not None:
             sums[:, :n] += walk.states[:, :n]
-    summary = walk.states if sums is None else sums / lengths[walk.order][:, None]
-    return summary[:, walk.position].transpose(0, 1).flatten(1)
+    summaries = [walk.states] if how != "mean" else []
+    if sums is not None:
+        summaries.append(sums / lengths[walk.order][:, None])
+    return torch.cat([s[:, walk.position].transpose(0, 1).flatten(1) for s in summaries], 1)
 
 
 class _Walk:
@@ -95,23 +120,24 @@ class _Walk:
     """
 
     def __init__(
-        self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], dense: MakeStep | None
+        self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: FusedSteps | None
     ) -> None:
         self.features, n_rows, n_units = features, len(lengths), weights[0].n_units
         self.order = torch.argsort(lengths, descending=True, stable=True)
         self.position = torch.argsort(self.order)
-        self.sorted = torch.equal(self.order, self.position)
+        self.sorted = torch.equal(self.order, torch.arange(n_rows, device=self.order.device))
         counts = valid_steps(lengths, features.shape[1]).sum(0).tolist()
         self.running = [n for n in counts if n]
         density = max(_density(w.recurrent) for w in weights)
-        self.sparse = features.device.type == "cpu" and sparse_pays(density, n_units, n_rows)
+        self.sparse = features.device.type == "cpu" and sparse_pays(density, n_units, fused=fused is not None)
         self.recurrent = [_in_form(w.recurrent, sparse=self.sparse) for w in weights]
         self.input = torch.stack([w.input for w in weights])  # (D, N, F + 1)
         self.leak = [_leak(w, features, column=self.sparse) for w in weights]
-        self.dense = (
+        make = None if fused is None else fused[self.sparse]
+        self.fused = (
             None
-            if dense is None or self.sparse
-            else [dense(m, _every_leak(w, features)) for m, w in zip(self.recurrent, weights, strict=True)]
+            if make is None
+            else [make(m, _every_leak(w, features)) for m, w in zip(self.recurrent, weights, strict=True)]
         )
         shape = (n_units, n_rows) if self.sparse else (n_rows, n_units)
         self.buffer = features.new_zeros(len(weights), *shape)
@@ -156,9 +182,9 @@ class _Walk:
 
     def _step(self, projected: Tensor, n: int) -> None:
         """x <- x + l (tanh(projected + W x) - x), for the first n sequences."""
-        if self.dense is not None:
-            for x, pre, advance in zip(self.buffer, projected, self.dense, strict=True):
-                advance(x[:n], pre)
+        if self.fused is not None:
+            for x, pre, advance in zip(self.buffer, projected, self.fused, strict=True):
+                advance(x[:, :n] if self.sparse else x[:n], pre)
             return
         for x, pre, matrix, leak in zip(self.buffer, projected, self.recurrent, self.leak, strict=True):
             if self.sparse:

@@ -13,6 +13,15 @@ struct ReservoirStep {
     int64_t n_rows, n_units;
 };
 
+// The same for weights of few entries, in compressed rows: states and projections of a unit lie side by side, those of
+// unit u from u * ldx and u * ldp on. Both hold the new states afterwards.
+struct SparseStep {
+    float *x, *projected;
+    const int32_t *starts, *columns;  // entries starts[u] to starts[u + 1] of `values` belong to unit u
+    const float *values, *leak;
+    int64_t ldx, ldp, n_units;
+};
+
 // c (M, N) = a (M, K) B, or c += a B, with B packed by pack_matrix.
 struct MatrixProduct {
     const float *a, *packed;
@@ -47,6 +56,8 @@ struct Kernels {
     int64_t (*packed_square)(int64_t n_units);
     void (*pack_square)(float* out, const float* recurrent, int64_t n_units);
     void (*reservoir)(const ReservoirStep&, int64_t first, int64_t last);
+    int64_t (*sparse_floats)(int64_t n_units);
+    void (*sparse_reservoir)(const SparseStep&, int64_t first, int64_t last, float* scratch);
     // B[k][n] = source[k * row + n * column] into packed_matrix(K, N) floats, and products with it.
     int64_t (*packed_matrix)(int64_t K, int64_t N);
     void (*pack_matrix)(float* out, const float* source, int64_t K, int64_t N, int64_t row, int64_t column);

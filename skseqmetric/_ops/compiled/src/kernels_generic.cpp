@@ -1,5 +1,5 @@
 #include "kernels.inc"
 
 extern const Kernels kernels_generic{"generic", W, n_tiles, saved_floats, scratch_floats, run,
-                               packed_square, pack_square, reservoir, packed_matrix, pack, matrix_product,
-                               matrix_update, gates};
+                               packed_square, pack_square, reservoir, sparse_floats, sparse_reservoir, packed_matrix,
+                               pack, matrix_product, matrix_update, gates};

@@ -134,6 +134,19 @@ EXPORT void skseq_reservoir(const float* x, float* projected, const float* packe
     });
 }
 
+EXPORT void skseq_sparse_reservoir(float* x, float* projected, const int32_t* starts, const int32_t* columns,
+                                   const float* values, const float* leak, int64_t n_sequences, int64_t ldx,
+                                   int64_t ldp, int64_t n_units, int64_t n_threads) {
+    const SparseStep step{x, projected, starts, columns, values, leak, ldx, ldp, n_units};
+    const int64_t width = chosen.load()->width, vectors = (n_sequences + width - 1) / width;
+    const int64_t share = (vectors + n_threads - 1) / n_threads * width;
+    in_threads((n_sequences + share - 1) / share, [&](int64_t thread) {
+        const int64_t first = thread * share, last = first + share < n_sequences ? first + share : n_sequences;
+        const Buffer scratch(chosen.load()->sparse_floats(n_units));
+        chosen.load()->sparse_reservoir(step, first, last, scratch.floats);
+    });
+}
+
 EXPORT int64_t skseq_packed_matrix(int64_t K, int64_t N) { return chosen.load()->packed_matrix(K, N); }
 
 EXPORT void skseq_pack_matrix(float* out, const float* source, int64_t K, int64_t N, int64_t row, int64_t column) {

@@ -43,4 +43,30 @@ inline void reservoir_rows(const ReservoirStep& s, int64_t first, int64_t last) 
     }
 }
 
+constexpr int SPARSE_VECTORS = 4;  // of sequences that a unit is computed for at once: an entry is read once for all
+
+// NV vectors of sequences from `first` on, of which there are so many. Their states are gathered before, so that an entry
+// finds them in one place and not on a page of its own.
+template <int NV>
+inline void sparse_block(const SparseStep& s, int64_t first, int64_t n, float* gathered) {
+    for (int64_t u = 0; u < s.n_units; ++u)
+        for (int j = 0; j < NV; ++j) store(gathered + (u * NV + j) * W, load_part(s.x + u * s.ldx + first + j * W, n - j * W));
+    for (int64_t u = 0; u < s.n_units; ++u) {
+        float* projected = s.projected + u * s.ldp + first;
+        V acc[NV];
+        for (int j = 0; j < NV; ++j) acc[j] = load_part(projected + j * W, n - j * W);
+        for (int32_t k = s.starts[u]; k < s.starts[u + 1]; ++k) {
+            const float* x = gathered + s.columns[k] * static_cast<int64_t>(NV * W);
+            const float weight = s.values[k];
+            for (int j = 0; j < NV; ++j) acc[j] += weight * load(x + j * W);
+        }
+        const float leak = s.leak[u];
+        for (int j = 0; j < NV; ++j) {
+            const V before = load(gathered + (u * NV + j) * W), after = before + leak * (tanh_of(acc[j]) - before);
+            store_part(projected + j * W, after, n - j * W);
+            store_part(s.x + u * s.ldx + first + j * W, after, n - j * W);
+        }
+    }
+}
+
 }  // namespace
