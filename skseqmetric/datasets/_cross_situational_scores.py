@@ -1,0 +1,283 @@
+"""What a model of the cross-situational task has understood: decoding, errors and a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric.datasets._cross_situational_grammar import (
+    N_SLOTS,
+    NOT_MENTIONED,
+    STRUCTURE_WORDS,
+    check_n_objects,
+    clauses_of,
+    group_sizes,
+)
+from skseqmetric.datasets._pen import check_ranges
+
+_INVALID, _EXACT = 0, 2
+
+
+def decode_meanings(outputs: Any, n_objects: int, threshold: float = 1.3) -> np.ndarray:
+    r"""Decode the outputs of a model of the cross-situational task to meanings.
+
+    In every slot, the outputs o of each group of K concepts (K = O objects, 3 positions, 4 colours) give
+
+    .. math:: p = \mathrm{softmax}(o), \qquad
+              \hat c = \arg\max_k p_k \;\text{ where }\; \max_k p_k \ge \mathrm{threshold} / K,
+              \;\text{ else none.}
+
+    Parameters
+    ----------
+    outputs : array-like (n, 2 (O + 7))
+        Columns as those of y in `make_cross_situational`, a row for every sentence, or for every step of one.
+    n_objects : int
+        Objects O, 2 to 50.
+    threshold : float, default=1.3
+        Least certainty, in multiples of an even guess, >= 0. Certainty ends at K: in a group of K < threshold
+        concepts nothing is ever answered.
+
+    Returns
+    -------
+    ndarray (n, 2, 3) int64
+        Index of object, position and colour of both slots, -1 for none.
+
+    Raises
+    ------
+    ValueError
+        `outputs` has another shape or is not finite, or a parameter is out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric.datasets import decode_meanings
+    >>> cup, left, red = [0, 1, 0, 0], [1, 0, 0], [1, 0, 0, 0]
+    >>> decode_meanings([[*cup, *left, *red, *np.zeros(11)]], 4).tolist()
+    [[[1, 0, 0], [-1, -1, -1]]]
+    """
+    check_n_objects(n_objects)
+    check_ranges({f"threshold={threshold} must be finite and >= 0": 0 <= threshold < np.inf})
+    sizes = group_sizes(n_objects)
+    outputs = check_array(outputs, dtype=np.float64, input_name="outputs")
+    n, width = outputs.shape
+    if width != N_SLOTS * sum(sizes):
+        raise ValueError(
+            f"outputs has {width} columns, but n_objects={n_objects} needs {N_SLOTS} x {sum(sizes)}: two slots of "
+            f"{n_objects} objects, {sizes[1]} positions and {sizes[2]} colors."
+        )
+    groups = np.split(outputs.reshape(n, N_SLOTS, sum(sizes)), np.cumsum(sizes)[:-1], axis=-1)
+    return np.stack([_decoded(group, threshold) for group in groups], axis=-1)
+
+
+def rate_meanings(meanings: Any, decoded: Any) -> np.ndarray:
+    """Rate what was decoded for both objects of every sentence.
+
+    Parameters
+    ----------
+    meanings : array-like (n, 2, 3) of int
+        What the sentences mention, as in `make_cross_situational`.
+    decoded : array-like (n, 2, 3) of int
+        What `decode_meanings` made of a model's outputs.
+
+    Returns
+    -------
+    ndarray (n, 2) int64
+        For every slot 0, invalid: something mentioned is wrong or missing; 1, valid: all that is mentioned is right,
+        but something else was answered as well; 2, exact: both are equal.
+
+    Raises
+    ------
+    ValueError
+        One of the two is not (n, 2, 3) of integers with n >= 1, or the shapes differ.
+
+    Examples
+    --------
+    >>> from skseqmetric.datasets import rate_meanings
+    >>> rate_meanings([[[0, 1, -1], [-1, -1, -1]]], [[[0, 1, 3], [-1, -1, -1]]]).tolist()
+    [[1, 2]]
+    """
+    meanings, decoded = _checked_meanings("meanings", meanings), _checked_meanings("decoded", decoded)
+    if len(meanings) != len(decoded):
+        raise ValueError(f"meanings are of {len(meanings)} sentences, but decoded of {len(decoded)}.")
+    same = meanings == decoded
+    valid = (same | (meanings == NOT_MENTIONED)).all(axis=-1)
+    return valid.astype(np.int64) + same.all(axis=-1)  # what is exact is valid
+
+
+def valid_error(meanings: Any, decoded: Any) -> float:
+    """Share of sentences of which anything that they mention is decoded wrong.
+
+    Parameters
+    ----------
+    meanings : array-like (n, 2, 3) of int
+        What the sentences mention, -1 for what they do not.
+    decoded : array-like (n, 2, 3) of int
+        What `decode_meanings` made of a model's outputs.
+
+    Returns
+    -------
+    float
+        In [0, 1]. What is answered beyond the sentence is not counted.
+
+    Raises
+    ------
+    ValueError
+        One of the two is not (n, 2, 3) of integers with n >= 1, or the shapes differ.
+
+    See Also
+    --------
+    exact_error : Counts everything; never less.
+    rate_meanings : Object by object.
+
+    Examples
+    --------
+    >>> from skseqmetric.datasets import valid_error
+    >>> meanings = [[[0, 1, -1], [-1, -1, -1]], [[0, 1, 2], [3, -1, -1]]]
+    >>> valid_error(meanings, [[[0, 1, 2], [3, 2, 1]], [[0, 1, 2], [-1, -1, -1]]])
+    0.5
+    """
+    return float((rate_meanings(meanings, decoded) == _INVALID).any(axis=1).mean())
+
+
+def exact_error(meanings: Any, decoded: Any) -> float:
+    """Share of sentences of which any of the six fields is decoded wrong.
+
+    Parameters
+    ----------
+    meanings : array-like (n, 2, 3) of int
+        What the sentences mention, -1 for what they do not.
+    decoded : array-like (n, 2, 3) of int
+        What `decode_meanings` made of a model's outputs; a field that is not mentioned must be -1 here too.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        One of the two is not (n, 2, 3) of integers with n >= 1, or the shapes differ.
+
+    See Also
+    --------
+    valid_error : Leaves out what is not mentioned.
+    rate_meanings : Object by object.
+
+    Examples
+    --------
+    >>> from skseqmetric.datasets import exact_error
+    >>> exact_error([[[0, 1, -1], [-1, -1, -1]]], [[[0, 1, 2], [-1, -1, -1]]])
+    1.0
+    """
+    return float((rate_meanings(meanings, decoded) != _EXACT).any(axis=1).mean())
+
+
+class KeywordMemory(BaseEstimator):
+    """Baseline of the cross-situational task that remembers clauses by their key words, whatever their order.
+
+    The key words of a clause are those that name an object, a position or a colour. For every bag of key words (each
+    as often as it occurs) the memory keeps the last object that the teachers showed with such a clause, in either
+    slot, and answers it for every clause with the same bag. It says nothing, zeros, for a bag it has never met and for
+    a second clause that is missing. So it knows neither words nor grammar, only what it has met.
+
+    Attributes
+    ----------
+    memory_ : dict of {tuple of str: ndarray (K,)}
+        Bags, as sorted words, and the slot remembered for each, K = O + 7.
+    n_outputs_ : int
+        Columns of y, 2 K.
+
+    Examples
+    --------
+    >>> from skseqmetric.datasets import KeywordMemory, decode_meanings, make_cross_situational, valid_error
+    >>> task = make_cross_situational(4, random_state=0)
+    >>> memory = KeywordMemory().fit(task.train.sentences, task.train.y)
+    >>> decoded = decode_meanings(memory.predict(task.test.sentences), 4)
+    >>> valid_error(task.test.meanings, decoded)
+    0.0
+    """
+
+    def fit(self, sentences: Sequence[Sequence[str]], y: Any) -> KeywordMemory:
+        """Go through the sentences once, in their order.
+
+        Parameters
+        ----------
+        sentences : list of n lists of words
+            Sentences of one or two clauses with "and" between.
+        y : array-like (n, 2 K)
+            Teachers, the columns of the first slot before those of the second, as in `make_cross_situational`.
+
+        Returns
+        -------
+        self : KeywordMemory
+
+        Raises
+        ------
+        ValueError
+            Sentences and y differ in number, y has an odd number of columns, or a sentence has more than two clauses.
+        """
+        y = check_array(y, dtype=np.float64, input_name="y")
+        if len(sentences) != len(y) or y.shape[1] % N_SLOTS:
+            raise ValueError(
+                f"y has shape {y.shape}, but {len(sentences)} sentences need ({len(sentences)}, 2 K): a row for each, "
+                "and equally many columns for both slots."
+            )
+        slots = y.reshape(len(y), N_SLOTS, -1)
+        self.memory_ = {bag: slots[i, k].copy() for i, k, bag in _bags(sentences)}
+        self.n_outputs_ = y.shape[1]
+        return self
+
+    def predict(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        """Recall the objects of sentences.
+
+        Parameters
+        ----------
+        sentences : list of n lists of words
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray (n, 2 K) float64
+            Outputs for `decode_meanings`.
+
+        Raises
+        ------
+        ValueError
+            A sentence has more than two clauses.
+        """
+        check_is_fitted(self)
+        recalled = np.zeros((len(sentences), N_SLOTS, self.n_outputs_ // N_SLOTS))
+        for i, k, bag in _bags(sentences):
+            recalled[i, k] = self.memory_.get(bag, 0.0)
+        return recalled.reshape(len(sentences), self.n_outputs_)
+
+
+def _decoded(outputs: np.ndarray, threshold: float) -> np.ndarray:
+    """Index of the largest of the outputs (..., K), or -1 where its softmax is below threshold / K."""
+    largest = outputs.max(axis=-1, keepdims=True)
+    certainty = 1 / np.exp(outputs - largest).sum(axis=-1)  # the softmax at the largest output
+    return np.where(certainty >= threshold / outputs.shape[-1], outputs.argmax(axis=-1), NOT_MENTIONED)
+
+
+def _checked_meanings(name: str, values: Any) -> np.ndarray:
+    codes = np.asarray(values)
+    if codes.ndim != 3 or codes.shape[1:] != (N_SLOTS, 3) or len(codes) == 0 or codes.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be (n, 2, 3) integers with n >= 1, got an array of shape {codes.shape}, {codes.dtype}."
+        )
+    return codes
+
+
+def _bags(sentences: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Sentence, slot and sorted key words of every clause that has any."""
+    for i, sentence in enumerate(sentences):
+        for k, clause in enumerate(clauses_of(sentence)):
+            bag = tuple(sorted(word for word in clause if word not in STRUCTURE_WORDS))
+            if bag:
+                yield i, k, bag
