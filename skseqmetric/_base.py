@@ -84,10 +84,13 @@ class ScaledSequenceEstimator(BaseSequenceEstimator):
         """Flat float32 values on the device, (x - mean_) / scale_."""
         return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
 
-    def _run(self, X: Any, run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], width: int) -> np.ndarray:
-        """run(values, lengths) -> (B, width) of all sequences, (n, width) float32 in their order."""
+    def _run(
+        self, X: Any, run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], width: int,
+        dtype: type[np.floating[Any]] = np.float32,
+    ) -> np.ndarray:  # fmt: skip
+        """run(values, lengths) -> (B, width) of all sequences, (n, width) in their order."""
         flat = self._standardise(check_sequences(X, estimator=self, reset=False))
-        out = np.empty((len(flat), width), dtype=np.float32)
+        out = np.empty((len(flat), width), dtype=dtype)
 
         def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
             out[indices] = run(values, lengths).cpu().numpy()
@@ -95,16 +98,33 @@ class ScaledSequenceEstimator(BaseSequenceEstimator):
         self._over_batches(flat, flat.digests(), each)
         return out
 
+    def _run_steps(
+        self, X: Any, run: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+        max_steps: int = MAX_STEPS,
+    ) -> list[np.ndarray]:  # fmt: skip
+        """run(values, lengths) -> (B, T', width) and the steps (B,) of all sequences: n arrays (T_i', width)."""
+        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
+        out: list[Any] = [None] * len(flat)
+
+        def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
+            found, steps = run(values, lengths)
+            for i, rows, n_steps in zip(indices, found.cpu().numpy(), steps.tolist(), strict=True):
+                out[i] = rows[:n_steps].copy()
+
+        self._over_batches(flat, flat.digests(), each, max_steps)
+        return out
+
     def _over_batches(
-        self, flat: FlatSequences, digests: np.ndarray, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None]
-    ) -> None:
+        self, flat: FlatSequences, digests: np.ndarray,
+        run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], max_steps: int = MAX_STEPS,
+    ) -> None:  # fmt: skip
         """run(values, lengths, indices) on every batch of sequences of similar lengths, batches side by side."""
 
         @torch.inference_mode()
         def each(indices: np.ndarray) -> None:
             run(*flat.padded(indices), indices)
 
-        run_tiles(each, batches_by_length(flat.host_lengths, MAX_STEPS, digests), self._n_threads)
+        run_tiles(each, batches_by_length(flat.host_lengths, max_steps, digests), self._n_threads)
 
     @property
     def _n_threads(self) -> int | None:
@@ -206,7 +226,7 @@ class TrainedSequenceEstimator(CallbackSupportMixin, ScaledSequenceEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "module_"):
-            self.module_.to(_device_or_cpu(self.device))
+            self.module_.to(device_or_cpu(self.device))
 
 
 @contextmanager
@@ -231,7 +251,7 @@ def _on_cpu(value: Any) -> Any:
     return value
 
 
-def _device_or_cpu(device: str) -> torch.device:
+def device_or_cpu(device: str) -> torch.device:
     try:
         return resolve_device(device)
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -81,38 +81,47 @@ def batches_by_length(lengths: np.ndarray, max_steps: int, digests: np.ndarray |
 
 
 IGNORED = -1
-"""The code of a step that has no label, and of the padding behind a sequence's end."""
+"""The code of a step that has no label, and what stands behind a sequence's end."""
 
 
 @dataclass(frozen=True)
-class StepLabels:
-    """One code a step: codes (sum of lengths,) int64, sequence after sequence; `IGNORED` where there is no label."""
+class StepTargets:
+    """What is to be learned at every step: values (sum of lengths, ...), sequence after sequence."""
 
-    codes: np.ndarray
+    values: np.ndarray
     lengths: np.ndarray
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(np.split(self.codes, np.cumsum(self.lengths)[:-1]))
+        return iter(np.split(self.values, np.cumsum(self.lengths)[:-1]))
 
-    def __getitem__(self, rows: np.ndarray) -> StepLabels:
+    def __getitem__(self, rows: np.ndarray) -> Self:
         single = list(self)
-        return StepLabels(np.concatenate([single[i] for i in rows]), self.lengths[rows])
+        return type(self)(np.concatenate([single[i] for i in rows]), self.lengths[rows])
 
-    def to(self, device: torch.device) -> PaddedLabels:
+    def to(self, device: torch.device) -> PaddedTargets:
         """On the device, to be read batch by batch."""
         offsets = torch.from_numpy(np.cumsum(self.lengths) - self.lengths)
-        tensors = torch.from_numpy(self.codes), torch.from_numpy(self.lengths), offsets
-        return PaddedLabels(*(tensor.to(device) for tensor in tensors))
+        tensors = torch.from_numpy(self.values), torch.from_numpy(self.lengths), offsets
+        return PaddedTargets(*(tensor.to(device) for tensor in tensors))
 
 
 @dataclass(frozen=True)
-class PaddedLabels:
-    """Step labels on the device; indexing with rows (B,) gives (B, T), `IGNORED` past the end."""
+class StepLabels(StepTargets):
+    """One code a step, values (sum of lengths,) int64; `IGNORED` where there is no label."""
 
-    codes: Tensor
+    @property
+    def codes(self) -> np.ndarray:
+        return self.values
+
+
+@dataclass(frozen=True)
+class PaddedTargets:
+    """Targets of steps on the device; indexing with rows (B,) gives (B, T, ...), `IGNORED` past the end."""
+
+    values: Tensor
     lengths: Tensor
     offsets: Tensor
 
@@ -120,19 +129,20 @@ class PaddedLabels:
         lengths = self.lengths[rows]
         steps = torch.arange(int(lengths.max()), device=lengths.device)
         inside = steps < lengths[:, None]
-        padded = self.codes[self.offsets[rows][:, None] + torch.where(inside, steps, 0)]
-        return torch.where(inside, padded, IGNORED)
+        padded = self.values[self.offsets[rows][:, None] + torch.where(inside, steps, 0)]
+        return torch.where(inside.view(*inside.shape, *[1] * (padded.ndim - 2)), padded, IGNORED)
 
 
 @dataclass
 class LabelledBatches:
     """Training batches of labelled sequences: iterate to get one epoch, planned and augmented anew each time.
 
-    plan() -> index arrays of one epoch; augment(values, lengths) -> values; labels (n,), or of every step.
+    plan() -> index arrays of one epoch; augment(values, lengths) -> values; labels (n,) or real targets (n, K), or
+    of every step.
     """
 
     sequences: FlatSequences
-    labels: Tensor | PaddedLabels
+    labels: Tensor | PaddedTargets
     weights: Tensor
     plan: Callable[[], list[np.ndarray]]
     augment: Callable[[Tensor, Tensor], Tensor]

@@ -28,32 +28,21 @@ class LabelTraining(SupervisedSequenceEstimator):
 
     def _check_data(self, training: Training, classes: np.ndarray | None, *, continued: bool) -> None:
         super()._check_data(training, classes, continued=continued)
-        if not isinstance(self.class_weight, dict) or classes is None:
-            return
-        unknown = [label for label in self.class_weight if label not in classes]
-        if unknown:
-            raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {classes}.")
+        if classes is not None:
+            check_class_weight(self.class_weight, classes)
 
     def _plan(self, training: Training, n_batches: int, rng: np.random.Generator) -> Plan:
         return partial(shuffled_batches, training.sequences.lengths, self.batch_size, n_batches, rng)
 
     def _objective(self, training: Training, generator: torch.Generator) -> LabelObjective:
         codes, shares = _counted(training)
-        of_class = self._class_weights(np.bincount(codes, shares, minlength=len(self.classes_)))
+        counts = np.bincount(codes, shares, minlength=len(self.classes_))
+        of_class = class_factors(self.class_weight, self.classes_, counts)
         mean_weight = float((shares * of_class[codes]).sum() / len(training))
         device = self._device
         return LabelObjective(
             self.module_, torch.from_numpy(of_class.astype(np.float32)).to(device), mean_weight, generator
         )
-
-    def _class_weights(self, counts: np.ndarray) -> np.ndarray:
-        """One factor a class from the summed weights (K,) of the training data."""
-        if self.class_weight is None:
-            return np.ones(len(counts))
-        if self.class_weight == "balanced":
-            present = counts > 0
-            return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
-        return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
 
 
 class SequenceClassification(SupervisedSequenceEstimator):
@@ -69,8 +58,7 @@ class SequenceClassification(SupervisedSequenceEstimator):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Class scores (logits): (n, K), or (n,) for the second of two classes against the first."""
-        scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        return decision(self._scores(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities (n, K), columns as in `classes_`."""
@@ -80,6 +68,28 @@ class SequenceClassification(SupervisedSequenceEstimator):
         """The most probable class of every sequence, (n,)."""
         best = self._scores(X).argmax(axis=1)
         return self.classes_[best]
+
+
+def decision(scores: np.ndarray) -> np.ndarray:
+    """Scores (n, K) as scikit-learn has them: (n,) for the second of two classes against the first."""
+    return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+
+def check_class_weight(class_weight: Any, classes: np.ndarray) -> None:
+    """Refuse factors of classes that there are not."""
+    unknown = [label for label in class_weight if label not in classes] if isinstance(class_weight, dict) else []
+    if unknown:
+        raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {classes}.")
+
+
+def class_factors(class_weight: Any, classes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """One factor a class (K,), from the summed weights (K,) of the training data."""
+    if class_weight is None:
+        return np.ones(len(counts))
+    if class_weight == "balanced":
+        present = counts > 0
+        return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
+    return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
 
 
 def matched(classes: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:

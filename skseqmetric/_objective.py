@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from skseqmetric._batching import IGNORED
 from skseqmetric._losses import BLOCK_LOSSES, PAIR_LOSSES, squared_distances
 from skseqmetric._modules import SiameseNetwork
+from skseqmetric._ops.steps import valid_steps
 from skseqmetric._sampling import sample_pairs
 
 EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
@@ -142,4 +143,23 @@ class LabelObjective(nn.Module):
         cost = cost * self.class_weights[codes] * given
         if cost.ndim == 2:
             cost = cost.sum(1) / given.sum(1).clamp_min(1)
+        return (cost * weights).mean() / self.mean_weight
+
+
+class TargetObjective(nn.Module):
+    """Squared error of real outputs, of whole sequences or of every step, averaged over outputs, weighted by sequence.
+
+    network(values, lengths, generator) -> (B, K) or (B, T, K), and targets of the same shape, whatever stands behind
+    the end. Weights are relative to their mean over the training data. Of steps: the mean over a sequence's own.
+    """
+
+    def __init__(self, network: nn.Module, mean_weight: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.network, self.mean_weight, self.generator = network, mean_weight, generator
+
+    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        outputs = self.network(values, lengths, self.generator if self.training else None).float()
+        cost = (outputs - labels).square().mean(-1)
+        if cost.ndim == 2:
+            cost = cost.masked_fill(~valid_steps(lengths, cost.shape[1]), 0).sum(1) / lengths
         return (cost * weights).mean() / self.mean_weight

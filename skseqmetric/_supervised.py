@@ -1,4 +1,4 @@
-"""Estimators that learn from labels: the path of `fit`, equal rows, validation data, batches."""
+"""Estimators that learn from labels or real targets: the path of `fit`, equal rows, validation data, batches."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedS
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
-from skseqmetric._augment import Augment
+from skseqmetric._augment import POSITION_MAPS, Augment
 from skseqmetric._base import TrainedSequenceEstimator, resolve_device, unchanged_if_refused
-from skseqmetric._batching import LabelledBatches, StepLabels
+from skseqmetric._batching import LabelledBatches, StepTargets
 from skseqmetric._sampling import merge_duplicates
 from skseqmetric._seeding import draw_seed, numpy_generator, torch_generator
 from skseqmetric._training import Batches
@@ -40,7 +40,8 @@ class Training:
     """What one call of fit trains on."""
 
     sequences: Sequences
-    labels: Any  # codes, one a sequence, ndarray (n,), or one a step, StepLabels
+    # codes (n,) of classes, real targets (n, K), or either of every step, StepTargets; None for pairs
+    labels: Any
     weights: np.ndarray
     partners: Any = None  # Partners, where there are any
 
@@ -54,10 +55,10 @@ class Training:
 
 
 class SupervisedSequenceEstimator(TrainedSequenceEstimator):
-    """An estimator that learns from labelled sequences; equal rows are one row of their summed weight.
+    """An estimator that learns from sequences with labels or real targets; equal rows are one row of summed weight.
 
     A subclass builds the network (`_build_network`), what it minimises (`_objective`) and the batches (`_plan`), turns
-    y into codes (`_check_targets`), and calls `_fit_labelled` and `_partial_fit_labelled` from its own fits.
+    y into codes or numbers (`_check_targets`), and calls `_fit_labelled` and `_partial_fit_labelled` from its own fits.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -84,10 +85,10 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
     @abstractmethod
     def _check_targets(
         self, y: Any, sequences: Sequences, known: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | StepLabels]:
-        """Classes and codes; `known` are the classes that a network was or is to be built for."""
+    ) -> tuple[np.ndarray | None, np.ndarray | StepTargets]:
+        """Classes and codes, or None and real targets; `known` are the classes a network was or is to be built for."""
 
-    def _check_beside(self, beside: Any, classes: np.ndarray, codes: Any, *, continued: bool) -> Partners | None:
+    def _check_beside(self, beside: Any, classes: Any, codes: Any, *, continued: bool) -> Partners | None:
         """What a fit was given beside X and y, checked; `continued` where the network of an earlier fit goes on."""
         return None
 
@@ -100,7 +101,7 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
     def _check_data(self, training: Training, classes: np.ndarray | None, *, continued: bool) -> None:
         """Refuse settings that do not suit the training data, likewise before anything is given up.
 
-        `continued` where the network of an earlier fit goes on; no classes where pairs are given instead of labels.
+        `continued` where the network of an earlier fit goes on; no classes where pairs or real targets are given.
         """
 
     # ------------------------------------------------------------------ fitting
@@ -117,7 +118,7 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         if not continued:
             self._start(training, seed, classes)
         self._optimizer_state = None
-        self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
+        self._add_classes(classes)
         self._learn(training, validation, data=(X, y))
 
     def _partial_fit_labelled(
@@ -134,18 +135,23 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
             self._check_data(training, classes, continued=not first)
         if first:
             self._start(training, draw_seed(self.random_state), classes)
-        self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
+        self._add_classes(classes)
         self._optimizer_state = self._learn(training, None, data=(X, y), epochs=1)
 
+    def _add_classes(self, classes: np.ndarray | None) -> None:
+        if classes is not None:
+            self.classes_ = np.union1d(getattr(self, "classes_", classes), classes)
+
     def _training_sets(
-        self, sequences: Sequences, codes: np.ndarray | StepLabels, partners: Partners | None, sample_weight: Any,
+        self, sequences: Sequences, codes: np.ndarray | StepTargets, partners: Partners | None, sample_weight: Any,
         groups: Any, seed: int,
     ) -> tuple[Training, Training | None]:  # fmt: skip
         weights = check_weights(sample_weight, len(sequences))
         if groups is not None and len(groups) != len(sequences):
             raise ValueError(f"groups has {len(groups)} entries, X has {len(sequences)} sequences.")
         training, groups = _merged(sequences, codes, weights, groups, partners)
-        if isinstance(training.labels, np.ndarray) and len(np.unique(training.labels)) < 2:
+        of_sequences = _class_codes(training.labels)
+        if of_sequences is not None and len(np.unique(of_sequences)) < 2:
             raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
         if not self.early_stopping:
             return training, None
@@ -153,17 +159,18 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         return training.chosen(kept), training.chosen(held_out)
 
     def _validation_split(self, labels: Any, groups: np.ndarray | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows to train on and rows held out; labels as in `Training`."""
+        """Rows to train on and rows held out, every class on both sides where it can; labels as in `Training`."""
         options: dict[str, Any] = {"n_splits": 1, "test_size": self.validation_fraction, "random_state": seed}
         splitter: Any = ShuffleSplit(**options)
+        codes = _class_codes(labels)
         if groups is not None:
             splitter = GroupShuffleSplit(**options)
-        elif isinstance(labels, np.ndarray):
+        elif codes is not None:
             # a class of one sequence cannot be on both sides
-            enough = np.bincount(labels).min(initial=2, where=np.bincount(labels) > 0) > 1
-            fits = self.validation_fraction * len(labels) >= len(np.unique(labels))
+            enough = np.bincount(codes).min(initial=2, where=np.bincount(codes) > 0) > 1
+            fits = self.validation_fraction * len(codes) >= len(np.unique(codes))
             splitter = StratifiedShuffleSplit(**options) if enough and fits else splitter
-        return next(splitter.split(np.empty(len(labels)), labels if isinstance(labels, np.ndarray) else None, groups))
+        return next(splitter.split(np.empty(len(labels)), codes, groups))
 
     def _start(self, training: Training, seed: int, classes: np.ndarray | None = None) -> None:
         """A new network from the seed, and the scaling of this data; nothing of an earlier one stays."""
@@ -219,15 +226,28 @@ class SupervisedSequenceEstimator(TrainedSequenceEstimator):
         return partial(Augment(self.augment), generator=generator)
 
 
+def check_steps_stay(augment: Any) -> None:
+    """Refuse augmentations that move steps, for estimators with a target at every step."""
+    names = [] if augment is None or callable(augment) else np.atleast_1d(augment).tolist()
+    moving = [name for name in names if name in POSITION_MAPS]
+    if moving:
+        raise ValueError(f"augment={moving[0]!r} moves steps away from their labels: use 'jitter', a callable or None.")
+
+
 def _keep(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return values
 
 
+def _class_codes(labels: Any) -> np.ndarray | None:
+    """The codes of classes of whole sequences; None for real targets, and for anything given at every step."""
+    return labels if isinstance(labels, np.ndarray) and labels.dtype.kind == "i" else None
+
+
 def _merged(
-    sequences: Sequences, codes: np.ndarray | StepLabels, weights: np.ndarray, groups: Any,
+    sequences: Sequences, codes: np.ndarray | StepTargets, weights: np.ndarray, groups: Any,
     partners: Partners | None = None,
 ) -> tuple[Training, np.ndarray | None]:  # fmt: skip
-    """Equal rows (same sequence, labels, group and partner) become one row of their summed weight, in its own order."""
+    """Equal rows (same sequence, target, group and partner) become one row of their summed weight, in its own order."""
     groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     parts = [[x.tobytes() for x in sequences.to_list()], [code.tobytes() for code in codes]]
     if groups is not None:

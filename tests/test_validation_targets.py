@@ -1,4 +1,4 @@
-"""Labels, pairs and weights beside the sequences."""
+"""Labels, numbers, pairs and weights beside the sequences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from skseqmetric._validation import check_labels, check_pair_indices, check_pairs, check_weights
+from skseqmetric._validation import (
+    check_labels,
+    check_pair_indices,
+    check_pairs,
+    check_real_targets,
+    check_step_targets,
+    check_weights,
+)
 
 NAN = np.nan
 
@@ -132,3 +139,112 @@ def test_weights_are_floats_of_the_right_number():
 def test_bad_weights_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
         check_weights(weights, 2)
+
+
+# ----------------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize(
+    ("y", "expected", "one_column"),
+    [
+        ([1, 2, 3], [[1], [2], [3]], True),
+        (np.array([True, False, True]), [[1], [0], [1]], True),
+        (pd.Series([0.5, 1, 2], index=[7, 8, 9]), [[0.5], [1], [2]], True),
+        ([[1], [2], [3]], [[1], [2], [3]], False),
+        (np.arange(6, dtype=np.float32).reshape(3, 2), [[0, 1], [2, 3], [4, 5]], False),
+        (pd.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6]}), [[1, 4], [2, 5], [3, 6]], False),
+        (np.array([1, 2.5, 3], dtype=object), [[1], [2.5], [3]], True),
+    ],
+)
+def test_numbers_of_sequences_are_rows(y, expected, one_column):
+    values, flag = check_real_targets(y, 3)
+    assert values.tolist() == expected
+    assert values.dtype == np.float64
+    assert flag is one_column
+    assert not np.shares_memory(values, np.asarray(y))
+
+
+BAD_NUMBERS = {
+    "none": (None, "requires y to be passed, but the target y is None"),
+    "length": ([1, 2], r"y has 2 rows, but X has 3 sequences: pass \(3,\) or \(3, K\), one row a sequence"),
+    "one number": (5.0, r"y has shape \(\): pass \(3,\)"),
+    "3-D": (np.zeros((3, 4, 2)), r"y has shape \(3, 4, 2\).*targets of every step are for target='step'"),
+    "ragged": ([[1, 2], [1], [1]], r"y is not an array of real numbers .*are for target='step'"),
+    "no column": (np.zeros((3, 0)), r"y has shape \(3, 0\)"),
+    "text": (["a", "b", "c"], r"not an array of real numbers \(dtype <U1\)"),
+    "digits": (["1", "2", "3"], r"not an array of real numbers \(dtype <U1\)"),
+    "objects": (np.array([1, "b", None], dtype=object), "not an array of real numbers"),
+    "complex": ([1j, 2, 3], r"not an array of real numbers \(dtype complex128\)"),
+    "nan": ([0, NAN, 1], r"Input y contains NaN: y\[1\] is nan"),
+    "infinity": ([[0, 1], [2, 3], [4, np.inf]], r"contains infinity or a value too large for .*: y\[2, 1\] is inf"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_NUMBERS)
+def test_bad_numbers_of_sequences_are_refused(name):
+    y, message = BAD_NUMBERS[name]
+    with pytest.raises(ValueError, match=message):
+        check_real_targets(y, 3)
+
+
+LENGTHS = np.array([2, 1, 3])
+
+
+@pytest.mark.parametrize(
+    ("y", "expected", "one_column"),
+    [
+        ([[1, 2], [3], [4, 5, 6]], [[1], [2], [3], [4], [5], [6]], True),
+        (pd.Series([[1, 2], [3], [4, 5, 6]], index=[7, 8, 9]), [[1], [2], [3], [4], [5], [6]], True),
+        ([np.eye(2), np.zeros((1, 2)), np.ones((3, 2))], [[1, 0], [0, 1], [0, 0], [1, 1], [1, 1], [1, 1]], False),
+        ([np.ones((n, 1), dtype=np.float32) for n in LENGTHS], [[1]] * 6, False),
+    ],
+)
+def test_numbers_of_steps_are_rows(y, expected, one_column):
+    values, flag = check_step_targets(y, LENGTHS)
+    assert values.tolist() == expected
+    assert values.dtype == np.float64
+    assert flag is one_column
+
+
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_one_array_holds_the_numbers_of_sequences_of_one_length(n_targets):
+    y = np.arange(2 * 4 * n_targets).reshape(2, 4, n_targets)
+    values, one_column = check_step_targets(y, np.array([4, 4]))
+    assert np.array_equal(values, y.reshape(8, n_targets))
+    assert not one_column
+    assert check_step_targets(y[..., 0], np.array([4, 4]))[1]
+
+
+def spoilt(i, part):
+    parts = [np.zeros(2), np.zeros(1), np.zeros(3)]
+    parts[i] = part
+    return parts
+
+
+BAD_STEPS = {
+    "none": (None, "requires y to be passed, but the target y is None"),
+    "one number": (3, "y has one value, 3, but X has 3 sequences"),
+    "length": ([np.zeros(2)], "y has targets of 1 sequences, but X has 3 sequences"),
+    "one a sequence": ([1, 2, 3], r"y\[0\] has shape \(\): pass \(2,\) or \(2, K\), one row a step"),
+    "steps": (spoilt(2, np.zeros(2)), r"y\[2\] has 2 rows, but sequence 2 has 3 steps"),
+    "columns": (spoilt(1, np.zeros((1, 2))), r"y\[1\] has shape \(1, 2\) and y\[0\] has \(2,\): every step needs"),
+    "3-D": (spoilt(1, np.zeros((1, 2, 2))), r"y\[1\] has shape \(1, 2, 2\)"),
+    "text": (spoilt(1, np.array(["a"])), r"y\[1\] is not an array of real numbers"),
+    "complex": (spoilt(0, np.array([0, 1j])), r"y\[0\] is not an array of real numbers \(dtype complex128\)"),
+    "nan": (spoilt(2, np.array([0, NAN, NAN])), r"Input y contains NaN: y\[2\]\[1\] is nan"),
+    "infinity": ([np.zeros((2, 2)), [[0, -np.inf]], np.zeros((3, 2))], r"infinity.*: y\[1\]\[0, 1\] is -inf"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_STEPS)
+def test_bad_numbers_of_steps_are_refused(name):
+    y, message = BAD_STEPS[name]
+    with pytest.raises(ValueError, match=message):
+        check_step_targets(y, LENGTHS)
+
+
+def test_numbers_name_the_estimator():
+    with pytest.raises(ValueError, match="This KNeighborsClassifier estimator requires y"):
+        check_real_targets(None, 3, estimator=KNeighborsClassifier())
+    with pytest.raises(ValueError, match="This KNeighborsClassifier estimator requires y"):
+        check_step_targets(None, LENGTHS, estimator=KNeighborsClassifier())

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
-from skseqmetric._ops.steps import reverse_valid, valid_steps
+from skseqmetric._layers import BiLSTM, linear, silence_filters, started
+from skseqmetric._ops.steps import valid_steps
 
-Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
 Length = TypeVar("Length", int, np.ndarray, Tensor)
 
 IMAGE_FILTERS = (16, 32, 64, 128)
@@ -21,34 +21,6 @@ IMAGE_FILTERS = (16, 32, 64, 128)
 
 CELLS = 4
 """Cells an image's final map is averaged to, along its shorter side."""
-
-
-def started(layer: Layer, generator: torch.Generator) -> Layer:
-    """The layer, made by `skip_init`, with weights and biases uniform in +- 1 / sqrt(inputs of one output)."""
-    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-    if layer.bias is not None:
-        bound = 1 / math.sqrt(layer.weight[0].numel())
-        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return layer
-
-
-def linear(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer that starts from the generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
-    return started(layer, generator)
-
-
-def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generator | None) -> Tensor:
-    """Dropout of whole filters, which lie along `dim` of x (B, ...): each for all steps or pixels of a row at once.
-
-    The draws are one number a row and filter, so that they do not depend on how far the batch is padded. Without a
-    generator x is returned as it is.
-    """
-    if generator is None or not share:
-        return x
-    shape = [n if d in (0, dim % x.ndim) else 1 for d, n in enumerate(x.shape)]
-    kept = torch.rand(shape, generator=generator, device=x.device) >= share
-    return x * (kept.to(x.dtype) / (1 - share))
 
 
 class MaskedBatchNorm1d(nn.Module):
@@ -105,44 +77,6 @@ def pool_steps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     outside = ~valid_steps(lengths, x.shape[1])[..., None]
     image = x.masked_fill(outside, -torch.inf).transpose(1, 2)[:, :, None]
     return max_pool2d(image, (1, 2), ceil_mode=True)[:, :, 0].transpose(1, 2), (lengths + 1) // 2
-
-
-class BiLSTM(nn.Module):
-    """Layers of LSTM in both directions, (B, T, F) -> (B, T, 2 H).
-
-    No valid step reads what stands past its row's end, and nothing of use comes out there. The backward direction
-    starts at each row's own end: it is a second LSTM over the reversed rows, which on a CPU takes half the time of
-    packed sequences. Start: hidden matrices orthogonal and input matrices Xavier uniform gate by gate, biases 0 but
-    1 for the forget gate.
-    """
-
-    def __init__(self, n_features: int, n_units: int, n_layers: int, generator: torch.Generator) -> None:
-        super().__init__()
-        sizes = [n_features, *[2 * n_units] * n_layers]
-        self.n_outputs = sizes[-1]
-        self.forwards = nn.ModuleList(_lstm(n, n_units, generator) for n in sizes[:-1])
-        self.backwards = nn.ModuleList(_lstm(n, n_units, generator) for n in sizes[:-1])
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        for ahead, back in zip(self.forwards, self.backwards, strict=True):
-            reversed_states = back(reverse_valid(x, lengths))[0]
-            x = torch.cat([ahead(x)[0], reverse_valid(reversed_states, lengths)], 2)
-        return x
-
-
-@torch.no_grad()
-def _lstm(n_features: int, n_units: int, generator: torch.Generator) -> nn.LSTM:
-    # what skip_init does, which refuses recurrent layers
-    lstm = nn.LSTM(n_features, n_units, batch_first=True, device="meta").to_empty(device="cpu")
-    for name, parameter in lstm.named_parameters():
-        if name.startswith("bias"):
-            parameter.zero_()
-            continue
-        start = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
-        for gate in parameter.chunk(4):
-            start(gate, generator=generator)
-    lstm.get_parameter("bias_ih_l0")[n_units : 2 * n_units] = 1.0
-    return lstm
 
 
 class SeriesEncoder(nn.Module):

@@ -10,14 +10,14 @@ import torch
 from scipy.special import softmax
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._augment import POSITION_MAPS
 from skseqmetric._batching import StepLabels
 from skseqmetric._callbacks import with_callbacks
 from skseqmetric._label_training import LabelTraining, matched
 from skseqmetric._memory_network import MemoryNetwork
 from skseqmetric._nrnm._base import MemoryEstimator
 from skseqmetric._nrnm._stream import StreamState, advance, start
-from skseqmetric._validation import Sequences, check_sequences, check_step_labels
+from skseqmetric._supervised import check_steps_stay
+from skseqmetric._validation import Sequences, check_step_labels
 from skseqmetric.metrics import step_accuracy
 
 
@@ -275,12 +275,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        names = [] if self.augment is None or callable(self.augment) else np.atleast_1d(self.augment).tolist()
-        moving = [name for name in names if name in POSITION_MAPS]
-        if moving:
-            raise ValueError(
-                f"augment={moving[0]!r} moves steps away from their labels: use 'jitter', a callable or None."
-            )
+        check_steps_stay(self.augment)
 
     def _check_targets(self, y: Any, sequences: Sequences, known: np.ndarray | None) -> tuple[np.ndarray, StepLabels]:
         classes, codes = check_step_labels(
@@ -296,16 +291,7 @@ class NRNMStepClassifier(LabelTraining, MemoryEstimator):
     def _scores(self, X: Any) -> list[np.ndarray]:
         """Logits (T_i, K) of every sequence."""
         check_is_fitted(self)
-        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
-        out: list[Any] = [None] * len(flat)
-
-        def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
-            logits = self.module_(values, lengths).cpu().numpy()
-            for i, scores, n_steps in zip(indices, logits, lengths.tolist(), strict=True):
-                out[i] = scores[:n_steps].copy()
-
-        self._over_batches(flat, flat.digests(), each)
-        return out
+        return self._run_steps(X, lambda values, lengths: (self.module_(values, lengths), lengths))
 
     def predict(self, X: Any) -> list[np.ndarray]:
         """Labels of every step: a list of n arrays (T_i,)."""

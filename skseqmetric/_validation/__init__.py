@@ -9,7 +9,9 @@ from skseqmetric._validation._targets import (
     check_labels,
     check_pair_indices,
     check_pairs,
+    check_real_targets,
     check_step_labels,
+    check_step_targets,
     check_weights,
 )
 
@@ -20,7 +22,9 @@ __all__ = [
     "check_labels",
     "check_pair_indices",
     "check_pairs",
+    "check_real_targets",
     "check_sequences",
     "check_step_labels",
+    "check_step_targets",
     "check_weights",
 ]

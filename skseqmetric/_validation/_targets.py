@@ -1,4 +1,4 @@
-"""What comes beside the sequences: labels, pairs with constraints, weights."""
+"""What comes beside the sequences: labels, numbers to predict, pairs with constraints, weights."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2)
     ValueError
         y is None, not one label a sequence, not of length n, continuous, not finite, or of too few classes.
     """
-    if y is None:
-        name = "The estimator" if estimator is None else f"This {type(estimator).__name__} estimator"
-        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    _refuse_none(y, estimator)
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
@@ -82,8 +80,7 @@ def check_step_labels(
         y is None or not of n parts, labels and steps of a sequence (which is named) differ in number, labels are not
         finite or continuous, or of too few classes.
     """
-    if y is None:
-        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    _refuse_none(y, None)
     if len(y) != len(lengths):
         raise ValueError(f"y has labels of {len(y)} sequences, but X has {len(lengths)} sequences.")
     padded = isinstance(y, np.ndarray) and y.ndim == 2
@@ -113,6 +110,103 @@ def _labels_of(i: int, labels: Any, n_steps: int, padded: bool, ignore_label: An
         hint = ". An array y is padded with ignore_label, which must be given." if padded else "."
         raise ValueError(f"y[{i}] has {len(labels)} labels, but sequence {i} has {n_steps} steps{hint}")
     return labels
+
+
+def check_real_targets(y: Any, n: int, *, estimator: Any = None) -> tuple[np.ndarray, bool]:
+    """Numbers to be predicted, one row a sequence.
+
+    Parameters
+    ----------
+    y : array-like (n,) or (n, K)
+        One number a sequence, or K.
+    n : int
+        Number of sequences.
+    estimator : estimator, default=None
+        Named in messages.
+
+    Returns
+    -------
+    values : ndarray (n, K) float64
+        A new array.
+    one_column : bool
+        Whether y was (n,), so that predictions are to be so too.
+
+    Raises
+    ------
+    ValueError
+        y is None, of another number of rows than n, of another shape, not numeric, complex, or not finite (the first
+        such row is named).
+    """
+    _refuse_none(y, estimator)
+    hint = ", one row a sequence; targets of every step are for target='step'"
+    values = _table(y, n, "y", f"X has {n} sequences", hint)
+    return values.reshape(n, -1), values.ndim == 1
+
+
+def check_step_targets(y: Any, lengths: np.ndarray, *, estimator: Any = None) -> tuple[np.ndarray, bool]:
+    """Numbers to be predicted at every step of n sequences.
+
+    Parameters
+    ----------
+    y : list of n array-likes (T_i,) or (T_i, K); or array (n, T) or (n, T, K) for sequences of one length
+        One number a step, or K.
+    lengths : ndarray (n,)
+        Steps T_i of the sequences.
+    estimator : estimator, default=None
+        Named in messages.
+
+    Returns
+    -------
+    values : ndarray (sum of lengths, K) float64
+        Sequence after sequence; a new array.
+    one_column : bool
+        Whether the parts of y were (T_i,), so that predictions are to be so too.
+
+    Raises
+    ------
+    ValueError
+        y is None, not of n parts, or the part of a sequence (which is named) is not (T_i,) or (T_i, K), not alike in
+        shape to the first one, not numeric, complex or not finite.
+    """
+    _refuse_none(y, estimator)
+    if not hasattr(y, "__len__") or len(y) != len(lengths):
+        n_parts = f"targets of {len(y)} sequences" if hasattr(y, "__len__") else f"one value, {y!r}"
+        raise ValueError(f"y has {n_parts}, but X has {len(lengths)} sequences.")
+    parts = []
+    for i, (part, n_steps) in enumerate(zip(y, lengths.tolist(), strict=True)):
+        parts.append(_table(part, n_steps, f"y[{i}]", f"sequence {i} has {n_steps} steps", ", one row a step"))
+        if parts[i].shape[1:] != parts[0].shape[1:]:
+            raise ValueError(
+                f"y[{i}] has shape {parts[i].shape} and y[0] has {parts[0].shape}: every step needs as many targets."
+            )
+    values = np.concatenate(parts)
+    return values.reshape(len(values), -1), values.ndim == 1
+
+
+def _table(y: Any, n: int, name: str, expected: str, hint: str) -> np.ndarray:
+    """Finite numbers (n,) or (n, K) in a new float64 array; what follows n is for messages."""
+    try:
+        values = np.asarray(y)
+        if values.dtype.kind not in "biufO":
+            raise ValueError(f"dtype {values.dtype}")
+        values = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not an array of real numbers ({error}): pass ({n},) or ({n}, K){hint}.") from error
+    if values.ndim not in (1, 2) or 0 in values.shape[1:]:
+        raise ValueError(f"{name} has shape {values.shape}: pass ({n},) or ({n}, K){hint}.")
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values)} rows, but {expected}: pass ({n},) or ({n}, K){hint}.")
+    if not np.isfinite(values).all():
+        place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        what = "NaN" if np.isnan(values[place]) else "infinity or a value too large for dtype('float64')"
+        raise ValueError(f"Input y contains {what}: {name}[{', '.join(map(str, place))}] is {values[place]}.")
+    return values
+
+
+def _refuse_none(y: Any, estimator: Any) -> None:
+    if y is None:
+        name = "The estimator" if estimator is None else f"This {type(estimator).__name__} estimator"
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
 
 
 def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tuple[np.ndarray, np.ndarray]:
