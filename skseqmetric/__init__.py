@@ -4,12 +4,14 @@ from skseqmetric import datasets, inspection, metrics
 from skseqmetric._converters import from_channels_first, from_padded, to_padded
 from skseqmetric._cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
 from skseqmetric._dtw import DTWMetric
+from skseqmetric._echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
 from skseqmetric._neighbors import (
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
 )
 from skseqmetric._nrnm import NRNMClassifier, NRNMMetric, NRNMStepClassifier
+from skseqmetric._recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._sync_gru import SyncGRUMetric
 
 __version__ = "0.1.0"
@@ -18,9 +20,14 @@ __all__ = [
     "CrossModalTranscriber",
     "CrossModalTripletEmbedder",
     "DTWMetric",
+    "EchoStateClassifier",
+    "EchoStateRegressor",
+    "EchoStateTransformer",
     "NRNMClassifier",
     "NRNMMetric",
     "NRNMStepClassifier",
+    "RecurrentClassifier",
+    "RecurrentRegressor",
     "SequenceKNeighborsClassifier",
     "SequenceKNeighborsRegressor",
     "SequenceNeighborsTransformer",

@@ -16,6 +16,8 @@ from skseqmetric import (
     NRNMClassifier,
     NRNMMetric,
     NRNMStepClassifier,
+    RecurrentClassifier,
+    RecurrentRegressor,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
@@ -30,9 +32,12 @@ ESTIMATORS = [
 
 # Small settings for estimators whose defaults train for long; everything else is checked as it comes.
 TRAINED = (SyncGRUMetric, NRNMMetric)
-# checked below: a classifier is to learn something in these checks, and labels of steps or of symbols are not what
-# they pass
-OTHERWISE = (CrossModalTranscriber, CrossModalTripletEmbedder, NRNMClassifier, NRNMStepClassifier)
+# checked below: a classifier or regressor is to learn something in these checks, and labels of steps or of symbols are
+# not what they pass
+OTHERWISE = (
+    CrossModalTranscriber, CrossModalTripletEmbedder, NRNMClassifier, NRNMStepClassifier,
+    RecurrentClassifier, RecurrentRegressor,
+)  # fmt: skip
 SMALL = {"n_units": 4, "stem_channels": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
 
 
@@ -41,6 +46,9 @@ def instances() -> list[BaseEstimator]:
     made = [cls(**SMALL) if cls in TRAINED else cls() for cls in ESTIMATORS if cls not in OTHERWISE]
     made.append(NRNMClassifier(**{**SMALL, "n_units": 8, "max_epochs": 30}))
     made.append(CrossModalTripletEmbedder(8, n_filters=8, n_units=8, max_epochs=30, min_batches=2, random_state=0))
+    fast = {"max_epochs": 20, "batch_size": 32, "random_state": 0}
+    made.append(RecurrentClassifier(4, cell="gru", min_batches=2, learning_rate=0.05, **fast))
+    made.append(RecurrentRegressor(8, learning_rate=0.1, **fast))
     made.append(SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, readout="last"))
     metric = SyncGRUMetric(**SMALL, coupling="symmetric")
     made.append(metric)
