@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
-from skseqmetric._ops.gru import gru_readout
+from skseqmetric._ops.gru import gru_readout, gru_scan
 from skseqmetric._ops.steps import reverse_valid, valid_steps
 from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
@@ -205,6 +205,16 @@ class SyncGRUNetwork(SiameseNetwork):
         ordered = self.directions(features, lengths)
         return sync_gru_readout(ordered, lengths, rows, columns, self.weights(), self.readout)
 
+    def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, D H) of the uncoupled run, both directions' at their own place in time."""
+        return in_place(gru_scan(self.directions(features, lengths), lengths, self.weights()), lengths)
+
     def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """States (T, D, P, H) of both halves of the coupled pairs."""
         return sync_gru_scan(self.directions(features, lengths), lengths, rows, columns, self.weights())
+
+
+def in_place(states: Tensor, lengths: Tensor) -> Tensor:
+    """States (T, D, B, H), each direction in the order it ran, as (B, T, D H) in the order of the steps."""
+    ahead, *back = states.permute(1, 2, 0, 3)
+    return torch.cat([ahead, *(reverse_valid(run, lengths) for run in back)], 2)

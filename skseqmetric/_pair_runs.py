@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skseqmetric._batching import FlatSequences, batches_by_length
-from skseqmetric._modules import SyncGRUNetwork
+from skseqmetric._modules import SyncGRUNetwork, in_place
 from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
 
@@ -17,7 +18,7 @@ BLOCK_FLOATS = 2**26
 """Features and projections of one side of a block of pairs, in numbers, at most: made once and paired many times."""
 
 GAP_STEPS = 32768
-"""Padded steps of one batch of `synchronization_gaps`, which keeps the states of every step."""
+"""Padded steps of one batch of `synchronization_gaps` and `coupled_states`, which keep the states of every step."""
 
 Encoded = tuple[Tensor, Tensor]
 
@@ -117,10 +118,33 @@ def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: Fl
 
 @torch.inference_mode()
 def _gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray) -> list[np.ndarray]:
+    (first, second), (lengths1, lengths2) = _pair_states(network, left, right, batch)
+    gaps = (first - second)[:, 0].norm(dim=2).T.cpu().numpy()
+    ends = torch.maximum(lengths1, lengths2).cpu().numpy()
+    return [gap[:end] for gap, end in zip(gaps, ends, strict=True)]
+
+
+def _pair_states(
+    network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray
+) -> tuple[Encoded, Encoded]:
+    """States (T, D, P, H) of both halves of the pairs (left[p], right[p]) for p in batch, and their lengths."""
     n = len(batch)
     (x1, lengths1), (x2, lengths2) = _same_length(*(network.encode(*flat.padded(batch)) for flat in (left, right)))
     pairs = torch.arange(n, device=x1.device)
     states = network.pair_states(torch.cat([x1, x2]), torch.cat([lengths1, lengths2]), pairs, pairs + n)
-    gaps = (states[0] - states[1])[:, 0].norm(dim=2).T.cpu().numpy()
-    ends = torch.maximum(lengths1, lengths2).cpu().numpy()
-    return [gap[:end] for gap, end in zip(gaps, ends, strict=True)]
+    return states, (lengths1, lengths2)
+
+
+@torch.inference_mode()
+def coupled_states(
+    network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """States (T_p', D H) of both halves of the pairs (left[p], right[p]), each as long as its own sequence."""
+    halves: tuple[list[Any], list[Any]] = ([None] * len(left), [None] * len(left))
+    longest = np.maximum(left.host_lengths, right.host_lengths)
+    for batch in batches_by_length(longest, GAP_STEPS):
+        for found, states, lengths in zip(halves, *_pair_states(network, left, right, batch), strict=True):
+            ordered = in_place(states, lengths).cpu().numpy()
+            for p, h, n_steps in zip(batch, ordered, lengths.tolist(), strict=True):
+                found[p] = h[:n_steps].copy()
+    return halves

@@ -10,9 +10,16 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._batching import FlatSequences
 from skseqmetric._learned_metric import LearnedSequenceMetric
 from skseqmetric._modules import SyncGRUNetwork, stem_strides
-from skseqmetric._pair_runs import PreparedSequences, coupled_rows, coupled_tile, synchronization_gaps
+from skseqmetric._pair_runs import (
+    PreparedSequences,
+    coupled_rows,
+    coupled_states,
+    coupled_tile,
+    synchronization_gaps,
+)
 from skseqmetric._validation import check_sequences
 
 
@@ -253,7 +260,38 @@ class SyncGRUMetric(LearnedSequenceMetric):
     ) -> np.ndarray:
         return coupled_rows(self.module_, left, rows, right, columns, self._n_threads)
 
-    # ------------------------------------------------------------------ synchronisation
+    # ------------------------------------------------------------------ states and synchronisation
+    def hidden_states(self, X: Any, Y: Any = None) -> Any:
+        """The states h_t after every recurrent step: of sequences that run free, or of coupled pairs.
+
+        Parameters
+        ----------
+        X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+        Y : n sequences, optional
+            The partners: the pairs (X[p], Y[p]) run coupled. None: every sequence runs free, as in `transform`.
+
+        Returns
+        -------
+        states : list of n arrays (T_i', H D), float32
+            Both directions side by side, each at its own place in time. Recurrent steps T_i' are steps of the sequence,
+            or fewer where the stem has strides. With Y a pair of such lists, of the halves that read X and those that
+            read Y, each half as long as its own sequence.
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract (see `check_sequences`), or another number of partners than of sequences.
+        """
+        check_is_fitted(self)
+        if Y is not None:
+            return coupled_states(self.module_, *self._paired(X, Y))
+
+        def run(values: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features, steps = self.module_.encode(values, lengths)
+            return self.module_.free_states(features, steps), steps
+
+        return self._run_steps(X, run)
+
     def synchronization(self, X: Any, Y: Any) -> list[np.ndarray]:
         """How far the two halves are apart at every step: |h^1_t - h^2_t| of the coupled pairs (X[p], Y[p]).
 
@@ -269,7 +307,10 @@ class SyncGRUMetric(LearnedSequenceMetric):
             recurrent step stands for several input steps. It falls to 0 where the pair synchronises.
         """
         check_is_fitted(self)
+        return synchronization_gaps(self.module_, *self._paired(X, Y))
+
+    def _paired(self, X: Any, Y: Any) -> tuple[FlatSequences, FlatSequences]:
         left, right = (self._standardise(check_sequences(Z, estimator=self, reset=False)) for Z in (X, Y))
         if len(left) != len(right):
             raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
-        return synchronization_gaps(self.module_, left, right)
+        return left, right

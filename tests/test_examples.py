@@ -18,6 +18,14 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
     [
         ("cross_modal_retrieval.py", ["joint_map.png", "retrieval.png"], "recall@5"),
         ("adapt_to_a_writer.py", ["adaptation.png"], "old writers"),
+        (
+            "state_maps.py",
+            [
+                "learning.gif", "learning.html", "lstm_places.png", "lstm_trajectories.png", "reservoir_errors.png",
+                "reservoirs_before_training.png", "units_of_the_cup.png",
+            ],
+            "Hardest sentences",
+        ),
     ],
 )
 def test_example_runs(name: str, pictures: list[str], said: str, tmp_path: Path) -> None:

@@ -36,3 +36,16 @@ def test_images_beside_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     exec(code, {})
     promised = [float(number) for number in re.findall(r"# (\d\.\d+)$", code, re.MULTILINE)]
     assert [float(line) for line in capsys.readouterr().out.splitlines()] == pytest.approx(promised, abs=0.02)
+
+
+@pytest.mark.slow
+def test_echo_state_networks_and_a_look_into_recurrent_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("umap")
+    pytest.importorskip("matplotlib").use("agg")
+    codes = blocks("Echo state networks, and a look into recurrent ones")
+    namespace: dict[str, Any] = {}
+    for code in codes:
+        exec(code, namespace)
+    promised = re.findall(r"\)  # (\S+)$", codes[0], re.MULTILINE)
+    assert capsys.readouterr().out.split() == promised
+    assert len(namespace["display"].difficult_examples(3)) == 3

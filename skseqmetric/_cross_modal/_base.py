@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skseqmetric._batching import FlatSequences
@@ -238,6 +239,28 @@ class CrossModalEstimator(SupervisedSequenceEstimator):
         return CrossModalObjective(self.module_, self._task_loss, mean_weight, generator, cross)
 
     # ------------------------------------------------------------------ inference
+    def hidden_states(self, X: Any) -> list[np.ndarray]:
+        """The states of the recurrence in the series branch after each of its steps.
+
+        Parameters
+        ----------
+        X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+
+        Returns
+        -------
+        states : list of n arrays (T_i', 2 H), float32
+            Of the last layer, both directions side by side, each at its own place in time. The package's own encoder
+            leaves T_i' = ceil(T_i / 4) steps. Of a `series_encoder` of one's own, whose inside is not known, the
+            features (T_i', F) that it returns.
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract (see `check_sequences`).
+        """
+        check_is_fitted(self)
+        return self._run_steps(X, self.module_.series_states)
+
     def _embed_series(self, X: Any) -> np.ndarray:
         """Embeddings (n, n_components) of sequences, float32."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any, TypeGuard
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from skseqmetric._cross_modal._encoders import linear
+from skseqmetric._cross_modal._encoders import SeriesEncoder, linear
 from skseqmetric._ops.steps import valid_steps
 
 
@@ -61,6 +62,18 @@ class CrossModalNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Features (B, T', F) of sequences and their lengths; a generator draws the noise of training."""
         return _encode(self.series_encoder, values, lengths, generator=generator)
+
+    def series_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, T', 2 H) of the recurrence in the package's own series encoder, zero past the end, and lengths.
+
+        Of an encoder of the user's own, whose inside is not known, the features that it returns.
+        """
+        encoder = self.series_encoder
+        if isinstance(encoder, SeriesEncoder):
+            # the same layers, less the linear one behind the recurrence
+            encoder = copy.copy(encoder)
+            encoder._modules = {**encoder._modules, "output": nn.Identity()}
+        return _encode(encoder, values, lengths, generator=None)
 
     def encode_images(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Vectors (B, F) of images; a generator draws the noise of training."""

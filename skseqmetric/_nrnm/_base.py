@@ -106,6 +106,39 @@ class MemoryEstimator(SupervisedSequenceEstimator):
         window = self.module_.memory_layers()[0].form.window
         return None if window >= FOREVER else int(window)
 
+    def hidden_states(self, X: Any, *, layer: int = -1) -> list[np.ndarray]:
+        """The states h_t of a layer after every recurrent step.
+
+        Parameters
+        ----------
+        X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+        layer : int, default=-1
+            Of which layer; -1 is the one that is read.
+
+        Returns
+        -------
+        states : list of n arrays (T_i', H), float32
+            Recurrent steps T_i' are steps of the sequence, or fewer where the stem has strides.
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract (see `check_sequences`), or a layer that there is not.
+        """
+        check_is_fitted(self)
+        self._check_layer(layer)
+
+        def run(values: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features, steps = self.module_.encode(values, lengths)
+            return self.module_.scans(features, steps)[layer].states, steps
+
+        return self._run_steps(X, run)
+
+    def _check_layer(self, layer: int) -> None:
+        n_layers = len(self.module_.memory_layers())
+        if not -n_layers <= layer < n_layers:
+            raise ValueError(f"layer={layer} is none of the {n_layers} of this network: 0 is the first, -1 the last.")
+
     def memory_states(self, X: Any, *, layer: int = -1) -> Bunch:
         """The memory after every update, and what attended to what.
 
@@ -129,6 +162,7 @@ class MemoryEstimator(SupervisedSequenceEstimator):
         check_is_fitted(self)
         if self.window_ is None:
             raise ValueError("This estimator was fitted with window=None: it has no memory.")
+        self._check_layer(layer)
         flat = self._standardise(check_sequences(X, estimator=self, reset=False))
         found: list[Any] = [None] * len(flat)
         factor = self._steps_each()

@@ -1,0 +1,397 @@
+"""Layers over a map of recurrent states: trajectories, final states, places in the sequence, outputs, errors."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from sklearn.base import clone
+
+from skseqmetric.inspection._hidden_states import final_estimator, hidden_states
+from skseqmetric.inspection._state_drawing import draw_cloud, draw_values, fit_figure, fit_legend, state_axes
+from skseqmetric.inspection._state_labels import draw_labels
+from skseqmetric.inspection._state_layers import START, draw_activations, draw_codes, draw_trajectories, numbered
+from skseqmetric.inspection._state_map import RecurrentStateMap
+from skseqmetric.inspection._state_outputs import (
+    Judge,
+    by_difficulty,
+    class_judge,
+    codes_of_part,
+    judged,
+    labels_of,
+    of_states,
+    step_outputs,
+    values_of_output,
+)
+
+LAYERS = ("trajectories", "final", "places", "output", "errors")
+CODE_NAMES = ("invalid", "valid", "exact")
+RIGHT_OR_WRONG = ("wrong", "right")
+_MOST_TRAJECTORIES = 3  # where the caller does not choose
+_RING = 3.0  # points of 1/72 inch that a ring needs
+_LONGEST_NAME = 90  # of a sequence that is named after its steps
+
+
+class DifficultExample(NamedTuple):
+    """A sequence, how its last state is judged, the share of its states that are judged 0, and its name."""
+
+    sequence: int
+    final_code: int
+    wrong_share: float
+    name: str
+
+
+class RecurrentStateDisplay:
+    """The states of a recurrent network after every prefix of n sequences, placed in one map: RSSviz.
+
+    Each of the five layers is one call: `plot_trajectories`, `plot_final`, `plot_places`, `plot_output`, `plot_errors`,
+    or `plot` with its name. Lists hold an array of S_i entries for each sequence, one a state.
+
+    Parameters
+    ----------
+    points : list of n arrays (S_i, 2)
+        Place of every state.
+    steps : list of n arrays (S_i,) of int
+        Input steps read at every state; 0 at the initial one, where there is one.
+    step_names : list of n sequences of S_i names, or None, default=None
+        Such as the word read last. None: the number of steps is the name.
+    places : list of n sequences of S_i labels, or None, default=None
+        Where in its sequence a state is, such as "first clause". None of a state: no label.
+    labels : array-like of shape (n,) or None, default=None
+        Class, or a number, of every sequence.
+    outputs : list of n arrays (S_i, K) or None, default=None
+        What the network would say at every state; NaN where that is not known.
+    output_names : sequence of K names or None, default=None
+    codes : list of n arrays (S_i,) or (S_i, parts) of int, or None, default=None
+        How good that is: 0 is the worst code, -1 a state that is not judged; in parts, if an output has several.
+    code_names : sequence of 2 or 3 names, default=("invalid", "valid", "exact")
+        Of the codes 0, 1 and 2.
+    names : sequence of n names or None, default=None
+        Of the sequences. None: their step names, where these are not too long, or numbers.
+    method : str, default="UMAP"
+        What placed the states; names the axes.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib objects
+        Set by the methods that draw.
+    map_ : RecurrentStateMap
+        Set by `from_estimator`.
+
+    References
+    ----------
+    A. Variengien, X. Hinaut, "A Journey in ESN and LSTM Visualisations on a Language Task", arXiv 2012.01748, 2020.
+    """
+
+    def __init__(
+        self,
+        *,
+        points: list[np.ndarray],
+        steps: list[np.ndarray],
+        step_names: Any = None,
+        places: Any = None,
+        labels: Any = None,
+        outputs: list[np.ndarray] | None = None,
+        output_names: Any = None,
+        codes: list[np.ndarray] | None = None,
+        code_names: Any = CODE_NAMES,
+        names: Any = None,
+        method: str = "UMAP",
+    ) -> None:
+        self.points = points
+        self.steps = steps
+        self.step_names = step_names
+        self.places = places
+        self.labels = labels
+        self.outputs = outputs
+        self.output_names = output_names
+        self.codes = codes
+        self.code_names = code_names
+        self.names = names
+        self.method = method
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        y: Any = None,
+        map: Any = None,
+        places: Any = None,
+        step_names: Any = None,
+        names: Any = None,
+        labels: Any = None,
+        output_names: Any = None,
+        judge: Judge | None = None,
+        code_names: Any = None,
+        initial: bool = True,
+        options: dict[str, Any] | None = None,
+        layer: str = "trajectories",
+        ax: Any = None,
+        **drawing: Any,
+    ) -> Self:
+        """Collect the states of a fitted recurrent estimator, place them, see what it says at each, and plot a layer.
+
+        Parameters
+        ----------
+        estimator : fitted recurrent estimator, or Pipeline that ends in one
+        X : n sequences
+        y : array-like of shape (n,), or list of n arrays (T_i,), or None, default=None
+            Classes of the sequences or of their steps. The states of a classifier are then judged: right where the
+            class of the largest output is that of y.
+        map : RecurrentStateMap or None, default=None
+            A fitted one is used as it is; of one that is not, a copy is fitted on these states, and found in `map_`.
+            None: ``RecurrentStateMap()``.
+        places, step_names : list of n sequences of T_i entries, or None, default=None
+            As in the class, but given for every input step (or for every recurrent step).
+        names : sequence of n names or None, default=None
+        labels : array-like of shape (n,) or None, default=None
+            None: y, where it has one entry a sequence.
+        output_names : sequence of K names or None, default=None
+            None: the classes of a classifier.
+        judge : callable or None, default=None
+            judge(outputs, i) takes the outputs (T_i', K) at all states of sequence i and returns codes (T_i',), or
+            (T_i', parts), of 0 (invalid), 1 (valid) and 2 (exact), from a comparison with the target of the sequence.
+        code_names : sequence of 2 or 3 names or None, default=None
+            None: "invalid", "valid", "exact" with `judge`, else "wrong", "right".
+        initial : bool, default=True
+            Show the state before the first step.
+        options : dict or None, default=None
+            Of the estimator's `hidden_states`, such as ``{"kind": "cell"}`` for the cell states of an LSTM, which are
+            what the paper shows.
+        layer, ax, **drawing
+            As in `plot`.
+
+        Raises
+        ------
+        TypeError
+            For an estimator without recurrent states.
+        ValueError
+            For names, places or codes that do not match the states, or a layer for which something is missing.
+
+        Notes
+        -----
+        Outputs at the states are what the estimator's `predict_steps` returns, or its probabilities where it labels
+        steps. Of another classifier, for the layers "output" and "errors" and with `judge`, they are its probabilities
+        for every prefix: one prediction a state. At the initial state nothing is said.
+        """
+        _check_layer(layer)
+        found = hidden_states(estimator, X, initial=initial, **(options or {}))
+        if not hasattr(map, "states_"):
+            map = (RecurrentStateMap() if map is None else clone(map)).fit(found.states)
+        last, inputs = final_estimator(estimator, X)
+        wanted = layer in ("output", "errors") or judge is not None
+        outputs = step_outputs(last, inputs, found.steps, from_prefixes=wanted)
+        chosen = class_judge(last, y, found.steps) if judge is None else judge
+        code_names = (RIGHT_OR_WRONG if judge is None else CODE_NAMES) if code_names is None else code_names
+        display = cls(
+            points=map.transform(found.states), steps=found.steps, method=type(map.reducer_).__name__,
+            step_names=of_states(step_names, found.steps, "step_names"),
+            places=of_states(places, found.steps, "places"), labels=labels_of(labels, y, len(found.steps)),
+            outputs=outputs, output_names=getattr(last, "classes_", None) if output_names is None else output_names,
+            codes=None if chosen is None or outputs is None else judged(outputs, found.steps, chosen, len(code_names)),
+            code_names=code_names, names=names,
+        )  # fmt: skip
+        display.map_ = map
+        return display.plot(layer, ax=ax, **drawing)
+
+    map_: RecurrentStateMap
+
+    # ------------------------------------------------------------------ layers
+    def plot(self, layer: str = "trajectories", *, ax: Any = None, **drawing: Any) -> Self:
+        """Draw one layer.
+
+        Parameters
+        ----------
+        layer : {"trajectories", "final", "places", "output", "errors"}, default="trajectories"
+        ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+        **drawing
+            Of the method of that layer.
+        """
+        _check_layer(layer)
+        return getattr(self, f"plot_{layer}")(ax=ax, **drawing)
+
+    def plot_trajectories(self, sequences: Any = None, *, ax: Any = None, label_every: int | None = None) -> Self:
+        """All states in grey, and the way of some sequences through them, every point named after its step.
+
+        Parameters
+        ----------
+        sequences : array-like of int or None, default=None
+            Which. None: the first of each of the first three classes, or the first three.
+        ax : matplotlib axes, default=None
+        label_every : int or None, default=None
+            Name one state of so many, and the last one. None: all of up to 20 states a sequence, else some 20 of them.
+        """
+        chosen = self._first_sequences() if sequences is None else [int(i) for i in np.atleast_1d(sequences)]
+        title = f"Trajectories of {len(chosen)} sequence{'s' if len(chosen) > 1 else ''}"
+        self._begin(ax, title)
+        cloud = self._cloud(f"all {len(self._stacked(self.points))} states")
+        ways = [(self._titled(i), np.asarray(self.points[i]), self._step_texts(i)) for i in chosen]
+        labels = draw_trajectories(self.ax_, cloud, ways, label_every)
+        self._fit(ax)
+        left_out = draw_labels(self.ax_, labels, [points for _, points, _ in ways])
+        if left_out:
+            self.ax_.set_title(f"{title} ({left_out} names left out: no room)")
+        return self
+
+    def plot_final(self, *, ax: Any = None) -> Self:
+        """All states in grey, and the last one of every sequence, coloured by its label."""
+        self._begin(ax, f"Final states of {len(self.points)} sequences")
+        self._cloud()
+        last = np.stack([points[-1] for points in self.points])
+        labels = np.full(len(last), "final state") if self.labels is None else np.asarray(self.labels)
+        draw_values(self.ax_, last, labels, "" if self.labels is None else "label", area=26)
+        self._fit(ax)
+        return self
+
+    def plot_places(self, *, by: str | None = None, ax: Any = None) -> Self:
+        """All states, coloured by where in their sequence they are.
+
+        Parameters
+        ----------
+        by : {"place", "time", "step", "name"} or None, default=None
+            The labels of `places`; the share of the sequence that was read; the number of steps read; or the step's
+            name. None: "place" where places are given, else "time".
+        ax : matplotlib axes, default=None
+        """
+        by = ("time" if self.places is None else "place") if by is None else by
+        values, title = self._place_values(by)
+        self._begin(ax, f"States by {title}")
+        known = np.array([value is not None for value in values])
+        self._cloud()
+        scale = True if by in ("time", "step") else None
+        draw_values(self.ax_, self._stacked(self.points)[known], values[known], title, scale=scale)
+        self._fit(ax)
+        return self
+
+    def plot_output(self, output: Any = 0, *, ax: Any = None, bins: int = 40) -> Self:
+        """All states, coloured by one output, and beside them, as a colour bar, its histogram.
+
+        Parameters
+        ----------
+        output : int or name, default=0
+            Which column, or its name.
+        ax : matplotlib axes, default=None
+            The histogram is drawn to the right of them.
+        bins : int, default=40
+            Of the histogram. Colours end where 1 % of the values are smaller or larger.
+        """
+        values, name = values_of_output(self.outputs, output, self.output_names)
+        known = np.isfinite(values)
+        self._begin(ax, f"Output '{name}' at every state")
+        self._cloud()
+        draw_activations(self.ax_, self._stacked(self.points)[known], values[known], f"output '{name}'", bins)
+        self._fit(ax)
+        return self
+
+    def plot_errors(self, *, part: int | None = None, mark: int = 3, ax: Any = None) -> Self:
+        """All states by how good the output there is, against the target of the whole sequence; final ones are framed.
+
+        Parameters
+        ----------
+        part : int or None, default=None
+            Which part of the output. None: the worst of all parts.
+        mark : int, default=3
+            So many of the most difficult sequences are named, unless their last state is judged best.
+        ax : matplotlib axes, default=None
+        """
+        codes, names = codes_of_part(self._all_codes, part), list(map(str, self.code_names))
+        if len(names) not in (2, 3):
+            raise ValueError(f"code_names has {len(names)} names: there are 2 or 3 codes.")
+        finals = np.array([own[-1] for own in codes])
+        shares = ", ".join(f"{np.mean(finals == k):.1%} {names[k]}" for k in reversed(range(len(names))))
+        of_part = "" if part is None else f", part {part}"
+        self._begin(ax, f"Outputs against the target{of_part}\nfinal states: {shares}")
+        self._cloud()
+        ranked = by_difficulty(self._all_codes if part is None else codes)[:mark]
+        worst = [i for i, code, _ in ranked if code < len(names) - 1]
+        labels = draw_codes(self.ax_, self.points, codes, names, [(i, self._name(i)) for i in worst])
+        self._fit(ax)
+        draw_labels(self.ax_, labels, [], clearance=_RING)
+        return self
+
+    # ------------------------------------------------------------------ what the layers show
+    def difficult_examples(self, n: int = 10) -> list[DifficultExample]:
+        """The sequences that the network finds most difficult, the worst first.
+
+        Parameters
+        ----------
+        n : int, default=10
+
+        Returns
+        -------
+        examples : list of up to n DifficultExample (sequence, final_code, wrong_share, name)
+            In the order of the code of the last state (of its worst part, then of the sum of all parts) and, where it
+            is the same, of the share of states that are judged 0.
+        """
+        ranked = by_difficulty(self._all_codes)[:n]
+        return [DifficultExample(i, code, share, self._name(i)) for i, code, share in ranked]
+
+    @property
+    def _all_codes(self) -> list[np.ndarray]:
+        if self.codes is None:
+            raise ValueError("There are no errors to show: give y to a classifier, or judge to one with predict_steps.")
+        return [np.asarray(own) for own in self.codes]
+
+    def _place_values(self, by: str) -> tuple[np.ndarray, str]:
+        """A value of every state, None where there is none, and what it is."""
+        if by == "time":
+            return np.concatenate([100 * steps / steps[-1] for steps in self.steps]), "time (% of the sequence)"
+        if by == "step":
+            return self._stacked(self.steps), "number of steps read"
+        given = {
+            "place": ("places", self.places, "place in the sequence"),
+            "name": ("step_names", self.step_names, "step read last"),
+        }
+        if by not in given:
+            raise ValueError(f"by={by!r} must be 'place', 'time', 'step' or 'name'.")
+        name, values, title = given[by]
+        if values is None:
+            raise ValueError(f"by={by!r} needs {name}, and none are given.")
+        return np.array([value for own in values for value in own], dtype=object), title
+
+    # ------------------------------------------------------------------ drawing
+    def _begin(self, ax: Any, title: str) -> None:
+        self.ax_ = state_axes(ax, self.method, title)
+        self.figure_ = self.ax_.figure
+
+    def _fit(self, ax: Any) -> None:
+        """Give a figure of our own its height."""
+        if ax is None:
+            fit_figure(self.ax_, self._stacked(self.points))
+            fit_legend(self.ax_)
+
+    def _cloud(self, label: str | None = None) -> Any:
+        return draw_cloud(self.ax_, self._stacked(self.points), label)
+
+    @staticmethod
+    def _stacked(parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    def _first_sequences(self) -> list[int]:
+        n = len(self.points)
+        first = range(n) if self.labels is None else np.sort(np.unique(np.asarray(self.labels), return_index=True)[1])
+        return [int(i) for i in first[:_MOST_TRAJECTORIES]]
+
+    def _name(self, i: int) -> str:
+        if self.names is not None:
+            return str(self.names[i])
+        read = [] if self.step_names is None else [str(name) for name in self.step_names[i] if name is not None]
+        joined = " ".join(read)
+        return joined if 0 < len(joined) <= _LONGEST_NAME else numbered(i)
+
+    def _titled(self, i: int) -> str:
+        return self._name(i) if self.labels is None else f"{self._name(i)} ({self.labels[i]})"
+
+    def _step_texts(self, i: int) -> list[str]:
+        """What stands beside the states of sequence i."""
+        if self.step_names is None:
+            return [str(step) for step in self.steps[i]]
+        return [START if name is None else str(name) for name in self.step_names[i]]
+
+
+def _check_layer(layer: str) -> None:
+    if layer not in LAYERS:
+        raise ValueError(f"layer={layer!r} must be one of {', '.join(map(repr, LAYERS))}.")

@@ -1,0 +1,146 @@
+"""What belongs to every state: what an estimator says there, how good that is, and what the caller calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skseqmetric._validation import check_sequences
+
+Judge = Callable[[np.ndarray, int], Any]
+
+
+def step_outputs(estimator: Any, X: Any, steps: list[np.ndarray], *, from_prefixes: bool) -> list[np.ndarray] | None:
+    """Outputs (S_i, K) at every state, NaN at the initial one; None where there are none to be had.
+
+    The estimator's `predict_steps`, or its probabilities where it labels steps; of any other classifier those of every
+    prefix, if `from_prefixes`: one prediction a state.
+    """
+    if hasattr(estimator, "predict_steps"):
+        outputs = estimator.predict_steps(X)
+    elif not hasattr(estimator, "predict_proba"):
+        return None
+    elif isinstance(estimator.predict_proba(X[:1]), list):
+        outputs = estimator.predict_proba(X)
+    elif from_prefixes:
+        outputs = _of_prefixes(estimator, X, steps)
+    else:
+        return None
+    return [at_states(own, read, "outputs") for own, read in zip(outputs, steps, strict=True)]
+
+
+def _of_prefixes(estimator: Any, X: Any, steps: list[np.ndarray]) -> list[np.ndarray]:
+    sequences = check_sequences(X).to_list()
+    prefixes = [x[:n] for x, read in zip(sequences, steps, strict=True) for n in read[read > 0]]
+    outputs = np.asarray(estimator.predict_proba(prefixes))
+    return np.split(outputs, np.cumsum([np.count_nonzero(read) for read in steps])[:-1])
+
+
+def at_states(values: Any, steps: np.ndarray, name: str, missing: Any = np.nan) -> np.ndarray:
+    """Values of the input steps, or of the recurrent steps, as values of the states; `missing` at the initial one.
+
+    values : (T, ...) for T input steps, or (S, ...) or (S - 1, ...) for S states, the first of which is the initial one
+    where steps[0] = 0.
+    """
+    values, first = np.asarray(values), int(steps[0] == 0)
+    n_states, n_steps = len(steps) - first, int(steps[-1])
+    if len(values) == n_steps:
+        values = values[steps[first:] - 1]
+    if len(values) != n_states:
+        raise ValueError(f"{name} has {len(values)} entries for a sequence of {n_steps} steps and {n_states} states.")
+    if not first:
+        return values
+    start = np.full((1, *values.shape[1:]), missing, dtype=object if missing is None else np.float64)
+    return np.concatenate([start, values])
+
+
+def values_of_output(outputs: list[np.ndarray] | None, output: Any, names: Any) -> tuple[np.ndarray, str]:
+    """One output at all states of all sequences, and its name."""
+    if outputs is None:
+        raise ValueError("There are no outputs to show: the estimator has neither predict_steps nor predict_proba.")
+    n = outputs[0].shape[1]
+    names = [str(name) for name in (range(n) if names is None else names)]
+    k = names.index(output) if output in names else output
+    if not isinstance(k, (int, np.integer)) or not 0 <= k < n:
+        raise ValueError(f"output={output!r} is none of the {n} outputs: pass a number below {n}, or a name.")
+    return np.concatenate([own[:, k] for own in outputs]), names[k]
+
+
+def judged(outputs: list[np.ndarray], steps: list[np.ndarray], judge: Judge, n_codes: int) -> list[np.ndarray]:
+    """Codes (S_i,) or (S_i, parts) of int, -1 at the initial state, from judge(outputs (T_i', K), i)."""
+    codes = []
+    for i, (values, read) in enumerate(zip(outputs, steps, strict=True)):
+        first = int(read[0] == 0)
+        own = np.asarray(judge(values[first:], i))
+        if own.ndim not in (1, 2) or len(own) != len(values) - first:
+            raise ValueError(
+                f"judge returned shape {own.shape} for sequence {i}, which has {len(values) - first} states: one code, "
+                "or one row of them, is needed for each."
+            )
+        if not np.isin(own, range(n_codes)).all():
+            wrong = own[~np.isin(own, range(n_codes))][0]
+            raise ValueError(f"judge returned {wrong} for sequence {i}: codes are 0 to {n_codes - 1}.")
+        codes.append(np.concatenate([np.full((first, *own.shape[1:]), -1), own.astype(np.int64)]))
+    return codes
+
+
+def class_judge(estimator: Any, y: Any, steps: list[np.ndarray]) -> Judge | None:
+    """1 where the class of largest output is that of y, 0 elsewhere; None without classes, or without y."""
+    classes = getattr(estimator, "classes_", None)
+    if y is None or classes is None:
+        return None
+
+    targets = list(y)
+
+    def judge(outputs: np.ndarray, i: int) -> np.ndarray:
+        read = steps[i][steps[i] > 0]
+        target = np.asarray(targets[i])
+        return classes[outputs.argmax(axis=1)] == (target[read - 1] if target.ndim else target)
+
+    return judge
+
+
+def codes_of_part(codes: list[np.ndarray], part: int | None) -> list[np.ndarray]:
+    """Codes (S_i,) of one part, or of the worst one of every state."""
+    parts = [own.reshape(len(own), -1) for own in codes]
+    if part is None:
+        return [own.min(axis=1) for own in parts]
+    n_parts = parts[0].shape[1]
+    if not 0 <= part < n_parts:
+        raise ValueError(f"part={part} is none of the {n_parts} of these codes: the first is 0.")
+    return [own[:, part] for own in parts]
+
+
+def by_difficulty(codes: list[np.ndarray]) -> list[tuple[int, int, float]]:
+    """Sequence, code of its last state, and share of its judged states whose code is 0; the worst sequence first.
+
+    In the order of the last state's worst part, of the sum of its parts, and of that share. Sequences whose last state
+    is not judged are left out.
+    """
+    ranked = []
+    for i, (own, worst) in enumerate(zip(codes, codes_of_part(codes, None), strict=True)):
+        if worst[-1] >= 0:
+            share = float(np.mean(worst[worst >= 0] == 0))
+            ranked.append((int(worst[-1]), int(own[-1].sum()), -share, i))
+    return [(i, code, -share) for code, _, share, i in sorted(ranked)]
+
+
+def of_states(values: Any, steps: list[np.ndarray], name: str) -> list[np.ndarray] | None:
+    """Values of the input steps as values of the states, None at the initial one."""
+    if values is None:
+        return None
+    if len(values) != len(steps):
+        raise ValueError(f"{name} is given for {len(values)} sequences, but X has {len(steps)}.")
+    return [at_states(own, read, f"{name}[{i}]", None) for i, (own, read) in enumerate(zip(values, steps, strict=True))]
+
+
+def labels_of(labels: Any, y: Any, n: int) -> np.ndarray | None:
+    """One label a sequence: those given, or those of y where it has one entry a sequence."""
+    if labels is None and (y is None or np.ndim(next(iter(y)))):
+        return None
+    array = np.asarray(y if labels is None else labels)
+    if array.shape != (n,):
+        raise ValueError(f"labels have shape {array.shape}, but X has {n} sequences: give each of them one.")
+    return array

@@ -1,0 +1,256 @@
+"""How the states of an untrained network lie for a grid of two of its parameters: a small map and numbers for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+
+from skseqmetric.inspection._drawing import style
+from skseqmetric.inspection._hidden_states import hidden_states
+from skseqmetric.inspection._state_drawing import dark_viridis, in_order
+from skseqmetric.inspection._state_map import RecurrentStateMap
+from skseqmetric.inspection._unit_analyses import check_step_values, relative_time
+
+SPECTRAL_RADIUS_BY_LEAK = {"spectral_radius": (0.5, 0.9, 1.3, 1.7), "leak": (0.05, 0.2, 0.5, 1.0)}
+_N_PARTS = 5  # of a sequence, that are told apart by default
+_CELL = (2.3, 2.6)  # inches of a map and what is written around it
+_MARGIN = (2.0, 1.0)  # inches for the legend and for the title
+
+
+class StatePanel(NamedTuple):
+    """One setting: its parameters, a map of its states, and what the map is like in numbers.
+
+    `points` are n arrays (S_i, 2), `labels` n arrays (S_i,). `trustworthiness` and `purity` are at best 1 (chance level
+    of the purity: the sum of the squared shares of the labels); `n_islands` counts the clusters that HDBSCAN finds.
+    """
+
+    params: dict[str, Any]
+    points: list[np.ndarray]
+    labels: list[np.ndarray]
+    trustworthiness: float
+    n_islands: int
+    purity: float
+
+
+def state_panels(
+    estimator: Any,
+    X: Any,
+    *,
+    param_grid: Mapping[str, Sequence[Any]] | None = None,
+    labels: Any = None,
+    reducer: Any = None,
+    random_state: Any = 42,
+    n_neighbors: int = 10,
+    n_jobs: int | None = None,
+) -> list[StatePanel]:
+    """Run the sequences through a fresh network for every setting of a grid, and map its states.
+
+    `HyperparameterPanels.from_estimator` describes the parameters. The second parameter of the grid changes faster.
+    """
+    grid = SPECTRAL_RADIUS_BY_LEAK if param_grid is None else dict(param_grid)
+    if len(grid) != 2 or not all(len(values) for values in grid.values()):
+        raise ValueError(f"param_grid={grid!r} must give two parameters, rows and columns, at least one value each.")
+    settings = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    networks = [clone(estimator).set_params(**params) for params in settings]
+    maps = [RecurrentStateMap(reducer, random_state=random_state) for _ in settings]
+    run = delayed(_panel)
+    jobs = (run(*setting, X, labels, n_neighbors) for setting in zip(networks, maps, settings, strict=True))
+    return list(Parallel(n_jobs=n_jobs)(jobs))
+
+
+class HyperparameterPanels:
+    """A grid of small state maps, one for every setting of two parameters of a network before any training.
+
+    Parameters
+    ----------
+    panels : list of StatePanel
+        Of all pairs of values of two parameters, those of the second changing faster.
+    label_name : str, default="place"
+        What the labels tell. Labels of dtype float are coloured along a scale, others by category.
+    n_neighbors : int, default=10
+        With which trustworthiness and purity were computed.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib axes (rows, columns)
+    figure_ : matplotlib figure
+        Both set by `plot`.
+
+    References
+    ----------
+    Variengien and Hinaut (2020), "A Journey in ESN and LSTM Visualisations on a Language Task", arXiv:2012.01748.
+    """
+
+    def __init__(self, panels: list[StatePanel], *, label_name: str = "place", n_neighbors: int = 10) -> None:
+        self.panels = panels
+        self.label_name = label_name
+        self.n_neighbors = n_neighbors
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        param_grid: Mapping[str, Sequence[Any]] | None = None,
+        labels: Any = None,
+        label_name: str | None = None,
+        reducer: Any = None,
+        random_state: Any = 42,
+        n_neighbors: int = 10,
+        n_jobs: int | None = None,
+    ) -> Self:
+        """Run the sequences through a fresh network for every setting, map its states, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator with `hidden_states`
+            A network whose states do not depend on training, such as an echo state network: of a copy for every
+            setting the weights are drawn by `fit_reservoir(X)`, or by `fit(X)` where it has no such method. Give it an
+            integer `random_state`, so that nothing but the two parameters differs, and bidirectional=False where a
+            state is to know the steps before it only.
+        X : n sequences
+        param_grid : mapping of two parameter names to their values, or None, default=None
+            Rows and columns. None: spectral_radius (0.5, 0.9, 1.3, 1.7) x leak (0.05, 0.2, 0.5, 1).
+        labels : list of n arrays (T_i,) or None, default=None
+            A place label of every step, such as the clause that it is in. None: relative time, in fifths.
+        label_name : str or None, default=None
+            Title of the legend. None: "place", or "relative time (%)".
+        reducer : object with `fit_transform`, or None, default=None
+            As in `RecurrentStateMap`; every map has a copy of its own.
+        random_state : default=42
+            Of the default reducer.
+        n_neighbors : int, default=10
+            Of trustworthiness and purity.
+        n_jobs : int or None, default=None
+            Settings side by side, as joblib counts them; None: one.
+
+        Raises
+        ------
+        ValueError
+            The grid is not of two parameters, or there is not one label for every step.
+
+        Notes
+        -----
+        Cost of each setting: one run of the network, a fit of the map, and O(m^2 H) for the trustworthiness of m
+        distinct states.
+        """
+        panels = state_panels(
+            estimator, X, param_grid=param_grid, labels=labels, reducer=reducer, random_state=random_state,
+            n_neighbors=n_neighbors, n_jobs=n_jobs,
+        )  # fmt: skip
+        if label_name is None:
+            label_name = "relative time (%)" if labels is None else "place"
+        return cls(panels, label_name=label_name, n_neighbors=n_neighbors).plot()
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: a row a setting, its two parameters, trustworthiness, n_islands and purity."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("A data frame needs pandas: pip install pandas.") from error
+        numbers = ("trustworthiness", "n_islands", "purity")
+        return pd.DataFrame([{**p.params, **{name: getattr(p, name) for name in numbers}} for p in self.panels])
+
+    # ------------------------------------------------------------------------------------------------ drawing
+
+    def plot(self, *, figure: Any = None) -> Self:
+        """Draw the maps, the numbers of each below it, and one legend.
+
+        Parameters
+        ----------
+        figure : matplotlib figure or subfigure, default=None
+            Drawn into; a new one of fitting size otherwise.
+        """
+        columns = len({repr(list(panel.params.values())[1]) for panel in self.panels})
+        rows = len(self.panels) // columns
+        self.figure_ = _make_figure(rows, columns) if figure is None else figure
+        self.axes_ = self.figure_.subplots(rows, columns, squeeze=False)
+        looks = _looks(self.panels)
+        for panel, ax in zip(self.panels, self.axes_.flat, strict=True):
+            _draw_panel(ax, panel, looks)
+        for panel, ax in zip(self.panels[:columns], self.axes_[0], strict=True):
+            ax.set_title(_setting(panel, 1), fontsize="medium")
+        for panel, ax in zip(self.panels[::columns], self.axes_[:, 0], strict=True):
+            ax.set_ylabel(_setting(panel, 0))
+        self._finish(looks)
+        return self
+
+    def _finish(self, looks: dict[Any, dict[str, Any]]) -> None:
+        from matplotlib.lines import Line2D
+
+        handles = [Line2D([], [], ls="", ms=7, label=_text(label), **look) for label, look in looks.items()]
+        place = {"loc": "outside right center", "frameon": False, "alignment": "left"}
+        self.figure_.legend(handles=handles, title=self.label_name, **place)
+        counts = np.unique(np.concatenate(self.panels[0].labels), return_counts=True)[1]
+        chance = np.sum(np.square(counts / counts.sum()))
+        self.figure_.suptitle("States of the untrained network, a map for every setting", fontsize="large")
+        self.figure_.supxlabel(
+            f"T: trustworthiness of the map.  islands: clusters that HDBSCAN finds.\npurity: share of the "
+            f"{self.n_neighbors} nearest neighbours with the same label (about {chance:.2f} by chance).",
+            fontsize="small",
+        )
+
+
+def _panel(
+    network: Any, mapped: RecurrentStateMap, params: dict[str, Any], X: Any, labels: Any, n_neighbors: int
+) -> StatePanel:
+    draw = getattr(network, "fit_reservoir", network.fit)
+    run = hidden_states(draw(X), X, initial=False)
+    lengths = [int(read[-1]) for read in run.steps]
+    if labels is None:
+        labels = [relative_time(length, _N_PARTS) for length in lengths]
+    check_step_values(labels, lengths, "labels")
+    own = [np.asarray(label)[read - 1] for label, read in zip(labels, run.steps, strict=True)]
+    points = mapped.fit_transform(run.states)
+    trust = mapped.trustworthiness(run.states, n_neighbors=n_neighbors)
+    purity = mapped.purity(run.states, own, n_neighbors=n_neighbors)
+    return StatePanel(params, points, own, trust, mapped.n_islands(), purity)
+
+
+def _make_figure(rows: int, columns: int) -> Any:
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError('Drawing needs matplotlib: pip install "skseqmetric[viz]".') from error
+    size = columns * _CELL[0] + _MARGIN[0], rows * _CELL[1] + _MARGIN[1]
+    return pyplot.figure(figsize=size, layout="constrained")
+
+
+def _looks(panels: list[StatePanel]) -> dict[Any, dict[str, Any]]:
+    """Colour and marker of every label, in the order of the legend."""
+    every = np.concatenate([label for panel in panels for label in panel.labels])
+    labels = in_order(every)
+    if every.dtype.kind != "f":
+        return {label: style(k) for k, label in enumerate(labels)}
+    from matplotlib.colors import to_hex
+
+    colours = dark_viridis()(np.linspace(0, 1, len(labels)))
+    return {label: {"color": to_hex(colour), "marker": "o"} for label, colour in zip(labels, colours, strict=True)}
+
+
+def _draw_panel(ax: Any, panel: StatePanel, looks: dict[Any, dict[str, Any]]) -> None:
+    points, labels = np.concatenate(panel.points), np.concatenate(panel.labels)
+    area = float(np.clip(6000 / len(points), 2, 12))
+    members = {label: labels == label for label in looks}
+    for label in sorted(looks, key=lambda label: -members[label].sum()):  # rare ones on top
+        ax.scatter(*points[members[label]].T, s=area, linewidths=0, **looks[label])
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.set(xticks=[], yticks=[])
+    ax.margins(0.05)
+    islands = "1 island" if panel.n_islands == 1 else f"{panel.n_islands} islands"
+    ax.set_xlabel(f"T {panel.trustworthiness:.2f},  {islands}\npurity {panel.purity:.2f}", fontsize="medium")
+
+
+def _setting(panel: StatePanel, k: int) -> str:
+    name, value = list(panel.params.items())[k]
+    return f"{name} = {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
