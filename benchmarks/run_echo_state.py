@@ -1,0 +1,84 @@
+"""Echo state networks beside trained recurrent ones and beside reservoirpy.
+
+python -m benchmarks.run_echo_state --out FILE.json [--data DIR] [--part language classes throughput map]
+
+language   : the cross-situational task at 4 to 50 objects: valid and exact error, seconds of training.
+classes    : real problems of DIR by the classifiers' default parameters.
+throughput : fit and predict of 1,000 sequences of 20 steps, beside reservoirpy.
+map        : the states of 200 sentences as a map, from the reservoir to the picture: seconds, trustworthiness, purity.
+
+Seeds draw corpus, split and network. Each fit is a job of its own on one thread, written to FILE.jsonl as soon as it is
+done and skipped when the command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.echo_state.fitting import CONTENDERS, TASKS, run_job
+from benchmarks.echo_state.report import bars, tables
+from benchmarks.echo_state.state_map import map_of_sentences
+from benchmarks.echo_state.throughput import CASES, throughput
+from benchmarks.environment import environment
+from benchmarks.harness import argument_parser, print_table
+from benchmarks.jobs import Job, do_all
+
+PARTS = (*TASKS, "throughput", "map")
+
+
+def planned(args: argparse.Namespace) -> list[Job]:
+    """Every fit, all contenders of all tasks with their first seed before any gets its second."""
+    jobs = []
+    for seed in range(1 if args.quick else args.seeds):
+        for part in (part for part in args.part if part in TASKS):
+            tasks = [task for task in TASKS[part] if args.tasks is None or task in args.tasks]
+            arms = [arm for arm in CONTENDERS[part] if args.arms is None or arm in args.arms]
+            jobs += [Job(part, task, arm, seed) for task in tasks for arm in arms]
+    return jobs
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argument_parser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--tasks", nargs="+", help="only these, such as '4 objects' or ECG200")
+    parser.add_argument("--arms", nargs="+", help="only these, such as 'ESN, final'")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure what is missing, print and write tables and bars."""
+    args = parse()
+    out = args.out or Path("echo_state.json")
+    threads = args.threads or 1
+    speeds = []
+    if "throughput" in args.part:
+        cases = CASES[-1:] if args.quick else CASES
+        found = [throughput(units, p, threads=threads, repeats=1 if args.quick else 3) for units, p, _ in cases]
+        speeds = [result for result in found if result is not None]
+    for result in speeds:
+        print_table(result)
+    jobs = planned(args)
+    rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
+    states = map_of_sentences(quick=args.quick) if "map" in args.part else {}
+    lines, reached = tables(rows), bars(rows, speeds)
+    print("\n".join([*lines, "", *(f"{name}: {value:.3g}" for name, value in states.items()), *map(str, reached)]))
+    document = {
+        "environment": environment(threads=threads), "throughput": [asdict(result) for result in speeds], "map": states,
+        "rows": rows, "table": lines, "bars": [{**asdict(bar), "met": bar.met} for bar in reached],
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if len(rows) < len(jobs):
+        sys.exit(f"{len(jobs) - len(rows)} fits failed")
+
+
+if __name__ == "__main__":
+    main()

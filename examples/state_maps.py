@@ -1,0 +1,146 @@
+"""Look into recurrent networks that learn a little language: maps of their states before, during and after training.
+
+The task: from sentences such as "on the left there is a red cup and this is a bowl" to what they speak of, with
+teachers that also name what the sentence does not (cross-situational learning). An echo state network and an LSTM.
+
+Run: python examples/state_maps.py [--out DIR] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from skseqmetric import EchoStateRegressor, RecurrentRegressor
+from skseqmetric.datasets import (
+    decode_meanings,
+    exact_error,
+    make_cross_situational,
+    rate_meanings,
+    sentence_roles,
+    valid_error,
+)
+from skseqmetric.inspection import (
+    HyperparameterPanels,
+    RecurrentStateDisplay,
+    StateAnimation,
+    UnitActivityDisplay,
+    hidden_states,
+)
+
+N_OBJECTS = 4
+ONE_HOT: dict[str, Any] = {
+    "scaling": None, "input_scaling": 1.0, "bias_scaling": 1.0, "input_density": 0.1, "bidirectional": False,
+    "summary": "last",
+}  # fmt: skip
+PUBLISHED: dict[str, Any] = {**ONE_HOT, "spectral_radius": 1.1, "density": 0.85, "leak": 0.05, "alpha": 10**-3.5}
+"""The settings of Variengien and Hinaut (2020) for learning from the last state."""
+
+STAGES = (30, 60, 120, 250, 500, 1000)
+"""Sentences that the network has been taught, in the animation."""
+
+
+def main() -> None:
+    """Learn, map, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the pictures")
+    parser.add_argument("--quick", action="store_true", help="small networks and few sentences")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    corpus = make_cross_situational(N_OBJECTS, random_state=0)
+    n_units, n_shown, n_epochs = (100, 30, 3) if args.quick else (1000, 200, 60)
+    reservoir = EchoStateRegressor(n_units, **PUBLISHED, random_state=0)
+    lstm = RecurrentRegressor(20, scaling=None, max_epochs=n_epochs, random_state=0)
+    for network in (reservoir, lstm):
+        start = time.perf_counter()
+        network.fit(corpus.train.X, corpus.train.y)
+        decoded = decode_meanings(network.predict(corpus.test.X), N_OBJECTS)
+        errors = [100 * error(corpus.test.meanings, decoded) for error in (valid_error, exact_error)]
+        print(f"{type(network).__name__}: fit {time.perf_counter() - start:.1f} s, on new sentences "
+              f"{errors[0]:.1f} % not valid, {errors[1]:.1f} % not exact")  # fmt: skip
+
+    shown = np.random.default_rng(0).permutation(len(corpus.test.X))[:n_shown]
+    X, sentences = [corpus.test.X[i] for i in shown], [corpus.test.sentences[i] for i in shown]
+    roles = [sentence_roles(words) for words in sentences]
+    draw_before_training(reservoir, X[: n_shown // 2], roles[: n_shown // 2], args.out)
+    draw_lstm(lstm, X, sentences, roles, args.out)
+    draw_errors(reservoir, X, sentences, corpus.test.meanings[shown], args.out)
+    draw_learning(reservoir, corpus, X, sentences, args.out)
+    draw_units(reservoir, corpus, X, sentences, args.out)
+    print(f"Pictures in {args.out}")
+
+
+def draw_before_training(reservoir: EchoStateRegressor, X: list[Any], roles: list[Any], out: Path) -> None:
+    """Four reservoirs as they are drawn, before they are taught anything."""
+    panels = HyperparameterPanels.from_estimator(
+        clone(reservoir), X, param_grid={"spectral_radius": [0.5, 1.1], "leak": [0.05, 0.5]}, labels=roles,
+        label_name="part of the sentence",
+    )  # fmt: skip
+    panels.figure_.savefig(out / "reservoirs_before_training.png", dpi=110)
+    for panel in panels.panels:
+        print(f"  {panel}"[:160])
+
+
+def draw_lstm(lstm: RecurrentRegressor, X: list[Any], sentences: list[Any], roles: list[Any], out: Path) -> None:
+    """The cell states of the LSTM, by part of the sentence and along some of the sentences."""
+    display = RecurrentStateDisplay.from_estimator(
+        lstm, X, options={"kind": "cell"}, places=roles, step_names=sentences, layer="places"
+    )
+    display.figure_.savefig(out / "lstm_places.png", dpi=110)
+    display.plot_trajectories([0, 1]).figure_.savefig(out / "lstm_trajectories.png", dpi=110)
+
+
+def draw_errors(
+    reservoir: EchoStateRegressor, X: list[Any], sentences: list[Any], meanings: np.ndarray, out: Path
+) -> None:
+    """Where the echo state network is wrong about what the whole sentence says, and the hardest sentences."""
+
+    def judge(outputs: np.ndarray, i: int) -> np.ndarray:
+        decoded = decode_meanings(outputs, N_OBJECTS)
+        return rate_meanings(np.broadcast_to(meanings[i], decoded.shape), decoded)
+
+    display = RecurrentStateDisplay.from_estimator(reservoir, X, step_names=sentences, judge=judge, layer="errors")
+    display.figure_.savefig(out / "reservoir_errors.png", dpi=110)
+    print("Hardest sentences:")
+    for example in display.difficult_examples(5):
+        print(f"  {' '.join(sentences[example.sequence])}: {100 * example.wrong_share:.0f} % of its states wrong")
+
+
+def draw_learning(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sentences: list[Any], out: Path) -> None:
+    """The map of the states stays; what is read out of them changes with every sentence taught."""
+    order = np.random.default_rng(1).permutation(len(corpus.train.X))
+    learner = clone(reservoir)
+    readouts, taught = [], 0
+    for n in STAGES:
+        piece = order[taught:n]
+        learner.partial_fit([corpus.train.X[i] for i in piece], corpus.train.y[piece])
+        readouts.append((learner.coef_, learner.intercept_))
+        taught = n
+    found = hidden_states(learner, X)
+    display = RecurrentStateDisplay.from_estimator(learner, X)
+    output = corpus.target_names.index("1 object cup")
+    film = StateAnimation.from_readouts(
+        found.states, display.points, readouts, output=output, stages=[f"{n} sentences" for n in STAGES],
+        steps=found.steps, step_labels=sentences, value_name='output "first object: cup"',
+    )  # fmt: skip
+    film.save_gif(out / "learning.gif", fps=1)
+    film.save_html(out / "learning.html")
+
+
+def draw_units(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sentences: list[Any], out: Path) -> None:
+    """At which words the units move that speak for the cup."""
+    display = UnitActivityDisplay.from_estimator(
+        reservoir, X, step_labels=sentences, output_names=corpus.target_names, kind="specific",
+        output=corpus.target_names.index("1 object cup"),
+    )  # fmt: skip
+    display.figure_.savefig(out / "units_of_the_cup.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
