@@ -21,8 +21,13 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
         (
             "state_maps.py",
             [
-                "learning.gif", "learning.html", "lstm_places.png", "lstm_trajectories.png", "reservoir_errors.png",
-                "reservoirs_before_training.png", "units_of_the_cup.png",
+                "learning.gif",
+                "learning.html",
+                "lstm_places.png",
+                "lstm_trajectories.png",
+                "reservoir_errors.png",
+                "reservoirs_before_training.png",
+                "units_of_the_cup.png",
             ],
             "Hardest sentences",
         ),
