@@ -5,11 +5,12 @@ A job that is in the log is not done again, so that a run that was stopped goes 
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,6 +47,33 @@ class Job:
     def key(self) -> str:
         """What a finished job is known by in the log."""
         return repr((self.part, self.task, self.arm, self.seed, self.settings))
+
+
+Settings = tuple[tuple[str, Any], ...]
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Which of the jobs, how often, and how many at a time."""
+    parser.add_argument("--tasks", nargs="+", help="only these")
+    parser.add_argument("--arms", nargs="+", help="only these")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+
+
+def every_job(
+    args: argparse.Namespace,
+    tasks: Mapping[str, Iterable[str]],
+    arms: Mapping[str, Iterable[str]],
+    settings: Callable[[str, str], Settings] = lambda part, task: (),
+) -> list[Job]:
+    """Those asked for by `add_job_options` and --part, all with their first seed before any gets its second."""
+    jobs = []
+    for seed in range(1 if args.quick else args.seeds):
+        for part in (part for part in args.part if part in tasks):
+            chosen = [task for task in tasks[part] if args.tasks is None or task in args.tasks]
+            contenders = [arm for arm in arms[part] if args.arms is None or arm in args.arms]
+            jobs += [Job(part, task, arm, seed, settings(part, task)) for task in chosen for arm in contenders]
+    return jobs
 
 
 def read_log(path: Path) -> dict[str, dict[str, Any]]:

@@ -23,17 +23,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from benchmarks.cross_modal.cost import step_cost
 from benchmarks.cross_modal.fitting import ARMS, TASKS, run_job
 from benchmarks.cross_modal.report import bars, tables
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, print_table
-from benchmarks.jobs import Job, do_all
+from benchmarks.jobs import Job, Settings, add_job_options, do_all, every_job
 
 PARTS = (*TASKS, "cost")
-Settings = tuple[tuple[str, Any], ...]
 
 SMALL = (("n_filters", 64), ("n_units", 32))
 SINES = (*SMALL, ("augment", "jitter"))
@@ -58,17 +56,6 @@ SECONDS = {"synthetic": 25, "omniglot": 50, "digits": 20, "words": 60, "adaptati
 """Of one fit on one core of the machine that the published tables come from, about; for the estimate alone."""
 
 
-def planned(args: argparse.Namespace) -> list[Job]:
-    """Every fit, all arms of all tasks with their first seed before any gets its second."""
-    jobs = []
-    for seed in range(1 if args.quick else args.seeds):
-        for part in (part for part in args.part if part in TASKS):
-            tasks = [task for task in TASKS[part] if args.tasks is None or task in args.tasks]
-            arms = [arm for arm in ARMS[part] if args.arms is None or arm in args.arms]
-            jobs += [Job(part, t, a, seed, QUICK if args.quick else settings_of(part, t)) for t in tasks for a in arms]
-    return jobs
-
-
 def settings_of(part: str, task: str) -> Settings:
     """Parameters that all arms of a task share; the rest are at their defaults."""
     settings = dict(SETTINGS[part])
@@ -90,10 +77,7 @@ def parse() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--tasks", nargs="+", help="only these, such as 'noise 0.9, 20 a class'")
-    parser.add_argument("--arms", nargs="+", help="only these, such as series")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    add_job_options(parser)
     return parser.parse_args()
 
 
@@ -104,7 +88,7 @@ def main() -> None:
     costs = [step_cost(threads=args.threads or 1, quick=args.quick)] if "cost" in args.part else []
     for result in costs:
         print_table(result)
-    jobs = planned(args)
+    jobs = every_job(args, TASKS, ARMS, (lambda part, task: QUICK) if args.quick else settings_of)
     print(estimate(jobs, args.jobs), flush=True)
     rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
     lines, reached = tables(rows), bars(rows, costs)

@@ -25,20 +25,9 @@ from benchmarks.echo_state.state_map import map_of_sentences
 from benchmarks.echo_state.throughput import CASES, throughput
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, print_table
-from benchmarks.jobs import Job, do_all
+from benchmarks.jobs import add_job_options, do_all, every_job
 
 PARTS = (*TASKS, "throughput", "map")
-
-
-def planned(args: argparse.Namespace) -> list[Job]:
-    """Every fit, all contenders of all tasks with their first seed before any gets its second."""
-    jobs = []
-    for seed in range(1 if args.quick else args.seeds):
-        for part in (part for part in args.part if part in TASKS):
-            tasks = [task for task in TASKS[part] if args.tasks is None or task in args.tasks]
-            arms = [arm for arm in CONTENDERS[part] if args.arms is None or arm in args.arms]
-            jobs += [Job(part, task, arm, seed) for task in tasks for arm in arms]
-    return jobs
 
 
 def parse() -> argparse.Namespace:
@@ -46,10 +35,7 @@ def parse() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--tasks", nargs="+", help="only these, such as '4 objects' or ECG200")
-    parser.add_argument("--arms", nargs="+", help="only these, such as 'ESN, final'")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    add_job_options(parser)
     return parser.parse_args()
 
 
@@ -65,7 +51,7 @@ def main() -> None:
         speeds = [result for result in found if result is not None]
     for result in speeds:
         print_table(result)
-    jobs = planned(args)
+    jobs = every_job(args, TASKS, CONTENDERS)
     rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
     states = map_of_sentences(quick=args.quick) if "map" in args.part else {}
     lines, reached = tables(rows), bars(rows, speeds)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # Before NumPy and torch load their thread pools: the suite itself runs one process a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")  # no windows
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +86,14 @@ def uninitialised_memory_is_nan(request: pytest.FixtureRequest) -> None:
     without it: they must see the kernels that users get.
     """
     torch.use_deterministic_algorithms(request.node.get_closest_marker("cuda") is None)
+
+
+@pytest.fixture(autouse=True)
+def figures_closed() -> Iterator[None]:
+    """Close what a test has drawn."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

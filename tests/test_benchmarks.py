@@ -49,6 +49,20 @@ def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_echo_state_networks_are_measured_beside_their_peers(tmp_path: Path) -> None:
+    out = tmp_path / "echo_state.json"
+    run(
+        "run_echo_state", "--part", "language", "throughput", "map", "--tasks", "4 objects",
+        "--arms", "ESN, final", "keyword memory", "--out", str(out),
+    )  # fmt: skip
+    found = json.loads(out.read_text())
+    errors = {row["arm"]: row["exact"] for row in found["rows"]}
+    assert errors["ESN, final"] < 0.1 < errors["keyword memory"]
+    assert 0.5 < found["map"]["trustworthiness"] <= 1
+    assert {timing["name"] for timing in found["throughput"][0]["timings"]} == {"EchoStateRegressor", "reservoirpy"}
+
+
+@pytest.mark.slow
 def test_peers_are_checked_measured_and_drawn(tmp_path: Path) -> None:
     out, picture = tmp_path / "peers.json", tmp_path / "peers.png"
     run("run_peers", "--parts", "scans", "pairs", "neighbours", "scaling", "--out", str(out), "--plot", str(picture))

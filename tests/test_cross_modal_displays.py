@@ -30,13 +30,6 @@ class Means:
         return np.argsort(gaps, axis=1, kind="stable")[:, :n_neighbors]
 
 
-@pytest.fixture(autouse=True)
-def _no_window() -> Any:
-    pyplot.switch_backend("agg")
-    yield
-    pyplot.close("all")
-
-
 @pytest.fixture
 def sheet_data() -> dict[str, Any]:
     """Three sequences of two channels, mean 0, 1 and 2, and five images (4, 6) of mean 0, 1, 2, 0.2 and 2.3."""

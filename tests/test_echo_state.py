@@ -387,3 +387,19 @@ def test_a_refused_fit_changes_nothing() -> None:
     regressor = EchoStateRegressor(10).partial_fit(X, y)
     with pytest.raises(ValueError, match="y has 2 columns, but the first had 1"):
         regressor.partial_fit(X, np.column_stack([y, y]))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("density", [0.1, 0.9])
+def test_a_model_is_the_same_on_cuda(density: float) -> None:
+    X, y = make_shifted_sequences(60, n_classes=3, random_state=0)
+    settings = {"density": density, "n_reservoirs": 2, "leak": (0.1, 0.5), "random_state": 0}
+    here = EchoStateClassifier(200, device="cpu", **settings).fit(X[:40], y[:40])
+    there = EchoStateClassifier(200, device="cuda", **settings).fit(X[:40], y[:40])
+    for states, expected in zip(there.hidden_states(X), here.hidden_states(X), strict=True):
+        np.testing.assert_allclose(states, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(there.predict_proba(X), here.predict_proba(X), rtol=0, atol=1e-2)
+    again = pickle.loads(pickle.dumps(there)).set_params(device="cpu")
+    np.testing.assert_allclose(again.predict_proba(X), there.predict_proba(X), rtol=0, atol=1e-2)
+    pieces = [model.partial_fit(X[40:], y[40:]).predict(X) for model in (here, there)]
+    assert (pieces[0] == pieces[1]).mean() > 0.95

@@ -156,7 +156,6 @@ def test_defaults_reach_their_accuracy_on_the_shipped_recordings(coupling: str |
 
 def test_embedding_display_draws_every_class_once(ragged: Data) -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("agg")
     X, y = ragged
     display = inspection.EmbeddingDisplay.from_estimator(SyncGRUMetric(**SMALL, coupling=None).fit(X, y), X, y)
     assert display.points.shape == (24, 2)
@@ -167,7 +166,6 @@ def test_embedding_display_draws_every_class_once(ragged: Data) -> None:
 
 def test_synchronization_display_shows_closer_pairs_of_one_class(ragged: Data) -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("agg")
     X, y = ragged
     metric = SyncGRUMetric(**SMALL, coupling="symmetric").fit(X, y)
     axes = pyplot.subplots()[1]

@@ -22,13 +22,6 @@ LENGTHS = (4, 1, 3)
 WORDS = [["BEGIN", "a", "</script>", "END"], ["BEGIN"], ["BEGIN", "b", "END"]]
 
 
-@pytest.fixture(autouse=True)
-def _no_window() -> Any:
-    pyplot.switch_backend("agg")
-    yield
-    pyplot.close("all")
-
-
 @pytest.fixture
 def states(rng: np.random.Generator) -> list[np.ndarray]:
     """Three sequences of 4, 1 and 3 steps, five units."""

@@ -29,13 +29,6 @@ LABELS = ["one", "two", "one", "two"]
 WEIGHTS = np.eye(6)[:, [5, 4]]
 
 
-@pytest.fixture(autouse=True)
-def _no_window() -> Any:
-    pyplot.switch_backend("agg")
-    yield
-    pyplot.close("all")
-
-
 def one_hot(sentences: list[list[str]]) -> list[np.ndarray]:
     return [np.eye(6)[[WORDS.index(word) for word in sentence]] for sentence in sentences]
 

@@ -13,13 +13,6 @@ from skseqmetric.inspection._state_labels import PointLabel, draw_labels
 pyplot = pytest.importorskip("matplotlib.pyplot")
 
 
-@pytest.fixture(autouse=True)
-def _no_window() -> Any:
-    pyplot.switch_backend("agg")
-    yield
-    pyplot.close("all")
-
-
 def boxes(ax: Any) -> list[Any]:
     from matplotlib.text import Text
 

@@ -55,13 +55,6 @@ class Predictor(Reservoir):
         return super().fit(X)
 
 
-@pytest.fixture(autouse=True)
-def _no_window() -> Any:
-    pyplot.switch_backend("agg")
-    yield
-    pyplot.close("all")
-
-
 @pytest.fixture
 def X(rng: np.random.Generator) -> list[np.ndarray]:
     return [rng.normal(size=(length, 2)) for length in LENGTHS]

@@ -41,13 +41,6 @@ class Strided(Network):
         return [np.asarray(x, dtype=np.float32)[[*range(1, len(x) - 1, 2), -1]] for x in X]
 
 
-@pytest.fixture(autouse=True)
-def _no_window() -> Any:
-    pyplot.switch_backend("agg")
-    yield
-    pyplot.close("all")
-
-
 @pytest.fixture
 def states(rng: np.random.Generator) -> list[np.ndarray]:
     """Three sequences of 5, 3 and 1 steps, 12 units."""
