@@ -84,7 +84,8 @@ def draw_before_training(reservoir: EchoStateRegressor, X: list[Any], roles: lis
     )  # fmt: skip
     panels.figure_.savefig(out / "reservoirs_before_training.png", dpi=110)
     for panel in panels.panels:
-        print(f"  {panel}"[:160])
+        setting = ", ".join(f"{name} {value}" for name, value in panel.params.items())
+        print(f"  {setting}: trustworthiness {panel.trustworthiness:.2f}, purity {panel.purity:.2f}")
 
 
 def draw_lstm(lstm: RecurrentRegressor, X: list[Any], sentences: list[Any], roles: list[Any], out: Path) -> None:
