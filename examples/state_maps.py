@@ -90,9 +90,7 @@ def draw_before_training(reservoir: EchoStateRegressor, X: list[Any], roles: lis
 
 def draw_lstm(lstm: RecurrentRegressor, X: list[Any], sentences: list[Any], roles: list[Any], out: Path) -> None:
     """The cell states of the LSTM, by part of the sentence and along some of the sentences."""
-    display = RecurrentStateDisplay.from_estimator(
-        lstm, X, options={"kind": "cell"}, places=roles, step_names=sentences, layer="places"
-    )
+    display = RecurrentStateDisplay.from_estimator(lstm, X, places=roles, step_names=sentences, layer="places")
     display.figure_.savefig(out / "lstm_places.png", dpi=110)
     display.plot_trajectories([0, 1]).figure_.savefig(out / "lstm_trajectories.png", dpi=110)
 

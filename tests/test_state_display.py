@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skseqmetric import NRNMClassifier, NRNMStepClassifier
+from skseqmetric import NRNMClassifier, NRNMStepClassifier, RecurrentClassifier
 from skseqmetric.inspection import RecurrentStateDisplay, RecurrentStateMap, hidden_states
 from skseqmetric.inspection._drawing import COLOURS
 
@@ -94,6 +94,17 @@ def test_through_a_pipeline_with_options_and_without_the_initial_state() -> None
 
 
 # ------------------------------------------------------------------ trajectories
+@pytest.mark.parametrize(
+    ("cell", "options", "kind"), [("lstm", None, "cell"), ("lstm", {}, "hidden"), ("gru", None, "hidden")]
+)
+def test_of_an_lstm_the_cell_states_are_mapped(ragged: Any, cell: str, options: Any, kind: str) -> None:
+    network = RecurrentClassifier(3, cell=cell, max_epochs=1, random_state=0).fit(*ragged)
+    display = RecurrentStateDisplay.from_estimator(network, ragged[0], map=RecurrentStateMap(PCA(2)), options=options)
+    expected = hidden_states(network, ragged[0], kind=kind).states
+    for points, states in zip(display.points, expected, strict=True):
+        np.testing.assert_allclose(points, display.map_.reducer_.transform(states), rtol=0, atol=1e-5)
+
+
 def test_trajectories_run_through_their_states_and_name_every_word() -> None:
     display = make().plot_trajectories([0, 2])
     lines = {line.get_label().replace("\n", " "): line.get_xydata() for line in display.ax_.lines}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,12 @@ def final_estimator(estimator: Any, X: Any) -> tuple[Any, Any]:
         return estimator, X
     before = estimator[:-1]
     return final_estimator(estimator[-1], before.transform(X) if len(before) else X)
+
+
+def mapped_by_default(estimator: Any) -> dict[str, Any]:
+    """Options of `hidden_states` for a map: the cell states of an LSTM, as in the paper, where it offers them."""
+    offered = signature(estimator.hidden_states).parameters if hasattr(estimator, "hidden_states") else ()
+    return {"kind": "cell"} if "kind" in offered and getattr(estimator, "cell", None) == "lstm" else {}
 
 
 def _of_prefixes(states: list[np.ndarray], X: Any, initial: bool) -> dict[str, list[np.ndarray]]:

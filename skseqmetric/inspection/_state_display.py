@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from sklearn.base import clone
 
-from skseqmetric.inspection._hidden_states import final_estimator, hidden_states
+from skseqmetric.inspection._hidden_states import final_estimator, hidden_states, mapped_by_default
 from skseqmetric.inspection._state_drawing import draw_cloud, draw_values, fit_figure, fit_legend, state_axes
 from skseqmetric.inspection._state_labels import draw_labels
 from skseqmetric.inspection._state_layers import START, draw_activations, draw_codes, draw_trajectories, numbered
@@ -158,8 +158,8 @@ class RecurrentStateDisplay:
         initial : bool, default=True
             Show the state before the first step.
         options : dict or None, default=None
-            Of the estimator's `hidden_states`, such as ``{"kind": "cell"}`` for the cell states of an LSTM, which are
-            what the paper shows.
+            Of the estimator's `hidden_states`. None: the cell states of a recurrent estimator with ``cell="lstm"``,
+            as in the paper, ``{"kind": "cell"}``.
         layer, ax, **drawing
             As in `plot`.
 
@@ -177,10 +177,11 @@ class RecurrentStateDisplay:
         for every prefix: one prediction a state. At the initial state nothing is said.
         """
         _check_layer(layer)
-        found = hidden_states(estimator, X, initial=initial, **(options or {}))
+        last, inputs = final_estimator(estimator, X)
+        options = mapped_by_default(last) if options is None else options
+        found = hidden_states(last, inputs, initial=initial, **options)
         if not hasattr(map, "states_"):
             map = (RecurrentStateMap() if map is None else clone(map)).fit(found.states)
-        last, inputs = final_estimator(estimator, X)
         wanted = layer in ("output", "errors") or judge is not None
         outputs = step_outputs(last, inputs, found.steps, from_prefixes=wanted)
         chosen = class_judge(last, y, found.steps) if judge is None else judge
