@@ -369,6 +369,22 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
         EchoStateClassifier(10, **settings).fit(X, y)
 
 
+def test_answers_follow_what_was_fitted_and_not_what_is_set_later() -> None:
+    X, y = make_shifted_sequences(30, n_classes=2, random_state=0)
+    fitted = EchoStateClassifier(20, n_reservoirs=2, random_state=0).fit(X, y)
+    before = fitted.predict_proba(X), fitted.hidden_states(X)[3], fitted.predict_steps(X)[3]
+    fitted.set_params(n_units=7, n_reservoirs=3, bidirectional=False, summary="last", target="step", readout="logistic")
+    after = fitted.predict_proba(X), fitted.hidden_states(X)[3], fitted.predict_steps(X)[3]
+    for first, second in zip(before, after, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert fitted.score(X, y) == (before[0].argmax(axis=1) == y).mean()
+    with pytest.raises(ValueError, match=r"goes on with Taught\(target='sequence'.*: call fit"):
+        fitted.set_params(readout="ridge").partial_fit(X, [np.full(len(x), k) for x, k in zip(X, y, strict=True)])
+    logistic = EchoStateClassifier(20, readout="logistic", alpha=1.0, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="cannot go on from readout"):
+        logistic.set_params(readout="ridge").partial_fit(X, y)
+
+
 def test_a_refused_fit_changes_nothing() -> None:
     X, y = make_shifted_sequences(20, n_classes=2, random_state=0)
     fitted = EchoStateClassifier(10, random_state=0).fit(X, y)

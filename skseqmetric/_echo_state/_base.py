@@ -45,6 +45,7 @@ class EchoStateEstimator(ScaledSequenceEstimator):
     }
 
     reservoirs_: list[ReservoirWeights]
+    _n_forward: int
 
     # ------------------------------------------------------------------ reservoirs
     def fit_reservoir(self, X: Any) -> Self:
@@ -75,6 +76,7 @@ class EchoStateEstimator(ScaledSequenceEstimator):
         seed, n_channels, device = draw_seed(self.random_state), sequences.n_channels, resolve_device(self.device)
         drawn = [draw_reservoir(n_channels, form, seed, stream) for stream, form in enumerate(self._forms())]
         self.reservoirs_ = [_moved(reservoir, device) for reservoir in drawn]
+        self._n_forward = self.n_reservoirs
 
     def _forms(self) -> list[ReservoirForm]:
         """Of the forward reservoirs, then of the backward ones."""
@@ -108,7 +110,7 @@ class EchoStateEstimator(ScaledSequenceEstimator):
     def n_states_(self) -> int:
         """Numbers of a state: units of all reservoirs, in both directions if there are."""
         check_is_fitted(self, "reservoirs_")
-        return self.n_units * len(self.reservoirs_)
+        return self.reservoirs_[0].n_units * len(self.reservoirs_)
 
     # ------------------------------------------------------------------ states
     def hidden_states(self, X: Any) -> list[np.ndarray]:
@@ -130,7 +132,7 @@ class EchoStateEstimator(ScaledSequenceEstimator):
         """States (B, T, F) at every step; behind its end a sequence keeps some state."""
         states = reservoir_scan(self._directions(values, lengths), lengths, self.reservoirs_)  # (T, D, B, N)
         parts = list(states.permute(1, 2, 0, 3))
-        for k in range(self.n_reservoirs, len(parts)):
+        for k in range(self._n_forward, len(parts)):
             parts[k] = reverse_valid(parts[k], lengths)
         return torch.cat(parts, 2)
 
@@ -141,9 +143,10 @@ class EchoStateEstimator(ScaledSequenceEstimator):
 
     def _directions(self, values: Tensor, lengths: Tensor) -> Tensor:
         """The input of every reservoir, time first: (B, T, C) -> (D, T, B, C)."""
-        parts = [values] * self.n_reservoirs
-        if self.bidirectional:
-            parts += [reverse_valid(values, lengths)] * self.n_reservoirs
+        backward = len(self.reservoirs_) - self._n_forward
+        parts = [values] * self._n_forward
+        if backward:
+            parts += [reverse_valid(values, lengths)] * backward
         return torch.stack(parts).transpose(1, 2)
 
     # ------------------------------------------------------------------ persistence

@@ -199,7 +199,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         super()._check_settings()
         if self.readout == "ridge":
             return
-        if self._every_step or not isinstance(self.alpha, Real):
+        if self._wanted.every_step or not isinstance(self.alpha, Real):
             raise ValueError(
                 'readout="logistic" needs target="sequence", learning="final" and one number for alpha; choose alpha '
                 "by GridSearchCV."
@@ -257,6 +257,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self
         """
         self._check_settings()
+        self._check_wanted()
         if self.class_weight == "balanced":
             raise ValueError("partial_fit cannot know how frequent classes will be: pass class_weight as numbers.")
         first = not hasattr(self, "coef_")
@@ -297,7 +298,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
 
     def _fit_logistic(self, lesson: Lesson) -> None:
         """Summaries of all sequences, standardised, and scikit-learn's solver; coefficients in units of the states."""
-        self._start(lesson.sequences, lesson.weights)
+        self._begin(lesson)
         parts = zip(*self._rows(lesson, torch.device("cpu")), strict=True)
         states, encoded, weights = (torch.cat(part).numpy() for part in parts)
         scaler = StandardScaler().fit(states, sample_weight=weights)
@@ -311,7 +312,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self.intercept_ = np.full(len(self.classes_), -np.inf)
         self.coef_[solver.classes_] = coef / scaler.scale_
         self.intercept_[solver.classes_] = intercept - coef @ (scaler.mean_ / scaler.scale_)
-        self.alpha_ = float(self.alpha)
+        self.alpha_, self._variance = float(self.alpha), None
 
     @property
     def _n_targets(self) -> int:
@@ -326,7 +327,8 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     @property
     def _sharpness(self) -> float:
         """Factor from scores to logits."""
-        return 1.0 if self.readout == "logistic" else min(2 / self._variance, MOST_CERTAIN)
+        # a variance is what the ridge read-out leaves
+        return 1.0 if self._variance is None else min(2 / self._variance, MOST_CERTAIN)
 
     def _factors(self, targets: np.ndarray) -> np.ndarray:
         return self._of_class[targets]
@@ -335,10 +337,10 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     def _scores(self, X: Any) -> list[np.ndarray]:
         """Scores (T_i, K) at every step, or, as the only entry, (n, K) of whole sequences."""
         check_is_fitted(self)
-        return [self._outputs(X)] if self.target == "sequence" else self.predict_steps(X)
+        return [self._outputs(X)] if self._taught.target == "sequence" else self.predict_steps(X)
 
     def _answer(self, parts: list[np.ndarray]) -> Any:
-        return parts[0] if self.target == "sequence" else parts
+        return parts[0] if self._taught.target == "sequence" else parts
 
     def predict(self, X: Any) -> Any:
         """Classes: (n,), or with target="step" a list of n arrays (T_i,)."""
@@ -360,6 +362,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of the sequences, or of the labelled steps, that are predicted rightly, by weight."""
-        if self.target == "sequence":
+        check_is_fitted(self)
+        if self._taught.target == "sequence":
             return float(super().score(X, y, sample_weight))
         return step_accuracy(y, self.predict(X), ignore_label=self.ignore_label, sample_weight=sample_weight)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,18 @@ class Lesson:
     weights: np.ndarray  # (n,)
 
 
+class Taught(NamedTuple):
+    """What the read-out was taught: those of the parameters that its answers depend on, as they were then."""
+
+    target: str
+    learning: str
+    summary: str
+
+    @property
+    def every_step(self) -> bool:
+        return self.target == "step" or self.learning == "continuous"
+
+
 Rows = tuple[Tensor, Tensor, Tensor]
 """States (m, F), targets (m, K), weights (m,), float64 on the device that sums are kept on."""
 
@@ -51,6 +63,8 @@ class EchoStatePredictor(EchoStateEstimator):
 
     coef_: np.ndarray
     intercept_: np.ndarray
+    _taught: Taught
+    _variance: float | None
     _solver: RidgeSums | RecursiveLeastSquares
 
     @abstractmethod
@@ -88,7 +102,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _fit_readout(self, lesson: Lesson) -> None:
         """New reservoirs, and the read-out of this lesson alone."""
-        self._start(lesson.sequences, lesson.weights)
+        self._begin(lesson)
         # Apple's GPUs have no float64
         device = torch.device("cpu") if self._device.type == "mps" else self._device
         sums = RidgeSums(self._n_features, self._n_targets, device)
@@ -96,6 +110,26 @@ class EchoStatePredictor(EchoStateEstimator):
             sums.add(*rows)
         self._solver = sums
         self._keep(sums.solve(self._alphas()))
+
+    def _begin(self, lesson: Lesson) -> None:
+        self.__dict__.pop("_solver", None)
+        self._start(lesson.sequences, lesson.weights)
+        self._taught = self._wanted
+
+    @property
+    def _wanted(self) -> Taught:
+        return Taught(self.target, self.learning, self.summary)
+
+    def _check_wanted(self) -> None:
+        """Refuse to teach an earlier read-out something else."""
+        if not hasattr(self, "coef_"):
+            return
+        if not hasattr(self, "_solver"):
+            raise ValueError('partial_fit cannot go on from readout="logistic": call fit.')
+        if self._wanted != self._taught:
+            raise ValueError(
+                f"partial_fit goes on with {self._taught}, but the parameters are {self._wanted}: call fit."
+            )
 
     def _update_readout(self, lesson: Lesson) -> None:
         """The read-out of all lessons since the reservoirs were drawn."""
@@ -117,27 +151,24 @@ class EchoStatePredictor(EchoStateEstimator):
         return self.n_states_ * (2 if self._reads_both else 1)
 
     @property
-    def _every_step(self) -> bool:
-        return self.target == "step" or self.learning == "continuous"
-
-    @property
     def _reads_both(self) -> bool:
-        return self.target == "sequence" and self.summary == "both"
+        return self._taught.target == "sequence" and self._taught.summary == "both"
 
     def _rows(self, lesson: Lesson, device: torch.device) -> Iterator[Rows]:
         """States with targets, batch by batch; the order of the sequences does not matter."""
         flat = self._standardise(lesson.sequences)
-        most = self._max_steps if self._every_step else MAX_STEPS
+        target, _, summary = self._taught
+        most = self._max_steps if self._taught.every_step else MAX_STEPS
         for indices in batches_by_length(flat.host_lengths, most, flat.digests()):
             values, lengths = flat.padded(indices)
             rows = steps = indices
-            if self._every_step:
+            if self._taught.every_step:
                 states = self._states(values, lengths)[valid_steps(lengths, values.shape[1])]
                 rows = np.repeat(indices, flat.host_lengths[indices])
                 steps = _step_indices(lesson.sequences.offsets[indices], flat.host_lengths[indices])
             else:
-                states = self._summaries(values, lengths, self.summary)
-            targets = lesson.targets[rows if self.target == "sequence" else steps]
+                states = self._summaries(values, lengths, summary)
+            targets = lesson.targets[rows if target == "sequence" else steps]
             encoded, weights = self._encode(targets), lesson.weights[rows] * self._factors(targets)
             given = torch.from_numpy(~np.isnan(encoded[:, 0]) & (weights > 0))
             yield (
@@ -152,7 +183,7 @@ class EchoStatePredictor(EchoStateEstimator):
         coef, intercept = self._readout()
 
         def run(values: Tensor, lengths: Tensor) -> Tensor:
-            return self._summaries(values, lengths, self.summary).to(coef) @ coef.T + intercept
+            return self._summaries(values, lengths, self._taught.summary).to(coef) @ coef.T + intercept
 
         return self._run(X, run, self._n_targets, np.float64)
 
@@ -168,7 +199,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
         def run(values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
             states = self._states(values, lengths)
-            if self.target == "sequence":
+            if self._taught.target == "sequence":
                 states = self._summaries_so_far(states, lengths)
             return (states.to(coef) @ coef.T + intercept).float(), lengths
 
@@ -180,13 +211,13 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _summaries_so_far(self, states: Tensor, lengths: Tensor) -> Tensor:
         """From states (B, T, F), the summary of the steps up to each; of backward states that of all steps."""
-        n_forward = self.n_units * self.n_reservoirs
+        summary, n_forward = self._taught.summary, self.reservoirs_[0].n_units * self._n_forward
         forward, backward = states[..., :n_forward], states[..., n_forward:]
         parts = []
-        if self.summary != "mean":
+        if summary != "mean":
             # a backward reservoir ends at the first step
             parts.append(torch.cat([forward, backward[:, :1].expand_as(backward)], 2))
-        if self.summary != "last":
+        if summary != "last":
             counts = torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
             inside = valid_steps(lengths, states.shape[1])[..., None]
             means = (backward * inside).sum(1, keepdim=True) / lengths[:, None, None]

@@ -203,6 +203,7 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
         self
         """
         self._check_settings()
+        self._check_wanted()
         first = not hasattr(self, "coef_")
         with unchanged_if_refused(self):
             lesson, one_column = self._checked(X, y, sample_weight, first=first)
@@ -233,14 +234,16 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
     def predict(self, X: Any) -> Any:
         """Numbers in the units of y: (n,) or (n, K) float64, or with target="step" a list of n arrays."""
         check_is_fitted(self)
-        found: Any = self._outputs(X) if self.target == "sequence" else self.predict_steps(X)
+        whole = self._taught.target == "sequence"
+        found: Any = self._outputs(X) if whole else self.predict_steps(X)
         if not self._one_column:
             return found
-        return found[:, 0] if self.target == "sequence" else [rows[:, 0] for rows in found]
+        return found[:, 0] if whole else [rows[:, 0] for rows in found]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination R^2, mean over outputs; with target="step" over all steps of all sequences."""
-        if self.target == "sequence":
+        check_is_fitted(self)
+        if self._taught.target == "sequence":
             return float(super().score(X, y, sample_weight))
         predicted = self.predict(X)
         lengths = np.array([len(rows) for rows in predicted])
