@@ -231,7 +231,7 @@ class TrainedSequenceEstimator(CallbackSupportMixin, ScaledSequenceEstimator):
 
 @contextmanager
 def unchanged_if_refused(estimator: Any) -> Iterator[None]:
-    """Put the attributes back that the checks inside have set, if they end with an error."""
+    """Put the attributes back that what is inside has set, if it ends with an error or is interrupted."""
     before = dict(vars(estimator))
     try:
         yield

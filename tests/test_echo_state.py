@@ -276,6 +276,22 @@ def test_answers_follow_what_was_fitted_and_not_what_is_set_later() -> None:
         logistic.set_params(readout="ridge").partial_fit(X, y)
 
 
+@pytest.mark.parametrize("readout", ["ridge", "logistic"])
+def test_an_interrupted_fit_leaves_the_model_of_before(readout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = make_shifted_sequences(20, n_classes=2, random_state=0)
+    fitted = EchoStateClassifier(10, readout=readout, alpha=1.0, random_state=0).fit(X, y)
+    before = fitted.predict_proba(X)
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EchoStateClassifier, "_summaries", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.fit([x[:, :2] for x in X[:8]], y[:8])
+    monkeypatch.undo()
+    np.testing.assert_array_equal(fitted.predict_proba(X), before)
+
+
 def test_a_refused_fit_changes_nothing() -> None:
     X, y = make_shifted_sequences(20, n_classes=2, random_state=0)
     fitted = EchoStateClassifier(10, random_state=0).fit(X, y)
@@ -287,6 +303,11 @@ def test_a_refused_fit_changes_nothing() -> None:
         with pytest.raises(ValueError, match=r"y has 3 labels|X has 2 channel"):
             refused()
     np.testing.assert_array_equal(fitted.predict_proba(X), before)
+    few = EchoStateRegressor(5, random_state=0).fit(X, y)
+    expected = few.predict(X)
+    with pytest.raises(ValueError, match="alpha=1e-300 is too small beside the states"):
+        few.set_params(alpha=1e-300).fit(X[:5], y[:5])
+    np.testing.assert_array_equal(few.predict(X), expected)
     with pytest.raises(AttributeError, match="no attribute 'partial_fit'"):
         EchoStateClassifier(10, readout="logistic").partial_fit(X, y)
     with pytest.raises(ValueError, match="cannot know how frequent classes will be"):

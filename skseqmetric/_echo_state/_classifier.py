@@ -232,10 +232,10 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         with unchanged_if_refused(self):
             lesson, self.classes_ = self._checked(X, y, sample_weight, None)
             self._of_class = self._class_weights(lesson)
-        if self.readout == "logistic":
-            self._fit_logistic(lesson)
-        else:
-            self._fit_readout(lesson)
+            if self.readout == "logistic":
+                self._fit_logistic(lesson)
+            else:
+                self._fit_readout(lesson)
         return self
 
     @available_if(_has_ridge_readout)

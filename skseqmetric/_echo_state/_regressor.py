@@ -183,8 +183,8 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
         self._check_settings()
         with unchanged_if_refused(self):
             lesson, self._one_column = self._checked(X, y, sample_weight, first=True)
-        self._n_outputs = lesson.targets.shape[1]
-        self._fit_readout(lesson)
+            self._n_outputs = lesson.targets.shape[1]
+            self._fit_readout(lesson)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
