@@ -103,8 +103,7 @@ class EchoStatePredictor(EchoStateEstimator):
     def _fit_readout(self, lesson: Lesson) -> None:
         """New reservoirs, and the read-out of this lesson alone."""
         self._begin(lesson)
-        # Apple's GPUs have no float64
-        device = torch.device("cpu") if self._device.type == "mps" else self._device
+        device = self._float64_device
         sums = RidgeSums(self._n_features, self._n_targets, device)
         for rows in self._rows(lesson, device):
             sums.add(*rows)
@@ -145,6 +144,11 @@ class EchoStatePredictor(EchoStateEstimator):
     def _keep(self, readout: Readout) -> None:
         self.coef_, self.intercept_ = readout.coef, readout.intercept
         self.alpha_, self._variance = readout.alpha, readout.variance
+
+    @property
+    def _float64_device(self) -> torch.device:
+        # Apple's GPUs have no float64
+        return torch.device("cpu") if self._device.type == "mps" else self._device
 
     @property
     def _n_features(self) -> int:
@@ -206,7 +210,7 @@ class EchoStatePredictor(EchoStateEstimator):
         return self._run_steps(X, run, self._max_steps)
 
     def _readout(self) -> tuple[Tensor, Tensor]:
-        device = torch.device("cpu") if self._device.type == "mps" else self._device
+        device = self._float64_device
         return torch.from_numpy(self.coef_).to(device), torch.from_numpy(self.intercept_).to(device)
 
     def _summaries_so_far(self, states: Tensor, lengths: Tensor) -> Tensor:
