@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skseqmetric._cross_modal._balance import task_weights
-from skseqmetric._cross_modal._distances import batch_distance
+from skseqmetric._cross_modal._distances import batch_distance, paired_distance
 from skseqmetric._cross_modal._margins import (
     check_label_matrix,
     choose_negatives,
@@ -109,8 +109,8 @@ def test_label_distance_of_sequences() -> None:
 
 
 def test_default_beta_is_the_same_share_of_what_a_distance_reaches() -> None:
-    assert [default_beta(name) for name in ("mse", "cosine", "pearson", "kl", "mmd")] == [1e-3, 0.1, 0.1, 1.0, 0.1]
     size = 8
+    assert [default_beta(name, size) for name in ("mse", "cosine", "pearson", "mmd")] == [1e-3, 0.1, 0.1, 0.1]
     axes = torch.eye(size, dtype=torch.float64)
     # Two opposite points against none: the largest third moments there are.
     homm = batch_distance("homm", axes[:1], -axes[:1])
@@ -118,6 +118,23 @@ def test_default_beta_is_the_same_share_of_what_a_distance_reaches() -> None:
     # Many points, half at e_0 and half at -e_0, against the same on e_1: covariances of trace 1 on different axes.
     u, v = (torch.cat([axes[i].expand(5000, size), -axes[i].expand(5000, size)]) for i in range(2))
     assert default_beta("coral", size) == pytest.approx(float(batch_distance("coral", u, v)) / 20, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 64])
+def test_default_beta_of_kl_is_a_twentieth_of_its_maximum_on_the_sphere(size: int) -> None:
+    rng = torch.Generator().manual_seed(size)
+    u, v = (torch.randn(32, size, generator=rng, dtype=torch.float64).requires_grad_() for _ in range(2))
+    climb = torch.optim.Adam([u, v], lr=0.05)
+    for _ in range(600):
+        climb.zero_grad()
+        divergence = paired_distance("kl", torch.nn.functional.normalize(u), torch.nn.functional.normalize(v))
+        (-size * divergence.sum()).backward()
+        climb.step()
+    assert 20 * default_beta("kl", size) == pytest.approx(float(divergence.detach().max()), rel=1e-4)
+
+
+def test_default_beta_of_kl_in_one_dimension_where_it_is_always_0() -> None:
+    assert default_beta("kl", 1) == 0.0
 
 
 def test_curriculum_of_hundred_epochs() -> None:

@@ -45,8 +45,9 @@ PAIR_OF_ARMS: dict[str, Settings] = {SERIES: {}, IMAGES: {}}
 
 def _synthetic_arms() -> dict[str, Settings]:
     arms: dict[str, Settings] = {SERIES: {}}
+    size = CrossModalTripletEmbedder().n_components
     for distance in DISTANCES:
-        fixed = {"distance": distance, "margin": default_beta(distance) * MEAN_LABEL_DISTANCE}
+        fixed = {"distance": distance, "margin": default_beta(distance, size) * MEAN_LABEL_DISTANCE}
         arms[f"pair, {distance}"] = {"loss": "pair", "distance": distance}
         arms[f"contrastive, {distance}"] = {"loss": "contrastive", **fixed}
         arms[f"triplet, fixed margin, {distance}"] = {"loss": "triplet", **fixed}

@@ -48,8 +48,9 @@ class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossMo
     margin : "dynamic" or float, default="dynamic"
         :math:`\alpha`: `beta` times the label distance, or this number.
     beta : float or None, default=None
-        Margin for each unit of label distance; None: 1e-3 for mse, 1 for kl, 0.1 for cosine, pearson and mmd,
-        :math:`0.025 / D^2` for coral and :math:`0.2 / D^3` for homm.
+        Margin for each unit of label distance; None: 1e-3 for mse, 0.1 for cosine, pearson and mmd,
+        and for kl (about :math:`0.15 / D`), coral (:math:`0.025 / D^2`) and homm (:math:`0.2 / D^3`) a twentieth of
+        the largest value that embeddings of length 1 can give.
     label_distance : {"classes", "ordered"}, array-like (K, K) or callable, default="classes"
         "classes": 1 for unequal ones; "ordered": difference of their places in `classes_`; a matrix in the order of
         `classes_`; or a function of two labels. At least 0, and 0 of a class to itself. Classes at distance 0 are no

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,24 +79,40 @@ def check_label_matrix(matrix: Any, n_classes: int) -> np.ndarray:
     return matrix
 
 
-def default_beta(distance: str, n_components: int = 100) -> float:
+def default_beta(distance: str, n_components: int) -> float:
     """Margin for each unit of label distance, for embeddings of length 1 and size D = `n_components`.
 
-    1e-3 for mse, 0.1 for cosine and pearson, 1 for kl. A margin must be small beside the largest value the distance
-    can take: 0.1 is a twentieth of cosine's 2. The batch distances get the same twentieth of what they reach: mmd 0.1,
-    a twentieth of the 2 of one kernel (its narrow kernels, which would make it 10, are rarely exhausted); coral
-    0.025 / D^2 of 1 / (2 D^2); homm 0.2 / D^3 of 4 / D^3.
+    1e-3 for mse, 0.1 for cosine and pearson. A margin must be small beside the largest value the distance can take:
+    a hinge that cannot close has no margin, its gradient is the same whatever the number. 0.1 is a twentieth of
+    cosine's 2. The others get the same twentieth of what they reach: kl of `_largest_kl(D)`, 0.0024 for D = 64; mmd
+    0.1 of the 2 of one kernel (its narrow kernels, which would make it 10, are rarely exhausted); coral 0.025 / D^2 of
+    1 / (2 D^2); homm 0.2 / D^3 of 4 / D^3.
     """
     betas = {
         "mse": 1e-3,
         "cosine": 0.1,
         "pearson": 0.1,
-        "kl": 1.0,
+        "kl": _largest_kl(n_components) / 20,
         "mmd": 0.1,
         "coral": 0.025 / n_components**2,
         "homm": 0.2 / n_components**3,
     }
     return betas[distance]
+
+
+def _largest_kl(n_components: int) -> float:
+    """Of softmax(u) from softmax(v), over u and v of length 1 and size D; D >= 2, and 0 for D = 1.
+
+    Softmax does not see a constant, so that the best vectors sum to 0, and the divergence is largest where all of u
+    points at one component and v away from it: logits g and -g there beside 0 elsewhere, g = sqrt(D / (D - 1)).
+    About 3.1 / D for large D.
+    """
+    rest = n_components - 1
+    if rest == 0:
+        return 0.0
+    g = math.sqrt(n_components / rest)
+    share = math.exp(g) / (math.exp(g) + rest)
+    return 2 * g * share + math.log((math.exp(-g) + rest) / (math.exp(g) + rest))
 
 
 def least_edit_distance(epoch: int, max_epochs: int) -> int:

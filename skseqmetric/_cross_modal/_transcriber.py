@@ -46,8 +46,9 @@ class CrossModalTranscriber(CTCTranscription):
     margin : "dynamic" or float, default="dynamic"
         :math:`\alpha`: `beta` times the edit distance of the labels, or this number.
     beta : float or None, default=None
-        Margin for each unit of edit distance; None: 1e-3 for mse, 1 for kl, 0.1 for cosine, pearson and mmd,
-        :math:`0.025 / D^2` for coral and :math:`0.2 / D^3` for homm.
+        Margin for each unit of edit distance; None: 1e-3 for mse, 0.1 for cosine, pearson and mmd,
+        and for kl (about :math:`0.15 / D`), coral (:math:`0.025 / D^2`) and homm (:math:`0.2 / D^3`) a twentieth of
+        the largest value that embeddings of length 1 can give.
     curriculum : bool, default=True
         Start with negatives far away, with 5 and more symbols exchanged in the first fifth of training, 1 in the last;
         where there is none so far, with the farthest. Negatives are labels of the same length, which differ by
