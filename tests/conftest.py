@@ -17,6 +17,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.small_embedder import pictures
+from tests.small_transcriber import abc_words
+
 GLOBAL_STATES = pytest.StashKey[dict[str, object]]()
 
 # Derandomised: a failure found once is found on every machine, and nothing needs a rerun.
@@ -117,6 +120,19 @@ def _circle(label: int, steps: int, rng: np.random.Generator) -> np.ndarray:
     angle = 2 * np.pi * ((label + 1) * np.arange(steps) / steps + rng.uniform())
     centre = 3.0 * np.array([np.cos(2.1 * label), np.sin(2.1 * label)])
     return centre + np.stack([np.cos(angle), np.sin(angle)], axis=1) + 0.1 * rng.normal(size=(steps, 2))
+
+
+@pytest.fixture
+def pairs(ragged: tuple[list[np.ndarray], np.ndarray]) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """The ragged sequences, their labels, and 9 x 8 images that show the label by where they are bright."""
+    X, y = ragged
+    return X, y, pictures(y, seed=3)
+
+
+@pytest.fixture(scope="module")
+def words() -> tuple[list[np.ndarray], list[str], np.ndarray]:
+    """30 words of two to four of the symbols a, b, c: segments around a point each, and images of four cells."""
+    return abc_words()
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fake_metrics import random_sequences
 from sklearn.base import clone
 from tslearn.metrics import cdist_dtw, dtw
 
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
 from skseqmetric._dtw import _length_groups
+from tests.fake_metrics import random_sequences
 
 
 def plain_dtw(x, y, radius=None):

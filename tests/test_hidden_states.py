@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_recurrent import LeakySum
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -27,6 +26,7 @@ from skseqmetric import (
 )
 from skseqmetric.inspection import hidden_states
 from skseqmetric.inspection._hidden_states import _steps_read
+from tests.fake_recurrent import LeakySum
 
 Data = tuple[list[np.ndarray], np.ndarray]
 SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 2, "min_batches": 2, "random_state": 0}

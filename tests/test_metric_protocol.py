@@ -7,7 +7,6 @@ import pickle
 
 import numpy as np
 import pytest
-from fake_metrics import TILE_SHAPES, MeanMetric, random_sequences
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -16,6 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from skseqmetric import _metric
 from skseqmetric._metric import best_threshold, metric_named
+from tests.fake_metrics import TILE_SHAPES, MeanMetric, random_sequences
 
 METRICS = [MeanMetric(0.5), MeanMetric(2.0, euclidean=False)]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_recurrent import LeakySum
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -14,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skseqmetric import NRNMClassifier, NRNMStepClassifier, RecurrentClassifier
 from skseqmetric.inspection import RecurrentStateDisplay, RecurrentStateMap, hidden_states
 from skseqmetric.inspection._drawing import COLOURS
+from tests.fake_recurrent import LeakySum
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 
