@@ -93,9 +93,10 @@ def main() -> None:
     rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
     lines, reached = tables(rows), bars(rows, costs)
     print("\n".join([*lines, "", *map(str, reached)]))
+    scores = [{name: value for name, value in row.items() if name != "curve"} for row in rows]  # curves: in the log
     document = {
         "environment": environment(threads=args.threads or 1), "cost": [asdict(result) for result in costs],
-        "rows": rows, "table": lines, "bars": [{**asdict(bar), "met": bar.met} for bar in reached],
+        "rows": scores, "table": lines, "bars": [{**asdict(bar), "met": bar.met} for bar in reached],
     }  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
