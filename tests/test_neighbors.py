@@ -1,4 +1,4 @@
-"""The neighbour estimators: scikit-learn's answers, any metric, threads, routing, persistence."""
+"""Estimators of neighbours: scikit-learn's answers, brute force, any metric, shortlists, targets in bins."""
 
 from __future__ import annotations
 

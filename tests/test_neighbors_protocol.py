@@ -23,11 +23,6 @@ from tests.fake_metrics import MeanMetric, SupervisedMean, mean_tile, random_seq
 from tests.small_neighbors import ESTIMATORS, METRICS, labelled_sequences
 
 
-@pytest.fixture(params=METRICS)
-def metric(request):
-    return METRICS[request.param]
-
-
 @pytest.fixture
 def data(rng):
     return labelled_sequences(rng)
@@ -106,6 +101,7 @@ def test_read_only_state_is_no_obstacle(data, tmp_path):
     np.testing.assert_array_equal(mapped.kneighbors(others)[0], model.kneighbors(others)[0])
 
 
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_pickle_round_trip(cls, metric, data):
     X, y, others = data
