@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skseqmetric._modules import SyncGRUCell
+from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops import reference, triton
 from skseqmetric._ops.steps import reverse_valid, valid_steps
 from skseqmetric._ops.weights import RecurrentWeights, Side, project

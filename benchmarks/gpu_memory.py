@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.harness import Result
 from benchmarks.nrnm.cost import layer_cost
-from skseqmetric._memory_network import MemoryLayer
+from skseqmetric._networks.memory import MemoryLayer
 from skseqmetric._ops import reference_memory
 from skseqmetric._ops.memory import MemoryForm, memory_scan
 

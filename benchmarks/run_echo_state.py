@@ -57,9 +57,13 @@ def main() -> None:
     lines, reached = tables(rows), bars(rows, speeds)
     print("\n".join([*lines, "", *(f"{name}: {value:.3g}" for name, value in states.items()), *map(str, reached)]))
     document = {
-        "environment": environment(threads=threads), "throughput": [asdict(result) for result in speeds], "map": states,
-        "rows": rows, "table": lines, "bars": [{**asdict(bar), "met": bar.met} for bar in reached],
-    }  # fmt: skip
+        "environment": environment(threads=threads),
+        "throughput": [asdict(result) for result in speeds],
+        "map": states,
+        "rows": rows,
+        "table": lines,
+        "bars": [{**asdict(bar), "met": bar.met} for bar in reached],
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if len(rows) < len(jobs):

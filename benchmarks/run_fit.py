@@ -18,7 +18,7 @@ from torch import nn
 from benchmarks.activity import load_activity
 from benchmarks.harness import Result, argument_parser, measure, report
 from skseqmetric import SyncGRUMetric
-from skseqmetric._modules import SyncGRUCell
+from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops.choice import implementation, obstacle
 
 UNITS, BATCH, RATE = 64, 64, 3e-3
@@ -36,9 +36,18 @@ def make_data(n: int) -> tuple[np.ndarray, np.ndarray]:
 def estimator_epoch(X: np.ndarray, y: np.ndarray, device: str) -> Callable[[], float]:
     """The estimator's fit of one epoch, validation of the input and all; returns its mean loss."""
     metric = SyncGRUMetric(
-        UNITS, coupling=None, bidirectional=False, stem_channels=None, augment=None, max_epochs=1, min_batches=1,
-        batch_size=BATCH, learning_rate=RATE, random_state=0, device=device,
-    )  # fmt: skip
+        UNITS,
+        coupling=None,
+        bidirectional=False,
+        stem_channels=None,
+        augment=None,
+        max_epochs=1,
+        min_batches=1,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        random_state=0,
+        device=device,
+    )
     return lambda: metric.fit(X, y).history_[-1]["train_loss"]
 
 

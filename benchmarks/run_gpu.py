@@ -26,7 +26,7 @@ from benchmarks import gpu_memory
 from benchmarks.environment import environment
 from benchmarks.gpu_checks import LIMITS, all_cases, run_checks
 from benchmarks.harness import Result, argument_parser, measure, print_table
-from skseqmetric._modules import SyncGRUCell
+from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops import eager, reference, triton
 from skseqmetric._ops.steps import read_out
 from skseqmetric._ops.topk import euclidean_topk

@@ -45,9 +45,14 @@ from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
 PARTS = ("cost", "memory", "defaults", "classification", "steps", "similarity")
 DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", *(f"activity, fold {k}" for k in range(N_ACTIVITY_FOLDS)))
 LONG_MEMORY = (
-    ("readout", "last"), ("instance_channels", False),
-    ("stem_channels", None), ("max_recurrent_steps", None), ("augment", None), ("max_epochs", 10), ("n_units", 64),
-)  # fmt: skip
+    ("readout", "last"),
+    ("instance_channels", False),
+    ("stem_channels", None),
+    ("max_recurrent_steps", None),
+    ("augment", None),
+    ("max_epochs", 10),
+    ("n_units", 64),
+)
 SETTINGS: dict[str, Any] = {"memory": LONG_MEMORY, "steps": (("max_epochs", 60),)}
 QUICK = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels", None))
 
@@ -55,9 +60,12 @@ QUICK = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels"
 def planned(parts: Sequence[str], n_seeds: int, tasks: Sequence[str] | None, quick: bool) -> list[Job]:
     """Every fit, all tasks with their first seed before any gets its second."""
     tasks_of = {
-        "classification": CLASSIFICATION_TASKS, "steps": tuple(STEP_TASKS), "similarity": SIMILARITY_TASKS,
-        "defaults": DEFAULT_TASKS, "memory": ("long memory",),
-    }  # fmt: skip
+        "classification": CLASSIFICATION_TASKS,
+        "steps": tuple(STEP_TASKS),
+        "similarity": SIMILARITY_TASKS,
+        "defaults": DEFAULT_TASKS,
+        "memory": ("long memory",),
+    }
     jobs = []
     for part in parts:
         if part == "cost":
@@ -131,9 +139,12 @@ def main() -> None:
     lines = table(rows, dtw)
     print("\n".join(lines))
     document = {
-        "environment": environment(), "cost": [asdict(result) for result in costs], "dtw": dtw, "rows": rows,
+        "environment": environment(),
+        "cost": [asdict(result) for result in costs],
+        "dtw": dtw,
+        "rows": rows,
         "table": lines,
-    }  # fmt: skip
+    }
     out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if len(rows) < len(jobs):
         sys.exit(f"{len(jobs) - len(rows)} fits failed")

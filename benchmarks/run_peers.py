@@ -83,9 +83,12 @@ class Run:
         n_queries, n_references = (6, 10) if self.quick else (200, 500)
         steps, lengths = (24, (15, 30)) if self.quick else (128, (50, 150))
         common = {
-            "n_queries": n_queries, "n_references": n_references, "threads": threads, "repeats": self.repeats,
+            "n_queries": n_queries,
+            "n_references": n_references,
+            "threads": threads,
+            "repeats": self.repeats,
             "aeon_python": self.args.aeon_python,
-        }  # fmt: skip
+        }
         self.peak(threads)
         equal = distances.all_pairs(steps, (32, 64), **common)
         ragged = distances.all_pairs(lengths, (32,), **common)

@@ -49,9 +49,13 @@ def main() -> None:
     sheet.figure_.savefig(out / "retrieval.png", dpi=120)
     some, shown = np.isin(y_new, DIGITS), np.isin(y_gallery, DIGITS)  # ten colours are told apart, twenty are not
     joint = CrossModalMapDisplay.from_estimator(
-        embedder, [x for x, is_digit in zip(X_new, some, strict=True) if is_digit], y_new[some],
-        images=gallery[shown], image_labels=y_gallery[shown], reducer=TSNE(init="pca", random_state=0),
-    )  # fmt: skip
+        embedder,
+        [x for x, is_digit in zip(X_new, some, strict=True) if is_digit],
+        y_new[some],
+        images=gallery[shown],
+        image_labels=y_gallery[shown],
+        reducer=TSNE(init="pca", random_state=0),
+    )
     joint.figure_.savefig(out / "joint_map.png", dpi=120)
     print(f"\nPictures: {out / 'retrieval.png'}, {out / 'joint_map.png'}")
 

@@ -35,9 +35,13 @@ from skseqmetric.inspection import (
 
 N_OBJECTS = 4
 ONE_HOT: dict[str, Any] = {
-    "scaling": None, "input_scaling": 1.0, "bias_scaling": 1.0, "input_density": 0.1, "bidirectional": False,
+    "scaling": None,
+    "input_scaling": 1.0,
+    "bias_scaling": 1.0,
+    "input_density": 0.1,
+    "bidirectional": False,
     "summary": "last",
-}  # fmt: skip
+}
 PUBLISHED: dict[str, Any] = {**ONE_HOT, "spectral_radius": 1.1, "density": 0.85, "leak": 0.05, "alpha": 10**-3.5}
 """The settings of Variengien and Hinaut (2020) for learning from the last state."""
 
@@ -62,8 +66,10 @@ def main() -> None:
         network.fit(corpus.train.X, corpus.train.y)
         decoded = decode_meanings(network.predict(corpus.test.X), N_OBJECTS)
         errors = [100 * error(corpus.test.meanings, decoded) for error in (valid_error, exact_error)]
-        print(f"{type(network).__name__}: fit {time.perf_counter() - start:.1f} s, on new sentences "
-              f"{errors[0]:.1f} % not valid, {errors[1]:.1f} % not exact")  # fmt: skip
+        print(
+            f"{type(network).__name__}: fit {time.perf_counter() - start:.1f} s, on new sentences "
+            f"{errors[0]:.1f} % not valid, {errors[1]:.1f} % not exact"
+        )
 
     shown = np.random.default_rng(0).permutation(len(corpus.test.X))[:n_shown]
     X, sentences = [corpus.test.X[i] for i in shown], [corpus.test.sentences[i] for i in shown]
@@ -79,9 +85,12 @@ def main() -> None:
 def draw_before_training(reservoir: EchoStateRegressor, X: list[Any], roles: list[Any], out: Path) -> None:
     """Four reservoirs as they are drawn, before they are taught anything."""
     panels = HyperparameterPanels.from_estimator(
-        clone(reservoir), X, param_grid={"spectral_radius": [0.5, 1.1], "leak": [0.05, 0.5]}, labels=roles,
+        clone(reservoir),
+        X,
+        param_grid={"spectral_radius": [0.5, 1.1], "leak": [0.05, 0.5]},
+        labels=roles,
         label_name="part of the sentence",
-    )  # fmt: skip
+    )
     panels.figure_.savefig(out / "reservoirs_before_training.png", dpi=110)
     for panel in panels.panels:
         setting = ", ".join(f"{name} {value}" for name, value in panel.params.items())
@@ -125,9 +134,15 @@ def draw_learning(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sent
     display = RecurrentStateDisplay.from_estimator(learner, X)
     output = corpus.target_names.index("1 object cup")
     film = StateAnimation.from_readouts(
-        found.states, display.points, readouts, output=output, stages=[f"{n} sentences" for n in STAGES],
-        steps=found.steps, step_labels=sentences, value_name='output "first object: cup"',
-    )  # fmt: skip
+        found.states,
+        display.points,
+        readouts,
+        output=output,
+        stages=[f"{n} sentences" for n in STAGES],
+        steps=found.steps,
+        step_labels=sentences,
+        value_name='output "first object: cup"',
+    )
     film.save_gif(out / "learning.gif", fps=1)
     film.save_html(out / "learning.html")
 
@@ -135,9 +150,13 @@ def draw_learning(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sent
 def draw_units(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sentences: list[Any], out: Path) -> None:
     """At which words the units move that speak for the cup."""
     display = UnitActivityDisplay.from_estimator(
-        reservoir, X, step_labels=sentences, output_names=corpus.target_names, kind="specific",
+        reservoir,
+        X,
+        step_labels=sentences,
+        output_names=corpus.target_names,
+        kind="specific",
         output=corpus.target_names.index("1 object cup"),
-    )  # fmt: skip
+    )
     display.figure_.savefig(out / "units_of_the_cup.png", dpi=110)
 
 

@@ -1,18 +1,18 @@
 """Learned distances for sequences, inside scikit-learn."""
 
 from skseqmetric import datasets, inspection, metrics
-from skseqmetric._converters import from_channels_first, from_padded, to_padded
-from skseqmetric._cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
-from skseqmetric._dtw import DTWMetric
-from skseqmetric._echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
-from skseqmetric._neighbors import (
+from skseqmetric._estimators.cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
+from skseqmetric._estimators.dtw import DTWMetric
+from skseqmetric._estimators.echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
+from skseqmetric._estimators.neighbors import (
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
 )
-from skseqmetric._nrnm import NRNMClassifier, NRNMMetric, NRNMStepClassifier
-from skseqmetric._recurrent import RecurrentClassifier, RecurrentRegressor
-from skseqmetric._sync_gru import SyncGRUMetric
+from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMStepClassifier
+from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
+from skseqmetric._estimators.sync_gru import SyncGRUMetric
+from skseqmetric._input.converters import from_channels_first, from_padded, to_padded
 
 __version__ = "0.1.0"
 

@@ -23,14 +23,33 @@ from skseqmetric._ops.triton.scan_kernels import backward_kernel, forward_kernel
 from skseqmetric._ops.triton.tile import tile_kernel
 
 POINTERS = {
-    "left_lengths": "*i32", "right_lengths": "*i32", "left_order": "*i32", "right_order": "*i32",
-    "places": "*i32", "lengths": "*i32", "order": "*i32", "rows": "*i32", "columns": "*i32", "starts": "*i32",
-}  # fmt: skip
+    "left_lengths": "*i32",
+    "right_lengths": "*i32",
+    "left_order": "*i32",
+    "right_order": "*i32",
+    "places": "*i32",
+    "lengths": "*i32",
+    "order": "*i32",
+    "rows": "*i32",
+    "columns": "*i32",
+    "starts": "*i32",
+}
 TILE_FLOATS = ("left", "right", "biases", "strengths", "out")
 SCAN_FLOATS = (
-    "projected", "biases", "strengths", "states", "sums", "grad_states", "carry", "grad_inputs", "grad_candidates",
-    "contracted", "grad_strengths", "source", "out",
-)  # fmt: skip
+    "projected",
+    "biases",
+    "strengths",
+    "states",
+    "sums",
+    "grad_states",
+    "carry",
+    "grad_inputs",
+    "grad_candidates",
+    "contracted",
+    "grad_strengths",
+    "source",
+    "out",
+)
 
 
 def compile_kernel(kernel: Any, floats: tuple[str, ...], constants: dict[str, Any], launch: Launch) -> dict[str, Any]:
@@ -52,8 +71,10 @@ def inspect(binary: bytes) -> dict[str, int]:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary)
         file.flush()
-        run = [subprocess.run([tool, flag, file.name], capture_output=True, text=True, check=True).stdout
-               for flag in ("-res-usage", "-sass")]  # fmt: skip
+        run = [
+            subprocess.run([tool, flag, file.name], capture_output=True, text=True, check=True).stdout
+            for flag in ("-res-usage", "-sass")
+        ]
     usage = re.search(r"REG:(\d+) STACK:(\d+)", run[0])
     registers, stack = map(int, usage.groups()) if usage else (-1, -1)
     counts = {name: len(re.findall(rf"\b{name}", run[1])) for name in ("HGMMA", "HMMA", "LDL", "BAR")}
@@ -64,9 +85,16 @@ def tile_cases(precision: str, sizes: list[int]) -> Any:
     for size, coupling in product(sizes, ("symmetric", "diffusive")):
         launch = FORWARD[precision][size]
         constants = {
-            "COUPLING": coupling, "MEAN": True, "CROSSED": True, "ROWS": launch.rows, "COLUMNS": launch.columns,
-            "UNITS": size, "EVEN": True, "PRECISION": precision, "RESIDENT": launch.resident,
-        }  # fmt: skip
+            "COUPLING": coupling,
+            "MEAN": True,
+            "CROSSED": True,
+            "ROWS": launch.rows,
+            "COLUMNS": launch.columns,
+            "UNITS": size,
+            "EVEN": True,
+            "PRECISION": precision,
+            "RESIDENT": launch.resident,
+        }
         yield tile_kernel, TILE_FLOATS, constants, launch
 
 

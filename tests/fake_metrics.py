@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skseqmetric._metric import BaseSequenceMetric
-from skseqmetric._validation import check_labels, check_sequences
+from skseqmetric._input import check_labels, check_sequences
+from skseqmetric._metrics.protocol import BaseSequenceMetric
 
 TILE_SHAPES: list[tuple[int, int]] = []
 """Shapes of the tiles that a `MeanMetric` was asked for; a test that reads it empties it first."""

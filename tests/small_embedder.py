@@ -10,8 +10,13 @@ from skorch.callbacks import Callback
 from skseqmetric import CrossModalTripletEmbedder
 
 SMALL: dict[str, Any] = {
-    "n_components": 6, "n_filters": 8, "n_units": 8, "max_epochs": 3, "min_batches": 3, "random_state": 0,
-}  # fmt: skip
+    "n_components": 6,
+    "n_filters": 8,
+    "n_units": 8,
+    "max_epochs": 3,
+    "min_batches": 3,
+    "random_state": 0,
+}
 PARTS = ("series_loss", "image_loss", "cross_loss")
 IMAGES = np.zeros((24, 9, 8), dtype=np.uint8)
 Data = tuple[list[np.ndarray], np.ndarray, np.ndarray]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._cross_modal._encoders import (
+from skseqmetric._networks.encoders import (
     SeriesEncoder,
 )
 

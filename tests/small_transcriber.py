@@ -9,9 +9,15 @@ import numpy as np
 from skseqmetric import CrossModalTranscriber
 
 SMALL: dict[str, Any] = {
-    "n_components": 6, "n_filters": 12, "n_units": 12, "max_epochs": 2, "min_batches": 3, "batch_size": 8,
-    "learning_rate": 0.01, "random_state": 0,
-}  # fmt: skip
+    "n_components": 6,
+    "n_filters": 12,
+    "n_units": 12,
+    "max_epochs": 2,
+    "min_batches": 3,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "random_state": 0,
+}
 PARTS = ("series_loss", "cross_loss")
 CENTRES = np.array([[2.0, 0.0], [0.0, 2.0], [-2.0, -2.0]])
 Data = tuple[list[np.ndarray], list[str], np.ndarray]

@@ -196,19 +196,24 @@ def finished(accuracies: dict[tuple[str, str | None], list[float]]) -> tuple[lis
             job = Job(problem, coupling, seed)
             arms.append(Arm("coupling", "nca", job))
             done[job.key] = {
-                "key": job.key, "accuracy": accuracy, "embedding_accuracy": accuracy - 0.1, "fit_s": 2.0 + seed,
+                "key": job.key,
+                "accuracy": accuracy,
+                "embedding_accuracy": accuracy - 0.1,
+                "fit_s": 2.0 + seed,
                 "failure": None,
-            }  # fmt: skip
+            }
     return arms, done
 
 
 def test_tables_compare_seed_by_seed() -> None:
-    arms, done = finished({
-        ("A", None): [0.5, 0.6, 0.7],
-        ("A", "symmetric"): [0.6, 0.6, 0.9],
-        ("B", None): [0.5],
-        ("B", "symmetric"): [0.4, 0.8],
-    })  # fmt: skip
+    arms, done = finished(
+        {
+            ("A", None): [0.5, 0.6, 0.7],
+            ("A", "symmetric"): [0.6, 0.6, 0.9],
+            ("B", None): [0.5],
+            ("B", "symmetric"): [0.4, 0.8],
+        }
+    )
     rows = {(row["problem"], row["coupling"]): row for row in tables.by_problem(arms, done)}
     coupled = rows["A", "symmetric"]
     assert coupled["mean"] == pytest.approx(0.7)

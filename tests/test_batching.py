@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skseqmetric import _augment
-from skseqmetric._batching import FlatSequences, batches_by_length
-from skseqmetric._sampling import balanced_batches, merge_duplicates, sample_pairs, shuffled_batches
-from skseqmetric._validation import Sequences
+from skseqmetric._input import Sequences
+from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._training import augmentation as _augment
+from skseqmetric._training.sampling import balanced_batches, merge_duplicates, sample_pairs, shuffled_batches
 
 LENGTHS = np.array([3, 1, 5, 2, 4])
 

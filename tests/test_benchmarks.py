@@ -52,9 +52,19 @@ def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
 def test_echo_state_networks_are_measured_beside_their_peers(tmp_path: Path) -> None:
     out = tmp_path / "echo_state.json"
     run(
-        "run_echo_state", "--part", "language", "throughput", "map", "--tasks", "4 objects",
-        "--arms", "ESN, final", "keyword memory", "--out", str(out),
-    )  # fmt: skip
+        "run_echo_state",
+        "--part",
+        "language",
+        "throughput",
+        "map",
+        "--tasks",
+        "4 objects",
+        "--arms",
+        "ESN, final",
+        "keyword memory",
+        "--out",
+        str(out),
+    )
     found = json.loads(out.read_text())
     errors = {row["arm"]: row["exact"] for row in found["rows"]}
     assert errors["ESN, final"] < 0.1 < errors["keyword memory"]
@@ -100,19 +110,27 @@ def folder_of_drawings(tmp_path: Path) -> Path:
     characters, drawers = np.repeat(["a/1", "a/2", "a/3", "b/1", "b/2"], 20), np.tile(np.arange(1, 21), 5)
     lengths, xy, strokes = scribbles(len(characters))
     np.savez(
-        folder / "omniglot_pairs.npz", stroke_values=np.hstack([xy, 0 * strokes, strokes]), stroke_lengths=lengths,
-        images_28=rng.integers(0, 255, (len(characters), 28, 28), dtype=np.uint8), character=characters, drawer=drawers,
-    )  # fmt: skip
+        folder / "omniglot_pairs.npz",
+        stroke_values=np.hstack([xy, 0 * strokes, strokes]),
+        stroke_lengths=lengths,
+        images_28=rng.integers(0, 255, (len(characters), 28, 28), dtype=np.uint8),
+        character=characters,
+        drawer=drawers,
+    )
     digits, writers = np.tile(np.repeat(np.arange(10).astype(str), 6), 30), np.repeat(np.arange(1, 31), 60)
     lengths, xy, strokes = scribbles(len(digits))
     np.savez(
-        folder / "pendigits_strokes.npz", values=np.hstack([xy, strokes]), lengths=lengths, labels=digits,
+        folder / "pendigits_strokes.npz",
+        values=np.hstack([xy, strokes]),
+        lengths=lengths,
+        labels=digits,
         writer=writers,
-    )  # fmt: skip
+    )
     np.savez(
-        folder / "usps_digits.npz", images=rng.integers(0, 255, (20, 16, 16), dtype=np.uint8),
+        folder / "usps_digits.npz",
+        images=rng.integers(0, 255, (20, 16, 16), dtype=np.uint8),
         labels=np.tile(np.arange(10, dtype=np.uint8), 2),
-    )  # fmt: skip
+    )
     return folder
 
 

@@ -35,9 +35,13 @@ TRAINED = (SyncGRUMetric, NRNMMetric)
 # checked below: a classifier or regressor is to learn something in these checks, and labels of steps or of symbols are
 # not what they pass
 OTHERWISE = (
-    CrossModalTranscriber, CrossModalTripletEmbedder, NRNMClassifier, NRNMStepClassifier,
-    RecurrentClassifier, RecurrentRegressor,
-)  # fmt: skip
+    CrossModalTranscriber,
+    CrossModalTripletEmbedder,
+    NRNMClassifier,
+    NRNMStepClassifier,
+    RecurrentClassifier,
+    RecurrentRegressor,
+)
 SMALL = {"n_units": 4, "stem_channels": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
 
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skseqmetric._converters import from_channels_first, from_padded, to_padded
-from skseqmetric._validation import check_sequences
+from skseqmetric._input import check_sequences
+from skseqmetric._input.converters import from_channels_first, from_padded, to_padded
 
 NAN = np.nan
 

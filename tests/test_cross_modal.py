@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skseqmetric._cross_modal._distances import BATCH, PAIRED
+from skseqmetric._ops.embedding_distances import BATCH, PAIRED
 from tests.small_embedder import PARTS, SMALL, Data, Interrupt, pictures, small
 
 # ------------------------------------------------------------------------------------------------------------ learning
@@ -85,10 +85,15 @@ def test_parameters_of_the_loss_change_what_is_learned(pairs: Data) -> None:
     # with one label distance a dynamic margin is a fixed one
     assert np.array_equal(small(margin=0.1).fit(X, y, images=images).transform(X), plain)
     for other in (
-        {"beta": 0.5}, {"label_distance": "ordered"}, {"loss_weights": "dynamic"}, {"loss": "pair"}, {"margin": 0.7},
-        {"label_distance": [[0, 3, 1], [3, 0, 1], [1, 1, 0]]}, {"label_distance": lambda a, b: 4.0 * (a != b)},
+        {"beta": 0.5},
+        {"label_distance": "ordered"},
+        {"loss_weights": "dynamic"},
+        {"loss": "pair"},
+        {"margin": 0.7},
+        {"label_distance": [[0, 3, 1], [3, 0, 1], [1, 1, 0]]},
+        {"label_distance": lambda a, b: 4.0 * (a != b)},
         {"label_distance": "ordered", "curriculum": True},
-    ):  # fmt: skip
+    ):
         assert not np.array_equal(small(**other).fit(X, y, images=images).transform(X), plain)
 
 

@@ -238,8 +238,10 @@ def test_name_stands_above_the_sequences_of_its_class() -> None:
         points=points, labels=["a", "a", "b"], image_points=image_points, image_labels=["a", "b", "c"]
     ).plot()
     assert {text.get_text(): tuple(text.xy) for text in display.ax_.texts} == {
-        "a": (0.0, 1.5), "b": (9.0, 5.0), "c": (5.0, 7.0),
-    }  # fmt: skip
+        "a": (0.0, 1.5),
+        "b": (9.0, 5.0),
+        "c": (5.0, 7.0),
+    }
 
 
 def test_displays_of_a_fitted_embedder() -> None:

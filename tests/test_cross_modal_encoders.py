@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._cross_modal._encoders import (
+from skseqmetric._networks.encoders import (
     BiLSTM,
     ImageEncoder,
     MaskedBatchNorm1d,
@@ -255,7 +255,7 @@ ENCODERS: dict[str, tuple[Callable[[torch.Generator], nn.Module], tuple[Tensor, 
         lambda g: ImageEncoder((1, 12, 9), 5, 4, 0.3, generator=g),
         (torch.rand(4, 1, 12, 9, generator=generator()),),
     ),
-}  # fmt: skip
+}
 
 
 def first(result: Tensor | tuple[Tensor, Tensor]) -> Tensor:
@@ -293,9 +293,17 @@ def test_encoders_survive_copies(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "n_cells"),
-    [((1, 8, 8), 1), ((1, 8, 9), 2), ((3, 15, 200), 50), ((1, 28, 140), 18), ((4, 140, 28), 18), ((1, 64, 64), 16),
-     ((1, 105, 105), 16), ((1, 200, 180), 16)],
-)  # fmt: skip
+    [
+        ((1, 8, 8), 1),
+        ((1, 8, 9), 2),
+        ((3, 15, 200), 50),
+        ((1, 28, 140), 18),
+        ((4, 140, 28), 18),
+        ((1, 64, 64), 16),
+        ((1, 105, 105), 16),
+        ((1, 200, 180), 16),
+    ],
+)
 def test_images_of_any_size_give_one_vector(shape: tuple[int, int, int], n_cells: int) -> None:
     encoder = ImageEncoder(shape, 5, 7, generator=generator())
     assert encoder.output.in_features == 5 * n_cells

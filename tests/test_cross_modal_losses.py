@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._cross_modal._distances import BATCH, PAIRED, batch_distance, mmd, paired_distance
-from skseqmetric._cross_modal._losses import KINDS, cross_modal_loss
+from skseqmetric._ops.cross_modal_losses import KINDS, cross_modal_loss
+from skseqmetric._ops.embedding_distances import BATCH, PAIRED, batch_distance, mmd, paired_distance
 
 HAS_NEGATIVE = torch.tensor([True, True, False, True, True, False])
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5, 0.0, 3.0, 1.0], dtype=torch.float64)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from skseqmetric._cross_modal._balance import task_weights
-from skseqmetric._cross_modal._distances import batch_distance, paired_distance
-from skseqmetric._cross_modal._margins import (
+from skseqmetric._estimators.cross_modal.balance import task_weights
+from skseqmetric._estimators.cross_modal.margins import (
     check_label_matrix,
     choose_negatives,
     default_beta,
     label_distance,
     least_edit_distance,
 )
+from skseqmetric._ops.embedding_distances import batch_distance, paired_distance
 
 # --- label distances, margins, curriculum, negatives ----------------------------------------------------------------
 
@@ -92,9 +92,7 @@ def test_callable_with_a_wrong_value_is_refused(value: float) -> None:
 def brute_edits(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     if not a or not b:
         return len(a) + len(b)
-    return min(
-        brute_edits(a[1:], b) + 1, brute_edits(a, b[1:]) + 1, brute_edits(a[1:], b[1:]) + (a[0] != b[0])
-    )  # fmt: skip
+    return min(brute_edits(a[1:], b) + 1, brute_edits(a, b[1:]) + 1, brute_edits(a[1:], b[1:]) + (a[0] != b[0]))
 
 
 def test_label_distance_of_sequences() -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._cross_modal._encoders import (
+from skseqmetric._networks.cross_modal import CrossModalNetwork, encoder_width, mean_of_steps
+from skseqmetric._networks.encoders import (
     ImageEncoder,
     SeriesEncoder,
 )
-from skseqmetric._cross_modal._network import CrossModalNetwork, encoder_width, mean_of_steps
 from tests.small_encoders import LENGTHS, batch, generator
 
 
@@ -159,7 +159,7 @@ class Returns(nn.Module):
         (lambda x, n: (x, n // 2), r"got \[4, 0, 2, 3\]"),
         (lambda x, n: (x @ x, n), r"series_encoder fails on a batch of shape \(4, 9, 2\) and \(4,\)"),
     ],
-)  # fmt: skip
+)
 def test_unfit_series_encoders_are_named(function: Callable[..., object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         encoder_width(Returns(function), None, *rows(), None)

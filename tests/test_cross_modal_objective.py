@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from skseqmetric._batching import FlatSequences, LabelledBatches
-from skseqmetric._cross_modal._batches import CrossModalBatches, ImagePool, Pairing
-from skseqmetric._cross_modal._encoders import ImageEncoder, SeriesEncoder
-from skseqmetric._cross_modal._losses import cross_modal_loss
-from skseqmetric._cross_modal._margins import label_distance
-from skseqmetric._cross_modal._network import CrossModalNetwork
-from skseqmetric._cross_modal._objective import Course, CrossModalObjective, CrossTerm
-from skseqmetric._validation import check_images, check_sequences
+from skseqmetric._estimators.cross_modal.batches import CrossModalBatches, ImagePool, Pairing
+from skseqmetric._estimators.cross_modal.margins import label_distance
+from skseqmetric._estimators.cross_modal.objective import Course, CrossModalObjective, CrossTerm
+from skseqmetric._input import check_images, check_sequences
+from skseqmetric._networks.cross_modal import CrossModalNetwork
+from skseqmetric._networks.encoders import ImageEncoder, SeriesEncoder
+from skseqmetric._ops.cross_modal_losses import cross_modal_loss
+from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._training.batches import LabelledBatches
 from tests.small_embedder import PARTS, Data
 
 # --------------------------------------------------------------------------------------------------- batches, objective
@@ -110,16 +111,18 @@ def test_objective_is_the_weighted_sum_of_its_parts(pairs: Data) -> None:
     network = CrossModalNetwork(
         SeriesEncoder(2, 6, n_units=3, n_outputs=5, dropout=0.0, generator=generator),
         ImageEncoder((1, 9, 8), n_outputs=5, dropout=0.0, generator=generator),
-        5, 4, 3, "classes", generator,
-    )  # fmt: skip
+        5,
+        4,
+        3,
+        "classes",
+        generator,
+    )
     progress = course(how=(0.5, 0.25, 2.0))
 
     def task(logits: Tensor, steps: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits, labels, reduction="none")
 
-    objective = CrossModalObjective(
-        network, task, 1.5, generator, CrossTerm(progress, "triplet", "cosine", None, 0.7)
-    )  # fmt: skip
+    objective = CrossModalObjective(network, task, 1.5, generator, CrossTerm(progress, "triplet", "cosine", None, 0.7))
     batch = next(iter(batches_of(pairs, pool_of(y, images, None), "ordered", progress)))
     batch["weights"] = torch.tensor([1.0, 2.0, 0.5, 3.0, 1.0, 1.0])
     total = objective(**batch)
@@ -133,9 +136,7 @@ def test_objective_is_the_weighted_sum_of_its_parts(pairs: Data) -> None:
         for logits in (network.series_logits(*features), network.image_logits(vectors))
     ]
     negatives, apart = batch["negatives"], batch["apart"]
-    cross = cross_modal_loss(
-        "triplet", "cosine", u, v, v[negatives.clamp_min(0)], negatives >= 0, 0.7 * apart, weights
-    )  # fmt: skip
+    cross = cross_modal_loss("triplet", "cosine", u, v, v[negatives.clamp_min(0)], negatives >= 0, 0.7 * apart, weights)
     expected = torch.stack([*parts, cross * weights.mean() / 1.5])
     torch.testing.assert_close(total, expected @ torch.tensor([0.5, 0.25, 2.0]))
     progress.end_epoch()

@@ -84,8 +84,10 @@ def test_images_of_another_size_are_refused_after_fit(pairs: Data) -> None:
 def test_not_fitted(pairs: Data) -> None:
     X, _, images = pairs
     for call in (
-        lambda: small().transform(X), lambda: small().transform_images(images), lambda: small().kneighbors(X),
-    ):  # fmt: skip
+        lambda: small().transform(X),
+        lambda: small().transform_images(images),
+        lambda: small().kneighbors(X),
+    ):
         with pytest.raises(NotFittedError):
             call()
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
-from skseqmetric._validation import check_sequences
+from skseqmetric._input import check_sequences
 from skseqmetric.datasets import (
     make_cross_situational,
     one_clause_sentences,
@@ -42,14 +42,20 @@ def digest(text: str) -> str:
 
 GRAMMAR = {
     "C": [
-        "this is GN", "that is GN", "DET OBJ is COL", "DET OBJ on the POS is COL", "GN is on the POS",
-        "there is GN on the POS", "on the POS is GN", "on the POS there is GN",
+        "this is GN",
+        "that is GN",
+        "DET OBJ is COL",
+        "DET OBJ on the POS is COL",
+        "GN is on the POS",
+        "there is GN on the POS",
+        "on the POS is GN",
+        "on the POS there is GN",
     ],
     "GN": ["DET OBJ", "DET COL OBJ"],
     "DET": ["a", "the"],
     "POS": POSITIONS,
     "COL": COLORS,
-}  # fmt: skip
+}
 
 
 def expanded(text: str, rules: dict[str, list[str]]) -> list[str]:

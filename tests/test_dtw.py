@@ -13,7 +13,7 @@ from sklearn.base import clone
 from tslearn.metrics import cdist_dtw, dtw
 
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
-from skseqmetric._dtw import _length_groups
+from skseqmetric._estimators.dtw import _length_groups
 from tests.fake_metrics import random_sequences
 
 

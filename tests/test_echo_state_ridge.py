@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge, RidgeCV
 
-from skseqmetric._echo_state import _ridge
-from skseqmetric._echo_state._ridge import Readout, RecursiveLeastSquares, RidgeSums
+from skseqmetric._ops import ridge as _ridge
+from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
 
 CPU = torch.device("cpu")
 
@@ -100,8 +100,10 @@ def test_weights_count_as_repetitions(n: int) -> None:
     case = Case(n)
     times = np.random.default_rng(1).integers(0, 4, n)
     repeated = RidgeSums(12, 2, CPU)
-    repeated.add(*(torch.from_numpy(np.repeat(part, times, axis=0)) for part in (case.rows, case.targets)),
-                 torch.ones(times.sum(), dtype=torch.float64))  # fmt: skip
+    repeated.add(
+        *(torch.from_numpy(np.repeat(part, times, axis=0)) for part in (case.rows, case.targets)),
+        torch.ones(times.sum(), dtype=torch.float64),
+    )
     weighted = RidgeSums(12, 2, CPU)
     weighted.add(*(torch.from_numpy(part) for part in (case.rows, case.targets, times.astype(np.float64))))
     for alphas in (np.array([0.5]), None):

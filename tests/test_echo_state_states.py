@@ -10,8 +10,8 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from skseqmetric import EchoStateRegressor, EchoStateTransformer
-from skseqmetric._echo_state import _base as states_module
-from skseqmetric._echo_state._weights import spectral_radius
+from skseqmetric._estimators.echo_state import base as states_module
+from skseqmetric._estimators.echo_state.reservoirs import spectral_radius
 
 ONE_WAY: dict[str, Any] = {"bidirectional": False, "summary": "last", "random_state": 0}
 
@@ -38,8 +38,14 @@ def loop(x: np.ndarray, estimator: Any, k: int = 0) -> np.ndarray:
 
 def test_weights_have_the_entries_that_were_asked_for() -> None:
     fitted = EchoStateTransformer(
-        400, density=0.3, spectral_radius=0.8, input_scaling=0.5, bias_scaling=0.2, input_density=0.4, random_state=0,
-    ).fit(ragged())  # fmt: skip
+        400,
+        density=0.3,
+        spectral_radius=0.8,
+        input_scaling=0.5,
+        bias_scaling=0.2,
+        input_density=0.4,
+        random_state=0,
+    ).fit(ragged())
     w = fitted.reservoirs_[0]
     assert sorted(np.unique(w.input[:, 1:].numpy())) == [-0.5, 0, 0.5]
     np.testing.assert_allclose(np.unique(w.input[:, 0].numpy()), [-0.2, 0, 0.2], rtol=1e-7)

@@ -261,9 +261,12 @@ def test_with_partners(ragged: Data) -> None:
     metric = SyncGRUMetric(**SMALL, coupling="symmetric").fit(*ragged)
     found = hidden_states(metric, X, Y)
     for half, states, steps, given in zip(
-        metric.hidden_states(X, Y), (found.states, found.partner_states), (found.steps, found.partner_steps), (X, Y),
+        metric.hidden_states(X, Y),
+        (found.states, found.partner_states),
+        (found.steps, found.partner_steps),
+        (X, Y),
         strict=True,
-    ):  # fmt: skip
+    ):
         assert_states_close([h[1:] for h in states], half)
         assert [s[-1] for s in steps] == [len(x) for x in given]
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from skseqmetric._validation import Images, check_images
+from skseqmetric._input import Images, check_images
 
 NAN, INF = np.nan, np.inf
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._modules import SyncGRUCell
+from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops import choice
 from skseqmetric._ops.choice import implementation
 from skseqmetric._ops.gru import gru_readout, gru_scan
@@ -33,9 +33,15 @@ class Case:
     """Random ragged sequences in every direction, and weights for them, in float64."""
 
     def __init__(
-        self, coupling: str | None = None, n_units: int = 20, n_rows: int = 11, n_steps: int = 13,
-        n_directions: int = 2, n_features: int = 3, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        coupling: str | None = None,
+        n_units: int = 20,
+        n_rows: int = 11,
+        n_steps: int = 13,
+        n_directions: int = 2,
+        n_features: int = 3,
+        seed: int = 0,
+    ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.coupling, self.n_units = coupling, n_units
         self.lengths = torch.randint(1, n_steps + 1, (n_rows,), generator=self.generator)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric import _losses
+from skseqmetric._ops import metric_losses as _losses
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 2, 0])
 SAME = LABELS[:, None] == LABELS

@@ -59,14 +59,28 @@ class Case:
         form, h, s = self.form, self.n_units, self.form.n_slots
         g, pooled, mixed = reference.CELLS[form.cell] * h, form.memory_input == "pooled", 3 * h if form.attention else h
         matrices = {
-            "input": (g, d), "hidden": (g, h), "memory_gate_input": (s * h, d), "memory_gate_memory": (s * h, s * h),
-            "read": (h, s * h), "token": (h, s * d if pooled else d), "mixing": (mixed, h), "first_layer": (h, h),
-            "second_layer": (h, h), "update_input": (2 * h, h), "update_memory": (2 * h, h),
-        }  # fmt: skip
+            "input": (g, d),
+            "hidden": (g, h),
+            "memory_gate_input": (s * h, d),
+            "memory_gate_memory": (s * h, s * h),
+            "read": (h, s * h),
+            "token": (h, s * d if pooled else d),
+            "mixing": (mixed, h),
+            "first_layer": (h, h),
+            "second_layer": (h, h),
+            "update_input": (2 * h, h),
+            "update_memory": (2 * h, h),
+        }
         vectors = {
-            "bias": g, "memory_gate_bias": s * h, "mixing_bias": mixed, "first_shift": h, "second_shift": h,
-            "first_layer_bias": h, "second_layer_bias": h, "update_bias": 2 * h,
-        }  # fmt: skip
+            "bias": g,
+            "memory_gate_bias": s * h,
+            "mixing_bias": mixed,
+            "first_shift": h,
+            "second_shift": h,
+            "first_layer_bias": h,
+            "second_layer_bias": h,
+            "update_bias": 2 * h,
+        }
         tensors = {k: self.matrix(*shape) for k, shape in matrices.items()}
         tensors |= {k: 0.4 * self.normal(n) for k, n in vectors.items()}
         tensors |= {k: 1 + 0.4 * self.normal(h) for k in ("first_gain", "second_gain")}
@@ -84,9 +98,13 @@ class Case:
     def scan(self, name: str, noise: MemoryNoise = MemoryNoise(), **changes: Tensor) -> MemoryScan:  # noqa: B008
         with implementation(name):
             return memory_scan(
-                changes.pop("x", self.x), changes.pop("lengths", self.lengths), replace(self.weights, **changes), noise,
-                keep_memory=True, keep_attention=True,
-            )  # fmt: skip
+                changes.pop("x", self.x),
+                changes.pop("lengths", self.lengths),
+                replace(self.weights, **changes),
+                noise,
+                keep_memory=True,
+                keep_attention=True,
+            )
 
 
 def tensors_of(w: MemoryWeights) -> dict[str, Tensor]:

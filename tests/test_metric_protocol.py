@@ -13,8 +13,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from skseqmetric import _metric
-from skseqmetric._metric import best_threshold, metric_named
+from skseqmetric._metrics import protocol as _metric
+from skseqmetric._metrics.protocol import best_threshold, metric_named
 from tests.fake_metrics import TILE_SHAPES, MeanMetric, random_sequences
 
 METRICS = [MeanMetric(0.5), MeanMetric(2.0, euclidean=False)]

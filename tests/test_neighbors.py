@@ -21,8 +21,8 @@ from skseqmetric import (
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
 )
-from skseqmetric._neighbors._regressor import quantile_classes
-from skseqmetric._search import CallableMetric
+from skseqmetric._estimators.neighbors.regressor import quantile_classes
+from skseqmetric._metrics.search import CallableMetric
 from tests.fake_metrics import MeanMetric, SupervisedMean, brute_neighbors, mean_tile, random_sequences
 from tests.small_neighbors import ESTIMATORS, METRICS, labelled_sequences
 

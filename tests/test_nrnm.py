@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from skseqmetric import NRNMClassifier, NRNMMetric, SequenceKNeighborsClassifier, inspection
-from skseqmetric._memory_network import MemoryNetwork
+from skseqmetric._networks.memory import MemoryNetwork
 from skseqmetric._ops.memory import MemoryForm
 
 SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
@@ -30,9 +30,19 @@ Data = tuple[list[np.ndarray], np.ndarray]
 def test_padding_and_company_change_nothing(cell: str, memory_input: str) -> None:
     generator = torch.Generator().manual_seed(0)
     network = MemoryNetwork(
-        3, 8, form=MemoryForm(cell, 2, 2, 2, True, memory_input), n_layers=2, head="steps", n_outputs=4,
-        stem_channels=5, strides=(1, 1), dropout=0.1, zoneout=0.2, memory_dropout=0.5, generator=generator,
-    ).eval()  # fmt: skip
+        3,
+        8,
+        form=MemoryForm(cell, 2, 2, 2, True, memory_input),
+        n_layers=2,
+        head="steps",
+        n_outputs=4,
+        stem_channels=5,
+        strides=(1, 1),
+        dropout=0.1,
+        zoneout=0.2,
+        memory_dropout=0.5,
+        generator=generator,
+    ).eval()
     lengths = torch.tensor([17, 3, 11])
     values = torch.randn(3, 17, 3, generator=generator) * (torch.arange(17) < lengths[:, None])[..., None]
     with torch.no_grad():
@@ -45,9 +55,19 @@ def test_padding_and_company_change_nothing(cell: str, memory_input: str) -> Non
 def test_noise_of_training_is_drawn_for_each_sequence_and_only_with_a_generator() -> None:
     start = torch.Generator().manual_seed(0)
     network = MemoryNetwork(
-        2, 8, form=MemoryForm("lstm", 2, 2, 2), n_layers=1, head="sequence", n_outputs=3, stem_channels=None,
-        strides=(1, 1), dropout=0.0, zoneout=0.3, memory_dropout=0.5, generator=start,
-    )  # fmt: skip
+        2,
+        8,
+        form=MemoryForm("lstm", 2, 2, 2),
+        n_layers=1,
+        head="sequence",
+        n_outputs=3,
+        stem_channels=None,
+        strides=(1, 1),
+        dropout=0.0,
+        zoneout=0.3,
+        memory_dropout=0.5,
+        generator=start,
+    )
     values, lengths = torch.ones(2, 12, 2), torch.tensor([12, 12])
     quiet = network(values, lengths)
     assert torch.equal(quiet[0], quiet[1])

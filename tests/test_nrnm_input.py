@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skseqmetric import NRNMClassifier, NRNMMetric
-from skseqmetric._modules import STILL, instance_channels
+from skseqmetric._networks.stem import STILL, instance_channels
 
 SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from skseqmetric._modules import ConvStem, SyncGRUCell
+from skseqmetric._networks.stem import ConvStem
+from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops import reference, steps
 from skseqmetric._ops.sync_gru import sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._batching import StepTargets
-from skseqmetric._layers import RecurrentLayers, silence_filters
-from skseqmetric._objective import TargetObjective
-from skseqmetric._recurrent._network import RecurrentNetwork
+from skseqmetric._networks.layers import RecurrentLayers, silence_filters
+from skseqmetric._networks.recurrent import RecurrentNetwork
+from skseqmetric._training.batches import StepTargets
+from skseqmetric._training.objectives import TargetObjective
 
 LENGTHS = torch.tensor([9, 1, 4, 7])
 FORMS = list(product(["lstm", "gru"], [1, 2], [False, True]))

@@ -8,9 +8,9 @@ import torch
 from sklearn import config_context
 
 from skseqmetric import DTWMetric
+from skseqmetric._input import check_sequences
+from skseqmetric._metrics.search import CallableMetric, k_nearest, recall_at_k
 from skseqmetric._ops.topk import euclidean_tile
-from skseqmetric._search import CallableMetric, k_nearest, recall_at_k
-from skseqmetric._validation import check_sequences
 from tests.fake_metrics import TILE_SHAPES, MeanMetric, brute_neighbors, mean_tile, random_sequences
 
 # --------------------------------------------------------------------------------------------------------- the search

@@ -119,8 +119,12 @@ def test_trajectories_run_through_their_states_and_name_every_word() -> None:
     assert colours["a"] == COLOURS[0]
     assert colours["BEGIN"] not in COLOURS
     assert legend_texts(display) == [
-        "all 23 states", "BEGIN a cup END (one)", "BEGIN cup END (one)", "first state", "last state",
-    ]  # fmt: skip
+        "all 23 states",
+        "BEGIN a cup END (one)",
+        "BEGIN cup END (one)",
+        "first state",
+        "last state",
+    ]
 
 
 def test_labels_stand_at_their_points_or_are_led_there() -> None:
@@ -262,9 +266,13 @@ def test_codes_are_those_of_the_judge() -> None:
 
 def test_difficult_examples_are_ranked_by_their_end_then_by_their_wrong_steps() -> None:
     codes = [
-        np.array([-1, 0, 0, 2]), np.array([-1, 2, 2, 0]), np.array([-1, 0, 2]), np.array([-1, 0, 0, 0]),
-        np.array([-1, 2, 1]), np.array([-1, 2, -1]),
-    ]  # fmt: skip
+        np.array([-1, 0, 0, 2]),
+        np.array([-1, 2, 2, 0]),
+        np.array([-1, 0, 2]),
+        np.array([-1, 0, 0, 0]),
+        np.array([-1, 2, 1]),
+        np.array([-1, 2, -1]),
+    ]
     points = [np.arange(2.0 * len(own)).reshape(-1, 2) for own in codes]
     display = RecurrentStateDisplay(points=points, steps=[np.arange(len(own)) for own in codes], codes=codes)
     found = display.difficult_examples()

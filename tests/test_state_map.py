@@ -242,8 +242,10 @@ def test_umap_is_made_as_documented(
     monkeypatch.setattr("skseqmetric.inspection._state_map._umap", lambda: Seen)
     RecurrentStateMap(random_state=seed).fit(states)
     assert {k: Seen.made[k] for k in ("n_components", "n_neighbors", "n_jobs")} == {
-        "n_components": 2, "n_neighbors": 15, "n_jobs": n_jobs,
-    }  # fmt: skip
+        "n_components": 2,
+        "n_neighbors": 15,
+        "n_jobs": n_jobs,
+    }
     given = Seen.made["random_state"]
     assert isinstance(given, int) if isinstance(seed, np.random.Generator) else given is seed
     RecurrentStateMap().fit(states[2:3] * 2 + [np.ones((2, 5))])

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
-from skseqmetric._modules import stem_strides
+from skseqmetric._input import check_sequences
+from skseqmetric._networks.stem import stem_strides
 from skseqmetric._ops import reference
-from skseqmetric._validation import check_sequences
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
 SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}

@@ -122,9 +122,13 @@ def test_parameters_of_the_loss_change_what_is_learned(words: Data) -> None:
     X, y, images = words
     plain = small().fit(X, y, images=images).transform(X)
     for other in (
-        {"margin": 0.1}, {"beta": 0.5}, {"curriculum": False}, {"loss_weights": (1, 3)}, {"loss": "pair"},
+        {"margin": 0.1},
+        {"beta": 0.5},
+        {"curriculum": False},
+        {"loss_weights": (1, 3)},
+        {"loss": "pair"},
         {"loss_weights": "dynamic", "max_epochs": 4},
-    ):  # fmt: skip
+    ):
         assert not np.array_equal(small(**other).fit(X, y, images=images).transform(X), plain)
 
 
@@ -143,9 +147,11 @@ def test_order_of_the_data_does_not_matter(words: Data, pool: bool) -> None:
     reader = small().fit(X, y, images=images, image_labels=y if pool else None)
     order = turned_pool if pool else turned
     other = small().fit(
-        [X[i] for i in turned], [y[i] for i in turned],
-        images=images[order], image_labels=[y[i] for i in order] if pool else None,
-    )  # fmt: skip
+        [X[i] for i in turned],
+        [y[i] for i in turned],
+        images=images[order],
+        image_labels=[y[i] for i in order] if pool else None,
+    )
     assert equal(reader.predict_log_proba(X), other.predict_log_proba(X))
     assert np.array_equal(reader.transform_images(images), other.transform_images(images))
 

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skseqmetric._batching import FlatSequences, LabelledBatches
-from skseqmetric._cross_modal._batches import CrossModalBatches, Pairing
-from skseqmetric._cross_modal._labels import led, numbered, without_lead
-from skseqmetric._cross_modal._objective import Course
-from skseqmetric._validation import check_sequences
+from skseqmetric._estimators.cross_modal.batches import CrossModalBatches, Pairing
+from skseqmetric._estimators.cross_modal.objective import Course
+from skseqmetric._input import check_sequences
+from skseqmetric._tasks.symbols import led, numbered, without_lead
+from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._training.batches import LabelledBatches
 from tests.small_transcriber import PARTS, equal, small
 
 # ------------------------------------------------------------------------------------------------------------ CTC loss

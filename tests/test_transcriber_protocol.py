@@ -40,15 +40,19 @@ from tests.small_transcriber import Data, altered, equal, small
         (lambda y: y, {"images": np.zeros((20, 9, 16))}, ValueError, "Got 20 images for 30 sequences"),
         (lambda y: y, {"image_labels": ["a"]}, ValueError, "image_labels are given without images"),
         (
-            lambda y: y, {"images": np.zeros((4, 9, 16)), "image_labels": ["a", "b"]}, ValueError,
+            lambda y: y,
+            {"images": np.zeros((4, 9, 16)), "image_labels": ["a", "b"]},
+            ValueError,
             "image_labels has 2 labels, but there are 4 images",
         ),
         (
-            lambda y: altered(y, 7, "bbbb"), {"images": np.zeros((29, 9, 16)), "image_labels": "without the 7th"},
-            ValueError, "label 'bbbb' has sequences but no image",
+            lambda y: altered(y, 7, "bbbb"),
+            {"images": np.zeros((29, 9, 16)), "image_labels": "without the 7th"},
+            ValueError,
+            "label 'bbbb' has sequences but no image",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_and_leaves_what_was_there(
     words: Data, spoil: Any, given: dict[str, Any], error: type[Exception], message: str
 ) -> None:
@@ -83,8 +87,10 @@ def test_a_label_that_does_not_fit_is_refused(words: Data, method: str, warm_sta
 def test_not_fitted(words: Data) -> None:
     X, _, images = words
     for call in (
-        lambda: small().predict(X), lambda: small().predict_log_proba(X), lambda: small().transform_images(images),
-    ):  # fmt: skip
+        lambda: small().predict(X),
+        lambda: small().predict_log_proba(X),
+        lambda: small().transform_images(images),
+    ):
         with pytest.raises(NotFittedError):
             call()
     assert not hasattr(small(), "symbols_")

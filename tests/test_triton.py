@@ -314,9 +314,13 @@ def run_python(*arguments: str, **variables: str) -> subprocess.CompletedProcess
     outside = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "TRITON"))}
     path = {"PYTHONPATH": str(HERE.parents[1])}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=HERE.parents[1], env={**outside, **path, **variables},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, *arguments],
+        cwd=HERE.parents[1],
+        env={**outside, **path, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")

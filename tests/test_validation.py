@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skseqmetric._validation import Sequences, check_sequences
+from skseqmetric._input import Sequences, check_sequences
 
 NAN = np.nan
 DTYPES = ["float16", "float32", "float64", ">f4", ">f8", "longdouble", "int8", "uint16", "int64", "bool"]

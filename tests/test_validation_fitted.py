@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._validation import check_labels, check_sequences
+from skseqmetric._input import check_labels, check_sequences
 
 NAN = np.nan
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from skseqmetric._validation import (
+from skseqmetric._input import (
     check_labels,
     check_pair_indices,
     check_pairs,

@@ -16,7 +16,7 @@ from benchmarks.ablation.design import SYNTHETIC, Job
 from benchmarks.activity import load_activity
 from benchmarks.problems import Split, load_problem
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
-from skseqmetric._modules import SyncGRUCell, SyncGRUNetwork
+from skseqmetric._networks.sync_gru import SyncGRUCell, SyncGRUNetwork
 from skseqmetric._ops.choice import choose
 from skseqmetric.datasets import make_shifted_sequences
 
@@ -49,9 +49,12 @@ def load(data: Path, problem: str, seed: int) -> tuple[Split, Split]:
 def synthetic(problem: str, seed: int) -> tuple[Split, Split]:
     """Noisy curves of few training sequences a class, lined up or not."""
     X, y = make_shifted_sequences(
-        N_SYNTHETIC_TRAIN + N_SYNTHETIC_TEST, n_classes=N_SYNTHETIC_CLASSES, noise=SYNTHETIC_NOISE, random_state=seed,
+        N_SYNTHETIC_TRAIN + N_SYNTHETIC_TEST,
+        n_classes=N_SYNTHETIC_CLASSES,
+        noise=SYNTHETIC_NOISE,
+        random_state=seed,
         **SYNTHETIC[problem],
-    )  # fmt: skip
+    )
     n = N_SYNTHETIC_TRAIN
     return (X[:n], y[:n]), (X[n:], y[n:])
 

@@ -133,13 +133,18 @@ def _problem_table(rows: Sequence[Row]) -> str:
     ]
     cells = [
         [
-            row["configuration"], row["problem"], str(row["coupling"]), str(row["n"]),
-            _plus_minus(row["mean"], row["std"]), _plus_minus(row["embedding_mean"], row["embedding_std"]),
-            _points(row.get("difference")), _p(row.get("p")),
+            row["configuration"],
+            row["problem"],
+            str(row["coupling"]),
+            str(row["n"]),
+            _plus_minus(row["mean"], row["std"]),
+            _plus_minus(row["embedding_mean"], row["embedding_std"]),
+            _points(row.get("difference")),
+            _p(row.get("p")),
             f"{row['fit_s']:.1f}" + (f" ({row['failures']} diverged)" if row["failures"] else ""),
         ]
         for row in rows
-    ]  # fmt: skip
+    ]
     return _table(header, cells)
 
 
@@ -148,12 +153,16 @@ def _comparison_table(rows: Sequence[Row]) -> str:
     problems = list(dict.fromkeys(problem for row in rows for problem in row["problems"]))
     cells = [
         [
-            row["configuration"], row["coupling"], _points(row["difference"]),
-            f"{row['better']} / {row['worse']} / {row['blocks']}", _p(row["p"]), _p(row["p_holm"]),
+            row["configuration"],
+            row["coupling"],
+            _points(row["difference"]),
+            f"{row['better']} / {row['worse']} / {row['blocks']}",
+            _p(row["p"]),
+            _p(row["p_holm"]),
             *(_points(row["problems"].get(problem)) for problem in problems),
         ]
         for row in rows
-    ]  # fmt: skip
+    ]
     return _table([*header, *problems], cells)
 
 

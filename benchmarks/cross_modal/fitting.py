@@ -28,7 +28,7 @@ from benchmarks.cross_modal.tasks import (
 )
 from benchmarks.jobs import Job
 from skseqmetric import CrossModalTripletEmbedder
-from skseqmetric._cross_modal._margins import default_beta
+from skseqmetric._estimators.cross_modal.margins import default_beta
 from skseqmetric.metrics import character_error_rate, word_error_rate
 
 Scores = dict[str, Any]
@@ -52,8 +52,11 @@ def _synthetic_arms() -> dict[str, Settings]:
         arms[f"contrastive, {distance}"] = {"loss": "contrastive", **fixed}
         arms[f"triplet, fixed margin, {distance}"] = {"loss": "triplet", **fixed}
         arms[f"triplet, dynamic margin, {distance}"] = {
-            "loss": "triplet", "distance": distance, "margin": "dynamic", "label_distance": "ordered",
-        }  # fmt: skip
+            "loss": "triplet",
+            "distance": distance,
+            "margin": "dynamic",
+            "label_distance": "ordered",
+        }
     return arms
 
 
@@ -154,8 +157,11 @@ def _adaptation(job: Job, settings: Settings, data: Path) -> Scores:
 
 
 PARTS: dict[str, Callable[[Job, Settings, Path], Scores]] = {
-    "omniglot": _omniglot, "digits": _digits, "words": _words, "adaptation": _adaptation,
-}  # fmt: skip
+    "omniglot": _omniglot,
+    "digits": _digits,
+    "words": _words,
+    "adaptation": _adaptation,
+}
 
 
 def fitted(estimator: Any, problem: Problem, arm: str) -> tuple[Any, float]:

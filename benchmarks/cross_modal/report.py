@@ -23,12 +23,18 @@ RECALL_AT_5, DIGIT_ACCURACY, WORD_ERROR, STEP_RATIO = 0.8, 0.975, 0.05, 1.3
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "omniglot": (
-        "accuracy", "recall@1", "recall@5", "own recall@1", "own recall@5", "image recall@1", "image recall@5",
+        "accuracy",
+        "recall@1",
+        "recall@5",
+        "own recall@1",
+        "own recall@5",
+        "image recall@1",
+        "image recall@5",
     ),
     "digits": ("accuracy",),
     "words": ("cer", "wer"),
     "adaptation": ("before", "adapted 1", "alone 1", "adapted 5", "alone 5"),
-}  # fmt: skip
+}
 MAIN = {"omniglot": "accuracy", "digits": "accuracy", "words": "cer", "adaptation": "adapted 5"}
 """The column of which differences are told."""
 

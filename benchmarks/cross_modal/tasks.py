@@ -104,9 +104,13 @@ def words(data: Path, n_writers: int, seed: int, n_words: int = N_WORDS, n_test:
     sides = []
     for side, (rows, n) in enumerate(zip(_writers(writers, n_writers, seed), (n_words, n_test), strict=True)):
         found = make_words(
-            [pens[i] for i in np.flatnonzero(rows)], y[rows], writers[rows],
-            n_words=n, image_height=WORD_HEIGHT, random_state=10 * seed + side,
-        )  # fmt: skip
+            [pens[i] for i in np.flatnonzero(rows)],
+            y[rows],
+            writers[rows],
+            n_words=n,
+            image_height=WORD_HEIGHT,
+            random_state=10 * seed + side,
+        )
         sides.append(([word_channels(x) for x in found[0]], *found[1:]))
     (X, labels, images, _), (X_test, labels_test, images_test, people) = sides
     return Problem((X, labels), (X_test, labels_test), images, test_people=people, test_images=images_test)

@@ -18,13 +18,22 @@ Scores = dict[str, Any]
 OBJECTS = (4, 10, 20, 30, 40, 50)
 
 PUBLISHED: dict[str, Any] = {
-    "scaling": None, "input_scaling": 1.0, "bias_scaling": 1.0, "input_density": 0.1, "bidirectional": False,
+    "scaling": None,
+    "input_scaling": 1.0,
+    "bias_scaling": 1.0,
+    "input_density": 0.1,
+    "bidirectional": False,
     "summary": "last",
-}  # fmt: skip
+}
 FINAL = {**PUBLISHED, "spectral_radius": 1.1, "density": 0.85, "leak": 0.05, "alpha": 10**-3.5}
 CONTINUOUS = {
-    **PUBLISHED, "spectral_radius": 1.3, "density": 0.81, "leak": 0.04, "alpha": 10**-3.7, "learning": "continuous",
-}  # fmt: skip
+    **PUBLISHED,
+    "spectral_radius": 1.3,
+    "density": 0.81,
+    "leak": 0.04,
+    "alpha": 10**-3.7,
+    "learning": "continuous",
+}
 PUBLISHED_RATE, PUBLISHED_EPOCHS = 1e-3, 35
 """The published LSTM: 20 units, mean squared error, Adam at a constant 1e-3, batches of 2, 35 epochs."""
 
@@ -35,9 +44,13 @@ LSTM_UNITS, GRU_UNITS = 20, 40
 the GRU the only one tried."""
 
 ESN_FINAL, ESN_CONTINUOUS, LSTM_20, LSTM, GRU, MEMORY = (
-    "ESN, final", "ESN, continuous", "LSTM, 20 units, published schedule", f"LSTM, tuned ({LSTM_UNITS} units)",
-    f"GRU, {GRU_UNITS} units", "keyword memory",
-)  # fmt: skip
+    "ESN, final",
+    "ESN, continuous",
+    "LSTM, 20 units, published schedule",
+    f"LSTM, tuned ({LSTM_UNITS} units)",
+    f"GRU, {GRU_UNITS} units",
+    "keyword memory",
+)
 
 
 class ConstantRate:

@@ -61,8 +61,11 @@ def claims(rows: Sequence[Row]) -> list[str]:
     others = min(mean.get((easy, arm), np.inf) for arm in (ESN_FINAL, ESN_CONTINUOUS))
     seconds = {arm: np.median([r["fit_s"] for r in rows if r["arm"] == arm] or [np.nan]) for arm in ARMS}
     ratios = ", ".join(f"{seconds[arm] / seconds[ESN_FINAL]:.0f} ({arm})" for arm in networks)
-    harder = [min(mean.get((task, arm), np.inf) for arm in networks) - mean[task, ESN_FINAL] for task in hard
-              if (task, ESN_FINAL) in mean]  # fmt: skip
+    harder = [
+        min(mean.get((task, arm), np.inf) for arm in networks) - mean[task, ESN_FINAL]
+        for task in hard
+        if (task, ESN_FINAL) in mean
+    ]
     faster = all(seconds[arm] > seconds[ESN_FINAL] for arm in networks)
     gains = ", ".join(f"{100 * d:+.1f}" for d in harder)
     return [
@@ -88,9 +91,11 @@ def class_table(rows: Sequence[Row]) -> list[str]:
 def bars(rows: Sequence[Row], speeds: Sequence[Result]) -> list[Bar]:
     """What was set out to be reached, of the parts that were run; means over the seeds."""
     wanted = [
-        ("4 objects", ESN_FINAL, "exact", EXACT_AT_4), ("4 objects", ESN_FINAL, "valid", VALID_AT_4),
-        ("50 objects", ESN_FINAL, "exact", EXACT_AT_50), ("50 objects", ESN_FINAL, "valid", VALID_AT_50),
-    ]  # fmt: skip
+        ("4 objects", ESN_FINAL, "exact", EXACT_AT_4),
+        ("4 objects", ESN_FINAL, "valid", VALID_AT_4),
+        ("50 objects", ESN_FINAL, "exact", EXACT_AT_50),
+        ("50 objects", ESN_FINAL, "valid", VALID_AT_50),
+    ]
     found = [
         Bar(f"{arm}, {task}: {column} error", float(np.mean(values)), bound, at_most=True)
         for task, arm, column, bound in wanted

@@ -53,9 +53,19 @@ def throughput(units: int, density: float, *, threads: int, repeats: int) -> Res
 
     def ours() -> np.ndarray:
         regressor = EchoStateRegressor(
-            units, spectral_radius=RADIUS, leak=LEAK, density=density, input_scaling=1.0, bias_scaling=0.0,
-            input_density=0.1, bidirectional=False, summary="last", alpha=PENALTY, scaling=None, random_state=0,
-        )  # fmt: skip
+            units,
+            spectral_radius=RADIUS,
+            leak=LEAK,
+            density=density,
+            input_scaling=1.0,
+            bias_scaling=0.0,
+            input_density=0.1,
+            bidirectional=False,
+            summary="last",
+            alpha=PENALTY,
+            scaling=None,
+            random_state=0,
+        )
         return regressor.fit(X, y).predict(X_new)
 
     def theirs() -> np.ndarray:
@@ -73,6 +83,12 @@ def throughput(units: int, density: float, *, threads: int, repeats: int) -> Res
 
     contenders: dict[str, Callable[[], Any]] = {THEIRS: theirs, OURS: ours}
     return measure(
-        title(units, density), contenders, check=check, repeats=repeats, items=2 * N_SEQUENCES, unit="sequences",
-        threads=threads, memory=False,
-    )  # fmt: skip
+        title(units, density),
+        contenders,
+        check=check,
+        repeats=repeats,
+        items=2 * N_SEQUENCES,
+        unit="sequences",
+        threads=threads,
+        memory=False,
+    )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import Result, measure
-from skseqmetric._memory_network import MemoryLayer
+from skseqmetric._networks.memory import MemoryLayer
 from skseqmetric._ops.memory import MemoryForm, memory_scan
 
 CHANNELS = 9

@@ -27,9 +27,15 @@ Sequences = list[np.ndarray]
 
 
 def all_pairs(
-    lengths: int | tuple[int, int], units: Sequence[int], *, n_queries: int, n_references: int, threads: int,
-    repeats: int, aeon_python: Path | None,
-) -> Result:  # fmt: skip
+    lengths: int | tuple[int, int],
+    units: Sequence[int],
+    *,
+    n_queries: int,
+    n_references: int,
+    threads: int,
+    repeats: int,
+    aeon_python: Path | None,
+) -> Result:
     """Exact coupled distances of every query to every reference, one direction, without stem; items are pairs."""
     Q, _ = sines(n_queries, lengths, seed=1)
     X, y = sines(n_references, lengths)

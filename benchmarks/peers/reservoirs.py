@@ -46,6 +46,12 @@ def reservoirs(threads: int, repeats: int, *, units: int, rows: int) -> Result |
         contenders[f"reservoirpy, workers={threads}"] = lambda: theirs(threads)
     contenders |= {f"reservoir, {name}": forced(name, ours) for name in implementations("reservoir")}
     return measure(
-        f"reservoir of {units} units, {rows} sequences of {STEPS} x {CHANNELS}", contenders, check=check,
-        repeats=repeats, items=rows, unit="sequences", threads=threads, memory=False,
-    )  # fmt: skip
+        f"reservoir of {units} units, {rows} sequences of {STEPS} x {CHANNELS}",
+        contenders,
+        check=check,
+        repeats=repeats,
+        items=rows,
+        unit="sequences",
+        threads=threads,
+        memory=False,
+    )

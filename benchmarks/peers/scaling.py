@@ -75,9 +75,14 @@ def against_references(
 
 
 def _searched(
-    contenders: dict[str, Call], Q: list[np.ndarray], X: list[np.ndarray], n: int, threads: int, limits: Limits,
+    contenders: dict[str, Call],
+    Q: list[np.ndarray],
+    X: list[np.ndarray],
+    n: int,
+    threads: int,
+    limits: Limits,
     aeon_python: Path | None,
-) -> Result:  # fmt: skip
+) -> Result:
     title = f"search of {len(Q)} queries in {n} references of {STEPS} x {Q[0].shape[1]}"
     options: dict[str, Any] = {"check": _agreeing, "repeats": limits.repeats, "unit": "pairs", "threads": threads}
     options["items"] = {name: len(Q) * n for name in (*contenders, "aeon") if not name.startswith("prepare")}
@@ -184,8 +189,13 @@ def _pairs(
     title: str, foresight: Foresight, contenders: Mapping[str, Call], n: int, work: float, threads: int, limits: Limits
 ) -> Result:
     result = measure(
-        title, foresight.affordable(contenders, work), check=_agreeing, repeats=limits.repeats, items=n * n,
-        unit="pairs", threads=threads,
-    )  # fmt: skip
+        title,
+        foresight.affordable(contenders, work),
+        check=_agreeing,
+        repeats=limits.repeats,
+        items=n * n,
+        unit="pairs",
+        threads=threads,
+    )
     foresight.learn(result.timings, work)
     return result

@@ -61,9 +61,14 @@ def _reference(
 
 @torch.no_grad()
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str,
-    *, pairs: Halves | None = None, n_threads: int | None = None,
-) -> Tensor:  # fmt: skip
+    first: Side,
+    second: Side,
+    weights: list[RecurrentWeights],
+    how: str,
+    *,
+    pairs: Halves | None = None,
+    n_threads: int | None = None,
+) -> Tensor:
     """Squared distances between the read-outs of coupled pairs, without gradient.
 
     Every first against every second, (N, M); or (P,) of the `pairs`, two index tensors (P,), one into each side.

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.decomposition import PCA
 
-from skseqmetric._validation import check_images, check_sequences
+from skseqmetric._input import check_images, check_sequences
 from skseqmetric.inspection._drawing import COLOURS, make_axes
 
 _RIGHT, _WRONG, _PALE = COLOURS[0], COLOURS[1], "#BBBBBB"
@@ -259,9 +259,12 @@ class CrossModalMapDisplay:
         points = np.asarray(reducer.fit_transform(np.concatenate(parts)))
         n = len(y)
         display = cls(
-            points=points[:n], labels=y, image_points=points[n:], image_labels=image_labels,
+            points=points[:n],
+            labels=y,
+            image_points=points[n:],
+            image_labels=image_labels,
             method=type(reducer).__name__,
-        )  # fmt: skip
+        )
         return display.plot(ax=ax)
 
     def plot(self, *, ax: Any = None, legend: bool = True) -> Self:
@@ -305,9 +308,17 @@ class CrossModalMapDisplay:
         near = (abs(own - middle) <= 0.1 * span).all(axis=1)
         place = middle[0], own[near, 1].max(initial=middle[1])
         self.ax_.annotate(
-            text, place, (0, 6), textcoords="offset points", ha="center", va="bottom", weight="bold", size="large",
-            color=COLOURS[k % len(COLOURS)], path_effects=[withStroke(linewidth=3, foreground="white")],
-        )  # fmt: skip
+            text,
+            place,
+            (0, 6),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            weight="bold",
+            size="large",
+            color=COLOURS[k % len(COLOURS)],
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )
 
 
 def _marker(kind: str, colour: str) -> dict[str, Any]:

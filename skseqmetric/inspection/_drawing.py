@@ -6,8 +6,17 @@ from typing import Any
 
 # Okabe and Ito's palette (2008), its yellow darkened for white paper, and two greys
 COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#B8A800", "#000000", "#999999", "#5D3A9B",
-)  # fmt: skip
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#E69F00",
+    "#B8A800",
+    "#000000",
+    "#999999",
+    "#5D3A9B",
+)
 MARKERS = "osD^vP*Xh<"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from skseqmetric._validation import check_sequences
+from skseqmetric._input import check_sequences
 
 
 def hidden_states(estimator: Any, X: Any, Y: Any = None, *, initial: bool = True, **options: Any) -> Bunch:

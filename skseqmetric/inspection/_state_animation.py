@@ -63,10 +63,17 @@ class StateAnimation:
     """
 
     def __init__(
-        self, points: Any, frames: Sequence[StateFrame], *, steps: Any = None, step_labels: Any = None,
-        value_name: str = "value", value_names: Mapping[Any, str] | None = None,
-        limits: tuple[float, float] | None = None, method: str = "map",
-    ) -> None:  # fmt: skip
+        self,
+        points: Any,
+        frames: Sequence[StateFrame],
+        *,
+        steps: Any = None,
+        step_labels: Any = None,
+        value_name: str = "value",
+        value_names: Mapping[Any, str] | None = None,
+        limits: tuple[float, float] | None = None,
+        method: str = "map",
+    ) -> None:
         self.points = points
         self.frames = frames
         self.steps = steps

@@ -187,13 +187,18 @@ class RecurrentStateDisplay:
         chosen = class_judge(last, y, found.steps) if judge is None else judge
         code_names = (RIGHT_OR_WRONG if judge is None else CODE_NAMES) if code_names is None else code_names
         display = cls(
-            points=map.transform(found.states), steps=found.steps, method=type(map.reducer_).__name__,
+            points=map.transform(found.states),
+            steps=found.steps,
+            method=type(map.reducer_).__name__,
             step_names=of_states(step_names, found.steps, "step_names"),
-            places=of_states(places, found.steps, "places"), labels=labels_of(labels, y, len(found.steps)),
-            outputs=outputs, output_names=getattr(last, "classes_", None) if output_names is None else output_names,
+            places=of_states(places, found.steps, "places"),
+            labels=labels_of(labels, y, len(found.steps)),
+            outputs=outputs,
+            output_names=getattr(last, "classes_", None) if output_names is None else output_names,
             codes=None if chosen is None or outputs is None else judged(outputs, found.steps, chosen, len(code_names)),
-            code_names=code_names, names=names,
-        )  # fmt: skip
+            code_names=code_names,
+            names=names,
+        )
         display.map_ = map
         return display.plot(layer, ax=ax, **drawing)
 

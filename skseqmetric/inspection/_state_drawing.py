@@ -52,9 +52,14 @@ def draw_cloud(ax: Any, points: np.ndarray, label: str | None = None) -> Any:
 
 
 def draw_values(
-    ax: Any, points: np.ndarray, values: np.ndarray, title: str, *, area: float | None = None,
+    ax: Any,
+    points: np.ndarray,
+    values: np.ndarray,
+    title: str,
+    *,
+    area: float | None = None,
     scale: bool | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Points (N, 2) coloured by their values (N,), with a legend of the categories or a colour bar of the numbers."""
     area = 2 * _area(points) if area is None else area
     if is_scale(values) if scale is None else scale:
@@ -98,9 +103,16 @@ def outside_legend(ax: Any, handles: list[Any], title: str | None = None, **opti
     """A legend to the right of the map, its markers large enough to be told apart."""
     columns = -(-len(handles) // _LEGEND_ROWS)
     legend = ax.legend(
-        handles=handles, title=title, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False,
-        ncols=columns, alignment="left", **options,
-    )  # fmt: skip
+        handles=handles,
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        borderaxespad=0,
+        frameon=False,
+        ncols=columns,
+        alignment="left",
+        **options,
+    )
     for handle in legend.legend_handles:
         if hasattr(handle, "set_sizes"):
             handle.set_sizes([40])

@@ -51,9 +51,17 @@ def draw_labels(ax: Any, labels: list[PointLabel], lines: list[np.ndarray], *, c
             continue
         offset = (place - (x, y)) / unit
         ax.annotate(
-            label.text, label.point, offset, textcoords="offset points", ha="center", va="center", fontsize="small",
-            color=label.colour, path_effects=[withStroke(linewidth=2.5, foreground="white")], zorder=5,
-        )  # fmt: skip
+            label.text,
+            label.point,
+            offset,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize="small",
+            color=label.colour,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            zorder=5,
+        )
         if room.last_gap > _LEADER:
             _draw_leader(ax, label, offset, size / unit)
     return left_out

@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._seeding import draw_seed, numpy_generator
+from skseqmetric._tensors.seeding import draw_seed, numpy_generator
 
 LEAST_STATES = 4
 """Distinct states that UMAP needs."""

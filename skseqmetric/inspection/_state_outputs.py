@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._validation import check_sequences
+from skseqmetric._input import check_sequences
 
 Judge = Callable[[np.ndarray, int], Any]
 

@@ -87,11 +87,15 @@ def _legend(colours: StageColours) -> list[dict[str, Any]]:
     """A trace without points for every category."""
     return [
         {
-            "x": [None], "y": [None], "mode": "markers", "name": name, "hoverinfo": "skip",
+            "x": [None],
+            "y": [None],
+            "mode": "markers",
+            "name": name,
+            "hoverinfo": "skip",
             "marker": {"color": colour, "symbol": _SYMBOLS[marker], "size": 9},
         }
         for name, (colour, marker) in zip(colours.names, colours.looks, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _layout(animation: StateAnimation, fps: float) -> dict[str, Any]:
@@ -123,9 +127,10 @@ def _buttons(animation: StateAnimation, fps: float) -> dict[str, Any]:
     moving = any(frame.points is not None for frame in animation.frames)
     duration = 1000 / fps
     play = {
-        "frame": {"duration": duration, "redraw": True}, "fromcurrent": True,
+        "frame": {"duration": duration, "redraw": True},
+        "fromcurrent": True,
         "transition": {"duration": _MOVE * duration if moving else 0},
-    }  # fmt: skip
+    }
     pause = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     buttons = [
         {"label": "▶ play", "method": "animate", "args": [None, play]},

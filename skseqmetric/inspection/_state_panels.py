@@ -141,9 +141,15 @@ class HyperparameterPanels:
         distinct states.
         """
         panels = state_panels(
-            estimator, X, param_grid=param_grid, labels=labels, reducer=reducer, random_state=random_state,
-            n_neighbors=n_neighbors, n_jobs=n_jobs,
-        )  # fmt: skip
+            estimator,
+            X,
+            param_grid=param_grid,
+            labels=labels,
+            reducer=reducer,
+            random_state=random_state,
+            n_neighbors=n_neighbors,
+            n_jobs=n_jobs,
+        )
         if label_name is None:
             label_name = "relative time (%)" if labels is None else "place"
         return cls(panels, label_name=label_name, n_neighbors=n_neighbors).plot()

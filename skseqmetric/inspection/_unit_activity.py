@@ -59,9 +59,15 @@ class UnitActivityDisplay:
     """
 
     def __init__(
-        self, *, states: Sequence[np.ndarray], step_labels: Any = None, coef: Any = None, output_names: Any = None,
-        groups: Mapping[Any, str] | None = None, bidirectional: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        states: Sequence[np.ndarray],
+        step_labels: Any = None,
+        coef: Any = None,
+        output_names: Any = None,
+        groups: Mapping[Any, str] | None = None,
+        bidirectional: bool = False,
+    ) -> None:
         self.states = states
         self.step_labels = step_labels
         self.coef = coef
@@ -127,9 +133,13 @@ class UnitActivityDisplay:
         if bidirectional is None:
             bidirectional = bool(getattr(network, "bidirectional", False))
         display = cls(
-            states=run.states, step_labels=step_labels, coef=coef, output_names=output_names, groups=groups,
+            states=run.states,
+            step_labels=step_labels,
+            coef=coef,
+            output_names=output_names,
+            groups=groups,
             bidirectional=bidirectional,
-        )  # fmt: skip
+        )
         return display.plot(kind, ax=ax, **options)
 
     # ------------------------------------------------------------------------------------------------ numbers

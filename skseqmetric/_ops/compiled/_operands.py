@@ -61,9 +61,14 @@ class Operands:
     """
 
     def __init__(
-        self, kind: Kind, sides: list[Tensor], lengths: list[Tensor], sequences: Tensor, recurrent: Recurrent,
+        self,
+        kind: Kind,
+        sides: list[Tensor],
+        lengths: list[Tensor],
+        sequences: Tensor,
+        recurrent: Recurrent,
         team: Team,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.problem = p = Problem()
         self._kept: list[Tensor] = []
         p.n_directions, p.n_halves, p.n_rows = sides[0].shape[0], kind.n_halves, sequences.shape[1]

@@ -210,7 +210,10 @@ def _unpacked(total: Tensor, recurrent: Recurrent) -> list[Tensor | None]:
     padded, n = total.shape[2], recurrent.n_units
     squares = total[:, : 5 * padded].unflatten(1, (5, padded))[:, :, :n, :n]
     gradients = [
-        squares[:, :3].flatten(1, 2), total[:, 5 * padded, :n], squares[:, 3], squares[:, 4],
+        squares[:, :3].flatten(1, 2),
+        total[:, 5 * padded, :n],
+        squares[:, 3],
+        squares[:, 4],
         total[:, 5 * padded + 1, 0],
-    ]  # fmt: skip
+    ]
     return [None if t is None else g for t, g in zip(vars(recurrent).values(), gradients, strict=True)]

@@ -16,9 +16,14 @@ CALL_PAIRS = 2**14
 
 
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str,
-    *, pairs: tuple[Tensor, Tensor] | None, n_threads: int | None,
-) -> Tensor:  # fmt: skip
+    first: Side,
+    second: Side,
+    weights: list[RecurrentWeights],
+    how: str,
+    *,
+    pairs: tuple[Tensor, Tensor] | None,
+    n_threads: int | None,
+) -> Tensor:
     """Squared coupled distances (N, M), or (P,) of the pairs; to the bit the same whatever else is computed."""
     kind = Kind(2, weights[0].coupling, how)
     sides = [project(side.features, weights) for side in (first, second)]

@@ -23,9 +23,15 @@ from skseqmetric._ops.steps import freeze_ended, valid_steps
 
 
 def memory_scan(
-    x: Tensor, lengths: Tensor, w: MemoryWeights, noise: MemoryNoise, *, keep_memory: bool, keep_attention: bool,
+    x: Tensor,
+    lengths: Tensor,
+    w: MemoryWeights,
+    noise: MemoryNoise,
+    *,
+    keep_memory: bool,
+    keep_attention: bool,
     matrix: Any = Matrix,
-) -> MemoryScan:  # fmt: skip
+) -> MemoryScan:
     """States (B, T, H); the memory blocks and the attention maps where they are asked for.
 
     `matrix` makes what computes products with a weight matrix from the matrix.

@@ -22,9 +22,14 @@ Keep = Tensor | float
 
 
 def run_window(
-    cell: str, x: Tensor, read: Tensor | None, start: tuple[Tensor, Tensor], w: list[Tensor], keep: tuple[Keep, Keep],
+    cell: str,
+    x: Tensor,
+    read: Tensor | None,
+    start: tuple[Tensor, Tensor],
+    w: list[Tensor],
+    keep: tuple[Keep, Keep],
     matrices: Matrices,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """States (L, B, H) of a window and its last c, from inputs x (L, B, D), the memory's part (L, B, H) and (h, c).
 
     `w` is W_ih (G H, D), b (G H,), W_hh (G H, H), for the gru also b'_n (H,); `matrices` computes the products with
@@ -74,9 +79,18 @@ class _LSTMWindow(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, read: Tensor | None, h: Tensor, c: Tensor, matrix: Tensor, bias: Tensor, hidden: Tensor,
-        keep_h: Keep, keep_c: Keep, matrices: Matrices,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        ctx: Any,
+        x: Tensor,
+        read: Tensor | None,
+        h: Tensor,
+        c: Tensor,
+        matrix: Tensor,
+        bias: Tensor,
+        hidden: Tensor,
+        keep_h: Keep,
+        keep_c: Keep,
+        matrices: Matrices,
+    ) -> tuple[Tensor, Tensor]:
         (n_steps, n_rows, _), n = x.shape, h.shape[1]
         gates, before = project(x, matrices[0], bias), h.contiguous()
         states, squashed = h.new_empty(n_steps, n_rows, n), h.new_empty(n_steps, n_rows, n)
@@ -150,9 +164,17 @@ class _GRUWindow(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, read: Tensor | None, h: Tensor, matrix: Tensor, bias: Tensor, hidden: Tensor,
-        candidate_bias: Tensor, keep: Keep, matrices: Matrices,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        x: Tensor,
+        read: Tensor | None,
+        h: Tensor,
+        matrix: Tensor,
+        bias: Tensor,
+        hidden: Tensor,
+        candidate_bias: Tensor,
+        keep: Keep,
+        matrices: Matrices,
+    ) -> Tensor:
         (n_steps, n_rows, _), n = x.shape, h.shape[1]
         projected = project(x, matrices[0], bias)
         if read is not None:
@@ -195,9 +217,16 @@ class _RNNWindow(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, read: Tensor | None, h: Tensor, matrix: Tensor, bias: Tensor, hidden: Tensor, keep: Keep,
+        ctx: Any,
+        x: Tensor,
+        read: Tensor | None,
+        h: Tensor,
+        matrix: Tensor,
+        bias: Tensor,
+        hidden: Tensor,
+        keep: Keep,
         matrices: Matrices,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         news = project(x, matrices[0], bias)
         if read is not None:
             news += read

@@ -63,9 +63,14 @@ class _SyncGRUScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, name: str | None, features: Tensor, gate_inputs: Tensor | None, ends: Tensor,
-        sequences: Tensor | None, *tensors: Any,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        name: str | None,
+        features: Tensor,
+        gate_inputs: Tensor | None,
+        ends: Tensor,
+        sequences: Tensor | None,
+        *tensors: Any,
+    ) -> Tensor:
         keep = any(ctx.needs_input_grad)
         scan = _Scan(name, features, gate_inputs, ends, sequences, list(tensors), keep=keep)
         projected = scan.projected()
@@ -100,9 +105,16 @@ class _Scan:
     """
 
     def __init__(
-        self, name: str | None, features: Tensor, gate_inputs: Tensor | None, ends: Tensor, sequences: Tensor | None,
-        tensors: list[Any], *, keep: bool,
-    ) -> None:  # fmt: skip
+        self,
+        name: str | None,
+        features: Tensor,
+        gate_inputs: Tensor | None,
+        ends: Tensor,
+        sequences: Tensor | None,
+        tensors: list[Any],
+        *,
+        keep: bool,
+    ) -> None:
         self.matrix, self.input_bias, hidden, bias, *gate_tensors = tensors
         self.features, self.leases = features, list[Lease]()
         self.step, self.hidden, self.keep = GRUStep(hidden, bias), hidden, keep

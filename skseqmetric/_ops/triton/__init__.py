@@ -61,9 +61,14 @@ def _too_small(device: torch.device) -> str | None:
 
 
 def sync_gru_states(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights],
-    *, precision: str | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    projected: Tensor,
+    lengths: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    weights: list[RecurrentWeights],
+    *,
+    precision: str | None = None,
+) -> tuple[Tensor, Tensor]:
     """States of both halves, (T, D, P, H) each, from projections (D, T, B, G); differentiable."""
     from skseqmetric._ops.triton.scan import sync_gru_states as run
 
@@ -71,9 +76,15 @@ def sync_gru_states(
 
 
 def sync_gru_readout(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str,
-    *, precision: str | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    projected: Tensor,
+    lengths: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    weights: list[RecurrentWeights],
+    how: str,
+    *,
+    precision: str | None = None,
+) -> tuple[Tensor, Tensor]:
     """The "mean" of the valid states or the "last" one, (P, D H) each; differentiable, no state of every step held."""
     from skseqmetric._ops.triton.scan import sync_gru_readout as run
 
@@ -81,9 +92,15 @@ def sync_gru_readout(
 
 
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool = True,
-    pairs: tuple[Tensor, Tensor] | None = None, precision: str | None = None,
-) -> Tensor:  # fmt: skip
+    first: Side,
+    second: Side,
+    weights: list[RecurrentWeights],
+    how: str,
+    *,
+    crossed: bool = True,
+    pairs: tuple[Tensor, Tensor] | None = None,
+    precision: str | None = None,
+) -> Tensor:
     """Squared coupled distances (N, M); row by row, (N,), where not `crossed`; or (P,) of `pairs` of indices."""
     from skseqmetric._ops.triton.tile import sync_gru_tile as run
 
@@ -91,9 +108,15 @@ def sync_gru_tile(
 
 
 def sync_gru_topk(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, k: int,
-    *, exclude: Tensor | None = None, precision: str | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    first: Side,
+    second: Side,
+    weights: list[RecurrentWeights],
+    how: str,
+    k: int,
+    *,
+    exclude: Tensor | None = None,
+    precision: str | None = None,
+) -> tuple[Tensor, Tensor]:
     """Distances and indices (N, k) of the nearest of `second`, in the order of (distance, index)."""
     from skseqmetric._ops.triton.topk import sync_gru_topk as run
 

@@ -75,7 +75,7 @@ def load_input(at, offsets, real, EVEN: tl.constexpr):
 @triton.jit
 def hold_matrices(
     matrices, COUPLING: tl.constexpr, UNITS: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr
-):  # fmt: skip
+):
     """The matrices r, z, n, gate, other that the coupling has, to be kept on the chip; nothing unless RESIDENT."""
     held = (matrices,)
     if RESIDENT:
@@ -93,9 +93,7 @@ def hold_matrices(
 
 
 @triton.jit
-def pick(
-    held, matrices, index: tl.constexpr, UNITS: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr
-):  # fmt: skip
+def pick(held, matrices, index: tl.constexpr, UNITS: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr):
     """Matrix `index`: the one held on the chip, else a fresh copy from memory."""
     if RESIDENT:
         matrix = held[index]
@@ -106,9 +104,22 @@ def pick(
 
 @triton.jit
 def coupling_gates(
-    h1, h2, x1, x2, o1, o2, real, strength, held, matrices,
-    COUPLING: tl.constexpr, UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
-):  # fmt: skip
+    h1,
+    h2,
+    x1,
+    x2,
+    o1,
+    o2,
+    real,
+    strength,
+    held,
+    matrices,
+    COUPLING: tl.constexpr,
+    UNITS: tl.constexpr,
+    EVEN: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+):
     """sigma of both halves' gates, twice their coupling strengths; x1, x2 point to the gate's block of the inputs."""
     if COUPLING == "symmetric":
         own = pick(held, matrices, 3, UNITS, PRECISION, RESIDENT)
@@ -130,18 +141,48 @@ def coupling_gates(
 
 @triton.jit
 def step(
-    h1, h2, x1, x2, o1, o2, real, alive1, alive2, bias, strength, held, matrices, n_units,
-    COUPLING: tl.constexpr, UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
-):  # fmt: skip
+    h1,
+    h2,
+    x1,
+    x2,
+    o1,
+    o2,
+    real,
+    alive1,
+    alive2,
+    bias,
+    strength,
+    held,
+    matrices,
+    n_units,
+    COUPLING: tl.constexpr,
+    UNITS: tl.constexpr,
+    EVEN: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+):
     """Both halves' states one step on; a half that is not alive keeps its state to the bit.
 
     x1, x2 : pointers to this step's projected inputs; o1, o2 (PAIRS, UNITS) : where in it a pair's row stands.
     """
     if COUPLING != "none":
         c1, c2 = coupling_gates(
-            h1, h2, x1 + 3 * n_units, x2 + 3 * n_units, o1, o2, real, strength, held, matrices,
-            COUPLING, UNITS, EVEN, PRECISION, RESIDENT,
-        )  # fmt: skip
+            h1,
+            h2,
+            x1 + 3 * n_units,
+            x2 + 3 * n_units,
+            o1,
+            o2,
+            real,
+            strength,
+            held,
+            matrices,
+            COUPLING,
+            UNITS,
+            EVEN,
+            PRECISION,
+            RESIDENT,
+        )
         e = h2 - h1
         h1 = tl.where(alive1, h1 + 0.5 * c1 * e, h1)
         h2 = tl.where(alive2, h2 - 0.5 * c2 * e, h2)

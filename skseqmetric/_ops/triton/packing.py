@@ -51,28 +51,46 @@ class Launch:
 # 64 pairs are what the matrix instruction of a warp group takes; split operands need registers, so they get 16 pairs
 FORWARD = {
     "bfloat16": {
-        16: Launch(8, 8, 4, True), 32: Launch(8, 8, 4, True), 64: Launch(8, 8, 8, True), 128: Launch(8, 8, 16, True),
+        16: Launch(8, 8, 4, True),
+        32: Launch(8, 8, 4, True),
+        64: Launch(8, 8, 8, True),
+        128: Launch(8, 8, 16, True),
     },
     "tf32": {
-        16: Launch(8, 8, 4, True), 32: Launch(8, 8, 4, True), 64: Launch(8, 8, 8, True), 128: Launch(8, 8, 16, False),
+        16: Launch(8, 8, 4, True),
+        32: Launch(8, 8, 4, True),
+        64: Launch(8, 8, 8, True),
+        128: Launch(8, 8, 16, False),
     },
     "float32": {
-        16: Launch(4, 4, 4, True), 32: Launch(4, 4, 4, True), 64: Launch(4, 4, 4, True), 128: Launch(4, 4, 8, False),
+        16: Launch(4, 4, 4, True),
+        32: Launch(4, 4, 4, True),
+        64: Launch(4, 4, 4, True),
+        128: Launch(4, 4, 8, False),
     },
-}  # fmt: skip
+}
 """Launches of the forward kernels by precision and padded units: within 227 KiB of shared memory, few spills."""
 
 BACKWARD = {
     "bfloat16": {
-        16: Launch(8, 4, 4, True), 32: Launch(8, 4, 8, True), 64: Launch(8, 4, 8, True), 128: Launch(4, 4, 8, False),
+        16: Launch(8, 4, 4, True),
+        32: Launch(8, 4, 8, True),
+        64: Launch(8, 4, 8, True),
+        128: Launch(4, 4, 8, False),
     },
     "tf32": {
-        16: Launch(8, 4, 4, True), 32: Launch(8, 8, 4, True), 64: Launch(8, 4, 8, True), 128: Launch(4, 4, 8, False),
+        16: Launch(8, 4, 4, True),
+        32: Launch(8, 8, 4, True),
+        64: Launch(8, 4, 8, True),
+        128: Launch(4, 4, 8, False),
     },
     "float32": {
-        16: Launch(4, 4, 4, False), 32: Launch(4, 4, 4, False), 64: Launch(4, 4, 8, False), 128: Launch(4, 4, 8, False),
+        16: Launch(4, 4, 4, False),
+        32: Launch(4, 4, 4, False),
+        64: Launch(4, 4, 8, False),
+        128: Launch(4, 4, 8, False),
     },
-}  # fmt: skip
+}
 """Likewise of the backward kernel, which needs every matrix twice, also transposed."""
 
 INTERPRETED = Launch(16, 16, 1, True)

@@ -35,9 +35,14 @@ SPAN_BYTES = 2**30
 
 
 def sync_gru_states(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights],
-    *, precision: str | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    projected: Tensor,
+    lengths: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    weights: list[RecurrentWeights],
+    *,
+    precision: str | None = None,
+) -> tuple[Tensor, Tensor]:
     """States of both halves of the pairs (rows[p], columns[p]).
 
     Parameters
@@ -63,9 +68,15 @@ def sync_gru_states(
 
 
 def sync_gru_readout(
-    projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str,
-    *, precision: str | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    projected: Tensor,
+    lengths: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    weights: list[RecurrentWeights],
+    how: str,
+    *,
+    precision: str | None = None,
+) -> tuple[Tensor, Tensor]:
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each.
 
     Parameters as in `sync_gru_states`. The states are never all held: only one before each span of steps, and in the
@@ -78,15 +89,25 @@ def sync_gru_readout(
 
 
 def _run(
-    how: str, projected: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights],
+    how: str,
+    projected: Tensor,
+    lengths: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    weights: list[RecurrentWeights],
     precision: str | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     recurrence, precision = stack_weights(weights), resolve_precision(precision)
     with torch.autocast(projected.device.type, enabled=False):
         result: Tensor = _Scan.apply(
-            _Task(how, precision, recurrence.coupling, lengths, rows, columns), projected, recurrence.hidden,
-            recurrence.bias, recurrence.gate_hidden, recurrence.gate_other, recurrence.strength,
-        )  # fmt: skip
+            _Task(how, precision, recurrence.coupling, lengths, rows, columns),
+            projected,
+            recurrence.hidden,
+            recurrence.bias,
+            recurrence.gate_hidden,
+            recurrence.gate_other,
+            recurrence.strength,
+        )
     return result
 
 
@@ -107,9 +128,15 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, task: _Task, projected: Tensor, hidden: Tensor, bias: Tensor, gate_hidden: Tensor | None,
-        gate_other: Tensor | None, strength: Tensor | None,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        task: _Task,
+        projected: Tensor,
+        hidden: Tensor,
+        bias: Tensor,
+        gate_hidden: Tensor | None,
+        gate_other: Tensor | None,
+        strength: Tensor | None,
+    ) -> Tensor:
         recurrence = Recurrence(task.coupling, hidden, bias, gate_hidden, gate_other, strength)
         spans = _Spans(task, projected.contiguous(), recurrence)
         if task.how == "steps":
@@ -164,11 +191,18 @@ class _Spans:
 
     def _arguments(self) -> dict[str, Any]:
         return {
-            "n_directions": self.n_directions, "n_pairs": self.n_pairs, "n_sequences": self.n_sequences,
-            "n_total": self.n_total, "n_units": self.n, "n_gates": self.n_gates, "zero": 0,
-            "COUPLING": self.task.coupling or "none", "UNITS": self.size, "EVEN": self.size == self.n,
+            "n_directions": self.n_directions,
+            "n_pairs": self.n_pairs,
+            "n_sequences": self.n_sequences,
+            "n_total": self.n_total,
+            "n_units": self.n,
+            "n_gates": self.n_gates,
+            "zero": 0,
+            "COUPLING": self.task.coupling or "none",
+            "UNITS": self.size,
+            "EVEN": self.size == self.n,
             "PRECISION": self.packed.precision,
-        }  # fmt: skip
+        }
 
     def forward(self, states: Tensor, start: int, n_steps: int, *, keep: bool, sums: Tensor | None = None) -> None:
         """Run steps start, start + 1, ... from states[0] into states[1], states[2], ..., or the last into states[1]."""
@@ -177,11 +211,24 @@ class _Spans:
             return
         with torch.cuda.device_of(self.projected):
             forward_kernel[(triton.cdiv(self.n_pairs, launch.pairs), self.n_directions)](
-                self.projected, *self.pairs, self.lengths, self.order, self.packed.matrices, self.packed.bias,
-                self.packed.strength, states, states if sums is None else sums, first=start, n_steps=n_steps,
-                MEAN=sums is not None, KEEP=keep, PAIRS=launch.pairs, RESIDENT=launch.resident, **self._arguments(),
+                self.projected,
+                *self.pairs,
+                self.lengths,
+                self.order,
+                self.packed.matrices,
+                self.packed.bias,
+                self.packed.strength,
+                states,
+                states if sums is None else sums,
+                first=start,
+                n_steps=n_steps,
+                MEAN=sums is not None,
+                KEEP=keep,
+                PAIRS=launch.pairs,
+                RESIDENT=launch.resident,
+                **self._arguments(),
                 **launch.options,
-            )  # fmt: skip
+            )
 
     def read_out(self, *, checkpoints: bool) -> tuple[Tensor, Tensor]:
         """States before every span and behind the last one, and the read-outs."""
@@ -217,11 +264,29 @@ class _Spans:
         grad = grad[start:] if self.task.how == "steps" else grad
         with torch.cuda.device_of(self.projected):
             backward_kernel[(triton.cdiv(self.n_pairs, launch.pairs), self.n_directions)](
-                self.projected, *self.pairs, self.lengths, self.order, self.packed.matrices, self.packed.transposed,
-                self.packed.bias, self.packed.strength, states, grad, carry, out.inputs, out.candidates,
-                out.contracted, out.strengths, first=start, n_steps=n_steps, FROM=self.task.how, PAIRS=launch.pairs,
-                RESIDENT=launch.resident, **self._arguments(), **launch.options,
-            )  # fmt: skip
+                self.projected,
+                *self.pairs,
+                self.lengths,
+                self.order,
+                self.packed.matrices,
+                self.packed.transposed,
+                self.packed.bias,
+                self.packed.strength,
+                states,
+                grad,
+                carry,
+                out.inputs,
+                out.candidates,
+                out.contracted,
+                out.strengths,
+                first=start,
+                n_steps=n_steps,
+                FROM=self.task.how,
+                PAIRS=launch.pairs,
+                RESIDENT=launch.resident,
+                **self._arguments(),
+                **launch.options,
+            )
         return out
 
 
@@ -243,9 +308,11 @@ class _SpanGradients:
         shape = spans.n_directions, n_steps, 2, spans.n_pairs
         zeros = spans.projected.new_zeros
         return cls(
-            zeros(*shape, spans.n_gates), zeros(*shape, spans.n), zeros(*shape, spans.n),
+            zeros(*shape, spans.n_gates),
+            zeros(*shape, spans.n),
+            zeros(*shape, spans.n),
             zeros(spans.n_directions, spans.n_pairs),
-        )  # fmt: skip
+        )
 
 
 class _Gradients:
@@ -289,10 +356,21 @@ class _Gradients:
         n_directions, n_steps, _, n_pairs, n_gates = inputs.shape
         with torch.cuda.device_of(inputs):
             sum_kernel[(self.spans.n_sequences, n_steps, n_directions)](
-                inputs, self.order, self.bounds, self.projected, 2 * n_pairs, n_steps, self.spans.n_sequences,
-                self.spans.n_total, start, n_gates, ROWS=8, GATES=triton.next_power_of_2(n_gates), num_warps=4,
+                inputs,
+                self.order,
+                self.bounds,
+                self.projected,
+                2 * n_pairs,
+                n_steps,
+                self.spans.n_sequences,
+                self.spans.n_total,
+                start,
+                n_gates,
+                ROWS=8,
+                GATES=triton.next_power_of_2(n_gates),
+                num_warps=4,
                 enable_fp_fusion=True,
-            )  # fmt: skip
+            )
 
     def all(self) -> list[Tensor | None]:
         return [self.projected, self.hidden, self.bias, self.gate_hidden, self.gate_other, self.strength]

@@ -26,11 +26,34 @@ def load_state(at, offsets, inside):
 
 @triton.jit(do_not_specialize=SIZES)
 def forward_kernel(
-    projected, rows, columns, lengths, order, matrices, biases, strengths, states, sums,
-    n_directions, n_pairs, n_sequences, n_total, n_units, n_gates, first, n_steps, zero,
-    COUPLING: tl.constexpr, MEAN: tl.constexpr, KEEP: tl.constexpr, PAIRS: tl.constexpr,
-    UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
-):  # fmt: skip
+    projected,
+    rows,
+    columns,
+    lengths,
+    order,
+    matrices,
+    biases,
+    strengths,
+    states,
+    sums,
+    n_directions,
+    n_pairs,
+    n_sequences,
+    n_total,
+    n_units,
+    n_gates,
+    first,
+    n_steps,
+    zero,
+    COUPLING: tl.constexpr,
+    MEAN: tl.constexpr,
+    KEEP: tl.constexpr,
+    PAIRS: tl.constexpr,
+    UNITS: tl.constexpr,
+    EVEN: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+):
     """Steps first .. first + n_steps - 1 of one tile (axis 0) in direction d (axis 1), from the states in slot 0.
 
     KEEP : every step's states go to slots 1, 2, ...; else the last step's to slot 1.
@@ -74,9 +97,26 @@ def forward_kernel(
         alive1 = (first + s < length1)[:, None]
         alive2 = (first + s < length2)[:, None]
         h1, h2 = step(
-            h1, h2, x, x, o1, o2, real, alive1, alive2, bias, strength, held, matrices, n_units,
-            COUPLING, UNITS, EVEN, PRECISION, RESIDENT,
-        )  # fmt: skip
+            h1,
+            h2,
+            x,
+            x,
+            o1,
+            o2,
+            real,
+            alive1,
+            alive2,
+            bias,
+            strength,
+            held,
+            matrices,
+            n_units,
+            COUPLING,
+            UNITS,
+            EVEN,
+            PRECISION,
+            RESIDENT,
+        )
         if MEAN:
             m1 += tl.where(alive1, h1, 0.0) * share1
             m2 += tl.where(alive2, h2, 0.0) * share2
@@ -102,10 +142,29 @@ def forward_kernel(
 
 @triton.jit
 def half_backward(
-    grad, h, x, o, real, alive, bias, held, matrices, held_back, transposed, grad_inputs, gates_at, states_at,
-    contracted, grad_candidates, inside, n_units,
-    UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
-):  # fmt: skip
+    grad,
+    h,
+    x,
+    o,
+    real,
+    alive,
+    bias,
+    held,
+    matrices,
+    held_back,
+    transposed,
+    grad_inputs,
+    gates_at,
+    states_at,
+    contracted,
+    grad_candidates,
+    inside,
+    n_units,
+    UNITS: tl.constexpr,
+    EVEN: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+):
     """Gradient of the contracted state h from that of the new one, `grad`; writes those of the inputs.
 
     Where the half is not alive z = 1: the gradient passes unchanged and the inputs get none.
@@ -137,9 +196,25 @@ def half_backward(
 
 @triton.jit
 def coupling_backward(
-    g1, g2, h1, h2, c1, c2, alive1, alive2, held_back, transposed, grad_gates1, grad_gates2, gates_at, inside,
-    COUPLING: tl.constexpr, UNITS: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
-):  # fmt: skip
+    g1,
+    g2,
+    h1,
+    h2,
+    c1,
+    c2,
+    alive1,
+    alive2,
+    held_back,
+    transposed,
+    grad_gates1,
+    grad_gates2,
+    gates_at,
+    inside,
+    COUPLING: tl.constexpr,
+    UNITS: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+):
     """Gradients of the states before the contraction from those behind it; writes those of the gates' inputs."""
     e = h2 - h1
     # only a half that is alive was contracted
@@ -176,12 +251,39 @@ def coupling_backward(
 
 @triton.jit(do_not_specialize=SIZES)
 def backward_kernel(
-    projected, rows, columns, lengths, order, matrices, transposed, biases, strengths, states, grad_states, carry,
-    grad_inputs, grad_candidates, contracted, grad_strengths,
-    n_directions, n_pairs, n_sequences, n_total, n_units, n_gates, first, n_steps, zero,
-    COUPLING: tl.constexpr, FROM: tl.constexpr, PAIRS: tl.constexpr,
-    UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
-):  # fmt: skip
+    projected,
+    rows,
+    columns,
+    lengths,
+    order,
+    matrices,
+    transposed,
+    biases,
+    strengths,
+    states,
+    grad_states,
+    carry,
+    grad_inputs,
+    grad_candidates,
+    contracted,
+    grad_strengths,
+    n_directions,
+    n_pairs,
+    n_sequences,
+    n_total,
+    n_units,
+    n_gates,
+    first,
+    n_steps,
+    zero,
+    COUPLING: tl.constexpr,
+    FROM: tl.constexpr,
+    PAIRS: tl.constexpr,
+    UNITS: tl.constexpr,
+    EVEN: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+):
     """The steps of `forward_kernel` in reverse; gates are computed again from the kept states.
 
     carry (D, 2, P, H) : gradient of the states behind the last step, replaced by that of the states in slot 0.
@@ -257,21 +359,73 @@ def backward_kernel(
         c2 = b2
         if COUPLING != "none":
             c1, c2 = coupling_gates(
-                b1, b2, x + 3 * n_units, x + 3 * n_units, o1, o2, real, strength, held, matrices,
-                COUPLING, UNITS, EVEN, PRECISION, RESIDENT,
-            )  # fmt: skip
+                b1,
+                b2,
+                x + 3 * n_units,
+                x + 3 * n_units,
+                o1,
+                o2,
+                real,
+                strength,
+                held,
+                matrices,
+                COUPLING,
+                UNITS,
+                EVEN,
+                PRECISION,
+                RESIDENT,
+            )
             e = 0.5 * (b2 - b1)
             b1 = tl.where(alive1, b1 + c1 * e, b1)
             b2 = tl.where(alive2, b2 - c2 * e, b2)
         g1 = half_backward(
-            g1, b1, x, o1, real, alive1, bias, held, matrices, held_back, transposed, grad_inputs, gates_at, own,
-            contracted, grad_candidates, inside, n_units, UNITS, EVEN, PRECISION, RESIDENT,
-        )  # fmt: skip
+            g1,
+            b1,
+            x,
+            o1,
+            real,
+            alive1,
+            bias,
+            held,
+            matrices,
+            held_back,
+            transposed,
+            grad_inputs,
+            gates_at,
+            own,
+            contracted,
+            grad_candidates,
+            inside,
+            n_units,
+            UNITS,
+            EVEN,
+            PRECISION,
+            RESIDENT,
+        )
         g2 = half_backward(
-            g2, b2, x, o2, real, alive2, bias, held, matrices, held_back, transposed, grad_inputs + all_gates,
-            gates_at, own, contracted + half, grad_candidates + half, inside, n_units,
-            UNITS, EVEN, PRECISION, RESIDENT,
-        )  # fmt: skip
+            g2,
+            b2,
+            x,
+            o2,
+            real,
+            alive2,
+            bias,
+            held,
+            matrices,
+            held_back,
+            transposed,
+            grad_inputs + all_gates,
+            gates_at,
+            own,
+            contracted + half,
+            grad_candidates + half,
+            inside,
+            n_units,
+            UNITS,
+            EVEN,
+            PRECISION,
+            RESIDENT,
+        )
         if COUPLING != "none":
             # once more from memory: registers are scarcer
             h1 = load_state(states, own, inside)
@@ -280,9 +434,25 @@ def backward_kernel(
                 pulled = tl.where(alive1, g1, 0.0) - tl.where(alive2, g2, 0.0)
                 grad_strength += tl.sum((h2 - h1) * pulled, 1)
             g1, g2 = coupling_backward(
-                g1, g2, h1, h2, c1, c2, alive1, alive2, held_back, transposed, grad_inputs + 3 * n_units,
-                grad_inputs + all_gates + 3 * n_units, gates_at, inside, COUPLING, UNITS, PRECISION, RESIDENT,
-            )  # fmt: skip
+                g1,
+                g2,
+                h1,
+                h2,
+                c1,
+                c2,
+                alive1,
+                alive2,
+                held_back,
+                transposed,
+                grad_inputs + 3 * n_units,
+                grad_inputs + all_gates + 3 * n_units,
+                gates_at,
+                inside,
+                COUPLING,
+                UNITS,
+                PRECISION,
+                RESIDENT,
+            )
         x -= n_sequences * n_gates
         states -= slot
         grad_inputs -= 2 * all_gates
@@ -298,9 +468,19 @@ def backward_kernel(
 
 @triton.jit(do_not_specialize=["n_rows", "n_steps", "n_sequences", "n_total", "first"])
 def sum_kernel(
-    source, order, starts, out, n_rows, n_steps, n_sequences, n_total, first, n_gates,
-    ROWS: tl.constexpr, GATES: tl.constexpr,
-):  # fmt: skip
+    source,
+    order,
+    starts,
+    out,
+    n_rows,
+    n_steps,
+    n_sequences,
+    n_total,
+    first,
+    n_gates,
+    ROWS: tl.constexpr,
+    GATES: tl.constexpr,
+):
     """out[d, first + s, b] = sum of source[d, s, order[k]], starts[b] <= k < starts[b + 1], always in that order.
 
     source (D, n_steps, n_rows, G), out (D, n_total, B, G); axes b, s, d.

@@ -17,11 +17,34 @@ from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 @triton.jit(do_not_specialize=["n_left", "n_right", "n_pairs", "n_steps"])
 def tile_kernel(
-    left, right, left_lengths, right_lengths, left_order, right_order, places, matrices, biases, strengths, out,
-    n_left, n_right, n_pairs, n_steps, n_units, n_gates, zero,
-    COUPLING: tl.constexpr, MEAN: tl.constexpr, CROSSED: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    UNITS: tl.constexpr, EVEN: tl.constexpr, PRECISION: tl.constexpr, RESIDENT: tl.constexpr,
-):  # fmt: skip
+    left,
+    right,
+    left_lengths,
+    right_lengths,
+    left_order,
+    right_order,
+    places,
+    matrices,
+    biases,
+    strengths,
+    out,
+    n_left,
+    n_right,
+    n_pairs,
+    n_steps,
+    n_units,
+    n_gates,
+    zero,
+    COUPLING: tl.constexpr,
+    MEAN: tl.constexpr,
+    CROSSED: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    UNITS: tl.constexpr,
+    EVEN: tl.constexpr,
+    PRECISION: tl.constexpr,
+    RESIDENT: tl.constexpr,
+):
     """Direction d (axis 1) of the squared distances of one tile (axis 0).
 
     CROSSED: of (left_order[i], right_order[j]), to its own place of (N, M); else of the pairs (left_order[p],
@@ -63,9 +86,26 @@ def tile_kernel(
         alive1 = (t < length1)[:, None]
         alive2 = (t < length2)[:, None]
         h1, h2 = step(
-            h1, h2, left, right, o1, o2, real, alive1, alive2, bias, strength, held, matrices, n_units,
-            COUPLING, UNITS, EVEN, PRECISION, RESIDENT,
-        )  # fmt: skip
+            h1,
+            h2,
+            left,
+            right,
+            o1,
+            o2,
+            real,
+            alive1,
+            alive2,
+            bias,
+            strength,
+            held,
+            matrices,
+            n_units,
+            COUPLING,
+            UNITS,
+            EVEN,
+            PRECISION,
+            RESIDENT,
+        )
         if MEAN:
             # products inside the selections, where none can be fused with the subtraction: equal halves give exactly 0
             gap += tl.where(alive1, h1 * share1, 0.0) - tl.where(alive2, h2 * share2, 0.0)
@@ -84,9 +124,15 @@ def tile_kernel(
 
 @torch.no_grad()
 def sync_gru_tile(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool = True,
-    pairs: tuple[Tensor, Tensor] | None = None, precision: str | None = None,
-) -> Tensor:  # fmt: skip
+    first: Side,
+    second: Side,
+    weights: list[RecurrentWeights],
+    how: str,
+    *,
+    crossed: bool = True,
+    pairs: tuple[Tensor, Tensor] | None = None,
+    precision: str | None = None,
+) -> Tensor:
     """Squared distances between the read-outs ("mean" or "last") of coupled pairs.
 
     Parameters
@@ -136,12 +182,33 @@ def sync_gru_tile(
         return out.sum(0)
     with torch.cuda.device_of(left):
         tile_kernel[(n_tiles, n_directions)](
-            left, right, *lengths, *orders, places, packed.matrices, packed.bias, packed.strength, out,
-            n_left, n_right, n_pairs, n_steps, n, n_gates, 0,
-            COUPLING=weights[0].coupling or "none", MEAN=how == "mean", CROSSED=crossed,
-            ROWS=launch.rows, COLUMNS=launch.columns, UNITS=size, EVEN=size == n,
-            PRECISION=packed.precision, RESIDENT=launch.resident, **launch.options,
-        )  # fmt: skip
+            left,
+            right,
+            *lengths,
+            *orders,
+            places,
+            packed.matrices,
+            packed.bias,
+            packed.strength,
+            out,
+            n_left,
+            n_right,
+            n_pairs,
+            n_steps,
+            n,
+            n_gates,
+            0,
+            COUPLING=weights[0].coupling or "none",
+            MEAN=how == "mean",
+            CROSSED=crossed,
+            ROWS=launch.rows,
+            COLUMNS=launch.columns,
+            UNITS=size,
+            EVEN=size == n,
+            PRECISION=packed.precision,
+            RESIDENT=launch.resident,
+            **launch.options,
+        )
     return out.sum(0)
 
 

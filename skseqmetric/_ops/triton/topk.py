@@ -15,9 +15,16 @@ BLOCK = (2048, 8192)
 
 @torch.no_grad()
 def sync_gru_topk(
-    first: Side, second: Side, weights: list[RecurrentWeights], how: str, k: int, *,
-    exclude: Tensor | None = None, precision: str | None = None, block: tuple[int, int] = BLOCK,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    first: Side,
+    second: Side,
+    weights: list[RecurrentWeights],
+    how: str,
+    k: int,
+    *,
+    exclude: Tensor | None = None,
+    precision: str | None = None,
+    block: tuple[int, int] = BLOCK,
+) -> tuple[Tensor, Tensor]:
     """The k nearest of `second` for every sequence of `first`, by coupled distance.
 
     Parameters

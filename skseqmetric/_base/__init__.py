@@ -1,0 +1,1 @@
+"""The template of estimators that are trained by gradient descent."""

@@ -1,0 +1,1 @@
+"""The public estimators, one file or folder each; siblings never import one another."""

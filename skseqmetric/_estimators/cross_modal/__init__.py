@@ -1,0 +1,6 @@
+"""Images and sequences in one embedding space."""
+
+from skseqmetric._estimators.cross_modal.embedder import CrossModalTripletEmbedder
+from skseqmetric._estimators.cross_modal.transcriber import CrossModalTranscriber
+
+__all__ = ["CrossModalTranscriber", "CrossModalTripletEmbedder"]

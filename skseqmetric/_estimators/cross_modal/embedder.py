@@ -1,0 +1,358 @@
+"""CrossModalTripletEmbedder: sequences and images in one embedding, and classes of sequences."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import StrOptions
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from skseqmetric._estimators.cross_modal.base import GivenImages
+from skseqmetric._estimators.cross_modal.batches import ImagePool, LabelDistances
+from skseqmetric._estimators.cross_modal.margins import check_label_matrix, label_distance
+from skseqmetric._estimators.cross_modal.retrieval import CrossModalRetrieval
+from skseqmetric._tasks.label_training import SequenceClassification
+from skseqmetric._training.callbacks import with_callbacks
+
+
+class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossModalRetrieval):
+    r"""Sequences and images of the same things, embedded in one space; a classifier of sequences that images help.
+
+    Two encoders, one for each modality, end in one projection onto the unit sphere,
+
+    .. math::
+        u = \frac{W f(X) + b}{\lVert W f(X) + b \rVert_2}, \qquad
+        v = \frac{W g(I) + b}{\lVert W g(I) + b \rVert_2},
+
+    f the mean over the steps of what the series encoder returns, g what the image encoder does. Each has a linear head
+    for the classes. Training minimises, over batches of sequences with an image of their class each,
+
+    .. math::
+        w_s\, \mathrm{CE}(X, y) + w_i\, \mathrm{CE}(I^+, y) + w_x \max(d(u, v^+) - d(u, v^-) + \alpha,\, 0), \qquad
+        \alpha = \beta\, D(y, y^-)
+
+    (`loss="triplet"`, with the dynamic margin), :math:`v^-` an image of another class out of the same batch and D the
+    distance of the classes. Images are needed in `fit` only; without any it trains the series branch alone.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Size D of the embedding.
+    loss : {"pair", "contrastive", "triplet"}, default="triplet"
+        "pair": :math:`d(u, v^+)`; "contrastive": :math:`d(u, v^+) + \max(\alpha - d(u, v^-), 0)`; "triplet": as above.
+    distance : {"mse", "cosine", "pearson", "kl", "mmd", "coral", "homm"}, default="cosine"
+        d between embeddings in the loss. The last three compare whole batches: one d, and the mean margin. Between
+        embeddings of length 1 cosine and pearson reach 2, but mse no more than 4 / D and kl 3.1 / D: beside the
+        cross-entropies these two count for little unless `loss_weights` says otherwise.
+    margin : "dynamic" or float, default="dynamic"
+        :math:`\alpha`: `beta` times the label distance, or this number.
+    beta : float or None, default=None
+        Margin for each unit of label distance; None: 1e-3 for mse, 0.1 for cosine, pearson and mmd,
+        and for kl (about :math:`0.15 / D`), coral (:math:`0.025 / D^2`) and homm (:math:`0.2 / D^3`) a twentieth of
+        the largest value that embeddings of length 1 can give.
+    label_distance : {"classes", "ordered"}, array-like (K, K) or callable, default="classes"
+        "classes": 1 for unequal ones; "ordered": difference of their places in `classes_`; a matrix in the order of
+        `classes_`; or a function of two labels. At least 0, and 0 of a class to itself. Classes at distance 0 are no
+        negatives of one another.
+    curriculum : bool, default=False
+        Start with negatives far away, at a label distance of 5 and more in the first fifth of training, 1 in the last;
+        where there is none so far, with the farthest. Without effect on "classes".
+    loss_weights : {"equal", "dynamic"} or three floats, default="equal"
+        :math:`w_s, w_i, w_x`: a third each; each epoch more to those that have fallen least between the two epochs
+        before (dynamic weight averaging); or these numbers.
+    series_encoder : "conv_bilstm" or torch.nn.Module, default="conv_bilstm"
+        Two blocks of convolution, maximum of two steps, batch normalisation and dropout, a convolution and a
+        bidirectional LSTM. A module in its place has forward(values (B, T, C), lengths (B,)) -> (features (B, T', F),
+        their lengths (B,)), each from 1 to T'; values past a row's end are 0. It is copied, and its weights are where
+        training starts.
+    image_encoder : "conv" or torch.nn.Module, default="conv"
+        Three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout, and a
+        convolution. A module has forward(images (B, c, h, w)) -> (B, F), F that of the series encoder.
+    n_filters : int, default=200
+        Filters of the blocks of the series encoder.
+    n_units : int, default=60
+        Units of its LSTM, in each direction.
+    n_layers : int, default=2
+        Layers of its LSTM.
+    dropout : float, default=0.2
+        Share of the filters silenced, in the blocks of both encoders, in training.
+    augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
+        Of the sequences, drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp":
+        smooth random time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,),
+        generator) and returns values.
+    scaling : {"channel", None}, default="channel"
+        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+    max_epochs : int, default=100
+        Passes over the data at most.
+    min_batches : int, default=6
+        Batches of an epoch at least: small training sets need updates, not epochs.
+    max_updates : int or None, default=1500
+        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+    batch_size : int, default=32
+        Sequences of a batch, and as many images.
+    learning_rate : float, default=3e-3
+        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+    weight_decay : float, default=1e-2
+        AdamW's decoupled weight decay.
+    early_stopping : bool, default=False
+        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
+        an improvement by `tol` of the cross-entropy of its sequences; the best weights are kept. Nothing is held out
+        otherwise.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    device : str, default="auto"
+        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the forward pass in training; losses, weights and inference are float32.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of weights, batches, images, noise and augmentation. An int gives bit-equal results on one machine with the
+        same number of threads.
+    warm_start : bool, default=False
+        Let `fit` continue from the weights of the last fit.
+    verbose : int, default=0
+        1 shows a progress bar with the loss.
+    callbacks : list of skorch callbacks or None, default=None
+        Passed to the training loop.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+        Labels.
+    module_ : torch.nn.Module
+        The network.
+    image_shape_ : tuple of three int
+        Channels, height and width of the images; absent without any.
+    n_iter_ : int
+        Epochs trained.
+    history_ : list of dict
+        "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch; with images also
+        the parts "series_loss", "image_loss" and "cross_loss", before their weights.
+    mean_, scale_ : ndarray of shape (C,)
+        The scaling of the channels.
+    n_channels_ : int
+        Channels C.
+    threshold_ : float
+        Set by `calibrate_threshold`.
+
+    Notes
+    -----
+    Cost of a training step: each modality is encoded once, whatever the loss; O(B T F^2 k) for F filters of k = 4
+    steps, T / 4 steps of the LSTM in sequence, and the image's convolutions. `kneighbors` keeps the embeddings of the
+    training data.
+
+    That a contrastive or triplet loss across the two modalities, with a margin that grows with the distance of the
+    labels, helps the sequences' task is stated in [1]_, as are the losses and distances; the values of `beta`, the
+    curriculum, layer sizes, the unit sphere and the training schedule are reconstructed or ours.
+
+    References
+    ----------
+    .. [1] F. Ott, D. Ruegamer, L. Heublein, B. Bischl, C. Mutschler, "Auxiliary Cross-Modal Representation Learning
+       With Triplet Loss Functions for Online Handwriting Recognition", IEEE Access, 2023.
+
+    Examples
+    --------
+    >>> from skseqmetric import CrossModalTripletEmbedder
+    >>> from skseqmetric.datasets import make_sine_images
+    >>> X, y, images = make_sine_images(10, n_classes=3, n_steps=60, image_size=16, random_state=0)
+    >>> embedder = CrossModalTripletEmbedder(8, n_filters=8, n_units=8, max_epochs=5, random_state=0)
+    >>> embedder.fit(X, y, images=images).transform(X).shape
+    (30, 8)
+    >>> embedder.kneighbors(X[:4], 2, return_distance=False).shape  # the images nearest to four sequences
+    (4, 2)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **CrossModalRetrieval._parameter_constraints,
+        "label_distance": [StrOptions({"classes", "ordered"}), "array-like", callable],
+    }
+
+    _head = "classes"
+    _parts = ("series_loss", "image_loss", "cross_loss")
+
+    def __init__(  # noqa: PLR0915  (one line a parameter)
+        self,
+        n_components: int = 64,
+        *,
+        loss: str = "triplet",
+        distance: str = "cosine",
+        margin: float | str = "dynamic",
+        beta: float | None = None,
+        label_distance: Any = "classes",
+        curriculum: bool = False,
+        loss_weights: Any = "equal",
+        series_encoder: Any = "conv_bilstm",
+        image_encoder: Any = "conv",
+        n_filters: int = 200,
+        n_units: int = 60,
+        n_layers: int = 2,
+        dropout: float = 0.2,
+        augment: Any = ("jitter", "warp", "crop"),
+        scaling: str | None = "channel",
+        max_epochs: int = 100,
+        min_batches: int = 6,
+        max_updates: int | None = 1500,
+        batch_size: int = 32,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        device: str = "auto",
+        precision: str = "float32",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.loss = loss
+        self.distance = distance
+        self.margin = margin
+        self.beta = beta
+        self.label_distance = label_distance
+        self.curriculum = curriculum
+        self.loss_weights = loss_weights
+        self.series_encoder = series_encoder
+        self.image_encoder = image_encoder
+        self.n_filters = n_filters
+        self.n_units = n_units
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.augment = augment
+        self.scaling = scaling
+        self.max_epochs = max_epochs
+        self.min_batches = min_batches
+        self.max_updates = max_updates
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    # ------------------------------------------------------------------ fitting
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        images: Any = None,
+        image_labels: Any = None,
+    ) -> Self:
+        """Learn to tell classes of sequences apart and, given images, where they meet with those.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
+        y : array-like of shape (n,)
+            Class of every sequence.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence, with its image, in the loss. A weight of 2 is the same as writing both twice, a
+            weight of 0 the same as leaving them out.
+        groups : array-like of shape (n,), optional
+            With `early_stopping=True`, sequences of one group fall on one side of the validation split.
+        images : array (m, h, w) or (m, h, w, c), or list of m images, optional
+            uint8 (divided by 255), bool or float, of one size. None: the sequences alone are learned, and the network
+            has no image encoder.
+        image_labels : array-like of shape (m,), optional
+            Classes of images that belong to no particular sequence: every time a sequence is seen, one of its class is
+            drawn. None: image i belongs to sequence i and shares its class, m = n.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract (see `check_sequences` and `check_images`), a single class, another number
+            of images than of sequences or labels, a class without an image, images of an unknown class, label distances
+            that do not suit the classes, or encoders of other shapes.
+        FloatingPointError
+            When the loss is no longer finite; the last finite weights are kept.
+        """
+        self._check_settings()
+        self._fit_labelled(X, y, sample_weight, groups, GivenImages(images, image_labels))
+        self._keep(X, images)
+        return self
+
+    @with_callbacks
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        *,
+        images: Any = None,
+        image_labels: Any = None,
+    ) -> Self:
+        """One epoch at a constant learning rate.
+
+        Parameters
+        ----------
+        X, y, sample_weight, images, image_labels
+            As in `fit`. Whether there are images in the first call decides whether there may be any later; a later call
+            without images trains the series branch alone and keeps the image encoder as it is.
+        classes : array-like of shape (K,), optional
+            All labels that are to come, in the first call; those of y where None.
+        """
+        self._check_settings()
+        self._partial_fit_labelled(X, y, sample_weight, classes, GivenImages(images, image_labels))
+        self._keep(X, images)
+        return self
+
+    def _number_labels(
+        self, classes: np.ndarray, codes: np.ndarray, image_labels: Any, n_images: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if image_labels is None:
+            return codes, codes
+        labels = np.asarray(image_labels)
+        if labels.shape != (n_images,):
+            raise ValueError(
+                f"image_labels has shape {labels.shape}, but there are {n_images} images: pass one label an image."
+            )
+        places = {label: code for code, label in enumerate(classes.tolist())}
+        of_images = np.array([places.get(label, -1) for label in labels.tolist()], dtype=np.int64)
+        if (of_images < 0).any():
+            i = int(np.argmin(of_images))
+            raise ValueError(
+                f"image {i} has the label {labels.tolist()[i]!r}, which is not among the classes {classes} of y."
+            )
+        missing = np.setdiff1d(codes, of_images)
+        if len(missing):
+            raise ValueError(
+                f"class {classes.tolist()[missing[0]]!r} has sequences but no image: every class of y needs one."
+            )
+        return codes, of_images
+
+    def _label_distances(self, classes: np.ndarray, pool: ImagePool) -> LabelDistances:
+        how = self.label_distance
+        if callable(how):
+            codes = np.arange(len(classes))
+            how = label_distance(how, codes, codes, table=True, classes=classes)
+        how = how if isinstance(how, str) else check_label_matrix(how, len(classes))
+
+        def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return label_distance(how, first, second, table=True)
+
+        return distances
+
+    def _task_loss(self, logits: Tensor, steps: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels, reduction="none")

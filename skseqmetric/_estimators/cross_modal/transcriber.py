@@ -1,0 +1,383 @@
+"""CrossModalTranscriber: labels that are sequences of symbols, read from sequences by CTC."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skseqmetric._estimators.cross_modal.base import GivenImages
+from skseqmetric._estimators.cross_modal.ctc import CTCTranscription
+from skseqmetric._ops.ctc import beam_decode, greedy_decode
+from skseqmetric._tasks.symbols import BLANK, check_alphabet, read
+from skseqmetric._training.callbacks import with_callbacks
+from skseqmetric.metrics import character_error_rate
+
+
+class CrossModalTranscriber(CTCTranscription):
+    r"""Labels that are sequences of symbols, such as written words, read from sequences; images of them help.
+
+    The encoder of the sequences leaves T' steps of an input of T, a linear head and a softmax give each the
+    probabilities of the K symbols and of a blank, and a label is what remains of a path through the steps when
+    repetitions in a row are merged and blanks removed (connectionist temporal classification, CTC). With images,
+    sequences and images are embedded by one projection onto the unit sphere, as in `CrossModalTripletEmbedder`, u from
+    the mean of the steps and v from the image. Training minimises, over batches of sequences with an image of their
+    label each,
+
+    .. math::
+        w_s \frac{-\ln p(y \mid X)}{\max(|y|, 1)} + w_x \max(d(u, v^+) - d(u, v^-) + \alpha,\, 0), \qquad
+        \alpha = \beta\, \mathrm{ED}(y, y^-)
+
+    (`loss="triplet"`, with the dynamic margin), :math:`v^-` an image of another label out of the same batch and ED the
+    edit distance. Images are needed in `fit` only; without any it trains the series branch alone.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Size D of the embedding.
+    loss : {"pair", "contrastive", "triplet"}, default="triplet"
+        "pair": :math:`d(u, v^+)`; "contrastive": :math:`d(u, v^+) + \max(\alpha - d(u, v^-), 0)`; "triplet": as above.
+    distance : {"mse", "cosine", "pearson", "kl", "mmd", "coral", "homm"}, default="cosine"
+        d between embeddings in the loss. The last three compare whole batches: one d, and the mean margin. Between
+        embeddings of length 1 cosine and pearson reach 2, but mse no more than 4 / D and kl 3.1 / D: beside the
+        loss of the task these two count for little unless `loss_weights` says otherwise.
+    margin : "dynamic" or float, default="dynamic"
+        :math:`\alpha`: `beta` times the edit distance of the labels, or this number.
+    beta : float or None, default=None
+        Margin for each unit of edit distance; None: 1e-3 for mse, 0.1 for cosine, pearson and mmd,
+        and for kl (about :math:`0.15 / D`), coral (:math:`0.025 / D^2`) and homm (:math:`0.2 / D^3`) a twentieth of
+        the largest value that embeddings of length 1 can give.
+    curriculum : bool, default=True
+        Start with negatives far away, with 5 and more symbols exchanged in the first fifth of training, 1 in the last;
+        where there is none so far, with the farthest. Negatives are labels of the same length, which differ by
+        exchanges alone; a sequence with none such in its batch takes the others, by their edit distance.
+    loss_weights : {"equal", "dynamic"} or two floats, default="equal"
+        :math:`w_s, w_x`: a half each; each epoch more to the one that has fallen less between the two epochs before
+        (dynamic weight averaging); or these numbers.
+    series_encoder : "conv_bilstm" or torch.nn.Module, default="conv_bilstm"
+        Two blocks of convolution, maximum of two steps, batch normalisation and dropout, a convolution and a
+        bidirectional LSTM. A module in its place has forward(values (B, T, C), lengths (B,)) -> (features (B, T', F),
+        their lengths (B,)), each from 1 to T' and given by the lengths alone; values past a row's end are 0. It is
+        copied, and its weights are where training starts.
+    image_encoder : "conv" or torch.nn.Module, default="conv"
+        Three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout, and a
+        convolution. A module has forward(images (B, c, h, w)) -> (B, F), F that of the series encoder.
+    n_filters : int, default=200
+        Filters of the blocks of the series encoder.
+    n_units : int, default=60
+        Units of its LSTM, in each direction.
+    n_layers : int, default=2
+        Layers of its LSTM.
+    dropout : float, default=0.2
+        Share of the filters silenced, in the blocks of both encoders, in training.
+    decoding : {"greedy", "beam"}, default="greedy"
+        How `predict` reads the steps: "greedy" takes the likeliest symbol of each, "beam" looks for the likeliest label
+        by prefix beam search. It can be set after `fit`.
+    beam_width : int, default=10
+        Labels that the beam search follows.
+    augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
+        Of the sequences, drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp":
+        smooth random time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,),
+        generator) and returns values.
+    scaling : {"channel", None}, default="channel"
+        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+    max_epochs : int, default=100
+        Passes over the data at most.
+    min_batches : int, default=6
+        Batches of an epoch at least: small training sets need updates, not epochs.
+    max_updates : int or None, default=2500
+        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+    batch_size : int, default=32
+        Sequences of a batch, and as many images.
+    learning_rate : float, default=3e-3
+        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+    weight_decay : float, default=1e-2
+        AdamW's decoupled weight decay.
+    early_stopping : bool, default=False
+        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
+        an improvement by `tol` of the CTC loss of its sequences; the best weights are kept. Nothing is held out
+        otherwise.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    device : str, default="auto"
+        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the forward pass in training; losses, weights and inference are float32.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of weights, batches, images, noise and augmentation. An int gives bit-equal results on one machine with the
+        same number of threads.
+    warm_start : bool, default=False
+        Let `fit` continue from the weights of the last fit.
+    verbose : int, default=0
+        1 shows a progress bar with the loss.
+    callbacks : list of skorch callbacks or None, default=None
+        Passed to the training loop.
+
+    Attributes
+    ----------
+    symbols_ : ndarray of shape (K,), of objects
+        The symbols of the training labels, sorted; `classes_` is the same.
+    label_kind_ : {"string", "list"}
+        What labels are.
+    module_ : torch.nn.Module
+        The network.
+    image_shape_ : tuple of three int
+        Channels, height and width of the images; absent without any.
+    n_iter_ : int
+        Epochs trained.
+    history_ : list of dict
+        "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch; with images also
+        the parts "series_loss" and "cross_loss", before their weights.
+    mean_, scale_ : ndarray of shape (C,)
+        The scaling of the channels.
+    n_channels_ : int
+        Channels C.
+    threshold_ : float
+        Set by `calibrate_threshold`.
+
+    Notes
+    -----
+    A label of L symbols, r of which equal the one before, takes L + r steps. The package's own encoder leaves T' =
+    ceil(T / 4) of T; a longer label is refused. An empty label is allowed: nothing but blanks.
+
+    A sequence counts by its weight, however long its label is: its loss is per symbol.
+
+    A network trained by CTC begins with writing nothing: after 250 updates on 300 words of `make_sine_words` every
+    transcript was still empty. The default budget of 2,500 is that of the benchmark's words.
+
+    Cost of a training step as for `CrossModalTripletEmbedder`, and O(B T' L) for the loss. Greedy decoding of a
+    sequence takes O(T' K), the beam search with W labels O(T' W (K + W + T')).
+
+    That a contrastive or triplet loss across the two modalities, with a margin that grows with the edit distance of the
+    labels, helps to read sequences by CTC is stated in [1]_, as are the losses and distances; negatives by exchanges,
+    the curriculum, the values of `beta`, layer sizes, the unit sphere and the training schedule are reconstructed or
+    ours.
+
+    References
+    ----------
+    .. [1] F. Ott, D. Ruegamer, L. Heublein, B. Bischl, C. Mutschler, "Auxiliary Cross-Modal Representation Learning
+       With Triplet Loss Functions for Online Handwriting Recognition", IEEE Access, 2023.
+    .. [2] A. Graves, S. Fernandez, F. Gomez, J. Schmidhuber, "Connectionist Temporal Classification: Labelling
+       Unsegmented Sequence Data with Recurrent Neural Networks", ICML 2006.
+
+    Examples
+    --------
+    >>> from skseqmetric import CrossModalTranscriber
+    >>> from skseqmetric.datasets import make_sine_words
+    >>> X, words, images = make_sine_words(30, n_classes=3, image_size=16, random_state=0)
+    >>> transcriber = CrossModalTranscriber(8, n_filters=8, n_units=8, max_epochs=2, random_state=0)
+    >>> transcriber.fit(X, words, images=images).symbols_
+    array(['0', '1', '2'], dtype=object)
+    >>> len(transcriber.predict(X[:4]))  # strings, as the labels are
+    4
+    >>> transcriber.kneighbors(X[:4], 2, return_distance=False).shape  # the images nearest to four sequences
+    (4, 2)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **CTCTranscription._parameter_constraints,
+        "decoding": [StrOptions({"greedy", "beam"})],
+        "beam_width": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(  # noqa: PLR0915  (one line a parameter)
+        self,
+        n_components: int = 64,
+        *,
+        loss: str = "triplet",
+        distance: str = "cosine",
+        margin: float | str = "dynamic",
+        beta: float | None = None,
+        curriculum: bool = True,
+        loss_weights: Any = "equal",
+        series_encoder: Any = "conv_bilstm",
+        image_encoder: Any = "conv",
+        n_filters: int = 200,
+        n_units: int = 60,
+        n_layers: int = 2,
+        dropout: float = 0.2,
+        decoding: str = "greedy",
+        beam_width: int = 10,
+        augment: Any = ("jitter", "warp", "crop"),
+        scaling: str | None = "channel",
+        max_epochs: int = 100,
+        min_batches: int = 6,
+        max_updates: int | None = 2500,
+        batch_size: int = 32,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        device: str = "auto",
+        precision: str = "float32",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.loss = loss
+        self.distance = distance
+        self.margin = margin
+        self.beta = beta
+        self.curriculum = curriculum
+        self.loss_weights = loss_weights
+        self.series_encoder = series_encoder
+        self.image_encoder = image_encoder
+        self.n_filters = n_filters
+        self.n_units = n_units
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.decoding = decoding
+        self.beam_width = beam_width
+        self.augment = augment
+        self.scaling = scaling
+        self.max_epochs = max_epochs
+        self.min_batches = min_batches
+        self.max_updates = max_updates
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    # ------------------------------------------------------------------ fitting
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        images: Any = None,
+        image_labels: Any = None,
+    ) -> Self:
+        """Learn to read labels from sequences and, given images, where the two meet.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
+        y : list of n strings, or of n lists of symbols
+            Label of every sequence. Symbols are characters, or anything that can be hashed and sorted.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence, with its image, in the loss. A weight of 2 is the same as writing both twice, a
+            weight of 0 the same as leaving them out; their labels are checked all the same.
+        groups : array-like of shape (n,), optional
+            With `early_stopping=True`, sequences of one group fall on one side of the validation split.
+        images : array (m, h, w) or (m, h, w, c), or list of m images, optional
+            uint8 (divided by 255), bool or float, of one size. None: the sequences alone are learned, and the network
+            has no image encoder.
+        image_labels : list of m labels, optional
+            Labels of images that belong to no particular sequence: every time a sequence is seen, one of its label is
+            drawn. Every label of y needs one; images of other labels are not used. None: image i belongs to sequence i
+            and shares its label, m = n.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract (see `check_sequences` and `check_images`), a label that does not fit into
+            the steps of its sequence, labels without any symbol, another number of images than of sequences or labels,
+            a label without an image, or encoders of other shapes.
+        TypeError
+            For labels that are not all strings or all lists, or symbols that cannot be hashed or sorted.
+        FloatingPointError
+            When the loss is no longer finite; the last finite weights are kept.
+        """
+        self._check_settings()
+        self._fit_labelled(X, y, sample_weight, groups, GivenImages(images, image_labels))
+        self._keep(X, images)
+        return self
+
+    @with_callbacks
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        symbols: Any = None,
+        sample_weight: Any = None,
+        *,
+        images: Any = None,
+        image_labels: Any = None,
+    ) -> Self:
+        """One epoch at a constant learning rate.
+
+        Parameters
+        ----------
+        X, y, sample_weight, images, image_labels
+            As in `fit`. Whether there are images in the first call decides whether there may be any later; a later call
+            without images trains the series branch alone and keeps the image encoder as it is.
+        symbols : string or list of symbols, optional
+            All symbols that are to come, in the first call; those of y where None.
+        """
+        self._check_settings()
+        alphabet = None if symbols is None else check_alphabet(symbols, "symbols")
+        self._partial_fit_labelled(X, y, sample_weight, alphabet, GivenImages(images, image_labels))
+        self._keep(X, images)
+        return self
+
+    # ------------------------------------------------------------------ inference
+    def predict(self, X: Any) -> list[Any]:
+        """The labels of sequences, by `decoding`: n strings, or n lists of symbols, as y was in `fit`."""
+        check_is_fitted(self)
+        self._validate_params()
+
+        def decode(log_probs: Tensor, steps: Tensor) -> list[np.ndarray]:
+            if self.decoding == "beam":
+                return beam_decode(log_probs, steps, self.beam_width, BLANK)
+            return greedy_decode(log_probs, steps, BLANK)
+
+        return [read(codes, self.symbols_, self.label_kind_) for codes in self._of_steps(X, decode)]
+
+    def predict_log_proba(self, X: Any) -> list[np.ndarray]:
+        """Logarithms of the probabilities at the steps that the encoder leaves, for a decoder of one's own.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+
+        Returns
+        -------
+        log_probs : list of n arrays (T'_i, K + 1), float32
+            The blank first, then the symbols as in `symbols_`.
+        """
+        check_is_fitted(self)
+
+        def valid(log_probs: Tensor, steps: Tensor) -> list[np.ndarray]:
+            rows = log_probs.cpu().numpy()
+            return [row[:n].copy() for row, n in zip(rows, steps.tolist(), strict=True)]
+
+        return self._of_steps(X, valid)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """1 - character error rate of what `predict` reads: 1 at best, below 0 where more is wrong than there is.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        y : list of n strings, or of n lists of symbols
+            A symbol that no training label had is an error like any other.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every label.
+        """
+        return 1.0 - character_error_rate(y, self.predict(X), sample_weight=sample_weight)

@@ -1,0 +1,181 @@
+"""Dynamic time warping, computed by tslearn: the baseline that a learned distance has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.utils._param_validation import Interval, RealNotInt
+
+from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._metrics.protocol import BaseSequenceMetric, register_metric
+
+_TILE = 64  # sequences a side of one call: enough to outweigh the call, small enough to share among threads
+_SLACK = 3  # steps by which lengths in one call may differ: tslearn looks for the padding in every pair
+
+
+@dataclass(frozen=True)
+class PreparedSeries:
+    """The sequences in float64, which is what tslearn computes in."""
+
+    series: list[np.ndarray]
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+@register_metric("dtw")
+class DTWMetric(BaseSequenceMetric):
+    r"""Dynamic time warping (DTW), as defined and computed by tslearn.
+
+    .. math::
+        d(X, Y) = \sqrt{\min_\pi \sum_{(i, j) \in \pi} \lVert x_i - y_j \rVert_2^2}
+
+    over all alignments :math:`\pi` from (1, 1) to (T1, T2) whose steps advance i, j or both by one. All channels
+    are warped together. Values are taken as they are: standardise channels before if their units differ.
+    Symmetric, d(x, x) = 0, no triangle inequality. Nothing is learned; there is no embedding, so
+    `algorithm="rerank"` does not apply.
+
+    Needs tslearn: ``pip install "skseqmetric[baselines]"``.
+
+    Parameters
+    ----------
+    window : int, float or None, default=None
+        Radius of the Sakoe-Chiba band, :math:`|i - j| \le` `window` (widened by the difference of the lengths
+        where these differ). An int counts steps, >= 0. A float in [0, 1] is a share of the longest sequence seen
+        by `fit`, rounded down. None: no band.
+    n_jobs : int or None, default=None
+        Threads that share the pairs, as everywhere in joblib: None is 1, -1 all cores.
+
+    Attributes
+    ----------
+    radius_ : int or None
+        The radius in steps that `window` amounts to.
+    n_channels_ : int
+        Number of channels seen by `fit`.
+    threshold_ : float
+        Set by `calibrate_threshold`.
+
+    See Also
+    --------
+    SyncGRUMetric : A distance learned from labels.
+
+    Notes
+    -----
+    O(T1 T2 C) time for a pair, O(T1 T2) memory. Pairs go to tslearn in tiles of at most 64 x 64.
+
+    References
+    ----------
+    H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE
+    Transactions on Acoustics, Speech and Signal Processing 26 (1), 43-49, 1978.
+
+    Examples
+    --------
+    >>> from skseqmetric import DTWMetric
+    >>> metric = DTWMetric().fit([[[1.0], [2.0], [3.0]], [[1.0], [2.0], [2.0], [3.0]]])
+    >>> metric.pairwise_distances([[[1.0], [2.0], [3.0]]], [[[1.0], [2.0], [2.0], [3.0], [4.0]]])
+    array([[1.]])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "window": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="both"),
+            None,
+        ],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(self, *, window: float | None = None, n_jobs: int | None = None) -> None:
+        self.window = window
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the input and fix the radius of the band.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImportError
+            Without tslearn; the message names the pip command.
+        ValueError
+            For input outside the contract.
+        """
+        self._validate_params()
+        _tslearn()
+        sequences = check_sequences(X, estimator=self)
+        self.radius_ = self._radius(int(sequences.lengths.max()))
+        self._forget_threshold()
+        return self
+
+    def _radius(self, longest: int) -> int | None:
+        if self.window is None or isinstance(self.window, Integral):
+            return None if self.window is None else int(self.window)
+        return int(self.window * longest)
+
+    def _prepare(self, sequences: Sequences) -> PreparedSeries:
+        doubles = Sequences(sequences.values.astype(np.float64, copy=False), sequences.lengths)
+        return PreparedSeries(doubles.to_list(), sequences.lengths)
+
+    def _tile(self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray) -> np.ndarray:
+        cdist, constraint = _tslearn().cdist_dtw, self._constraint
+        out = np.empty((len(rows), len(columns)))
+
+        def fill(i: np.ndarray, j: np.ndarray) -> None:
+            sides = [left.series[r] for r in rows[i]], [right.series[c] for c in columns[j]]
+            out[np.ix_(i, j)] = cdist(*sides, **constraint)
+
+        groups = _length_groups(left.lengths[rows]), _length_groups(right.lengths[columns])
+        self._run(fill, [(i, j) for i in groups[0] for j in groups[1]])
+        return out
+
+    def _rows(self, left: PreparedSeries, rows: np.ndarray, right: PreparedSeries, columns: np.ndarray) -> np.ndarray:
+        dtw, constraint = _tslearn().dtw, self._constraint
+        out = np.empty(len(rows))
+
+        def fill(part: range) -> None:
+            for p in part:
+                out[p] = dtw(left.series[rows[p]], right.series[columns[p]], **constraint)
+
+        parts = [range(s, min(s + _TILE, len(rows))) for s in range(0, len(rows), _TILE)]
+        self._run(fill, [(part,) for part in parts])
+        return out
+
+    def _run(self, fill: Any, calls: list[tuple[Any, ...]]) -> None:
+        # threads: tslearn's kernels release the interpreter lock, and every call writes a block of its own
+        Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fill)(*call) for call in calls)
+
+    @property
+    def _constraint(self) -> dict[str, Any]:
+        """Keywords of tslearn. Naming the backend spares it guessing from the text of the arrays every time."""
+        if self.radius_ is None:
+            return {"be": "numpy"}
+        return {"be": "numpy", "global_constraint": "sakoe_chiba", "sakoe_chiba_radius": self.radius_}
+
+
+def _length_groups(lengths: np.ndarray) -> list[np.ndarray]:
+    """Positions in groups of at most `_TILE` of about equal length."""
+    order = np.argsort(lengths, kind="stable")
+    classes = lengths[order] // (_SLACK + 1)
+    groups = np.split(order, np.flatnonzero(np.diff(classes)) + 1)
+    return [group[s : s + _TILE] for group in groups for s in range(0, len(group), _TILE)]
+
+
+def _tslearn() -> Any:
+    try:
+        import tslearn.metrics
+    except ImportError as error:
+        raise ImportError('DTWMetric is computed by tslearn: pip install "skseqmetric[baselines]"') from error
+    return tslearn.metrics

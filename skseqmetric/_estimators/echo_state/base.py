@@ -1,0 +1,176 @@
+"""What the echo state estimators share: reservoirs, their states over batches, summaries of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skseqmetric._base.template import (
+    MAX_STEPS,
+    ScaledSequenceEstimator,
+    device_or_cpu,
+    resolve_device,
+    unchanged_if_refused,
+)
+from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
+from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan
+from skseqmetric._ops.steps import reverse_valid
+from skseqmetric._tensors.seeding import draw_seed
+
+MAX_STATES = 1 << 24
+"""Numbers of a batch whose states are all kept at once: 64 MB in float32."""
+
+PER_RESERVOIR = ("spectral_radius", "leak", "input_scaling", "bias_scaling")
+"""Parameters that may be one number for all reservoirs or one for each."""
+
+
+class EchoStateEstimator(ScaledSequenceEstimator):
+    """An estimator over `n_reservoirs` fixed random reservoirs, each run forwards and, if asked for, backwards."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **ScaledSequenceEstimator._parameter_constraints,
+        "n_units": [Interval(Integral, 1, None, closed="left")],
+        "spectral_radius": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "leak": [Interval(Real, 0, 1, closed="right"), "array-like"],
+        "density": [Interval(Real, 0, 1, closed="right")],
+        "input_scaling": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "bias_scaling": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "input_density": [Interval(Real, 0, 1, closed="right")],
+        "spectral_scaling": [StrOptions({"fast", "exact"})],
+        "n_reservoirs": [Interval(Integral, 1, None, closed="left")],
+        "bidirectional": ["boolean"],
+        "random_state": ["random_state", np.random.Generator],
+    }
+
+    reservoirs_: list[ReservoirWeights]
+    _n_forward: int
+
+    # ------------------------------------------------------------------ reservoirs
+    def fit_reservoir(self, X: Any) -> Self:
+        """Learn the scaling of the channels and draw the reservoirs, and nothing else: enough for `hidden_states`.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+
+        Returns
+        -------
+        self
+        """
+        self._check_settings()
+        with unchanged_if_refused(self):
+            sequences = check_sequences(X, estimator=self)
+        self._start(sequences, np.ones(len(sequences)))
+        return self
+
+    def _check_settings(self) -> None:
+        self._validate_params()
+        resolve_device(self.device)
+        self._forms()
+
+    def _start(self, sequences: Sequences, weights: np.ndarray) -> None:
+        """The scaling of this data, and new reservoirs from the seed."""
+        self._learn_scaling(sequences, weights)
+        seed, n_channels, device = draw_seed(self.random_state), sequences.n_channels, resolve_device(self.device)
+        drawn = [draw_reservoir(n_channels, form, seed, stream) for stream, form in enumerate(self._forms())]
+        self.reservoirs_ = [_moved(reservoir, device) for reservoir in drawn]
+        self._n_forward = self.n_reservoirs
+
+    def _forms(self) -> list[ReservoirForm]:
+        """Of the forward reservoirs, then of the backward ones."""
+        columns = {name: self._of_each(name) for name in PER_RESERVOIR}
+        forms = [
+            ReservoirForm(
+                self.n_units,
+                density=self.density,
+                input_density=self.input_density,
+                exact=self.spectral_scaling == "exact",
+                **{name: column[k] for name, column in columns.items()},
+            )
+            for k in range(self.n_reservoirs)
+        ]
+        return forms * (1 + self.bidirectional)
+
+    def _of_each(self, name: str) -> list[float]:
+        """The values of a parameter for every reservoir, within its range."""
+        value = np.asarray(getattr(self, name), dtype=np.float64)
+        if value.ndim and value.shape != (self.n_reservoirs,):
+            raise ValueError(f"{name} has shape {value.shape}: pass one number, or one for each of n_reservoirs.")
+        values = np.broadcast_to(value, self.n_reservoirs).tolist()
+        allowed = self._parameter_constraints[name][0]
+        wrong = [v for v in values if v not in allowed]
+        if wrong:
+            raise ValueError(f"{name} holds {wrong[0]:g}, which is not in the range {allowed}.")
+        return values
+
+    @property
+    def _device(self) -> torch.device:
+        return self.reservoirs_[0].input.device
+
+    @property
+    def n_states_(self) -> int:
+        """Numbers of a state: units of all reservoirs, in both directions if there are."""
+        check_is_fitted(self, "reservoirs_")
+        return self.reservoirs_[0].n_units * len(self.reservoirs_)
+
+    # ------------------------------------------------------------------ states
+    def hidden_states(self, X: Any) -> list[np.ndarray]:
+        """States after every step: a list of n arrays (T_i, F) float32.
+
+        Reservoirs stand side by side, the forward ones first; a backward one's state at step t is that after it has
+        read the steps from the end to t.
+        """
+        check_is_fitted(self, "reservoirs_")
+        return self._run_steps(X, lambda values, lengths: (self._states(values, lengths), lengths), self._max_steps)
+
+    @property
+    def _max_steps(self) -> int:
+        """Padded steps of a batch whose states are all kept."""
+        return max(1, min(MAX_STEPS, MAX_STATES // self.n_states_))
+
+    @torch.inference_mode()
+    def _states(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, F) at every step; behind its end a sequence keeps some state."""
+        states = reservoir_scan(self._directions(values, lengths), lengths, self.reservoirs_)  # (T, D, B, N)
+        parts = list(states.permute(1, 2, 0, 3))
+        for k in range(self._n_forward, len(parts)):
+            parts[k] = reverse_valid(parts[k], lengths)
+        return torch.cat(parts, 2)
+
+    @torch.inference_mode()
+    def _summaries(self, values: Tensor, lengths: Tensor, how: str) -> Tensor:
+        """What the states of whole sequences become: (B, F), or (B, 2 F) for "both"."""
+        return reservoir_readout(self._directions(values, lengths), lengths, self.reservoirs_, how)
+
+    def _directions(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """The input of every reservoir, time first: (B, T, C) -> (D, T, B, C)."""
+        backward = len(self.reservoirs_) - self._n_forward
+        parts = [values] * self._n_forward
+        if backward:
+            parts += [reverse_valid(values, lengths)] * backward
+        return torch.stack(parts).transpose(1, 2)
+
+    # ------------------------------------------------------------------ persistence
+    def __getstate__(self) -> dict[str, Any]:
+        # saved on the CPU, so that a model from a GPU host opens on a host without one
+        state = dict(super().__getstate__())
+        if "reservoirs_" in state:
+            state["reservoirs_"] = [_moved(r, torch.device("cpu")) for r in state["reservoirs_"]]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "reservoirs_"):
+            self.reservoirs_ = [_moved(r, device_or_cpu(self.device)) for r in self.reservoirs_]
+
+
+def _moved(reservoir: ReservoirWeights, device: torch.device) -> ReservoirWeights:
+    return replace(reservoir, input=reservoir.input.to(device), recurrent=reservoir.recurrent.to(device))

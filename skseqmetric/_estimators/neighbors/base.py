@@ -1,0 +1,234 @@
+"""The metric, the references and the search that all neighbour estimators have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, csr_matrix
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._base.template import BaseSequenceEstimator
+from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._metrics.protocol import metric_named
+from skseqmetric._metrics.search import CallableMetric, check_embedding, k_nearest, recall_at_k
+
+Weights = str | Callable[[np.ndarray], np.ndarray]
+
+
+class SequenceNeighbors(BaseSequenceEstimator):
+    """The metric, the references and the search that all neighbour estimators have in common."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "metric": [str, HasMethods(["fit", "pairwise_distances"]), callable],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "algorithm": [StrOptions({"exact", "rerank"})],
+        "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    # ---------------------------------------------------------------------------------------------------------- fitting
+
+    def _fit_metric(self, sequences: Sequences, y: Any, fit_params: dict[str, Any]) -> None:
+        """Fit the metric (unless it is frozen) and compute the references' side of every distance."""
+        metric = self._unfitted_metric()
+        if isinstance(metric, FrozenEstimator):
+            metric = metric.estimator
+            check_is_fitted(metric)
+        else:
+            routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
+            metric.fit(sequences, y, **routed)
+        self.metric_ = metric
+        self._references = metric._prepare(check_sequences(sequences, estimator=metric, reset=False))
+        self.n_samples_fit_ = len(sequences)
+        self.n_candidates_ = None
+        if self.algorithm == "rerank":
+            check_embedding(metric, self._references)
+            self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_)
+
+    def _unfitted_metric(self) -> Any:
+        """A new metric, or the frozen one."""
+        if isinstance(self.metric, str):
+            return metric_named(self.metric)
+        if hasattr(self.metric, "pairwise_distances"):
+            return clone(self.metric)
+        return CallableMetric(self.metric)
+
+    @property
+    def _n_stored(self) -> int:
+        """Neighbours that the estimator's own predictions look up."""
+        return self.n_neighbors
+
+    def _shortlist_length(self, k: int, most: int) -> int:
+        if self.n_candidates is None:
+            return min(max(20, 4 * k), most)
+        if self.n_candidates < k:
+            raise ValueError(
+                f"n_candidates={self.n_candidates} is less than the {k} neighbours that are to be found among them."
+            )
+        return min(self.n_candidates, most)
+
+    # ----------------------------------------------------------------------------------------------------------- search
+
+    def kneighbors(
+        self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
+    ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
+        """The nearest fitted sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            Queries. None means the fitted sequences themselves, each without itself (left out by its index,
+            so a duplicate of it stays a neighbour).
+        n_neighbors : int, optional
+            K; None takes the parameter of the estimator.
+        return_distance : bool, default=True
+            Whether distances come with the indices.
+
+        Returns
+        -------
+        distances : ndarray of shape (n, K), float64
+            Only with `return_distance=True`.
+        indices : ndarray of shape (n, K), int64
+            Rows in the order of (distance, index).
+
+        Raises
+        ------
+        ValueError
+            For more neighbours than there are fitted sequences, or input outside the contract.
+        """
+        k = self._checked_k(n_neighbors)
+        distances, indices = self._search(self._queries(X), k, itself=X is None)
+        return (distances, indices) if return_distance else indices
+
+    def kneighbors_graph(self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity") -> Any:
+        """The graph of nearest fitted sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            As in `kneighbors`.
+        n_neighbors : int, optional
+            K; None takes the parameter of the estimator.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            What an edge holds: 1, or the distance.
+
+        Returns
+        -------
+        graph : CSR matrix of shape (n, n_samples_fit_)
+            K edges a row, stored in the order of (distance, index).
+        """
+        k = self._checked_k(n_neighbors)
+        return self._graph(self._queries(X), k, mode, itself=X is None)
+
+    def rerank_recall(self, X: Any = None, n_neighbors: int | None = None) -> float:
+        """How much of the exact answer `algorithm="rerank"` finds.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            As in `kneighbors`. Every pair is evaluated, so a sample of the queries will do.
+        n_neighbors : int, optional
+            K; None takes the parameter of the estimator.
+
+        Returns
+        -------
+        recall : float in [0, 1]
+            Share of the exact K nearest neighbours that are on the shortlist, and so in the re-ranked answer.
+        """
+        k, queries = self._checked_k(n_neighbors), self._queries(X)
+        found = [self._search(queries, k, itself=X is None, algorithm=a)[1] for a in ("exact", "rerank")]
+        return recall_at_k(*found)
+
+    def _checked_k(self, n_neighbors: Any) -> int:
+        check_is_fitted(self)
+        if n_neighbors is None:
+            return self.n_neighbors
+        if not isinstance(n_neighbors, Integral):
+            raise TypeError(f"n_neighbors does not take {type(n_neighbors)} value, enter integer value")
+        if n_neighbors <= 0:
+            raise ValueError(f"Expected n_neighbors > 0. Got {n_neighbors}")
+        return int(n_neighbors)
+
+    def _queries(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._references if X is None else self._prepare_queries(X)
+
+    def _prepare_queries(self, X: Any) -> Any:
+        return self.metric_._prepare(check_sequences(X, estimator=self, reset=False))
+
+    def _search(
+        self, queries: Any, k: int, *, itself: bool = False, algorithm: str | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        algorithm = algorithm or self.algorithm
+        most = self.n_samples_fit_ - int(itself)
+        return k_nearest(
+            self.metric_,
+            queries,
+            self._references,
+            k,
+            algorithm=algorithm,
+            n_candidates=self._shortlist_length(k, most) if algorithm == "rerank" and k <= most else None,
+            exclude=np.arange(self.n_samples_fit_) if itself else None,
+        )
+
+    def _graph(self, queries: Any, k: int, mode: str, *, itself: bool = False) -> Any:
+        if mode not in ("connectivity", "distance"):
+            raise ValueError(f'mode={mode!r} is neither "connectivity" nor "distance".')
+        distances, indices = self._search(queries, k, itself=itself)
+        data = distances if mode == "distance" else np.ones_like(distances)
+        rows = np.arange(0, indices.size + 1, k)
+        form = csr_array if get_config().get("sparse_interface") == "sparray" else csr_matrix
+        return form((data.ravel(), indices.ravel(), rows), shape=(len(indices), self.n_samples_fit_))
+
+    # ----------------------------------------------------------------------------------------------------- scikit-learn
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Routing of metadata: what `fit` is given goes to the `fit` of the metric, if that requests it."""
+        mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="fit_transform", callee="fit")
+        metric = self.metric if hasattr(self.metric, "get_metadata_routing") else None
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        return router.add(metric=metric, method_mapping=mapping)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        # not by any attribute: a fit that was refused may have set those of the input
+        return hasattr(self, "_references")
+
+    def _is_supervised(self) -> bool:
+        """Whether the metric learns from y; named metrics and callables do not."""
+        return hasattr(self.metric, "__sklearn_tags__") and bool(get_tags(self.metric).target_tags.required)
+
+
+def _routing() -> bool:
+    return bool(get_config()["enable_metadata_routing"])
+
+
+def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:
+    """Weight of every neighbour, (Q, K); a query on top of fitted sequences listens to these only."""
+    if weights == "uniform":
+        return np.ones_like(distances)
+    if weights == "distance":
+        zero = distances == 0
+        with np.errstate(divide="ignore", over="ignore"):
+            inverse = 1 / distances
+        # of denormal distances the inverse overflows: they count as zero, as in scikit-learn
+        exact = zero | np.isinf(inverse)
+        return np.where(exact.any(axis=1, keepdims=True), exact, inverse)
+    given = np.asarray(weights(distances.copy()), dtype=np.float64)  # type: ignore[operator]
+    if given.shape != distances.shape:
+        raise ValueError(f"weights(distances) has shape {given.shape}, the distances have {distances.shape}")
+    return given
+
+
+def check_totals(totals: np.ndarray) -> None:
+    if (totals == 0).any():
+        raise ValueError(
+            f"All neighbors of query {int(np.argmax(totals == 0))} get zero weight: change the function `weights`."
+        )

@@ -1,0 +1,152 @@
+"""Classification by the nearest sequences."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import StrOptions
+
+from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
+from skseqmetric._input import check_labels, check_sequences
+
+
+class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
+    """Classification by a vote among the nearest sequences.
+
+    Parameters
+    ----------
+    metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
+        The distance. A metric estimator (`SyncGRUMetric()`, `DTWMetric(window=5)`) is cloned and fitted to
+        the training sequences; `sklearn.frozen.FrozenEstimator(metric)` is used as it was fitted before. A
+        callable takes two lists of (T_i, C) arrays and returns all distances between them, shape (len(Q),
+        len(R)).
+    n_neighbors : int, default=5
+        Number of neighbours that vote.
+    weights : {"uniform", "distance"} or callable, default="uniform"
+        Equal votes; votes of 1 / distance (fitted sequences at distance 0 then decide alone); or a function
+        from distances (Q, K) to weights of the same shape. A tied vote goes to the first class.
+    algorithm : {"exact", "rerank"}, default="exact"
+        "exact" evaluates the distance to every fitted sequence. "rerank" evaluates it for the `n_candidates`
+        nearest by the metric's embedding only, which has to exist.
+    n_candidates : int or None, default=None
+        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are
+        sequences.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    metric_ : metric
+        The fitted metric.
+    n_candidates_ : int or None
+        Shortlist of "rerank" in effect; None with "exact".
+    n_samples_fit_ : int
+        Number of fitted sequences.
+    n_channels_ : int
+        Number of channels.
+    n_features_in_ : int
+        Number of steps; only after a 2-D table.
+
+    See Also
+    --------
+    SequenceKNeighborsRegressor : The same for numbers.
+    SequenceNeighborsTransformer : The neighbour graph, for estimators that take precomputed distances.
+
+    Notes
+    -----
+    Exact: Q R pair distances; memory bounded by scikit-learn's `working_memory`, no (Q, R) matrix. `predict`
+    and `kneighbors` only read the estimator, so threads may share it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import SequenceKNeighborsClassifier
+    >>> X = [np.full((steps, 1), level) for steps, level in [(3, 0.0), (5, 0.1), (4, 2.0), (6, 2.1)]]
+    >>> classifier = SequenceKNeighborsClassifier("dtw", n_neighbors=1).fit(X, ["low", "low", "high", "high"])
+    >>> classifier.predict([np.full((7, 1), 1.8)])
+    array(['high'], dtype='<U4')
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **SequenceNeighbors._parameter_constraints,
+        "weights": [StrOptions({"uniform", "distance"}), callable],
+    }
+
+    def __init__(
+        self,
+        metric: Any = "dtw",
+        *,
+        n_neighbors: int = 5,
+        weights: Weights = "uniform",
+        algorithm: str = "exact",
+        n_candidates: int | None = None,
+    ) -> None:
+        self.metric = metric
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.algorithm = algorithm
+        self.n_candidates = n_candidates
+
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
+        """Fit the metric and keep the sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        y : array-like of shape (n,)
+            Class labels of any kind, at least two classes.
+        **fit_params : dict
+            Passed to the `fit` of the metric (`sample_weight`, `groups`); with metadata routing enabled,
+            those that the metric requests.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        sequences = check_sequences(X, estimator=self)
+        self.classes_, self._y = check_labels(y, len(sequences), estimator=self)
+        self._fit_metric(sequences, self.classes_[self._y], fit_params)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Class of every sequence.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            None: the fitted sequences, each judged by the others (leave-one-out).
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+        """
+        votes = self._votes(X)
+        return self.classes_[np.argmax(votes, axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Share of the vote of every class.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            As in `predict`.
+
+        Returns
+        -------
+        shares : ndarray of shape (n, n_classes)
+            Columns in the order of `classes_`; rows sum to 1.
+        """
+        votes = self._votes(X)
+        return votes / votes.sum(axis=1, keepdims=True)
+
+    def _votes(self, X: Any) -> np.ndarray:
+        distances, indices = self._search(self._queries(X), self.n_neighbors, itself=X is None)
+        weights = neighbor_weights(distances, self.weights)
+        votes = np.zeros((len(indices), len(self.classes_)))
+        for labels, weight in zip(self._y[indices].T, weights.T, strict=True):
+            votes[np.arange(len(votes)), labels] += weight
+        check_totals(votes.sum(axis=1))
+        return votes

@@ -1,0 +1,161 @@
+"""Regression by the nearest sequences."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
+from skseqmetric._input import check_sequences
+
+
+class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeighbors):
+    """Regression by the mean over the nearest sequences.
+
+    Parameters
+    ----------
+    metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
+        The distance, as in `SequenceKNeighborsClassifier`. A metric that learns from classes is fitted on
+        bins of y, see `n_bins`.
+    n_neighbors : int, default=5
+        Number of neighbours that are averaged.
+    weights : {"uniform", "distance"} or callable, default="uniform"
+        Equal weights; 1 / distance (fitted sequences at distance 0 then decide alone); or a function from
+        distances (Q, K) to weights of the same shape.
+    algorithm : {"exact", "rerank"}, default="exact"
+        As in `SequenceKNeighborsClassifier`.
+    n_candidates : int or None, default=None
+        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are
+        sequences.
+    n_bins : int, default=10
+        Number of classes that a supervised metric sees: quantile bins of y, equally filled but for ties; y of
+        at most `n_bins` different values is not binned. With several outputs each is cut into `n_bins ** (1 /
+        n_outputs)` bins (rounded down, at least 2) and a class is a combination of bins.
+
+    Attributes
+    ----------
+    metric_ : metric
+        The fitted metric.
+    n_candidates_ : int or None
+        Shortlist of "rerank" in effect; None with "exact".
+    n_samples_fit_ : int
+        Number of fitted sequences.
+    n_channels_ : int
+        Number of channels.
+    n_features_in_ : int
+        Number of steps; only after a 2-D table.
+
+    See Also
+    --------
+    SequenceKNeighborsClassifier : The same for classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import SequenceKNeighborsRegressor
+    >>> X = [np.full((steps, 1), level) for steps, level in [(3, 0.0), (5, 1.0), (4, 2.0), (6, 3.0)]]
+    >>> SequenceKNeighborsRegressor("dtw", n_neighbors=2).fit(X, [0.0, 10.0, 20.0, 30.0]).predict([X[3]])
+    array([25.])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **SequenceNeighbors._parameter_constraints,
+        "weights": [StrOptions({"uniform", "distance"}), callable],
+        "n_bins": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        metric: Any = "dtw",
+        *,
+        n_neighbors: int = 5,
+        weights: Weights = "uniform",
+        algorithm: str = "exact",
+        n_candidates: int | None = None,
+        n_bins: int = 10,
+    ) -> None:
+        self.metric = metric
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.algorithm = algorithm
+        self.n_candidates = n_candidates
+        self.n_bins = n_bins
+
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
+        """Fit the metric and keep the sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        y : array-like of shape (n,) or (n, n_outputs)
+            Finite numbers.
+        **fit_params : dict
+            As in `SequenceKNeighborsClassifier.fit`.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        sequences = check_sequences(X, estimator=self)
+        self._y = _check_values(y, len(sequences), self)
+        target = quantile_classes(self._y, self.n_bins) if self._is_supervised() else self._y
+        self._fit_metric(sequences, target, fit_params)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Mean of the nearest sequences' values.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            None: the fitted sequences, each judged by the others (leave-one-out).
+
+        Returns
+        -------
+        values : ndarray of shape (n,) or (n, n_outputs)
+        """
+        distances, indices = self._search(self._queries(X), self.n_neighbors, itself=X is None)
+        weights = neighbor_weights(distances, self.weights)
+        totals = weights.sum(axis=1)
+        check_totals(totals)
+        return np.einsum("qk,qk...->q...", weights / totals[:, np.newaxis], self._y[indices])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # scikit-learn's trial data is a table whose columns have no order in time: warping them is meant to fail
+        tags.regressor_tags.poor_score = True
+        return tags
+
+
+def _check_values(y: Any, n: int, estimator: Any) -> np.ndarray:
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
+        )
+    values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    if len(values) != n:
+        raise ValueError(f"y has {len(values)} values, but X has {n} sequences: pass one a sequence.")
+    return values
+
+
+def quantile_classes(y: np.ndarray, n_bins: int) -> np.ndarray:
+    """Values (n,) or (n, n_outputs) cut at their quantiles; see `SequenceKNeighborsRegressor`, `n_bins`."""
+    outputs = y.reshape(len(y), -1)
+    n_outputs = outputs.shape[1]
+    width = max(2, int(n_bins ** (1 / n_outputs) + 1e-9))
+    bins = np.stack([_quantile_bins(column, width) for column in outputs.T], axis=1)
+    return np.unique(bins, axis=0, return_inverse=True)[1].ravel()
+
+
+def _quantile_bins(column: np.ndarray, width: int) -> np.ndarray:
+    values, places = np.unique(column, return_inverse=True)
+    if len(values) <= width:
+        return places
+    edges = np.quantile(column, np.arange(1, width) / width)
+    return np.searchsorted(edges, column, side="right")

@@ -1,0 +1,138 @@
+"""The graph of nearest sequences."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._estimators.neighbors.base import SequenceNeighbors
+from skseqmetric._input import check_sequences
+
+
+class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SequenceNeighbors):
+    """The graph of nearest sequences, for any estimator that takes precomputed distances.
+
+    The sequences' counterpart of scikit-learn's `KNeighborsTransformer`: in front of `KNeighborsClassifier`, `DBSCAN`,
+    `LocalOutlierFactor`, `TSNE` ... with `metric="precomputed"` in a pipeline.
+
+    Parameters
+    ----------
+    metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
+        The distance, as in `SequenceKNeighborsClassifier`.
+    mode : {"distance", "connectivity"}, default="distance"
+        What an edge holds: the distance, or 1.
+    n_neighbors : int, default=5
+        Edges a row. With `mode="distance"` there is one more, because a fitted sequence is its own nearest neighbour.
+    algorithm : {"exact", "rerank"}, default="exact"
+        As in `SequenceKNeighborsClassifier`.
+    n_candidates : int or None, default=None
+        Length of the shortlist of "rerank". None: four times the edges a row, at least 20. Never more than there are
+        sequences.
+
+    Attributes
+    ----------
+    metric_ : metric
+        The fitted metric.
+    n_candidates_ : int or None
+        Shortlist of "rerank" in effect; None with "exact".
+    n_samples_fit_ : int
+        Number of fitted sequences, the columns of the graph.
+    n_channels_ : int
+        Number of channels.
+    n_features_in_ : int
+        Number of steps; only after a 2-D table.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skseqmetric import SequenceNeighborsTransformer
+    >>> X, y = [[[0.0], [0.0]], [[0.1]], [[2.0], [2.0], [2.0]], [[2.1]]], ["low", "low", "high", "high"]
+    >>> graph = SequenceNeighborsTransformer("dtw", n_neighbors=2)
+    >>> make_pipeline(graph, KNeighborsClassifier(1, metric="precomputed")).fit(X, y).predict([[[1.9], [1.9]]])
+    array(['high'], dtype='<U4')
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **SequenceNeighbors._parameter_constraints,
+        "mode": [StrOptions({"distance", "connectivity"})],
+    }
+
+    def __init__(
+        self,
+        metric: Any = "dtw",
+        *,
+        mode: str = "distance",
+        n_neighbors: int = 5,
+        algorithm: str = "exact",
+        n_candidates: int | None = None,
+    ) -> None:
+        self.metric = metric
+        self.mode = mode
+        self.n_neighbors = n_neighbors
+        self.algorithm = algorithm
+        self.n_candidates = n_candidates
+
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
+        """Fit the metric and keep the sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        y : array-like of shape (n,), optional
+            Passed to the metric; a supervised one needs it.
+        **fit_params : dict
+            As in `SequenceKNeighborsClassifier.fit`.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        self._fit_metric(check_sequences(X, estimator=self), y, fit_params)
+        self._n_features_out = self.n_samples_fit_
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """The edges from X to the fitted sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+
+        Returns
+        -------
+        graph : CSR matrix of shape (n, n_samples_fit_)
+            Rows stored in the order of (distance, index), which is what scikit-learn calls sorted.
+        """
+        check_is_fitted(self)
+        return self._graph(self._prepare_queries(X), self._n_stored, self.mode)
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """`fit(X, y).transform(X)`, preparing the sequences only once.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        y : array-like of shape (n,), optional
+        **fit_params : dict
+            As in `fit`.
+
+        Returns
+        -------
+        graph : CSR matrix of shape (n, n)
+        """
+        self.fit(X, y, **fit_params)
+        return self._graph(self._references, self._n_stored, self.mode)
+
+    @property
+    def _n_stored(self) -> int:
+        return self.n_neighbors + int(self.mode == "distance")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._is_supervised()
+        return tags

@@ -1,0 +1,266 @@
+"""NRNMMetric: a distance learned by twin recurrent networks with a non-local memory."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skseqmetric._estimators.nrnm.base import MemoryEstimator
+from skseqmetric._metrics.embedding import LearnedSequenceMetric
+from skseqmetric._networks.memory import MemoryNetwork
+from skseqmetric._networks.stem import stem_strides
+
+
+class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
+    r"""Learned distance between sequences: twin recurrent networks with a non-local recurrent memory.
+
+    One network (`NRNMClassifier` has its equations) reads both sequences of a pair, each on its own; the mean h of its
+    states (the last one with `readout="last"`) is mapped to a point on the unit sphere, and the distance is the one
+    between the points:
+
+    .. math::
+        e(X) = \frac{W h + b}{\lVert W h + b \rVert_2} \in \mathbb{R}^D, \qquad
+        d(X^1, X^2) = \lVert e(X^1) - e(X^2) \rVert_2 \in [0, 2]
+
+    It is Euclidean: symmetric, d(x, x) = 0, with the triangle inequality, and `transform` is exact, so that every
+    search by embedding is too.
+
+    Parameters
+    ----------
+    n_units : int, default=64
+        Units H of a layer.
+    cell : {"lstm", "gru", "rnn"}, default="lstm"
+        The backbone. For "gru" and "rnn" what is read from the memory enters the new state's tanh.
+    n_layers : int, default=1
+        Layers, each with a memory of its own; the states of one are the inputs of the next.
+    n_slots : int, default=4
+        Slots S of the memory.
+    stride : int or "auto", default="auto"
+        Steps between the states of a block that are attended to.
+    window : int, "auto" or None, default="auto"
+        Recurrent steps between two updates of the memory, n_slots * stride. With both "auto" about a quarter of the
+        longest training sequence, at least 2 (and no more slots than that). None for no memory: the plain backbone.
+    n_heads : int, default=4
+        Heads of the self-attention; they divide n_units.
+    attention : bool, default=True
+        False replaces the self-attention by one linear map of each token.
+    memory_input : {"pooled", "tokens"}, default="pooled"
+        The inputs of a block as one token, a linear map of all of them, or as S tokens.
+    zoneout : float, default=0.1
+        Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
+    memory_dropout : float, default=0.5
+        Share of the memory that is not read, drawn for every sequence and update in training.
+    readout : {"last", "mean"}, default="mean"
+        What the states of the last layer become: the last valid one, as in the papers, or the mean of the valid ones.
+    instance_channels : bool, default=True
+        Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
+        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen beside the
+        large ones that set the scale of the training data; for those below 5 % of it, leave "jitter", whose noise
+        would hide them, out of `augment`.
+    stem_channels : int or None, default=64
+        Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
+    max_recurrent_steps : int or None, default=64
+        The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
+        recurrent steps; None for stride 1. Without a stem nothing is shortened.
+    dropout : float, default=0.2
+        Share of the stem's filters silenced, sequence by sequence, in training.
+    n_outputs : int, default=64
+        Numbers D of the embedding.
+    loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
+        Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone, the probability that a pair
+        belongs together being :math:`\sigma(m^2 - \gamma d^2)` with the margin m and a learned scale. A callable
+        (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning, takes their place.
+    margin : float, default=1.0
+        Distance from which different sequences cost nothing more ("contrastive"), or at which a pair is undecided
+        ("logistic").
+    samples_per_class : int, default=4
+        Sequences of one class that meet in a batch.
+    augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
+        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
+        time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and
+        returns values.
+    scaling : {"channel", None}, default="channel"
+        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+    max_epochs : int, default=100
+        Passes over the data at most.
+    min_batches : int, default=6
+        Batches of an epoch at least: small training sets need updates, not epochs.
+    max_updates : int or None, default=1500
+        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+    batch_size : int, default=32
+        Sequences of a batch; `fit_pairs` takes half as many pairs.
+    learning_rate : float, default=3e-3
+        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+    weight_decay : float, default=1e-2
+        AdamW's decoupled weight decay.
+    early_stopping : bool, default=False
+        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
+        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    device : str, default="auto"
+        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the forward pass in training; weights and inference are float32.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of weights, batches, noise and augmentation. An int gives bit-equal results on one machine with the same
+        number of threads.
+    warm_start : bool, default=False
+        Let `fit` continue from the weights of the last fit.
+    verbose : int, default=0
+        1 shows a progress bar with the loss.
+    callbacks : list of skorch callbacks or None, default=None
+        Passed to the training loop.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Labels seen in `fit` and `partial_fit`.
+    module_ : torch.nn.Module
+        The network.
+    window_ : int or None
+        Recurrent steps between two updates of the memory.
+    n_iter_ : int
+        Epochs trained.
+    history_ : list of dict
+        "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
+    mean_, scale_ : ndarray of shape (C,)
+        The scaling of the channels.
+    n_channels_ : int
+        Channels C.
+    threshold_ : float
+        Set by `calibrate_threshold`.
+
+    Notes
+    -----
+    Cost of a sequence of T recurrent steps, in multiply-adds: the backbone's 4 T H (H + F), T S H (H + F) to read the
+    memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
+
+    The memory is that of [1]_ and [2]_, similarity learning with twins an application of [2]_; the unit sphere, the
+    losses other than the contrastive and triplet ones, stem, instance channels, the mean as read-out, schedule and
+    defaults are ours.
+
+    References
+    ----------
+    .. [1] C. Fu, W. Pei, Q. Cao, C. Zhang, Y. Zhao, X. Shen, Y.-W. Tai, "Non-local Recurrent Neural Memory for
+       Supervised Sequence Modeling", ICCV 2019.
+    .. [2] W. Pei, X. Feng, C. Fu, Q. Cao, G. Lu, Y.-W. Tai, "Learning Sequence Representations by Non-local Recurrent
+       Neural Memory", IJCV 130, 2022.
+
+    Examples
+    --------
+    >>> from skseqmetric import NRNMMetric, SequenceKNeighborsClassifier
+    >>> from skseqmetric.datasets import make_shifted_sequences
+    >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
+    >>> metric = NRNMMetric(8, stem_channels=8, max_epochs=5, random_state=0)
+    >>> SequenceKNeighborsClassifier(metric, n_neighbors=1).fit(X[:40], y[:40]).predict(X[40:]).shape
+    (20,)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **LearnedSequenceMetric._parameter_constraints,
+        **MemoryEstimator._parameter_constraints,
+        "readout": [StrOptions({"last", "mean"})],
+        "instance_channels": ["boolean"],
+        "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "n_outputs": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(  # noqa: PLR0915  (one line a parameter)
+        self,
+        n_units: int = 64,
+        *,
+        cell: str = "lstm",
+        n_layers: int = 1,
+        n_slots: int = 4,
+        stride: int | str = "auto",
+        window: int | str | None = "auto",
+        n_heads: int = 4,
+        attention: bool = True,
+        memory_input: str = "pooled",
+        zoneout: float = 0.1,
+        memory_dropout: float = 0.5,
+        readout: str = "mean",
+        instance_channels: bool = True,
+        stem_channels: int | None = 64,
+        max_recurrent_steps: int | None = 64,
+        dropout: float = 0.2,
+        n_outputs: int = 64,
+        loss: Any = "nca",
+        margin: float = 1.0,
+        samples_per_class: int = 4,
+        augment: Any = ("jitter", "warp", "crop"),
+        scaling: str | None = "channel",
+        max_epochs: int = 100,
+        min_batches: int = 6,
+        max_updates: int | None = 1500,
+        batch_size: int = 32,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        device: str = "auto",
+        precision: str = "float32",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.n_units = n_units
+        self.cell = cell
+        self.n_layers = n_layers
+        self.n_slots = n_slots
+        self.stride = stride
+        self.window = window
+        self.n_heads = n_heads
+        self.attention = attention
+        self.memory_input = memory_input
+        self.zoneout = zoneout
+        self.memory_dropout = memory_dropout
+        self.readout = readout
+        self.instance_channels = instance_channels
+        self.stem_channels = stem_channels
+        self.max_recurrent_steps = max_recurrent_steps
+        self.dropout = dropout
+        self.n_outputs = n_outputs
+        self.loss = loss
+        self.margin = margin
+        self.samples_per_class = samples_per_class
+        self.augment = augment
+        self.scaling = scaling
+        self.max_epochs = max_epochs
+        self.min_batches = min_batches
+        self.max_updates = max_updates
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> MemoryNetwork:
+        return self._network(
+            n_channels,
+            longest,
+            generator,
+            head="embedding",
+            n_outputs=self.n_outputs,
+            readout=self.readout,
+            with_instance=self.instance_channels,
+        )
+
+    def _strides(self, longest: int) -> tuple[int, int]:
+        return stem_strides(longest, self.max_recurrent_steps)

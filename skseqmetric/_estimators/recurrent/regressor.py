@@ -1,0 +1,296 @@
+"""RecurrentRegressor: numbers for sequences or for their steps, from a trained LSTM or GRU."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._estimators.recurrent.base import Answers, RecurrentEstimator
+from skseqmetric._input import Sequences, check_real_targets, check_step_targets, check_weights
+from skseqmetric._networks.recurrent import RecurrentNetwork
+from skseqmetric._tasks.target_training import TargetTraining
+from skseqmetric._training.batches import StepTargets
+from skseqmetric._training.callbacks import with_callbacks
+
+
+class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
+    r"""Regressor of sequences, or of every step of sequences: a trained LSTM or GRU with a linear head.
+
+    The network is that of `RecurrentClassifier`, which has its equations; its K outputs are A h + a of the state after
+    the last step, of the mean of all states (`readout="mean"`), or of every state (`target="step"`). All weights are
+    trained by the mean squared error
+
+    .. math::
+        L = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{T_i K} \sum_{t, k}
+        \left(\frac{y_{itk} - \bar y_k}{s_k} - \hat y_{itk}\right)^2
+
+    (without t for whole sequences), with mean and standard deviation of every output over the training data, so that
+    outputs of any unit count alike; what is predicted is in the units of y. The counterpart of `EchoStateRegressor`,
+    whose recurrent weights are drawn and left as they are, with the same interface: a pipeline or a grid search can
+    choose between them.
+
+    Parameters
+    ----------
+    n_units : int, default=20
+        Units H of a layer and direction.
+    cell : {"lstm", "gru"}, default="lstm"
+        Long short-term memory, or gated recurrent units.
+    n_layers : int, default=1
+        Layers; the states of one are the inputs of the next.
+    bidirectional : bool, default=False
+        A second recurrence reads every sequence from its end to its start; a state then is that of both, 2 H numbers.
+    target : {"sequence", "step"}, default="sequence"
+        What has targets: a sequence, y (n,) or (n, K), or every step, y a list of n arrays (T_i,) or (T_i, K).
+        Predictions are alike.
+    readout : {"last", "mean"}, default="last"
+        What the head reads with `target="sequence"`: the state after the last step (of the backward direction after
+        its own last one, the first step), or the mean of all states.
+    dropout : float, default=0.0
+        Share of the units silenced between layers and before the head in training, each for all steps of a sequence.
+    augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=None
+        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
+        time warp; "crop": up to 5 % off either end; the last two not with `target="step"`, whose targets they would
+        leave behind. A callable takes (values (B, T, C), lengths (B,), generator) and returns values.
+    scaling : {"channel", None}, default="channel"
+        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+    max_epochs : int, default=100
+        Passes over the data at most.
+    min_batches : int, default=8
+        Batches of an epoch at least: small training sets need updates, not epochs.
+    max_updates : int or None, default=1500
+        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+    batch_size : int, default=16
+        Sequences of a batch, 2 or more.
+    learning_rate : float, default=1e-2
+        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`. Lower for more than about 50 units.
+    weight_decay : float, default=1e-4
+        AdamW's decoupled weight decay.
+    early_stopping : bool, default=False
+        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
+        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    device : str, default="auto"
+        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the forward pass in training; weights and inference are float32.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of weights, batches, dropout and augmentation. An int gives bit-equal results on one machine with the same
+        number of threads.
+    warm_start : bool, default=False
+        Let `fit` continue from the weights of the last fit.
+    verbose : int, default=0
+        1 shows a progress bar with the loss.
+    callbacks : list of skorch callbacks or None, default=None
+        Passed to the training loop.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (K, F)
+        Weights of the linear head in the caller's units, F = H, or 2 H of a bidirectional network.
+    intercept_ : ndarray of shape (K,)
+        Its biases.
+    y_mean_, y_scale_ : ndarray of shape (K,)
+        Mean and standard deviation of the training targets, by weight; of steps, every sequence counts by its weight,
+        however long it is. The deviation of a constant output is set to 1.
+    module_ : torch.nn.Module
+        The network.
+    n_iter_ : int
+        Epochs trained.
+    history_ : list of dict
+        "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
+    mean_, scale_ : ndarray of shape (C,)
+        The scaling of the channels.
+    n_channels_ : int
+        Channels C.
+
+    Notes
+    -----
+    Cost of a sequence of T steps, in multiply-adds of a layer that reads F numbers a step: 4 T H (H + F) with "lstm",
+    3 T H (H + F) with "gru", twice that for both directions, and three times that in training. Steps follow one
+    another; the sequences of a batch run side by side.
+
+    Equal sequences with equal targets are trained on as one of their summed weight.
+
+    The LSTM of the language task in [3]_ had 20 units and was trained by Adam at 1e-3 in batches of 2 for 35 epochs:
+    `RecurrentRegressor(20, min_batches=1, max_updates=None, batch_size=2, learning_rate=1e-3, weight_decay=0.0)` with
+    35 calls of `partial_fit`, whose learning rate is constant. (Targets are standardised here, gradients clipped at
+    norm 1, and equal rows merged.) The defaults get as far in a tenth of the updates.
+
+    References
+    ----------
+    .. [1] S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9, 1997.
+    .. [2] K. Cho, B. van Merriënboer, C. Gulcehre, D. Bahdanau, F. Bougares, H. Schwenk, Y. Bengio, "Learning Phrase
+       Representations using RNN Encoder-Decoder for Statistical Machine Translation", EMNLP 2014.
+    .. [3] A. Variengien, X. Hinaut, "A Journey in ESN and LSTM Visualisations on a Language Task", arXiv:2012.01748,
+       2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import RecurrentRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = [rng.normal(size=(t, 1)) for t in rng.integers(5, 10, size=40)]
+    >>> y = np.array([x.sum() for x in X])
+    >>> regressor = RecurrentRegressor(8, max_epochs=5, random_state=0).fit(X, y)
+    >>> regressor.predict(X).shape
+    (40,)
+    >>> running = RecurrentRegressor(8, target="step", max_epochs=5, random_state=0).fit(X, [x.cumsum() for x in X])
+    >>> [len(sums) == len(x) for x, sums in zip(X[:3], running.predict(X[:3]))]
+    [True, True, True]
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **RecurrentEstimator._parameter_constraints,
+        **TargetTraining._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        n_units: int = 20,
+        *,
+        cell: str = "lstm",
+        n_layers: int = 1,
+        bidirectional: bool = False,
+        target: str = "sequence",
+        readout: str = "last",
+        dropout: float = 0.0,
+        augment: Any = None,
+        scaling: str | None = "channel",
+        max_epochs: int = 100,
+        min_batches: int = 8,
+        max_updates: int | None = 1500,
+        batch_size: int = 16,
+        learning_rate: float = 1e-2,
+        weight_decay: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        device: str = "auto",
+        precision: str = "float32",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.n_units = n_units
+        self.cell = cell
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.target = target
+        self.readout = readout
+        self.dropout = dropout
+        self.augment = augment
+        self.scaling = scaling
+        self.max_epochs = max_epochs
+        self.min_batches = min_batches
+        self.max_updates = max_updates
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    # ------------------------------------------------------------------ fitting
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Learn to predict numbers for sequences, or for their steps.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
+        y : array-like of shape (n,) or (n, K); with `target="step"` list of n arrays (T_i,) or (T_i, K)
+            Targets; of steps also as one array (n, T) or (n, T, K) for sequences of one length.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence in the loss. A weight of 2 is the same as writing the sequence twice, a weight of 0
+            the same as leaving it out.
+        groups : array-like of shape (n,), optional
+            With `early_stopping=True`, sequences of one group fall on one side of the validation split.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract (see `check_sequences`), targets that are not finite numbers or do not match
+            the sequences or their steps, or parameters that contradict each other.
+        FloatingPointError
+            When the loss is no longer finite; the last finite weights are kept.
+        """
+        self._check_settings()
+        self._fit_labelled(X, y, sample_weight, groups)
+        return self
+
+    @with_callbacks
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """One epoch at a constant learning rate; the first call learns the scaling of channels and targets too.
+
+        Parameters as in `fit`.
+        """
+        self._check_settings()
+        self._partial_fit_labelled(X, y, sample_weight)
+        return self
+
+    def _check_targets(
+        self, y: Any, sequences: Sequences, known: np.ndarray | None
+    ) -> tuple[None, np.ndarray | StepTargets]:
+        if self.target == "step":
+            values, self._one_column = check_step_targets(y, sequences.lengths, estimator=self)
+            return None, StepTargets(values, sequences.lengths)
+        values, self._one_column = check_real_targets(y, len(sequences), estimator=self)
+        return None, values
+
+    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> RecurrentNetwork:
+        return self._network(n_channels, len(self.y_mean_), generator)
+
+    # ------------------------------------------------------------------ prediction
+    @property
+    def _units(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.y_scale_, self.y_mean_
+
+    def predict(self, X: Any) -> Answers:
+        """Outputs in the units of y.
+
+        (n, K), or (n,) where y was; with `target="step"` a list of n arrays (T_i, K) or (T_i,).
+        """
+        outputs = self._answers(X)
+        if not self._one_column:
+            return outputs
+        return [of_steps[:, 0] for of_steps in outputs] if isinstance(outputs, list) else outputs[:, 0]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Coefficient of determination R^2, 1 at best, averaged over the outputs; with `target="step"` of all steps.
+
+        A sequence counts by its weight, a step by that of its sequence.
+        """
+        check_is_fitted(self)
+        if self.module_.target == "sequence":
+            return float(super().score(X, y, sample_weight))
+        predicted = self.predict(X)
+        lengths = np.array([len(outputs) for outputs in predicted])
+        true, _ = check_step_targets(y, lengths, estimator=self)
+        weights = np.repeat(check_weights(sample_weight, len(lengths)), lengths)
+        return float(r2_score(true, np.concatenate(predicted).reshape(true.shape), sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

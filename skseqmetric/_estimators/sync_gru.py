@@ -1,0 +1,323 @@
+"""SyncGRUMetric: a siamese GRU whose two halves synchronise through a coupling gate."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._input import check_sequences
+from skseqmetric._metrics.embedding import LearnedSequenceMetric
+from skseqmetric._metrics.pair_runs import (
+    PreparedSequences,
+    coupled_rows,
+    coupled_states,
+    coupled_tile,
+    synchronization_gaps,
+)
+from skseqmetric._networks.stem import stem_strides
+from skseqmetric._networks.sync_gru import SyncGRUNetwork
+from skseqmetric._tensors.flat import FlatSequences
+
+
+class SyncGRUMetric(LearnedSequenceMetric):
+    r"""Learned distance between sequences: a siamese GRU whose two halves synchronise.
+
+    Two copies of one recurrent network read the two sequences of a pair. A gate couples their states, so that the
+    copies of similar sequences fall into step and those of different ones stay apart:
+
+    .. math::
+        c_t &= \tfrac12 \sigma(W_c (x^1_t + x^2_t) + U_c |h^1_{t-1} - h^2_{t-1}| + b_c) \in (0, \tfrac12)^H \\
+        \bar h^i &= h^i_{t-1} + c_t \odot (h^j_{t-1} - h^i_{t-1}) \\
+        r &= \sigma(W_r x^i_t + U_r \bar h^i + b_r), \quad z = \sigma(W_z x^i_t + U_z \bar h^i + b_z) \\
+        n &= \tanh(W_n x^i_t + b_n + r \odot (U_n \bar h^i + b_{hn})) \\
+        h^i_t &= (1 - z) \odot n + z \odot \bar h^i, \qquad d(X^1, X^2) = \lVert o^1 - o^2 \rVert_2
+
+    with :math:`o^i` the read-out of half i. A sequence that has ended keeps its last state and stays a partner. A
+    sequence
+    paired with itself runs free, so its free-running read-out is an embedding (`transform`), to which Euclidean tools
+    apply; the coupled distance belongs to a pair. The distance is symmetric, d(x, x) = 0, and promises no triangle
+    inequality.
+
+    Parameters
+    ----------
+    n_units : int, default=48
+        Units H of each recurrence; the embedding has H numbers per direction.
+    coupling : {"symmetric", "diffusive", "scalar", None}, default=None
+        None: c = 0, the plain siamese GRU, whose distance is the Euclidean distance of the embeddings. "symmetric":
+        one gate for both halves, as above. "diffusive": a gate for each half,
+        :math:`c^i = \tfrac12\sigma(W_c x^i + U_c h^i + V_c h^j + b_c)`. "scalar": one learned number. In our
+        comparison (benchmarks/README.md) no coupling was more accurate than None with the default loss, so that the
+        default is the one whose distances cost nothing per pair.
+    bidirectional : bool, default=True
+        Run a second recurrence over the reversed sequences and concatenate the read-outs.
+    readout : {"mean", "last"}, default="mean"
+        Mean of the valid states, or the last one.
+    stem_channels : int or None, default=64
+        Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
+    max_recurrent_steps : int or None, default=64
+        The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
+        recurrent steps; None for stride 1. Without a stem nothing is shortened.
+    dropout : float, default=0.1
+        Share of the stem's filters silenced, sequence by sequence, in training.
+    loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
+        Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone. A callable
+        (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning, acts on the embeddings;
+        coupled distances are then trained by "nca" beside it, and `sample_weight` reaches that part only.
+    margin : float, default=1.0
+        Distance from which different sequences cost nothing more ("contrastive"), or at which a pair is undecided
+        ("logistic").
+    embedding_weight : float, default=1.0
+        Weight of the same loss on the free-running distances beside that on the coupled ones. With 0 the embedding,
+        and with it the shortlist of `algorithm="rerank"`, is left to chance. Without coupling it has no effect.
+    pairs_per_sequence : int or None, default=8
+        Coupled pairs drawn per sequence of a batch, half of one class and half of two; None for all pairs.
+    samples_per_class : int, default=4
+        Sequences of one class that meet in a batch.
+    augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
+        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
+        time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and
+        returns values.
+    scaling : {"channel", None}, default="channel"
+        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+    max_epochs : int, default=100
+        Passes over the data at most.
+    min_batches : int, default=6
+        Batches of an epoch at least: small training sets need updates, not epochs.
+    max_updates : int or None, default=2500
+        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+    batch_size : int, default=32
+        Sequences of a batch; `fit_pairs` takes half as many pairs.
+    learning_rate : float, default=3e-3
+        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+    weight_decay : float, default=1e-4
+        AdamW's decoupled weight decay.
+    early_stopping : bool, default=False
+        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
+        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=10
+    tol : float, default=1e-4
+    device : str, default="auto"
+        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the forward pass in training; weights and inference are float32.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of weights, batches, pairs and augmentation. An int gives bit-equal results on one machine with the same
+        number of threads.
+    warm_start : bool, default=False
+        Let `fit` continue from the weights of the last fit.
+    verbose : int, default=0
+        1 shows a progress bar with the loss.
+    callbacks : list of skorch callbacks or None, default=None
+        Passed to the training loop.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The network.
+    classes_ : ndarray
+        Labels seen in `fit` and `partial_fit`.
+    n_iter_ : int
+        Epochs trained.
+    history_ : list of dict
+        "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
+    mean_, scale_ : ndarray of shape (C,)
+        The scaling of the channels.
+    n_channels_ : int
+        Channels C.
+    threshold_ : float
+        Set by `calibrate_threshold`.
+
+    Notes
+    -----
+    Cost: `transform` takes O(T H (H + S)) multiply-adds a sequence, a coupled distance about 14 T H^2 FLOP a pair and
+    direction. Sequences are encoded once, not once per pair.
+
+    The coupling as a new gate of the GRU, and metric learning as synchronisation, are from [1]_, of which abstract and
+    introduction could be read; the equations above are our reconstruction from the theory of coupled identical
+    systems [2]_, the stem, the losses other than the contrastive one, and the defaults are ours.
+
+    References
+    ----------
+    .. [1] P. Compagnon, G. Lefebvre, S. Duffner, C. Garcia, "Sequence Metric Learning as Synchronization of Recurrent
+       Neural Networks", IJCNN 2021.
+    .. [2] L. M. Pecora, T. L. Carroll, "Synchronization in Chaotic Systems", Physical Review Letters 64, 1990.
+
+    Examples
+    --------
+    >>> from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+    >>> from skseqmetric.datasets import make_shifted_sequences
+    >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
+    >>> metric = SyncGRUMetric(8, coupling=None, stem_channels=8, max_epochs=5, random_state=0)
+    >>> knn = SequenceKNeighborsClassifier(metric, n_neighbors=1).fit(X[:40], y[:40])
+    >>> knn.predict(X[40:]).shape
+    (20,)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **LearnedSequenceMetric._parameter_constraints,
+        "n_units": [Interval(Integral, 1, None, closed="left")],
+        "coupling": [StrOptions({"scalar", "symmetric", "diffusive"}), None],
+        "bidirectional": ["boolean"],
+        "readout": [StrOptions({"mean", "last"})],
+        "embedding_weight": [Interval(Real, 0, None, closed="left")],
+        "pairs_per_sequence": [Interval(Integral, 2, None, closed="left"), None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "stem_channels": [Interval(Integral, 1, None, closed="left"), None],
+        "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        n_units: int = 48,
+        *,
+        coupling: str | None = None,
+        bidirectional: bool = True,
+        readout: str = "mean",
+        stem_channels: int | None = 64,
+        max_recurrent_steps: int | None = 64,
+        dropout: float = 0.1,
+        loss: Any = "nca",
+        margin: float = 1.0,
+        embedding_weight: float = 1.0,
+        pairs_per_sequence: int | None = 8,
+        samples_per_class: int = 4,
+        augment: Any = ("jitter", "warp", "crop"),
+        scaling: str | None = "channel",
+        max_epochs: int = 100,
+        min_batches: int = 6,
+        max_updates: int | None = 2500,
+        batch_size: int = 32,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        device: str = "auto",
+        precision: str = "float32",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.n_units = n_units
+        self.coupling = coupling
+        self.bidirectional = bidirectional
+        self.readout = readout
+        self.stem_channels = stem_channels
+        self.max_recurrent_steps = max_recurrent_steps
+        self.dropout = dropout
+        self.loss = loss
+        self.margin = margin
+        self.embedding_weight = embedding_weight
+        self.pairs_per_sequence = pairs_per_sequence
+        self.samples_per_class = samples_per_class
+        self.augment = augment
+        self.scaling = scaling
+        self.max_epochs = max_epochs
+        self.min_batches = min_batches
+        self.max_updates = max_updates
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    module_: SyncGRUNetwork
+
+    @property
+    def _coupled(self) -> bool:
+        return self.coupling is not None
+
+    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SyncGRUNetwork:
+        return SyncGRUNetwork(
+            n_channels,
+            self.n_units,
+            coupling=self.coupling,
+            bidirectional=self.bidirectional,
+            readout=self.readout,
+            stem_channels=self.stem_channels,
+            strides=stem_strides(longest, self.max_recurrent_steps),
+            dropout=self.dropout,
+            generator=generator,
+        )
+
+    # ------------------------------------------------------------------ distances
+    def _tile(
+        self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray
+    ) -> np.ndarray:
+        return coupled_tile(self.module_, left, rows, right, columns, self._n_threads)
+
+    def _rows(
+        self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray
+    ) -> np.ndarray:
+        return coupled_rows(self.module_, left, rows, right, columns, self._n_threads)
+
+    # ------------------------------------------------------------------ states and synchronisation
+    def hidden_states(self, X: Any, Y: Any = None) -> Any:
+        """The states h_t after every recurrent step: of sequences that run free, or of coupled pairs.
+
+        Parameters
+        ----------
+        X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+        Y : n sequences, optional
+            The partners: the pairs (X[p], Y[p]) run coupled. None: every sequence runs free, as in `transform`.
+
+        Returns
+        -------
+        states : list of n arrays (T_i', H D), float32
+            Both directions side by side, each at its own place in time. Recurrent steps T_i' are steps of the sequence,
+            or fewer where the stem has strides. With Y a pair of such lists, of the halves that read X and those that
+            read Y, each half as long as its own sequence.
+
+        Raises
+        ------
+        ValueError
+            For input outside the contract (see `check_sequences`), or another number of partners than of sequences.
+        """
+        check_is_fitted(self)
+        if Y is not None:
+            return coupled_states(self.module_, *self._paired(X, Y))
+
+        def run(values: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features, steps = self.module_.encode(values, lengths)
+            return self.module_.free_states(features, steps), steps
+
+        return self._run_steps(X, run)
+
+    def synchronization(self, X: Any, Y: Any) -> list[np.ndarray]:
+        """How far the two halves are apart at every step: |h^1_t - h^2_t| of the coupled pairs (X[p], Y[p]).
+
+        Parameters
+        ----------
+        X, Y : n sequences each
+            Paired row by row.
+
+        Returns
+        -------
+        gaps : list of n arrays of shape (T_p,)
+            The forward direction's gap at each recurrent step of the longer of the two; with strides in the stem a
+            recurrent step stands for several input steps. It falls to 0 where the pair synchronises.
+        """
+        check_is_fitted(self)
+        return synchronization_gaps(self.module_, *self._paired(X, Y))
+
+    def _paired(self, X: Any, Y: Any) -> tuple[FlatSequences, FlatSequences]:
+        left, right = (self._standardise(check_sequences(Z, estimator=self, reset=False)) for Z in (X, Y))
+        if len(left) != len(right):
+            raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
+        return left, right

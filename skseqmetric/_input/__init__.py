@@ -1,0 +1,30 @@
+"""The one door for input: what a caller passes becomes `Sequences` or `Images`, or an error that says what to do."""
+
+from __future__ import annotations
+
+from skseqmetric._input.door import check_sequences
+from skseqmetric._input.images import Images, check_images
+from skseqmetric._input.sequences import Sequences
+from skseqmetric._input.targets import (
+    check_labels,
+    check_pair_indices,
+    check_pairs,
+    check_real_targets,
+    check_step_labels,
+    check_step_targets,
+    check_weights,
+)
+
+__all__ = [
+    "Images",
+    "Sequences",
+    "check_images",
+    "check_labels",
+    "check_pair_indices",
+    "check_pairs",
+    "check_real_targets",
+    "check_sequences",
+    "check_step_labels",
+    "check_step_targets",
+    "check_weights",
+]

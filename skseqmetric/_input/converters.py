@@ -1,0 +1,167 @@
+"""Between the layouts sequences come in: (n, C, T), NaN-padded (n, T, C), and ragged lists of (T_i, C)."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from skseqmetric._input import check_sequences
+
+
+def from_channels_first(X: Any) -> np.ndarray | list[np.ndarray]:
+    """Swap channels and steps: x[t, c] = x_channels_first[c, t].
+
+    Parameters
+    ----------
+    X : array (n, C, T), or list of n arrays (C, T_i)
+        Sequences whose channels are rows.
+
+    Returns
+    -------
+    ndarray (n, T, C), or list of n ndarrays (T_i, C)
+        An array for an array, a list for a list; the dtype is kept, the data are copied.
+
+    Raises
+    ------
+    ValueError
+        X is neither a 3-D array nor a list of 2-D arrays.
+
+    Notes
+    -----
+    Which axis is time is never guessed from the numbers: whoever has (n, C, T) data says so by this call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import from_channels_first
+    >>> from_channels_first(np.zeros((5, 3, 100))).shape
+    (5, 100, 3)
+    >>> [x.shape for x in from_channels_first([np.zeros((3, 7)), np.zeros((3, 9))])]
+    [(7, 3), (9, 3)]
+    """
+    if not isinstance(X, (list, tuple)):
+        array = np.asarray(X)
+        if array.dtype.kind != "O":
+            if array.ndim != 3:
+                raise ValueError(f"X must be (n, channels, steps), got an array of shape {array.shape}.")
+            return np.array(np.swapaxes(array, 1, 2), order="C")
+    return [np.array(_item(x, i, "(channels, steps)").T, order="C") for i, x in enumerate(X)]
+
+
+def to_padded(X: Any, *, fill: float = np.nan, length: int | None = None) -> np.ndarray:
+    """Pad sequences at their end to one array.
+
+    Parameters
+    ----------
+    X : list of (T_i, C) arrays, array (n, T, C), or table (n, T)
+        Whatever the estimators take; checked as they do.
+    fill : float, default=nan
+        Value of the padding. The default is what every estimator of this package cuts off again; with
+        another value the lengths have to be kept apart.
+    length : int, default=None
+        Steps of the result, at least the longest T_i, which is the default.
+
+    Returns
+    -------
+    ndarray (n, length, C)
+        float32 for float16 and float32 input, else float64; a copy.
+
+    Raises
+    ------
+    ValueError
+        X is refused by the input check (the message says why), or a sequence is longer than `length`.
+
+    See Also
+    --------
+    from_padded : The way back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import to_padded
+    >>> padded = to_padded([np.ones((2, 1)), np.ones((3, 1))])
+    >>> padded.shape
+    (2, 3, 1)
+    >>> padded[0, :, 0]
+    array([ 1.,  1., nan])
+    """
+    sequences = check_sequences(X)
+    longest = int(sequences.lengths.max())
+    steps = longest if length is None else operator.index(length)
+    if steps < longest:
+        i = int(np.argmax(sequences.lengths))
+        raise ValueError(f"sequence {i} has {longest} steps, more than length={steps}: cut it before.")
+    padded = np.full((len(sequences), steps, sequences.n_channels), fill, dtype=sequences.values.dtype)
+    padded[np.arange(steps) < sequences.lengths[:, np.newaxis]] = sequences.values
+    return padded
+
+
+def from_padded(X: Any, lengths: Any = None) -> list[np.ndarray]:
+    """Cut the padding off.
+
+    Parameters
+    ----------
+    X : array (n, T, C), table (n, T), or list of n arrays (T_i, C) or (T_i,)
+        Padded sequences; 1-D sequences are univariate, they get one channel.
+    lengths : array-like (n,) of int, default=None
+        Steps to keep of every sequence, 1 <= lengths[i] <= T. Default: everything before the steps at
+        the end that are NaN in every channel.
+
+    Returns
+    -------
+    list of n ndarrays (T_i, C)
+        Copies; the dtype is kept. NaN inside a sequence stay.
+
+    Raises
+    ------
+    ValueError
+        X has another number of dimensions, a sequence is NaN at every step, or `lengths` does not fit; the
+        message names the sequence.
+
+    See Also
+    --------
+    to_padded : The way back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import from_padded
+    >>> [x.shape for x in from_padded([[1.0, 2.0, np.nan], [1.0, 2.0, 3.0]])]
+    [(2, 1), (3, 1)]
+    >>> [x.shape for x in from_padded(np.zeros((2, 10, 3)), lengths=[4, 7])]
+    [(4, 3), (7, 3)]
+    """
+    rows = X if isinstance(X, (list, tuple)) else np.asarray(X)
+    items = [_item(x, i, "(steps, channels)", univariate=True) for i, x in enumerate(rows)]
+    kept = [_steps_before_tail(x, i) for i, x in enumerate(items)] if lengths is None else lengths
+    return [x[:t].copy() for x, t in zip(items, _check_lengths(kept, items), strict=True)]
+
+
+def _item(x: Any, i: int, axes: str, *, univariate: bool = False) -> np.ndarray:
+    array = np.asarray(x)
+    if univariate and array.ndim == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2:
+        raise ValueError(f"sequence {i} has shape {array.shape}, but must be 2-D, {axes}.")
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"sequence {i} has dtype {array.dtype}, not numbers.")
+    return array
+
+
+def _steps_before_tail(x: np.ndarray, i: int) -> int:
+    filled = np.flatnonzero(~np.isnan(x).all(axis=1))
+    if len(filled) == 0:
+        raise ValueError(f"sequence {i} is NaN at every step, so it has zero steps: remove it.")
+    return int(filled[-1]) + 1
+
+
+def _check_lengths(lengths: Any, items: list[np.ndarray]) -> list[int]:
+    array = np.asarray(lengths)
+    if array.shape != (len(items),) or array.dtype.kind not in "iu":
+        raise ValueError(f"lengths must be {len(items)} integers, got shape {array.shape}, {array.dtype}.")
+    for i, (steps, x) in enumerate(zip(array.tolist(), items, strict=True)):
+        if not 1 <= steps <= len(x):
+            raise ValueError(f"lengths[{i}] is {steps}, but sequence {i} has {len(x)} steps (1 to {len(x)}).")
+    return array.tolist()

@@ -1,0 +1,211 @@
+"""`check_images`: arrays and lists of images become `Images`, or an error that says what to do."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from skseqmetric._input.door import SparseInputError
+from skseqmetric._input.sequences import _as_index
+
+_MOST_CHANNELS = 4  # grey, grey + alpha, RGB, RGBA: more along the last axis are axes in another order
+_FORMS = (
+    "Pass an array of shape (n, h, w), or (n, h, w, c) with the channels last, or a list of equally large "
+    "(h, w) or (h, w, c) arrays."
+)
+_RESIZE = "Resize, crop or pad the images to one size before."
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """n images of one size.
+
+    Attributes
+    ----------
+    values : ndarray (n, c, h, w) float32, C-contiguous
+        All pixels, finite.
+    """
+
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image, (c, h, w)."""
+        _, channels, height, width = self.values.shape
+        return channels, height, width
+
+    def take(self, rows: Any) -> Images:
+        """Copy the images at `rows` (integers, a boolean mask or a slice), in that order."""
+        return Images(self.values[np.arange(len(self))[_as_index(rows)]])  # integers copy
+
+    def digests(self) -> np.ndarray:
+        """A 64-bit fingerprint of every image, (n,): equal for equal images, and else by accident only."""
+        prints = [int.from_bytes(blake2b(x.tobytes(), digest_size=8).digest(), "little") for x in self.values]
+        return np.array(prints, dtype=np.uint64)
+
+
+def check_images(images: Any, *, n_expected: int | None = None, like: tuple[int, int, int] | None = None) -> Images:
+    """Turn any accepted input into `Images`, or say what is wrong with it.
+
+    Parameters
+    ----------
+    images : array (n, h, w) or (n, h, w, c), list of such images, or Images
+        Channels come last, 1 <= c <= 4. A list, tuple or 1-D object array holds n images, each (h, w) or
+        (h, w, c) and all of one shape; an image may be anything `numpy.asarray` takes (nested lists, a
+        picture of Pillow, CPU tensor). `Images` pass through as they are: only `n_expected` and `like` are
+        checked.
+    n_expected : int, default=None
+        Number of images there must be: one a sequence.
+    like : (int, int, int), default=None
+        Channels, height and width (c, h, w) that the images must have: those seen at fit.
+
+    Returns
+    -------
+    Images
+        Values are float32: uint8 is divided by 255, everything else keeps its numbers (bool: 0 and 1). Never
+        a view of the caller's data.
+
+    Raises
+    ------
+    ValueError
+        For everything that is not one of the forms above; the message names the first offending image and
+        pixel (counted from 0) and the remedy.
+
+    Notes
+    -----
+    One copy of the data and time O(number of pixels); no Python per pixel.
+    """
+    if not isinstance(images, Images):
+        images = _from_array(_as_stack(images))
+    if n_expected is not None and len(images) != n_expected:
+        raise ValueError(
+            f"Got {len(images)} images for {n_expected} sequences, but image i must belong to sequence i. For "
+            "images that are no partners of the sequences, give their labels."
+        )
+    if like is not None and images.shape != tuple(like):
+        raise ValueError(f"The images are {_size_of(images.shape)}, but at fit they were {_size_of(like)}. {_RESIZE}")
+    return images
+
+
+def _size_of(shape: tuple[int, int, int]) -> str:
+    channels, height, width = shape
+    return f"{height} x {width} pixels with {channels} channel(s)"
+
+
+# ------------------------------------------------------------------------------------ which form is it?
+
+
+def _as_stack(images: Any) -> np.ndarray:
+    """Array of real numbers with three or four axes, none of them of length zero."""
+    if sp.issparse(images):
+        raise SparseInputError("Sparse images are not supported: pass images.toarray(), reshaped to (n, h, w).")
+    if images is None or isinstance(images, (str, bytes, dict, set, frozenset, numbers.Number)):
+        raise ValueError(f"images is {_kind_of(images)}. {_FORMS}")
+    if isinstance(images, (list, tuple)) or (getattr(images, "ndim", None) == 1 and hasattr(images, "__getitem__")):
+        array = _stacked([_as_real(image, f"image {i}") for i, image in enumerate(images)])
+    else:
+        array = _as_real(images, "images")
+    if array.ndim not in (3, 4):
+        raise _dimension_error(array)
+    if 0 in array.shape:
+        what = ("images", "rows", "columns", "channels")[array.shape.index(0)]
+        raise ValueError(f"images of shape {array.shape} is empty, it has zero {what}. {_FORMS}")
+    if array.ndim == 4 and array.shape[3] > _MOST_CHANNELS:
+        raise _channels_error(array)
+    return array
+
+
+def _as_real(x: Any, name: str) -> np.ndarray:
+    """Array of real numbers; objects are not tried for numbers, an image has none."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError(f"{name} has masked pixels, which are not supported: fill them before.")
+    try:
+        array = np.asarray(x)
+    # nested lists of unequal lengths; tensors on a GPU or with a gradient
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name}, {_kind_of(x)}, does not convert to an array: {error}") from error
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} is complex. Pass real and imaginary parts as channels.")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {array.dtype}, but pixels are real numbers. {_FORMS}")
+    return array
+
+
+def _stacked(items: list[np.ndarray]) -> np.ndarray:
+    if not items:
+        raise ValueError(f"images is empty: at least one image is needed. {_FORMS}")
+    first = items[0]
+    if all(a.ndim == 0 for a in items):
+        raise _dimension_error(np.stack(items))
+    for i, a in enumerate(items):
+        if a.ndim not in (2, 3):
+            raise ValueError(f"image {i} has {a.ndim} dimension(s), shape {a.shape}. {_FORMS}")
+        if a.shape != first.shape:
+            raise ValueError(f"image {i} has shape {a.shape}, but image 0 has {first.shape}. {_RESIZE}")
+        if (a.dtype == np.uint8) != (first.dtype == np.uint8):  # stacked, nobody would know which to scale
+            raise ValueError(
+                f"image {i} has dtype {a.dtype}, but image 0 has {first.dtype}: uint8 is divided by 255 and the "
+                "rest is not. Bring all images to one dtype."
+            )
+    return np.stack(items)
+
+
+def _dimension_error(array: np.ndarray) -> ValueError:
+    hint = " One image alone is passed as [image]." if array.ndim == 2 else ""
+    return ValueError(f"images has {array.ndim} dimension(s), shape {array.shape}.{hint} {_FORMS}")
+
+
+def _channels_error(array: np.ndarray) -> ValueError:
+    hint = ""
+    if array.shape[1] <= _MOST_CHANNELS:
+        hint = " If the axes are (n, c, h, w), pass numpy.moveaxis(images, 1, -1)."
+    return ValueError(
+        f"images of shape {array.shape} has {array.shape[3]} channels along its last axis, at most "
+        f"{_MOST_CHANNELS} are accepted: the channels come last, (n, h, w, c).{hint}"
+    )
+
+
+def _kind_of(x: Any) -> str:
+    return "None" if x is None else f"of type {type(x).__name__}"
+
+
+# ------------------------------------------------------------------------------------------------ pixels
+
+
+def _from_array(array: np.ndarray) -> Images:
+    """Array (n, h, w) or (n, h, w, c) of real numbers, copied into (n, c, h, w)."""
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    n, height, width, channels = array.shape
+    values = np.empty((n, channels, height, width), dtype=np.float32)
+    with np.errstate(over="ignore"):  # a number that becomes inf is named by the check for it
+        values[...] = np.moveaxis(array, -1, 1)
+    if array.dtype == np.uint8:
+        values /= 255
+    _check_finite(values, array)
+    return Images(values)
+
+
+def _check_finite(values: np.ndarray, array: np.ndarray) -> None:
+    """Name the first pixel of values (n, c, h, w) that is NaN or inf; array (n, h, w, c) is where it came from."""
+    with np.errstate(invalid="ignore"):  # inf - inf
+        finite = array.dtype.kind != "f" or bool(np.isfinite(values.sum(dtype=np.float64)))
+    if finite:
+        return
+    i, channel, row, column = np.argwhere(~np.isfinite(values))[0].tolist()
+    source = array[i, row, column, channel]
+    what = "NaN" if np.isnan(source) else "infinite (inf)"
+    if np.isfinite(source):
+        what = f"{source}, too large for float32"
+    raise ValueError(
+        f"image {i}, row {row}, column {column}, channel {channel} is {what}. Missing or infinite pixels are not "
+        "supported: fill them before."
+    )

@@ -1,0 +1,1 @@
+"""Distances between sequences: the protocol, thresholds, the search for neighbours, learned embeddings."""

@@ -1,0 +1,158 @@
+"""Coupled pairs of whole data sets, in tiles: encode, run both halves, read the distance or the gap between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skseqmetric._networks.sync_gru import SyncGRUNetwork, in_place
+from skseqmetric._ops.sync_gru import sync_gru_tile
+from skseqmetric._ops.weights import Side
+from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+
+BLOCK_FLOATS = 2**26
+"""Features and projections of one side of a block of pairs, in numbers, at most: made once and paired many times."""
+
+GAP_STEPS = 32768
+"""Padded steps of one batch of `synchronization_gaps` and `coupled_states`, which keep the states of every step."""
+
+Encoded = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class PreparedSequences:
+    """What is computed once per sequence; `flat` and `digests` only where pairs are run."""
+
+    embeddings: np.ndarray
+    lengths: np.ndarray
+    # absent without coupling: the embedding is all that is needed then
+    flat: FlatSequences = None  # type: ignore[assignment]
+    digests: np.ndarray = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+@torch.inference_mode()
+def coupled_tile(
+    network: SyncGRUNetwork,
+    left: PreparedSequences,
+    rows: np.ndarray,
+    right: PreparedSequences,
+    columns: np.ndarray,
+    n_threads: int | None,
+) -> np.ndarray:
+    """Coupled distances (Q, R) of every chosen left sequence to every chosen right one."""
+    out = np.empty((len(rows), len(columns)))
+    weights, most = network.weights(), _most_sequences(network, left, right)
+    for i in _parts(len(rows), most):
+        first = _side(network, left.flat, rows[i])
+        for j in _parts(len(columns), most):
+            second = _side(network, right.flat, columns[j])
+            squared = sync_gru_tile(first, second, weights, network.readout, n_threads=n_threads)
+            out[i, j] = _roots(squared, left.digests[rows[i]][:, None], right.digests[columns[j]])
+    return out
+
+
+@torch.inference_mode()
+def coupled_rows(
+    network: SyncGRUNetwork,
+    left: PreparedSequences,
+    rows: np.ndarray,
+    right: PreparedSequences,
+    columns: np.ndarray,
+    n_threads: int | None,
+) -> np.ndarray:
+    """Coupled distances (P,) pair by pair; a sequence is encoded once, however many pairs it is part of."""
+    out = np.empty(len(rows))
+    weights, most = network.weights(), _most_sequences(network, left, right)
+    if max(len(np.unique(rows)), len(np.unique(columns))) <= most:
+        most = len(rows)
+    for part in _parts(len(rows), most):
+        (i, at_i), (j, at_j) = (np.unique(chosen[part], return_inverse=True) for chosen in (rows, columns))
+        first, second = _side(network, left.flat, i), _side(network, right.flat, j)
+        pairs = (torch.from_numpy(at_i).to(first.lengths.device), torch.from_numpy(at_j).to(first.lengths.device))
+        squared = sync_gru_tile(first, second, weights, network.readout, pairs=pairs, n_threads=n_threads)
+        out[part] = _roots(squared, left.digests[rows[part]], right.digests[columns[part]])
+    return out
+
+
+def _most_sequences(network: SyncGRUNetwork, *prepared: PreparedSequences) -> int:
+    """How many sequences may be encoded at a time."""
+    longest = network.n_steps(max(int(side.lengths.max()) for side in prepared))
+    per_step = len(network.cells) * (network.n_features + 4 * network.n_outputs // len(network.cells))
+    return max(1, BLOCK_FLOATS // (per_step * longest))
+
+
+def _parts(n: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _roots(squared: torch.Tensor, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    # equal sequences have equal states by the equations; different batches may round their features differently
+    return np.where(left == right, 0.0, squared.cpu().double().sqrt().numpy())
+
+
+def _side(network: SyncGRUNetwork, flat: FlatSequences, chosen: np.ndarray) -> Side:
+    # what was prepared before saving may come back on another device than the network
+    device = next(network.parameters()).device
+    values, lengths = flat.padded(chosen)
+    features, lengths = network.encode(values.to(device), lengths.to(device))
+    return Side(network.directions(features, lengths), lengths)
+
+
+def _same_length(*sides: Encoded) -> list[Encoded]:
+    """Both sides with zero steps behind the shorter one."""
+    longest = max(features.shape[1] for features, _ in sides)
+    return [
+        (torch.nn.functional.pad(features, (0, 0, 0, longest - features.shape[1])), lengths)
+        for features, lengths in sides
+    ]
+
+
+def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences) -> list[np.ndarray]:
+    """|h^1_t - h^2_t| of the forward direction for the pairs (left[p], right[p]), each as long as its longer half."""
+    gaps: list[np.ndarray] = [np.empty(0)] * len(left)
+    longest = np.maximum(left.host_lengths, right.host_lengths)
+    for batch in batches_by_length(longest, GAP_STEPS):
+        for p, gap in zip(batch, _gaps(network, left, right, batch), strict=True):
+            gaps[p] = gap
+    return gaps
+
+
+@torch.inference_mode()
+def _gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray) -> list[np.ndarray]:
+    (first, second), (lengths1, lengths2) = _pair_states(network, left, right, batch)
+    gaps = (first - second)[:, 0].norm(dim=2).T.cpu().numpy()
+    ends = torch.maximum(lengths1, lengths2).cpu().numpy()
+    return [gap[:end] for gap, end in zip(gaps, ends, strict=True)]
+
+
+def _pair_states(
+    network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray
+) -> tuple[Encoded, Encoded]:
+    """States (T, D, P, H) of both halves of the pairs (left[p], right[p]) for p in batch, and their lengths."""
+    n = len(batch)
+    (x1, lengths1), (x2, lengths2) = _same_length(*(network.encode(*flat.padded(batch)) for flat in (left, right)))
+    pairs = torch.arange(n, device=x1.device)
+    states = network.pair_states(torch.cat([x1, x2]), torch.cat([lengths1, lengths2]), pairs, pairs + n)
+    return states, (lengths1, lengths2)
+
+
+@torch.inference_mode()
+def coupled_states(
+    network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """States (T_p', D H) of both halves of the pairs (left[p], right[p]), each as long as its own sequence."""
+    halves: tuple[list[Any], list[Any]] = ([None] * len(left), [None] * len(left))
+    longest = np.maximum(left.host_lengths, right.host_lengths)
+    for batch in batches_by_length(longest, GAP_STEPS):
+        for found, states, lengths in zip(halves, *_pair_states(network, left, right, batch), strict=True):
+            ordered = in_place(states, lengths).cpu().numpy()
+            for p, h, n_steps in zip(batch, ordered, lengths.tolist(), strict=True):
+                found[p] = h[:n_steps].copy()
+    return halves

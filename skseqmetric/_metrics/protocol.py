@@ -1,0 +1,384 @@
+"""The metric protocol: the public face of every distance between sequences, written once over four hooks."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._base.template import BaseSequenceEstimator
+from skseqmetric._input import Sequences, check_pair_indices, check_pairs, check_sequences
+from skseqmetric._ops.topk import euclidean_rows, euclidean_tile
+
+_BLOCK = 512  # rows and columns of one block of a distance matrix
+_LEAF = 32  # diagonal blocks up to this size are computed whole
+
+_REGISTRY: dict[str, type[BaseSequenceMetric]] = {}
+
+
+def register_metric(name: str) -> Callable[[type[BaseSequenceMetric]], type[BaseSequenceMetric]]:
+    """Class decorator: `metric=name` of the neighbour estimators means this class with its defaults."""
+
+    def register(cls: type[BaseSequenceMetric]) -> type[BaseSequenceMetric]:
+        _REGISTRY[name] = cls
+        return cls
+
+    return register
+
+
+def metric_named(name: str) -> BaseSequenceMetric:
+    """A new metric of a registered name; an unknown name is a ValueError that lists the known ones."""
+    if name not in _REGISTRY:
+        known = ", ".join(repr(k) for k in sorted(_REGISTRY))
+        raise ValueError(
+            f"metric={name!r} is not known. Known names: {known}; or pass a metric estimator or a callable."
+        )
+    return _REGISTRY[name]()
+
+
+class BaseSequenceMetric(BaseSequenceEstimator):
+    """A distance between sequences: smaller is closer, symmetric to the bit, d(x, x) = 0.
+
+    A metric implements `fit` and the hooks below. They only read `self`, so that several threads may use one
+    fitted metric.
+    """
+
+    # ------------------------------------------------------------------------------------------------------------ hooks
+
+    @property
+    def _is_euclidean(self) -> bool:
+        """Whether the distance is the Euclidean distance of `_embeddings`."""
+        return False
+
+    @abstractmethod
+    def _prepare(self, sequences: Sequences) -> Any:
+        """What is computed once per sequence: a picklable object with `__len__` and `lengths` (n,) int."""
+
+    @abstractmethod
+    def _tile(self, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
+        """Every pair of two index arrays, (len(rows), len(columns)) float64, in bounded memory."""
+
+    @abstractmethod
+    def _rows(self, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
+        """Pair by pair, (P,) float64; rows and columns both have length P."""
+
+    def _embeddings(self, prepared: Any) -> np.ndarray | None:
+        """(n, D) float32, or None where the metric has no embedding."""
+        return None
+
+    # -------------------------------------------------------------------------------------------------------- distances
+
+    def pair_distance(self, X: Any, Y: Any) -> np.ndarray:
+        """Distance of X[p] to Y[p], pair by pair.
+
+        Parameters
+        ----------
+        X, Y : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Equally many sequences; the lengths of a pair may differ.
+
+        Returns
+        -------
+        distances : ndarray of shape (n,), float64
+
+        Raises
+        ------
+        ValueError
+            For X and Y of different length, or input outside the contract.
+        """
+        left = self._prepared(X)
+        right = left if Y is X else self._prepared(Y)
+        if len(left) != len(right):
+            raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
+        return distances_of_pairs(self, left, np.arange(len(left)), right, np.arange(len(right)))
+
+    def pairwise_distances(self, X: Any, Y: Any = None) -> np.ndarray:
+        """Distance of every X[i] to every Y[j].
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        Y : m sequences, optional
+            None means X itself: every unordered pair is computed once, the result is symmetric to the bit and
+            its diagonal is 0.
+
+        Returns
+        -------
+        distances : ndarray of shape (n, m), float64
+
+        Notes
+        -----
+        Memory: the result and tiles of at most 512 x 512 pairs.
+        """
+        left = self._prepared(X)
+        if Y is None:
+            distances = np.zeros((len(left), len(left)))
+            _fill_symmetric(self, left, by_length(left), distances)
+            return distances
+        right = self._prepared(Y)
+        distances = np.empty((len(left), len(right)))
+        _fill_block(self, left, by_length(left), right, by_length(right), distances)
+        return distances
+
+    def get_metric(self) -> PairMetric:
+        """The fitted distance as a plain function of two sequences.
+
+        Returns
+        -------
+        metric : callable (x, y) -> float
+            x and y are arrays (T, C), or (T,) for one channel. Picklable; it keeps the state of this moment, so a
+            later `fit` does not change it.
+        """
+        check_is_fitted(self)
+        return PairMetric(copy.copy(self))
+
+    # ------------------------------------------------------------------------------------------------ same or different
+
+    def score_pairs(self, X: Any, pairs: Any) -> np.ndarray:
+        """How alike the sequences of each pair are: minus their distance.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        pairs : array-like of int, shape (P, 2)
+            Rows of X.
+
+        Returns
+        -------
+        scores : ndarray of shape (P,), float64
+            Larger is more alike; 0 is the largest.
+        """
+        check_is_fitted(self)
+        sequences = check_sequences(X, estimator=self, reset=False)
+        pairs = check_pair_indices(pairs, len(sequences))
+        used, places = np.unique(pairs, return_inverse=True)
+        rows, columns = places.reshape(pairs.shape).T
+        prepared = self._prepare(sequences.take(used))
+        return -distances_of_pairs(self, prepared, rows, prepared, columns)
+
+    def calibrate_threshold(
+        self, X: Any, pairs: Any, same: Any, *, strategy: str = "accuracy", min_rate: float | None = None
+    ) -> Self:
+        """Choose the distance up to which two sequences are called the same.
+
+        Every cut between two neighbouring distances is tried. Among equally good cuts the one in the widest gap
+        is taken, and the threshold is the middle of its gap. Use pairs that the metric was not fitted on.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        pairs : array-like of int, shape (P, 2)
+            Rows of X.
+        same : array-like of shape (P,)
+            +1 where both belong together, -1 where they do not; both kinds must occur.
+        strategy : {"accuracy", "balanced_accuracy", "f1", "max_tpr", "max_tnr"}, default="accuracy"
+            What is maximised. With TPR = share of the same pairs called same and TNR = share of the different
+            pairs called different: "balanced_accuracy" is (TPR + TNR) / 2; "f1" is that of the same pairs;
+            "max_tpr" is the TPR among the cuts with TNR >= `min_rate` (then the higher TNR), "max_tnr" the reverse.
+        min_rate : float in [0, 1], optional
+            For "max_tpr" and "max_tnr", which need it; None otherwise.
+
+        Returns
+        -------
+        self
+            With `threshold_`.
+
+        Notes
+        -----
+        O(P log P) beside the distances.
+        """
+        _check_strategy(strategy, min_rate)
+        check_is_fitted(self)
+        sequences = check_sequences(X, estimator=self, reset=False)
+        pairs, same = check_pairs(pairs, same, len(sequences))
+        distances = -self.score_pairs(sequences, pairs)
+        self.threshold_ = best_threshold(distances, same > 0, strategy, min_rate)
+        return self
+
+    def predict_pairs(self, X: Any, pairs: Any) -> np.ndarray:
+        """Whether the sequences of each pair are the same.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        pairs : array-like of int, shape (P, 2)
+            Rows of X.
+
+        Returns
+        -------
+        same : ndarray of shape (P,), int64
+            +1 where the distance is at most `threshold_`, else -1.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`, or before `calibrate_threshold`.
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "threshold_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} has no threshold yet: call calibrate_threshold(X, pairs, same) "
+                "before predict_pairs."
+            )
+        return np.where(-self.score_pairs(X, pairs) <= self.threshold_, 1, -1)
+
+    def _forget_threshold(self) -> None:
+        """For `fit`: a threshold belongs to the distance it was calibrated on."""
+        if hasattr(self, "threshold_"):
+            del self.threshold_
+
+    def _prepared(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._prepare(check_sequences(X, estimator=self, reset=False))
+
+
+class PairMetric:
+    """A fitted metric as a function of two sequences (T, C); a sequence (T,) has one channel."""
+
+    def __init__(self, metric: BaseSequenceMetric) -> None:
+        self.metric = metric
+
+    def __call__(self, x: Any, y: Any) -> float:
+        """Distance of x to y."""
+        pair = [np.asarray(sequence) for sequence in (x, y)]
+        pair = [sequence[:, np.newaxis] if sequence.ndim == 1 else sequence for sequence in pair]
+        prepared = self.metric._prepared(pair)
+        return float(distances_of_pairs(self.metric, prepared, np.array([0]), prepared, np.array([1]))[0])
+
+    def __repr__(self) -> str:
+        return f"PairMetric({self.metric!r})"
+
+
+# --------------------------------------------------------------------------------------------------- calls of the hooks
+
+
+def by_length(prepared: Any) -> np.ndarray:
+    """Indices from the shortest sequence to the longest: what meets in a tile is about equally long."""
+    return np.argsort(prepared.lengths, kind="stable")
+
+
+def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
+    """Distances of every pair, (len(rows), len(columns)), checked to be finite."""
+    if metric._is_euclidean:
+        return euclidean_tile(embedded(metric, left, rows), embedded(metric, right, columns)).numpy()
+    tile = np.require(metric._tile(left, rows, right, columns), np.float64, ["C", "W"])
+    if not np.isfinite(tile).all():
+        i, j = divmod(int(np.argmin(np.isfinite(tile))), len(columns))
+        _refuse_distance(tile[i, j], rows[i], columns[j])
+    return tile
+
+
+def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
+    """Distances pair by pair, (P,), checked to be finite; the hook sees the pairs sorted by length."""
+    if metric._is_euclidean:
+        parts = [slice(s, s + 2**16) for s in range(0, len(rows), 2**16)]
+        pairs = [(embedded(metric, left, rows[p]), embedded(metric, right, columns[p])) for p in parts]
+        return np.concatenate([np.empty(0), *(euclidean_rows(a, b).numpy() for a, b in pairs)])
+    order = np.argsort(np.maximum(left.lengths[rows], right.lengths[columns]), kind="stable")
+    distances = np.empty(len(rows))
+    distances[order] = metric._rows(left, rows[order], right, columns[order])
+    if not np.isfinite(distances).all():
+        p = int(np.argmin(np.isfinite(distances)))
+        _refuse_distance(distances[p], rows[p], columns[p])
+    return distances
+
+
+def embedded(metric: Any, prepared: Any, indices: np.ndarray | slice = slice(None)) -> torch.Tensor:
+    """Embeddings of some prepared sequences as a tensor (n, D)."""
+    # joblib hands large arrays to its workers read-only, which torch warns of
+    return torch.from_numpy(np.require(metric._embeddings(prepared)[indices], requirements=["C", "W"]))
+
+
+def _refuse_distance(value: float, row: int, column: int) -> None:
+    raise ValueError(
+        f"the distance between sequence {row} (of the first set) and sequence {column} (of the second) is "
+        f"{value}: distances must be finite. Check the metric, and that the values are of moderate size."
+    )
+
+
+def _fill_block(
+    metric: Any,
+    left: Any,
+    rows: np.ndarray,
+    right: Any,
+    columns: np.ndarray,
+    out: np.ndarray,
+    mirror: bool = False,
+) -> None:
+    for i in range(0, len(rows), _BLOCK):
+        for j in range(0, len(columns), _BLOCK):
+            part = rows[i : i + _BLOCK], columns[j : j + _BLOCK]
+            tile = distance_tile(metric, left, part[0], right, part[1])
+            out[np.ix_(*part)] = tile
+            if mirror:
+                out[np.ix_(part[1], part[0])] = tile.T
+
+
+def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarray) -> None:
+    """Distances among `rows`: the off-diagonal quarter once and mirrored, then both halves likewise."""
+    if len(rows) <= _LEAF:
+        tile = np.triu(distance_tile(metric, prepared, rows, prepared, rows), 1)
+        out[np.ix_(rows, rows)] = tile + tile.T
+        return
+    half = len(rows) // 2
+    _fill_block(metric, prepared, rows[:half], prepared, rows[half:], out, mirror=True)
+    _fill_symmetric(metric, prepared, rows[:half], out)
+    _fill_symmetric(metric, prepared, rows[half:], out)
+
+
+# ------------------------------------------------------------------------------------------------------------ threshold
+
+_STRATEGIES = ("accuracy", "balanced_accuracy", "f1", "max_tpr", "max_tnr")
+
+
+def _check_strategy(strategy: str, min_rate: float | None) -> None:
+    if strategy not in _STRATEGIES:
+        raise ValueError(f"strategy={strategy!r} is not one of {', '.join(map(repr, _STRATEGIES))}.")
+    if strategy in ("max_tpr", "max_tnr"):
+        if min_rate is None or not 0 <= min_rate <= 1:
+            raise ValueError(f"strategy={strategy!r} needs min_rate in [0, 1], got {min_rate!r}.")
+    elif min_rate is not None:
+        raise ValueError(f'min_rate is for strategy "max_tpr" or "max_tnr", not {strategy!r}: leave it None.')
+
+
+def best_threshold(distances: np.ndarray, same: np.ndarray, strategy: str, min_rate: float | None = None) -> float:
+    """The threshold t of the best rule "same if distance <= t"; see `calibrate_threshold`."""
+    levels, place = np.unique(distances, return_inverse=True)
+    n_same, n_other = int(same.sum()), int((~same).sum())
+    # cut c calls the c smallest levels same: c = 0 none, c = len(levels) all
+    called = np.bincount(place[same], minlength=len(levels)), np.bincount(place[~same], minlength=len(levels))
+    tp, fp = (np.concatenate([[0], np.cumsum(counts)]) for counts in called)
+    score, then = _cut_scores(tp, n_other - fp, n_same, n_other, strategy, min_rate)
+    gaps = np.concatenate([[0.0], np.diff(levels), [0.0]])
+    cut = int(np.lexsort((gaps, then, score))[-1])
+    return _middle_of_cut(levels, cut)
+
+
+def _cut_scores(
+    tp: np.ndarray, tn: np.ndarray, n_same: int, n_other: int, strategy: str, min_rate: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is maximised at every cut, and what settles ties of it. Whole numbers where possible: ties are exact."""
+    none = np.zeros(len(tp))
+    if strategy == "accuracy":
+        return tp + tn, none
+    if strategy == "balanced_accuracy":
+        return tp * n_other + tn * n_same, none
+    if strategy == "f1":
+        return 2 * tp / (tp + n_same + n_other - tn), none  # 2 TP / (2 TP + FP + FN)
+    rates = {"max_tpr": (tp / n_same, tn / n_other), "max_tnr": (tn / n_other, tp / n_same)}
+    wanted, kept = rates[strategy]
+    return np.where(kept >= float(min_rate or 0), wanted, -1.0), kept
+
+
+def _middle_of_cut(levels: np.ndarray, cut: int) -> float:
+    if cut == len(levels):
+        return float(levels[-1])
+    if cut == 0:
+        return float(levels[0] / 2 if levels[0] > 0 else -1.0)
+    low, high = levels[cut - 1], levels[cut]
+    return float(min(low + (high - low) / 2, np.nextafter(high, -np.inf)))

@@ -1,0 +1,245 @@
+"""One neighbour search over an abstract distance: it never asks which metric it has, and holds no (Q, R) matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn import get_config
+
+from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._metrics.protocol import BaseSequenceMetric, by_length, distance_tile, distances_of_pairs, embedded
+from skseqmetric._ops.topk import euclidean_topk, merge_topk
+
+_BYTES_PER_PAIR = 64  # a distance, its index, and the copies of the selection
+_LARGEST_TILE = 2**21  # pairs; more would not be faster
+
+
+def k_nearest(
+    metric: Any,
+    queries: Any,
+    references: Any,
+    n_neighbors: int,
+    *,
+    algorithm: str = "exact",
+    n_candidates: int | None = None,
+    exclude: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest references of every query.
+
+    Parameters
+    ----------
+    metric : fitted metric
+    queries, references : what `metric._prepare` made
+    n_neighbors : int
+        K.
+    algorithm : {"exact", "rerank"}, default="exact"
+        "exact" evaluates every pair; "rerank" only the `n_candidates` nearest by embedding. Both are the same where the
+        distance is the Euclidean distance of the embedding.
+    n_candidates : int, optional
+        Length of the shortlist of "rerank", n_neighbors <= n_candidates.
+    exclude : ndarray (Q,) of int, optional
+        One reference index per query that may not be its neighbour, -1 for none.
+
+    Returns
+    -------
+    distances : ndarray (Q, K) float64
+    indices : ndarray (Q, K) int64
+        Rows in the order of (distance, index); queries in the caller's order.
+
+    Raises
+    ------
+    ValueError
+        For more neighbours or candidates than there are, "rerank" without an embedding, or a distance that is not
+        finite (the pair is named).
+
+    Notes
+    -----
+    Temporaries keep within scikit-learn's `working_memory`. Exact: Q R pair distances. Rerank: O(Q R D) for the
+    shortlist and Q n_candidates pair distances.
+    """
+    exclude = None if exclude is None or (exclude < 0).all() else exclude
+    _check_counts(n_neighbors, n_candidates if algorithm == "rerank" else None, len(references), exclude is not None)
+    if metric._is_euclidean:
+        return _by_embedding(metric, queries, references, n_neighbors, exclude)
+    if algorithm == "rerank":
+        check_embedding(metric, references)
+        shortlist = _by_embedding(metric, queries, references, int(n_candidates or n_neighbors), exclude)[1]
+        return _rerank(metric, queries, references, n_neighbors, shortlist)
+    return _exact(metric, queries, references, n_neighbors, exclude)
+
+
+def check_embedding(metric: Any, prepared: Any) -> None:
+    """Refuse a shortlist where the metric has no embedding to make it from."""
+    if metric._embeddings(prepared) is None:
+        raise ValueError(
+            f'algorithm="rerank" takes its shortlist from an embedding, and {type(metric).__name__} has none: use '
+            'algorithm="exact".'
+        )
+
+
+def recall_at_k(exact: np.ndarray, found: np.ndarray) -> float:
+    """Share of the exact neighbours that were found.
+
+    Parameters
+    ----------
+    exact, found : ndarray (Q, K) of int
+        Neighbour indices of the same queries.
+
+    Returns
+    -------
+    float in [0, 1]
+    """
+    if exact.shape != found.shape:
+        raise ValueError(f"exact has shape {exact.shape} and found has shape {found.shape}: they must be equal")
+    if not exact.size:
+        return 1.0
+    row = np.arange(len(exact))[:, np.newaxis] * (int(max(exact.max(), found.max())) + 1)
+    return float(np.isin(exact + row, found + row).mean())
+
+
+def _check_counts(n_neighbors: int, n_candidates: int | None, n_references: int, excluded: bool) -> None:
+    most, wanted = n_references - int(excluded), ("<" if excluded else "<=")
+    if n_neighbors > most:
+        raise ValueError(
+            f"Expected n_neighbors {wanted} n_samples_fit, but n_neighbors = {n_neighbors}, "
+            f"n_samples_fit = {n_references}."
+        )
+    if n_candidates is not None and not n_neighbors <= n_candidates <= most:
+        raise ValueError(
+            f"Expected n_neighbors <= n_candidates {wanted} n_samples_fit, but n_neighbors = {n_neighbors}, "
+            f"n_candidates = {n_candidates}, n_samples_fit = {n_references}."
+        )
+
+
+def _budget() -> int:
+    """Bytes that temporaries may take."""
+    return int(get_config()["working_memory"] * 2**20)
+
+
+# ----------------------------------------------------------------------------------------------------------- three ways
+
+
+def _by_embedding(
+    metric: Any, queries: Any, references: Any, k: int, exclude: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    distances, indices = euclidean_topk(
+        embedded(metric, queries),
+        embedded(metric, references),
+        k,
+        exclude=None if exclude is None else torch.from_numpy(exclude.astype(np.int64)),
+        memory=min(_budget(), 2**25),
+    )
+    return distances.numpy(), indices.numpy()
+
+
+def _rerank(metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    n, n_candidates = shortlist.shape
+    distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
+    height = max(1, min(_budget() // _BYTES_PER_PAIR, _LARGEST_TILE) // n_candidates)
+    order = by_length(queries)
+    for rows in (order[s : s + height] for s in range(0, n, height)):
+        columns = shortlist[rows]
+        pairs = distances_of_pairs(metric, queries, np.repeat(rows, n_candidates), references, columns.ravel())
+        best = merge_topk(None, None, torch.from_numpy(pairs.reshape(columns.shape)), torch.from_numpy(columns), k)
+        distances[rows], indices[rows] = best[0].numpy(), best[1].numpy()
+    return distances, indices
+
+
+def _exact(
+    metric: Any, queries: Any, references: Any, k: int, exclude: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    n, by_query, by_reference = len(queries), by_length(queries), by_length(references)
+    distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
+    height, width = _tile_shape(n, len(references), k)
+    for rows in (by_query[s : s + height] for s in range(0, n, height)):
+        best_d: torch.Tensor | None = None
+        best_i: torch.Tensor | None = None
+        for columns in (by_reference[s : s + width] for s in range(0, len(references), width)):
+            tile = distance_tile(metric, queries, rows, references, columns)
+            if exclude is not None:
+                # all true distances are finite, so this one sorts behind all of them
+                tile = np.where(exclude[rows][:, np.newaxis] == columns, np.inf, tile)
+            best_d, best_i = merge_topk(best_d, best_i, torch.from_numpy(tile), torch.from_numpy(columns), k)
+        if best_d is not None and best_i is not None:
+            distances[rows], indices[rows] = best_d.numpy(), best_i.numpy()
+    return distances, indices
+
+
+def _tile_shape(n_queries: int, n_references: int, k: int) -> tuple[int, int]:
+    """Rows and columns of a tile within the memory; wide enough that the selection is worth its cost."""
+    pairs = max(1, min(_budget() // _BYTES_PER_PAIR, _LARGEST_TILE))
+    width = min(n_references, max(1, min(pairs, max(1024, 4 * k))))
+    return min(n_queries, max(1, pairs // width)), width
+
+
+# ---------------------------------------------------------------------------------------------------- a user's function
+
+
+@dataclass(frozen=True)
+class PreparedList:
+    """The sequences as a list of (T_i, C) arrays."""
+
+    series: list[np.ndarray]
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class CallableMetric(BaseSequenceMetric):
+    """A distance given as a function on tiles.
+
+    Parameters
+    ----------
+    function : callable (queries, references) -> array-like (len(queries), len(references))
+        Takes two lists of (T_i, C) arrays and returns all distances between them, finite; it should be symmetric with
+        d(x, x) = 0, and must not change the arrays.
+    max_pairs : int, default=65536
+        Pairs the function gets in one call at most.
+    """
+
+    def __init__(
+        self, function: Callable[[list[np.ndarray], list[np.ndarray]], Any], *, max_pairs: int = 2**16
+    ) -> None:
+        self.function = function
+        self.max_pairs = max_pairs
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the input; nothing is learned."""
+        check_sequences(X, estimator=self)
+        self._forget_threshold()
+        return self
+
+    def _prepare(self, sequences: Sequences) -> PreparedList:
+        return PreparedList(sequences.to_list(), sequences.lengths)
+
+    def _tile(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), len(columns)))
+        width = min(len(columns), max(1, int(self.max_pairs**0.5)))
+        height = max(1, self.max_pairs // max(1, width))
+        for i in range(0, len(rows), height):
+            for j in range(0, len(columns), width):
+                part = slice(i, i + height), slice(j, j + width)
+                out[part] = self._call(left, rows[part[0]], right, columns[part[1]])
+        return out
+
+    def _rows(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
+        out = np.empty(len(rows))
+        for row in np.unique(rows):
+            at = np.flatnonzero(rows == row)
+            out[at] = self._tile(left, np.array([row]), right, columns[at])[0]
+        return out
+
+    def _call(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
+        tile = self.function([left.series[i] for i in rows], [right.series[j] for j in columns])
+        array = np.asarray(tile, dtype=np.float64)
+        if array.shape != (len(rows), len(columns)):
+            raise ValueError(
+                f"metric={self.function!r} was given {len(rows)} and {len(columns)} sequences and returned shape "
+                f"{array.shape}: it must return all distances between them, shape ({len(rows)}, {len(columns)})."
+            )
+        return array

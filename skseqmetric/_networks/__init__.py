@@ -1,0 +1,1 @@
+"""Networks as torch modules: parameters, their starting values, and how operations are put together."""

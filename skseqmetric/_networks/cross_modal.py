@@ -1,0 +1,209 @@
+"""The network of both modalities: two encoders, one projection into the shared embedding, a head for each task."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from skseqmetric._networks.encoders import SeriesEncoder, linear
+from skseqmetric._ops.steps import valid_steps
+
+
+def mean_of_steps(features: Tensor, lengths: Tensor) -> Tensor:
+    """Mean over the valid steps, (B, T', F) -> (B, F); what stands past the end is not read."""
+    outside = ~valid_steps(lengths, features.shape[1])[..., None]
+    return features.masked_fill(outside, 0).sum(1) / lengths[:, None].to(features.dtype)
+
+
+class CrossModalNetwork(nn.Module):
+    """Encoders of sequences and images that share one embedding; what the cross-modal estimators train.
+
+    Encoding and what is read from it are apart, so that a training step encodes each modality once:
+
+        features, lengths' = encode_series(values, lengths)    # (B, T', F), (B,)
+        vectors = encode_images(images)                        # (B, F)
+
+    Embeddings of both are normalize(W f + b), of Euclidean length 1, with the same W and b: f is the mean of a
+    sequence's valid steps, or an image's vector. Each modality has its own linear head for its own task.
+
+    Parameters
+    ----------
+    series_encoder, image_encoder : `SeriesEncoder` and `ImageEncoder`, or modules in their place: forward(values
+        (B, T, C), lengths (B,)) returns features (B, T', F) and their lengths (B,), each from 1 to T'; forward(images
+        (B, c, h, w)) returns (B, F). Where forward has a parameter `generator`, it is given the one that noise in
+        training shall be drawn from, or None. `encoder_width` checks all that. No image encoder: series alone.
+    n_features : F, the same of both encoders.
+    n_components : size of the embedding.
+    n_classes : scores K a head gives.
+    head : "classes" gives one row of scores per sequence, "steps" one per step of the features. Images, one vector
+        each, have a head with "classes" only.
+    generator : where starting values are drawn from.
+    """
+
+    def __init__(
+        self,
+        series_encoder: nn.Module,
+        image_encoder: nn.Module | None,
+        n_features: int,
+        n_components: int,
+        n_classes: int,
+        head: str,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.series_encoder, self.image_encoder, self.head = series_encoder, image_encoder, head
+        self.n_features, self.n_outputs = n_features, n_components
+        self.projection = linear(n_features, n_components, generator)
+        self.series_head = linear(n_features, n_classes, generator)
+        with_head = image_encoder is not None and head == "classes"
+        self.image_head = linear(n_features, n_classes, generator) if with_head else None
+
+    def encode_series(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Features (B, T', F) of sequences and their lengths; a generator draws the noise of training."""
+        return _encode(self.series_encoder, values, lengths, generator=generator)
+
+    def series_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, T', 2 H) of the recurrence in the package's own series encoder, zero past the end, and lengths.
+
+        Of an encoder of the user's own, whose inside is not known, the features that it returns.
+        """
+        encoder = self.series_encoder
+        if isinstance(encoder, SeriesEncoder):
+            # the same layers, less the linear one behind the recurrence
+            encoder = copy.copy(encoder)
+            encoder._modules = {**encoder._modules, "output": nn.Identity()}
+        return _encode(encoder, values, lengths, generator=None)
+
+    def encode_images(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Vectors (B, F) of images; a generator draws the noise of training."""
+        if self.image_encoder is None:
+            raise ValueError("this network was made without images: it has no image encoder")
+        return _encode(self.image_encoder, images, generator=generator)
+
+    def embed_series(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Embeddings (B, n_components) of sequences, of length 1, from their features."""
+        return normalize(self.projection(mean_of_steps(features, lengths)), dim=1)
+
+    def embed_images(self, vectors: Tensor) -> Tensor:
+        """Embeddings (B, n_components) of images, of length 1, from their vectors."""
+        return normalize(self.projection(vectors), dim=1)
+
+    def series_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Scores (B, K) of sequences, or (B, T', K) of their steps, from their features."""
+        return self.series_head(features if self.head == "steps" else mean_of_steps(features, lengths))
+
+    def image_logits(self, vectors: Tensor) -> Tensor:
+        """Scores (B, K) of images, from their vectors."""
+        if self.image_head is None:
+            raise ValueError('images have scores only beside head="classes", in a network made with an image encoder')
+        return self.image_head(vectors)
+
+    def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Scores of whole sequences: (B, K), or (B, T', K) of steps."""
+        return self.series_logits(*self.encode_series(values, lengths, generator))
+
+
+def _encode(encoder: nn.Module, *inputs: Tensor, generator: torch.Generator | None = None) -> Any:
+    takes_one = "generator" in inspect.signature(encoder.forward).parameters
+    return encoder(*inputs, generator=generator) if takes_one else encoder(*inputs)
+
+
+def encoder_width(
+    series_encoder: nn.Module, image_encoder: nn.Module | None, values: Tensor, lengths: Tensor, images: Tensor | None
+) -> int:
+    """Number of features F of the encoders, found by running both on a few rows; errors name the shape got.
+
+    The run is one of evaluation, without gradients: no parameter, running statistic or global random number moves.
+
+    Parameters
+    ----------
+    values, lengths : a few sequences (B, T, C), (B,), on the encoders' device.
+    images : a few images (b, c, h, w); read only with an image encoder.
+    """
+    n_features = _series_width(_dry_run("series_encoder", series_encoder, values, lengths), values, lengths)
+    if image_encoder is None or images is None:
+        return n_features
+    of_images = image_width(image_encoder, images)
+    if of_images != n_features:
+        raise ValueError(
+            f"image_encoder returns {(len(images), of_images)}, so F = {of_images} features, and series_encoder "
+            f"F = {n_features}; both enter one projection: let them return equally many"
+        )
+    return n_features
+
+
+def encoder_steps(series_encoder: nn.Module, values: Tensor, lengths: Tensor) -> Tensor:
+    """Lengths (B,) of the features of sequences, found and checked by a run of the encoder, as in `encoder_width`."""
+    got = _dry_run("series_encoder", series_encoder, values, lengths)
+    _series_width(got, values, lengths)
+    return got[1]
+
+
+def image_width(image_encoder: nn.Module, images: Tensor) -> int:
+    """Number of features F of an image encoder alone, found as `encoder_width` does."""
+    vectors = _dry_run("image_encoder", image_encoder, images)
+    if not _floating(vectors, 2) or len(vectors) != len(images):
+        raise ValueError(
+            f"image_encoder must return features of shape (B, F), here ({len(images)}, F), for images of shape "
+            f"{tuple(images.shape)}; got {_described(vectors)}"
+        )
+    return vectors.shape[1]
+
+
+def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:
+    """F of what a series encoder returned for values and lengths, once its shape is checked."""
+    rows = len(values)
+    wanted = (
+        f"series_encoder must return (features, lengths) of shapes (B, T', F) and (B,), here ({rows}, T', F) and "
+        f"({rows},), for values of shape {tuple(values.shape)}"
+    )
+    if not isinstance(got, tuple) or len(got) != 2:
+        raise ValueError(f"{wanted}; got {_described(got)}")
+    features, steps = got
+    if not _floating(features, 3) or len(features) != rows:
+        raise ValueError(f"{wanted}; got features: {_described(features)}")
+    whole = isinstance(steps, Tensor) and not steps.is_floating_point() and steps.dtype != torch.bool
+    if not whole or steps.shape != lengths.shape:
+        raise ValueError(f"{wanted}, the lengths of an integer dtype; got lengths: {_described(steps)}")
+    if bool((steps < 1).any()) or bool((steps > features.shape[1]).any()):
+        raise ValueError(
+            f"series_encoder must return lengths from 1 to T' = {features.shape[1]}, its features being of shape "
+            f"{tuple(features.shape)}; for lengths {lengths.tolist()} got {steps.tolist()}"
+        )
+    return features.shape[2]
+
+
+def _dry_run(name: str, encoder: nn.Module, *inputs: Tensor) -> Any:
+    """What the encoder returns in evaluation; its modes are put back afterwards, submodule by submodule."""
+    if not isinstance(encoder, nn.Module):
+        raise TypeError(f"{name} must be a torch.nn.Module; got {type(encoder).__name__}")
+    modes = [(module, module.training) for module in encoder.modules()]
+    encoder.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            return _encode(encoder, *inputs)
+    except Exception as error:
+        shapes = " and ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        raise ValueError(f"{name} fails on a batch of shape {shapes}: {error}") from error
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _floating(got: object, ndim: int) -> TypeGuard[Tensor]:
+    return isinstance(got, Tensor) and got.ndim == ndim and got.is_floating_point()
+
+
+def _described(got: object) -> str:
+    if isinstance(got, Tensor):
+        return f"a tensor of shape {tuple(got.shape)} and dtype {got.dtype}"
+    if isinstance(got, tuple | list):
+        return f"a {type(got).__name__} of {len(got)}"
+    return f"an object of type {type(got).__name__}"

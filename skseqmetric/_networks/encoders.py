@@ -1,0 +1,195 @@
+"""Encoders of the two modalities: sequences to features of every fourth step, images to one vector each."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
+
+from skseqmetric._networks.layers import BiLSTM, linear, silence_filters, started
+from skseqmetric._ops.steps import valid_steps
+
+Length = TypeVar("Length", int, np.ndarray, Tensor)
+
+IMAGE_FILTERS = (16, 32, 64, 128)
+"""Filters of the image encoder's blocks; the last block only where both sides have 16 pixels or more."""
+
+CELLS = 4
+"""Cells an image's final map is averaged to, along its shorter side."""
+
+
+class MaskedBatchNorm1d(nn.Module):
+    """Batch normalisation over the valid steps of x (B, T, F) alone; zero past the end.
+
+    Training: mean and variance of the sum(lengths) valid steps, of which the running ones learn; evaluation: the
+    running ones. Equals `torch.nn.BatchNorm1d` where no row is padded. One valid step in all has no variance: it is
+    normalised by the running statistics, which stay as they are.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_features)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        flat = x.reshape(-1, x.shape[2])
+        valid = valid_steps(lengths, x.shape[1]).flatten()
+        if bool(valid.all()):
+            return self._normalised(flat).view_as(x)
+        rows = valid.nonzero()[:, 0]
+        result = self._normalised(flat.index_select(0, rows))
+        return torch.zeros_like(flat).index_copy(0, rows, result).view_as(x)
+
+    def _normalised(self, rows: Tensor) -> Tensor:
+        if len(rows) > 1 or not self.training:
+            return self.norm(rows)
+        norm = self.norm
+        return batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
+class StepConvolution(nn.Module):
+    """Convolution over time, (B, T, C) -> (B, T, F), "same" padding with zeros.
+
+    An even kernel reads one step more ahead than back. x must be zero past the end of every row; what is returned
+    is not.
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int, kernel: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.layer = started(nn.utils.skip_init(nn.Conv1d, n_inputs, n_outputs, kernel), generator)
+        self.around = (0, 0, (kernel - 1) // 2, kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # as an image one pixel high whose channels lie innermost: no copy to (B, C, T) and back
+        image = pad(x, self.around).transpose(1, 2)[:, :, None]
+        return conv2d(image, self.layer.weight[:, :, None], self.layer.bias)[:, :, 0].transpose(1, 2)
+
+
+def pool_steps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum of every two steps, (B, T, F) -> (B, ceil(T / 2), F), with the new lengths.
+
+    A last step without a partner stands alone. Steps past the new end hold -inf or nothing of use.
+    """
+    outside = ~valid_steps(lengths, x.shape[1])[..., None]
+    image = x.masked_fill(outside, -torch.inf).transpose(1, 2)[:, :, None]
+    return max_pool2d(image, (1, 2), ceil_mode=True)[:, :, 0].transpose(1, 2), (lengths + 1) // 2
+
+
+class SeriesEncoder(nn.Module):
+    """Features of sequences, (B, T, C) and lengths (B,) -> (B, T', n_outputs) and lengths' (B,), zero past the end.
+
+    Two blocks [convolution over time - maximum of every two steps - batch normalisation - dropout], a convolution
+    with ReLU as wide as the image encoder's last one, a bidirectional LSTM and a linear layer; T' = ceil(T / 4), any
+    T >= 1. Values past a row's end are never read, whatever they are. Dropout, of whole filters, is drawn from the
+    generator of a call; a call without one has none. Cost: O(B T F^2 kernel) for F filters, and T' steps in sequence
+    for the LSTM.
+
+    Parameters
+    ----------
+    n_channels : channels C of the sequences.
+    n_filters : filters of the two blocks.
+    kernel : steps each convolution spans.
+    n_shared : filters of the last convolution.
+    n_units, n_layers : units per direction, and layers, of the LSTM.
+    dropout : probability for a filter of the blocks to be silenced.
+    n_outputs : size of the features.
+    generator : where starting values are drawn from.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_filters: int = 200,
+        kernel: int = 4,
+        n_shared: int = 100,
+        n_units: int = 60,
+        n_layers: int = 2,
+        dropout: float = 0.2,
+        n_outputs: int = 100,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.dropout, self.n_outputs = dropout, n_outputs
+        sizes = (n_channels, n_filters, n_filters)
+        self.convolutions = nn.ModuleList(StepConvolution(a, b, kernel, generator) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(MaskedBatchNorm1d(n_filters) for _ in self.convolutions)
+        self.shared = StepConvolution(n_filters, n_shared, kernel, generator)
+        self.recurrence = BiLSTM(n_shared, n_units, n_layers, generator)
+        self.output = linear(self.recurrence.n_outputs, n_outputs, generator)
+
+    @staticmethod
+    def output_lengths(lengths: Length) -> Length:
+        """Steps of the features, from steps of the sequences: ceil(T / 4), for one number or many."""
+        return (lengths + 3) // 4
+
+    def forward(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        x = values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x, lengths = pool_steps(convolution(x), lengths)
+            x = silence_filters(norm(x, lengths), self.dropout, 2, generator)
+        features = self.output(self.recurrence(relu(self.shared(x)), lengths))
+        return features.masked_fill(~valid_steps(lengths, x.shape[1])[..., None], 0), lengths
+
+
+class ImageEncoder(nn.Module):
+    """One vector per image, (B, c, h, w) -> (B, n_outputs).
+
+    Blocks [convolution 3 x 3 - batch normalisation - ReLU - maximum of 2 x 2 pixels - dropout] with 16, 32, 64 and
+    128 filters, the last one only if both sides have 16 pixels or more; a convolution 3 x 3 with ReLU as wide as the
+    series encoder's last one; its map averaged to at most 4 x 4 cells (of an oblong image proportionally more along
+    the longer side, 32 at most); and a linear layer from all cells. Dropout as in `SeriesEncoder`.
+
+    Parameters
+    ----------
+    shape : (channels, height, width) of the images; height and width fixed from then on.
+    n_shared : filters of the last convolution.
+    n_outputs : size of the vector.
+    dropout : probability for a filter of the blocks to be silenced.
+    generator : where starting values are drawn from.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        n_shared: int = 100,
+        n_outputs: int = 100,
+        dropout: float = 0.2,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        channels, *sides = shape
+        self.dropout, self.n_outputs = dropout, n_outputs
+        n_blocks = 4 if min(sides) >= 16 else 3
+        sizes = (channels, *IMAGE_FILTERS[:n_blocks])
+        self.convolutions = nn.ModuleList(_image_convolution(a, b, generator, bias=False) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n) for n in sizes[1:])
+        self.shared = _image_convolution(sizes[-1], n_shared, generator)
+        pooled = [math.ceil(side / 2**n_blocks) for side in sides]
+        most = [min(32, CELLS * round(side / min(sides))) for side in sides]
+        self.window = tuple(math.ceil(n / cells) for n, cells in zip(pooled, most, strict=True))
+        n_cells = math.prod(math.ceil(n / step) for n, step in zip(pooled, self.window, strict=True))
+        self.output = linear(n_cells * n_shared, n_outputs, generator)
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        x = images.contiguous(memory_format=torch.channels_last)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = relu(max_pool2d(norm(convolution(x)), 2, ceil_mode=True))  # the same in either order, this one faster
+            x = silence_filters(x, self.dropout, 1, generator)
+        cells = avg_pool2d(relu(self.shared(x)), self.window, ceil_mode=True)
+        return self.output(cells.flatten(1))
+
+
+def _image_convolution(n_inputs: int, n_outputs: int, generator: torch.Generator, *, bias: bool = True) -> nn.Conv2d:
+    layer: nn.Conv2d = nn.utils.skip_init(nn.Conv2d, n_inputs, n_outputs, 3, padding=1, bias=bias)
+    started(layer, generator)
+    # channels innermost, which takes half the time on a CPU
+    layer.weight = nn.Parameter(layer.weight.detach().contiguous(memory_format=torch.channels_last))
+    return layer

@@ -1,0 +1,161 @@
+"""Layers that several networks share: LSTM and GRU in one or both directions, linear maps, dropout of features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from skseqmetric._ops.gru import gru_scan
+from skseqmetric._ops.steps import reverse_valid
+from skseqmetric._ops.weights import RecurrentWeights
+
+Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
+
+CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU}
+
+
+def started(layer: Layer, generator: torch.Generator) -> Layer:
+    """The layer, made by `skip_init`, with weights and biases uniform in +- 1 / sqrt(inputs of one output)."""
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    if layer.bias is not None:
+        bound = 1 / math.sqrt(layer.weight[0].numel())
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer
+
+
+def linear(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer that starts from the generator."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
+    return started(layer, generator)
+
+
+def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generator | None) -> Tensor:
+    """Dropout of whole filters, which lie along `dim` of x (B, ...): each for all steps or pixels of a row at once.
+
+    The draws are one number a row and filter, so that they do not depend on how far the batch is padded. Without a
+    generator x is returned as it is.
+    """
+    if generator is None or not share:
+        return x
+    shape = [n if d in (0, dim % x.ndim) else 1 for d, n in enumerate(x.shape)]
+    kept = torch.rand(shape, generator=generator, device=x.device) >= share
+    return x * (kept.to(x.dtype) / (1 - share))
+
+
+class RecurrentLayers(nn.Module):
+    """Layers of LSTM or GRU in one direction or both, (B, T, F) -> (B, T, D H) for D directions of H units.
+
+    No valid step reads what stands past its row's end, and nothing of use comes out there. The backward direction
+    starts at each row's own end: it is a second recurrence over the reversed rows, which on a CPU takes half the time
+    of packed sequences. Start: hidden matrices orthogonal and input matrices Xavier uniform gate by gate, biases 0 but
+    1 for the forget gate of an LSTM. Given a generator, `dropout` of the units between two layers are silenced, each
+    for all steps of a row.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_units: int,
+        n_layers: int,
+        generator: torch.Generator,
+        *,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        sizes = [n_features, *[(1 + bidirectional) * n_units] * n_layers]
+        self.n_outputs, self.bidirectional, self.dropout = sizes[-1], bidirectional, dropout
+
+        def direction() -> nn.ModuleList:
+            return nn.ModuleList(_recurrence(cell, n, n_units, generator) for n in sizes[:-1])
+
+        self.forwards = direction()
+        self.backwards = direction() if bidirectional else None
+
+    def __len__(self) -> int:
+        return len(self.forwards)
+
+    def forward(self, x: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.every_layer(x, lengths, generator)[-1]
+
+    def every_layer(self, x: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+        """The states h_t of every layer, from the one that reads x on."""
+        found: list[Tensor] = []
+        for layer in range(len(self)):
+            x = silence_filters(found[-1], self.dropout, 2, generator) if found else x
+            found.append(self._directions(layer, x, lengths, _states))
+        return found
+
+    def cells(self, x: Tensor, lengths: Tensor, layer: int = -1) -> Tensor:
+        """The cell states c_t (B, T, D H) of one layer of an LSTM."""
+        layer %= len(self)
+        below = self.every_layer(x, lengths)[layer - 1] if layer else x
+        return self._directions(layer, below, lengths, _cells)
+
+    def _directions(
+        self, layer: int, x: Tensor, lengths: Tensor, run: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Both directions side by side, every state at its own place in time."""
+        ahead = run(self.forwards[layer], x, lengths)
+        if self.backwards is None:
+            return ahead
+        back = run(self.backwards[layer], reverse_valid(x, lengths), lengths)
+        return torch.cat([ahead, reverse_valid(back, lengths)], 2)
+
+
+class BiLSTM(RecurrentLayers):
+    """Layers of LSTM in both directions."""
+
+    def __init__(self, n_features: int, n_units: int, n_layers: int, generator: torch.Generator) -> None:
+        super().__init__(n_features, n_units, n_layers, generator, bidirectional=True)
+
+
+@torch.no_grad()
+def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Generator) -> nn.RNNBase:
+    # what skip_init does, which refuses recurrent layers
+    made: nn.RNNBase = CELLS[cell](n_features, n_units, batch_first=True, device="meta").to_empty(device="cpu")
+    for name, parameter in made.named_parameters():
+        if name.startswith("bias"):
+            parameter.zero_()
+            continue
+        start = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
+        for gate in parameter.split(n_units):
+            start(gate, generator=generator)
+    if cell == "lstm":
+        made.get_parameter("bias_ih_l0")[n_units : 2 * n_units] = 1.0
+    return made
+
+
+def _states(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
+    """States (B, T, H) of one layer and direction."""
+    if isinstance(layer, nn.LSTM):
+        return layer(x)[0]
+    # on a CPU a third of the time of nn.GRU in training, where the extension is compiled
+    return gru_scan(x.transpose(0, 1)[None], lengths, [RecurrentWeights(*_parameters(layer))])[:, 0].transpose(0, 1)
+
+
+def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Input matrix, hidden matrix and their biases."""
+    w, u, b, c = (layer.get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    return w, u, b, c
+
+
+def _cells(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
+    """Cell states (B, T, H) of one LSTM and direction, of which torch returns only the last ones.
+
+    Once all h_t are known, the gates of every step are one product; what is left is c_t = f_t c_{t-1} + i_t g_t.
+    """
+    w, u, b, c = _parameters(layer)
+    before = pad(_states(layer, x, lengths), (0, 0, 1, 0))[:, :-1]
+    i, f, g, _ = (x @ w.T + before @ u.T + (b + c)).chunk(4, 2)
+    kept, new = f.sigmoid(), i.sigmoid() * g.tanh()
+    cells = [new[:, 0]]
+    for t in range(1, x.shape[1]):
+        cells.append(torch.addcmul(new[:, t], kept[:, t], cells[-1]))
+    return torch.stack(cells, 1)

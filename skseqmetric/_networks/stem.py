@@ -1,0 +1,98 @@
+"""What stands in front of a recurrence: channels in several ways, and two convolutions over time."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
+
+from skseqmetric._ops.steps import valid_steps
+
+KERNELS = (7, 5)
+
+
+def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
+    """Strides of the stem's two convolutions, powers of 2, that leave at most so many steps; None: all of them."""
+    total = 1
+    while most is not None and -(-longest // total) > most:
+        total *= 2
+    first = 2 ** (total.bit_length() // 2)
+    return first, total // first
+
+
+STILL = 1e-3
+"""Deviation within a sequence, in units of the training data's, below which a channel counts as constant."""
+
+
+def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
+    """Every channel in four ways, (B, T, C) -> (B, T, 4 C), zero past the end.
+
+    As it is; standardised within its sequence; its differences from step to step over their deviation; and the
+    logarithm of its own deviation, the same at all steps. The second and third show how a channel moves however little
+    it does, beside others whose movements set the scale of the training data; the fourth says how much it moves.
+    """
+    dtype, valid = values.dtype, valid_steps(lengths, values.shape[1])[..., None]
+    values = values.double()  # so that sums over more padding round alike
+    centred, deviation = _standardised(values, valid, lengths, values.masked_fill(~valid, 0).sum(1, keepdim=True))
+    steps = torch.diff(values, dim=1, prepend=values[:, :1])
+    changes, _ = _standardised(steps, valid, lengths, torch.zeros_like(deviation))
+    own = (deviation + STILL).log().expand_as(values)
+    return torch.cat([values, centred, changes, own], 2).masked_fill(~valid, 0).to(dtype)
+
+
+def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Values less the mean total / length, over their deviation from it; and that deviation (B, 1, C)."""
+    n_steps = lengths[:, None, None]
+    centred = (values - total / n_steps).masked_fill(~valid, 0)
+    deviation = (centred.square().sum(1, keepdim=True) / n_steps).sqrt()
+    return centred / (deviation + STILL), deviation
+
+
+class ConvStem(nn.Module):
+    """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), S), masked before each one.
+
+    Kernels 7 and 5, "same" padding with zeros, or all of it in front (`causal`), so that no output reads a later
+    input. Padding steps are zeroed before every convolution, so that they act as the zeros outside the sequence and
+    never leak into it. Given a generator (in training), `dropout` of the filters are silenced for a whole sequence.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_filters: int,
+        strides: tuple[int, int],
+        dropout: float,
+        generator: torch.Generator,
+        *,
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dropout, self.strides = dropout, strides
+        self.in_front = [kernel - 1 if causal else 0 for kernel in KERNELS]
+        widths = (n_channels, n_filters, n_filters)
+        layers = [
+            nn.utils.skip_init(
+                nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], 0 if causal else KERNELS[i] // 2
+            )
+            for i in range(2)
+        ]
+        self.convolutions = nn.ModuleList(layers)
+        for layer in layers:
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+
+    def forward(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        x = values.transpose(1, 2)
+        for layer, stride, in_front in zip(self.convolutions, self.strides, self.in_front, strict=True):
+            x = gelu(layer(pad(x, (in_front, 0)) if in_front else x))
+            lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
+            x = x * valid_steps(lengths, x.shape[2])[:, None, :]
+        if generator is not None and self.dropout:
+            kept = torch.rand(*x.shape[:2], 1, generator=generator, device=x.device) >= self.dropout
+            x = x * (kept / (1 - self.dropout))
+        return x.transpose(1, 2), lengths

@@ -1,0 +1,131 @@
+"""The coupled siamese GRU: parameters of a direction, and the network of stem, recurrences and pooling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from skseqmetric._networks.siamese import SiameseNetwork
+from skseqmetric._networks.stem import ConvStem
+from skseqmetric._ops.gru import gru_readout, gru_scan
+from skseqmetric._ops.steps import reverse_valid
+from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan
+from skseqmetric._ops.weights import RecurrentWeights
+
+
+class SyncGRUCell(nn.Module):
+    """The parameters of one direction; `weights()` is what the operations take.
+
+    Start: hidden matrices orthogonal gate by gate, input matrices Xavier uniform, biases 0; coupling gate nearly
+    closed (bias -2) with small matrices.
+    """
+
+    def __init__(self, n_features: int, n_units: int, coupling: str | None, generator: torch.Generator) -> None:
+        super().__init__()
+        self.coupling = coupling
+
+        def new(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.zeros(shape))
+
+        self.input, self.hidden = new(3 * n_units, n_features), new(3 * n_units, n_units)
+        self.input_bias, self.hidden_bias = new(3 * n_units), new(3 * n_units)
+        self.gate_bias = new(*(() if coupling == "scalar" else (n_units,))) if coupling else None
+        gated = coupling in ("symmetric", "diffusive")
+        self.gate_input = new(n_units, n_features) if gated else None
+        self.gate_hidden = new(n_units, n_units) if gated else None
+        self.gate_other = new(n_units, n_units) if coupling == "diffusive" else None
+        self._start(generator)
+
+    @torch.no_grad()
+    def _start(self, generator: torch.Generator) -> None:
+        for block in self.hidden.chunk(3):
+            nn.init.orthogonal_(block, generator=generator)
+        for block in self.input.chunk(3):
+            nn.init.xavier_uniform_(block, generator=generator)
+        if self.gate_bias is not None:
+            self.gate_bias.fill_(-2.0)
+        for matrix in (self.gate_input, self.gate_hidden, self.gate_other):
+            if matrix is not None:
+                nn.init.normal_(matrix, std=0.05, generator=generator)
+
+    def weights(self) -> RecurrentWeights:
+        return RecurrentWeights(
+            self.input,
+            self.hidden,
+            self.input_bias,
+            self.hidden_bias,
+            self.coupling,
+            self.gate_input,
+            self.gate_hidden,
+            self.gate_other,
+            self.gate_bias,
+        )
+
+
+class SyncGRUNetwork(SiameseNetwork):
+    """Stem, one recurrence per direction, read-out: the siamese network of `SyncGRUMetric`."""
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_units: int,
+        *,
+        coupling: str | None,
+        bidirectional: bool,
+        readout: str,
+        stem_channels: int | None,
+        strides: tuple[int, int],
+        dropout: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.readout = readout
+        self.stem = ConvStem(n_channels, stem_channels, strides, dropout, generator) if stem_channels else None
+        n_features = stem_channels or n_channels
+        self.cells = nn.ModuleList(
+            SyncGRUCell(n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
+        )
+        self.n_features, self.n_outputs = n_features, n_units * len(self.cells)
+
+    def encode(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
+
+    def n_steps(self, length: int) -> int:
+        """Recurrent steps of a sequence."""
+        for stride in () if self.stem is None else self.stem.strides:
+            length = (length - 1) // stride + 1
+        return length
+
+    def directions(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features in every direction, time first: (B, T, F) -> (D, T, B, F)."""
+        ordered = [features] if len(self.cells) == 1 else [features, reverse_valid(features, lengths)]
+        return torch.stack(ordered).transpose(1, 2)
+
+    def weights(self) -> list[RecurrentWeights]:
+        """The weights of every direction."""
+        return [cell.weights() for cell in self.cells if isinstance(cell, SyncGRUCell)]
+
+    def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The embedding (B, D H): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
+        return gru_readout(self.directions(features, lengths), lengths, self.weights(), self.readout)
+
+    def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Read-outs (P, D H) of both halves of the coupled pairs (rows[p], columns[p])."""
+        ordered = self.directions(features, lengths)
+        return sync_gru_readout(ordered, lengths, rows, columns, self.weights(), self.readout)
+
+    def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, D H) of the uncoupled run, both directions' at their own place in time."""
+        return in_place(gru_scan(self.directions(features, lengths), lengths, self.weights()), lengths)
+
+    def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """States (T, D, P, H) of both halves of the coupled pairs."""
+        return sync_gru_scan(self.directions(features, lengths), lengths, rows, columns, self.weights())
+
+
+def in_place(states: Tensor, lengths: Tensor) -> Tensor:
+    """States (T, D, B, H), each direction in the order it ran, as (B, T, D H) in the order of the steps."""
+    ahead, *back = states.permute(1, 2, 0, 3)
+    return torch.cat([ahead, *(reverse_valid(run, lengths) for run in back)], 2)

@@ -1,0 +1,1 @@
+"""Sequences as tensors on a device: flat, in padded batches, and the random generators beside them."""

@@ -1,0 +1,80 @@
+"""Sequences on the device as one flat tensor, and padded batches gathered from it without per-sample Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skseqmetric._input import Sequences
+
+
+@dataclass(frozen=True)
+class FlatSequences:
+    """values (sum of lengths, C) float32 on the device, lengths and offsets (n,) there and lengths on the host."""
+
+    values: Tensor
+    lengths: Tensor
+    offsets: Tensor
+    host_lengths: np.ndarray
+
+    @classmethod
+    def from_sequences(
+        cls, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, device: torch.device
+    ) -> FlatSequences:
+        """Standardise in the precision of the input, then keep float32."""
+        dtype = sequences.values.dtype
+        values = sequences.values - mean.astype(dtype)
+        values /= scale.astype(dtype)
+        values = values.astype(np.float32, copy=False)
+        lengths = torch.from_numpy(sequences.lengths)
+        offsets = torch.from_numpy(sequences.offsets)
+        return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
+
+    def __len__(self) -> int:
+        return len(self.host_lengths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # saved on the CPU, so that what was prepared on a GPU opens on a host without one
+        return {name: v.cpu() if isinstance(v, Tensor) else v for name, v in vars(self).items()}
+
+    def digests(self) -> np.ndarray:
+        """A 64-bit fingerprint of every sequence, (n,): equal for equal sequences, and else by accident only."""
+        single = np.split(self.values.cpu().numpy(), np.cumsum(self.host_lengths)[:-1])
+        prints = [int.from_bytes(blake2b(x.tobytes(), digest_size=8).digest(), "little") for x in single]
+        return np.array(prints, dtype=np.uint64)
+
+    def padded(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The sequences at `indices` as (B, T, C), zero past the end, and their lengths (B,)."""
+        n_steps = int(self.host_lengths[indices].max())
+        chosen = torch.from_numpy(indices).to(self.values.device)
+        lengths = self.lengths[chosen]
+        steps = torch.arange(n_steps, device=self.values.device)
+        inside = steps < lengths[:, None]
+        rows = self.offsets[chosen][:, None] + torch.where(inside, steps, 0)
+        batch = self.values.index_select(0, rows.view(-1)).view(len(indices), n_steps, -1)
+        if int(self.host_lengths[indices].min()) < n_steps:
+            batch = batch * inside[..., None]
+        return batch, lengths
+
+
+def batches_by_length(lengths: np.ndarray, max_steps: int, digests: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Index batches of similar lengths whose padded size stays within `max_steps` steps (at least one sequence).
+
+    With `digests` the batches depend on what is in the data and not on its order, so that results rounded by the place
+    of a row in its batch come out the same to the bit.
+    """
+    order = np.argsort(lengths, kind="stable") if digests is None else np.lexsort((digests, lengths))
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        # sorted, so the last of the batch is its longest: the padded size is (count) * (its length)
+        while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= max_steps:
+            stop += 1
+        yield order[start:stop]
+        start = stop

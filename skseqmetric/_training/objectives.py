@@ -1,0 +1,178 @@
+"""What training minimises: a network and a loss as one torch module, batch in, scalar out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from skseqmetric._networks.siamese import SiameseNetwork
+from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES, squared_distances
+from skseqmetric._ops.steps import valid_steps
+from skseqmetric._training.batches import IGNORED
+from skseqmetric._training.sampling import sample_pairs
+
+EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+class _Distances(nn.Module):
+    """A siamese network with the learned scale of its squared distances (fixed to 1 where a margin sets the unit)."""
+
+    def __init__(
+        self, network: SiameseNetwork, *, coupled: bool, learn_scale: bool, margin: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.network: SiameseNetwork
+        self.network, self.coupled, self.margin, self.generator = network, coupled, margin, generator
+        self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=learn_scale)
+
+    @property
+    def scale(self) -> Tensor:
+        return self.log_scale.exp()
+
+    def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.encode(values, lengths, self._noise)
+
+    @property
+    def _noise(self) -> torch.Generator | None:
+        """What dropout is drawn from, in training only."""
+        return self.generator if self.training else None
+
+    def squared(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Squared coupled distances (P,) of the pairs (rows[p], columns[p])."""
+        first, second = self.network.pair_run(features, lengths, rows, columns)
+        return (first - second).square().sum(1)
+
+
+class BlockObjective(_Distances):
+    """Loss on the distance block of a labelled batch: coupled + embedding_weight * free-running.
+
+    `loss` is a name of `_losses.BLOCK_LOSSES`, or a callable (embeddings, labels) -> scalar, such as a loss object of
+    pytorch-metric-learning, which then is the free-running part; the coupled part is "nca" beside it.
+    """
+
+    def __init__(
+        self,
+        network: SiameseNetwork,
+        loss: str | EmbeddingLoss,
+        *,
+        coupled: bool,
+        embedding_weight: float,
+        margin: float,
+        pairs_per_sequence: int | None,
+        generator: torch.Generator,
+    ) -> None:
+        block_name = loss if isinstance(loss, str) else "nca"
+        super().__init__(network, coupled=coupled, learn_scale=block_name == "nca", margin=margin, generator=generator)
+        self.block_name = block_name
+        self.embedding_loss = None if isinstance(loss, str) else loss
+        self.embedding_weight = embedding_weight if coupled else 1.0
+        self.pairs_per_sequence = pairs_per_sequence
+
+    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        features, lengths = self.encode(values, lengths)
+        total = values.new_zeros(())
+        if self.embedding_weight:
+            total = self.embedding_weight * self._free(features, lengths, labels, weights)
+        return total + self._coupled(features, lengths, labels, weights) if self.coupled else total
+
+    def _free(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        embeddings = self.network.free_run(features, lengths, self._noise).float()
+        if self.embedding_loss is not None:
+            return self.embedding_loss(embeddings, labels)
+        off_diagonal = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        return self._block_loss(squared_distances(embeddings), off_diagonal, labels, weights)
+
+    def _coupled(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        rows, columns = sample_pairs(labels, self.pairs_per_sequence, self.generator)
+        squared = self.squared(features, lengths, rows, columns).float()
+        n = len(labels)
+        block = squared.new_zeros(n, n).index_put((rows, columns), squared)
+        valid = torch.zeros(n, n, dtype=torch.bool, device=squared.device)
+        valid[rows, columns] = True
+        return self._block_loss(block + block.T, valid | valid.T, labels, weights)
+
+    def _block_loss(self, squared: Tensor, valid: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        same = labels[:, None] == labels
+        return BLOCK_LOSSES[self.block_name](squared, same, valid, weights, self.scale, self.margin)
+
+
+class PairObjective(_Distances):
+    """Loss on given pairs that are known to belong together or not, the weak supervision of `fit_pairs`."""
+
+    def __init__(
+        self,
+        network: SiameseNetwork,
+        loss: str,
+        *,
+        coupled: bool,
+        embedding_weight: float,
+        margin: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(network, coupled=coupled, learn_scale=loss == "logistic", margin=margin, generator=generator)
+        self.pair_loss = PAIR_LOSSES[loss]
+        self.embedding_weight = embedding_weight if coupled else 1.0
+
+    def forward(self, values: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
+        features, flat_lengths = self.encode(values.flatten(0, 1), lengths.flatten())
+        total = values.new_zeros(())
+        if self.embedding_weight:
+            embeddings = self.network.free_run(features, flat_lengths, self._noise).float()
+            first, second = embeddings.unflatten(0, (-1, 2)).unbind(1)
+            total = self.embedding_weight * self._loss((first - second).square().sum(1), same)
+        if not self.coupled:
+            return total
+        rows = torch.arange(0, len(features), 2, device=features.device)
+        return total + self._loss(self.squared(features, flat_lengths, rows, rows + 1).float(), same)
+
+    def _loss(self, squared: Tensor, same: Tensor) -> Tensor:
+        return self.pair_loss(squared, same, self.scale, self.margin)
+
+
+class LabelObjective(nn.Module):
+    """Cross-entropy of class scores, of whole sequences or of every step, weighted by sequence and by class.
+
+    network(values, lengths, generator) -> logits (B, K) or (B, T, K); labels (B,) or (B, T), `IGNORED` where there is
+    none. Every weight is relative to its mean over the training data, which are 1 then: a batch of rare classes
+    counts for more than one of frequent ones. Of steps: the mean over the labelled steps of a sequence.
+    """
+
+    def __init__(
+        self, network: nn.Module, class_weights: Tensor, mean_weight: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.network, self.mean_weight, self.generator = network, mean_weight, generator
+        self.class_weights: Tensor
+        self.register_buffer("class_weights", class_weights)
+
+    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        logits = self.network(values, lengths, self.generator if self.training else None).float()
+        given = labels != IGNORED
+        codes = labels.clamp_min(0)
+        cost = cross_entropy(logits.flatten(0, -2), codes.flatten(), reduction="none").view_as(codes)
+        cost = cost * self.class_weights[codes] * given
+        if cost.ndim == 2:
+            cost = cost.sum(1) / given.sum(1).clamp_min(1)
+        return (cost * weights).mean() / self.mean_weight
+
+
+class TargetObjective(nn.Module):
+    """Squared error of real outputs, of whole sequences or of every step, averaged over outputs, weighted by sequence.
+
+    network(values, lengths, generator) -> (B, K) or (B, T, K), and targets of the same shape, whatever stands behind
+    the end. Weights are relative to their mean over the training data. Of steps: the mean over a sequence's own.
+    """
+
+    def __init__(self, network: nn.Module, mean_weight: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.network, self.mean_weight, self.generator = network, mean_weight, generator
+
+    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        outputs = self.network(values, lengths, self.generator if self.training else None).float()
+        cost = (outputs - labels).square().mean(-1)
+        if cost.ndim == 2:
+            cost = cost.masked_fill(~valid_steps(lengths, cost.shape[1]), 0).sum(1) / lengths
+        return (cost * weights).mean() / self.mean_weight
