@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from skseqmetric._networks.sync_gru import SyncGRUCell
-from skseqmetric._ops import reference, triton
+from skseqmetric._ops import triton
+from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.steps import reverse_valid, valid_steps
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
@@ -144,7 +145,7 @@ def _by_reference(data: _Data, rows: Tensor, columns: Tensor, how: str | None) -
     for features, w in zip(x.transpose(1, 2), weights, strict=True):
         both = reference.sync_gru_scan(features[rows], features[columns], lengths[rows], lengths[columns], w)
         for kept, states, own in zip(halves, both, (rows, columns), strict=True):
-            kept.append(states if how is None else reference.read_out(states, lengths[own], how))
+            kept.append(states if how is None else reference.pool_states(states, lengths[own], how))
     if how is None:
         return [torch.stack(half).permute(2, 0, 1, 3) for half in halves], _leaves(x, weights)
     return [torch.cat(half, 1) for half in halves], _leaves(x, weights)
@@ -210,7 +211,7 @@ def _check_scan(data: _Data) -> dict[str, tuple[float, float]]:
         if how is None:
             halves = triton.sync_gru_states(*operands, precision=case.precision)
         else:
-            halves = triton.sync_gru_readout(*operands, how, precision=case.precision)
+            halves = triton.sync_gru_pooled(*operands, how, precision=case.precision)
         runs.append((list(halves), _gradients(list(halves), _leaves(x, weights), weighing)))
     limit, gradient_limit = LIMITS[case.precision]
     inside = valid_steps(data.lengths, case.n_steps).T[None, ..., None]

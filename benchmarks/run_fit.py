@@ -19,7 +19,7 @@ from benchmarks.activity import load_activity
 from benchmarks.harness import Result, argument_parser, measure, report
 from skseqmetric import SyncGRUMetric
 from skseqmetric._networks.sync_gru import SyncGRUCell
-from skseqmetric._ops.choice import implementation, obstacle
+from skseqmetric._ops.dispatch import implementation, obstacle
 
 UNITS, BATCH, RATE = 64, 64, 3e-3
 

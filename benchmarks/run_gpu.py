@@ -27,8 +27,9 @@ from benchmarks.environment import environment
 from benchmarks.gpu_checks import LIMITS, all_cases, run_checks
 from benchmarks.harness import Result, argument_parser, measure, print_table
 from skseqmetric._networks.sync_gru import SyncGRUCell
-from skseqmetric._ops import eager, reference, triton
-from skseqmetric._ops.steps import read_out
+from skseqmetric._ops import eager, triton
+from skseqmetric._ops.reference import gru as reference
+from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.topk import euclidean_topk
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
@@ -179,7 +180,7 @@ def reference_distances(left: Side, right: Side, weights: list[RecurrentWeights]
     i, j = torch.arange(4).repeat_interleave(4), torch.arange(4).repeat(4)
     states = reference.sync_gru_scan(x[0][i], x[1][j], lengths[0][i], lengths[1][j], w)
     for half, own in zip(states, (lengths[0][i], lengths[1][j]), strict=True):
-        halves.append(reference.read_out(half, own, "mean"))
+        halves.append(reference.pool_states(half, own, "mean"))
     return (halves[0] - halves[1]).square().sum(1).sqrt().view(4, 4)
 
 
@@ -223,7 +224,7 @@ def kernel_step(
 
     def step() -> list[Tensor]:
         x = project(side.features, weights)
-        halves = triton.sync_gru_readout(x, side.lengths, rows, columns, weights, "mean", precision=precision)
+        halves = triton.sync_gru_pooled(x, side.lengths, rows, columns, weights, "mean", precision=precision)
         return list(torch.autograd.grad((halves[0] - halves[1]).square().sum(), leaves))
 
     return step
@@ -236,7 +237,7 @@ def eager_step(
 
     def step() -> list[Tensor]:
         states = eager.sync_gru_states(side.features, side.lengths, rows, columns, weights)
-        halves = [read_out(s, side.lengths[i], "mean") for s, i in zip(states, (rows, columns), strict=True)]
+        halves = [pool_states(s, side.lengths[i], "mean") for s, i in zip(states, (rows, columns), strict=True)]
         return list(torch.autograd.grad((halves[0] - halves[1]).square().sum(), leaves))
 
     return step

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from skseqmetric import SyncGRUMetric
-from skseqmetric._ops import choice, compiled, workspace
-from skseqmetric._ops.choice import implementation
+from skseqmetric._ops import buffer_pool, compiled, dispatch
 from skseqmetric._ops.compiled import _library, _team, tile
-from skseqmetric._ops.gru import gru_readout, gru_scan
-from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan
-from skseqmetric._ops.steps import read_out
-from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan, sync_gru_tile
+from skseqmetric._ops.dispatch import implementation
+from skseqmetric._ops.gru import gru_pooled, gru_scan
+from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan
+from skseqmetric._ops.steps import pool_states
+from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.weights import Side
 from tests.test_implementations import COUPLINGS, Case, compare, leaves
 
@@ -49,7 +49,7 @@ def test_every_instruction_set_equals_the_reference(kernels: str, coupling: str 
     case = Case(coupling, n_units=n_units)
     pairs = case.pairs(21)
     compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
-    compare(case, FORM, "gru", lambda x, w: [gru_readout(x, case.lengths, w, "mean")])
+    compare(case, FORM, "gru", lambda x, w: [gru_pooled(x, case.lengths, w, "mean")])
 
 
 @built
@@ -77,11 +77,11 @@ def test_reservoir_equals_the_reference(
     try:
         with implementation("compiled"):
             got = reservoir_scan(case.features.float(), case.lengths, single)
-            mean = reservoir_readout(case.features.float(), case.lengths, single, "mean")
+            mean = reservoir_pooled(case.features.float(), case.lengths, single, "mean")
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(got.double(), expected, rtol=0, atol=1e-5)
-    torch.testing.assert_close(mean.double(), read_out(expected, case.lengths, "mean"), rtol=0, atol=1e-5)
+    torch.testing.assert_close(mean.double(), pool_states(expected, case.lengths, "mean"), rtol=0, atol=1e-5)
 
 
 @built
@@ -111,7 +111,7 @@ def test_hostile_numbers_go_where_they_go_in_the_reference(kernels: str, value: 
     for name, dtype in (("reference", torch.float64), FORM):
         with implementation(name), torch.no_grad():
             features, weights = case.to(dtype)
-            answers.append(sync_gru_readout(features, case.lengths, *pairs, weights, "mean"))
+            answers.append(sync_gru_pooled(features, case.lengths, *pairs, weights, "mean"))
     for expected, got in zip(*answers, strict=True):
         torch.testing.assert_close(got.double(), expected, rtol=0, atol=2e-5, equal_nan=True)
     if np.isnan(value):
@@ -126,9 +126,9 @@ def gradients(case: Case, pairs: tuple[Tensor, Tensor] | None, n_threads: int) -
         with implementation("compiled"):
             features, weights = case.to(torch.float32)
             if pairs is None:
-                first = second = gru_readout(features, case.lengths, weights, "mean")
+                first = second = gru_pooled(features, case.lengths, weights, "mean")
             else:
-                first, second = sync_gru_readout(features, case.lengths, *pairs, weights, "mean")
+                first, second = sync_gru_pooled(features, case.lengths, *pairs, weights, "mean")
             loss = first.square().sum() + second.sin().sum()
             return [first, second, *torch.autograd.grad(loss, leaves(features, weights))]
     finally:
@@ -169,15 +169,15 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     """The workers of an OpenMP runtime do not survive a fork, and waiting for them would last for ever."""
     program = """
 import os, sys, torch
-from skseqmetric._ops.choice import implementation
-from skseqmetric._ops.gru import gru_readout
+from skseqmetric._ops.dispatch import implementation
+from skseqmetric._ops.gru import gru_pooled
 from tests.test_compiled import Case
 torch.set_num_threads(2)
 case = Case(n_rows=200)
 features, weights = case.to(torch.float32)
 def answer():
     with torch.no_grad(), implementation("compiled"):
-        return gru_readout(features, case.lengths, weights, "mean").numpy().tobytes()
+        return gru_pooled(features, case.lengths, weights, "mean").numpy().tobytes()
 before = answer()
 child = os.fork()
 if child == 0:
@@ -196,7 +196,7 @@ def test_features_are_projected_by_the_kernels(kernels: str, coupling: str | Non
     compare(case, FORM, "gru", lambda x, w: [gru_scan(x, case.lengths, w)])
     compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *once, w)))
     some = once[:, :20]  # the other sequences have a gradient of zero
-    compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_readout(x, case.lengths, *some, w, "mean")))
+    compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_pooled(x, case.lengths, *some, w, "mean")))
 
 
 @built
@@ -220,7 +220,7 @@ def test_features_without_a_gradient_of_their_own(coupling: str | None) -> None:
 
     def of_weights(x: Tensor) -> list[Tensor]:
         with implementation("compiled"):
-            first, second = sync_gru_readout(x, case.lengths, *once, weights, "last")
+            first, second = sync_gru_pooled(x, case.lengths, *once, weights, "last")
             return list(torch.autograd.grad((first.sum() + second.square().sum()), leaves(x, weights)[1:]))
 
     for a, b in zip(of_weights(features), of_weights(features.detach()), strict=True):
@@ -273,13 +273,13 @@ def test_nothing_gives_nothing() -> None:
     features, weights = case.to(torch.float32)
     none = torch.empty(0, dtype=torch.int64)
     with implementation("compiled"):
-        first, second = sync_gru_readout(features, case.lengths, none, none, weights, "mean")
+        first, second = sync_gru_pooled(features, case.lengths, none, none, weights, "mean")
         assert first.shape == second.shape == (0, 2 * case.n_units)
         gradients = torch.autograd.grad(first.sum() + second.sum(), leaves(features, weights))
         assert not any(g.any() for g in gradients)
         nobody = Side(features[:, :, :0].detach(), case.lengths[:0])
         assert sync_gru_tile(nobody, Side(features.detach(), case.lengths), weights, "mean").shape == (0, 11)
-        assert gru_readout(nobody.features, nobody.lengths, weights, "last").shape == (0, 2 * case.n_units)
+        assert gru_pooled(nobody.features, nobody.lengths, weights, "last").shape == (0, 2 * case.n_units)
 
 
 @built
@@ -288,7 +288,7 @@ def test_a_graph_may_be_used_twice() -> None:
     features, weights = case.to(torch.float32)
     with implementation("compiled"):
         loss = sum(
-            out.square().sum() for out in sync_gru_readout(features, case.lengths, *case.pairs(9), weights, "mean")
+            out.square().sum() for out in sync_gru_pooled(features, case.lengths, *case.pairs(9), weights, "mean")
         )
     wanted = leaves(features, weights)
     once = torch.autograd.grad(loss, wanted, retain_graph=True)
@@ -300,38 +300,38 @@ def test_a_graph_may_be_used_twice() -> None:
 def test_inference_and_training_may_alternate() -> None:
     case = Case(n_rows=40)
     features, weights = case.to(torch.float32)
-    workspace.clear()
+    buffer_pool.clear()
     with implementation("compiled"):
         with torch.inference_mode():
-            before = gru_readout(features, case.lengths, weights, "mean").clone()
-        after = gru_readout(features, case.lengths, weights, "mean")
+            before = gru_pooled(features, case.lengths, weights, "mean").clone()
+        after = gru_pooled(features, case.lengths, weights, "mean")
         after.sum().backward()
     assert torch.equal(before, after.detach())
 
 
 def test_memory_is_used_again_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace.clear()
-    monkeypatch.setattr(workspace, "BOUND", 4 * 3000)
-    first = workspace.take(10, 100)
+    buffer_pool.clear()
+    monkeypatch.setattr(buffer_pool, "BOUND", 4 * 3000)
+    first = buffer_pool.take(10, 100)
     address = first.tensor.data_ptr()
     assert first.tensor.isnan().all()  # the suite runs torch in its deterministic mode
     first.release()
     first.release()
-    again = workspace.take(990)
+    again = buffer_pool.take(990)
     assert again.tensor.data_ptr() == address
-    other = workspace.take(1000)
+    other = buffer_pool.take(1000)
     assert other.tensor.data_ptr() != address
     del again, other
-    assert sum(len(memory) for memory in workspace._shelf) <= 3000
-    workspace.take(5000).release()
-    assert sum(len(memory) for memory in workspace._shelf) <= 3000
-    workspace.clear()
-    assert not workspace._shelf
+    assert sum(len(memory) for memory in buffer_pool._idle) <= 3000
+    buffer_pool.take(5000).release()
+    assert sum(len(memory) for memory in buffer_pool._idle) <= 3000
+    buffer_pool.clear()
+    assert not buffer_pool._idle
 
 
 def test_fit_leaves_no_memory_behind(ragged: tuple[list[np.ndarray], np.ndarray]) -> None:
     SyncGRUMetric(6, coupling="symmetric", stem_channels=6, max_epochs=2, random_state=0).fit(*ragged)
-    assert not workspace._shelf
+    assert not buffer_pool._idle
 
 
 @pytest.fixture
@@ -347,15 +347,15 @@ def test_without_the_extension_one_warning_and_the_same_results() -> None:
     case = Case()
     features, weights = case.to(torch.float32)
     with pytest.warns(RuntimeWarning, match="without its compiled recurrences: it was not built"):
-        chosen = choice.choose("gru", features, case.n_units)
+        chosen = dispatch.choose("gru", features, case.n_units)
     assert chosen == "eager"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        got = gru_readout(features, case.lengths, weights, "mean")
+        got = gru_pooled(features, case.lengths, weights, "mean")
     with implementation("eager"):
-        assert torch.equal(got, gru_readout(features, case.lengths, weights, "mean"))
+        assert torch.equal(got, gru_pooled(features, case.lengths, weights, "mean"))
     with implementation("compiled"), pytest.raises(RuntimeError, match="'gru' here: it was not built"):
-        gru_readout(features, case.lengths, weights, "mean")
+        gru_pooled(features, case.lengths, weights, "mean")
 
 
 @built

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from skseqmetric._ops import compiled
-from skseqmetric._ops.choice import choose, implementation
 from skseqmetric._ops.compiled.matrix import PackedMatrix
+from skseqmetric._ops.dispatch import choose, implementation
 from skseqmetric._ops.eager.matrix import Matrix
 from skseqmetric._ops.memory import MemoryForm, MemoryNoise, memory_scan
 from tests.test_compiled import built, kernels  # noqa: F401 - a fixture

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from skseqmetric._networks.sync_gru import SyncGRUCell
-from skseqmetric._ops import choice
-from skseqmetric._ops.choice import implementation
-from skseqmetric._ops.gru import gru_readout, gru_scan
+from skseqmetric._ops import dispatch
+from skseqmetric._ops.dispatch import implementation
+from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.steps import reverse_valid, valid_steps
-from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan, sync_gru_tile
+from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.weights import RecurrentWeights, Side
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
@@ -73,7 +73,7 @@ class Case:
 
 
 def usable(name: str, op: str, dtype: torch.dtype) -> None:
-    reason = choice.obstacle(name, op, torch.empty(0, dtype=dtype), 1)
+    reason = dispatch.obstacle(name, op, torch.empty(0, dtype=dtype), 1)
     if reason is not None:
         pytest.skip(f"{name}: {reason}")
 
@@ -121,9 +121,9 @@ def test_gru_scan(form: tuple[str, torch.dtype], n_units: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["mean", "last"])
-def test_gru_readout(form: tuple[str, torch.dtype], how: str) -> None:
+def test_gru_pooled(form: tuple[str, torch.dtype], how: str) -> None:
     case = Case(n_units=33, n_rows=40)
-    compare(case, form, "gru", lambda x, w: [gru_readout(x, case.lengths, w, how)])
+    compare(case, form, "gru", lambda x, w: [gru_pooled(x, case.lengths, w, how)])
 
 
 @pytest.mark.parametrize("n_units", [1, 20, 48])
@@ -136,10 +136,10 @@ def test_sync_gru_scan(form: tuple[str, torch.dtype], coupling: str | None, n_un
 
 @pytest.mark.parametrize("how", ["mean", "last"])
 @pytest.mark.parametrize("coupling", COUPLINGS)
-def test_sync_gru_readout(form: tuple[str, torch.dtype], coupling: str | None, how: str) -> None:
+def test_sync_gru_pooled(form: tuple[str, torch.dtype], coupling: str | None, how: str) -> None:
     case = Case(coupling, n_directions=1 + (how == "mean"))
     pairs = case.pairs(40)
-    compare(case, form, "sync_gru", lambda x, w: list(sync_gru_readout(x, case.lengths, *pairs, w, how)))
+    compare(case, form, "sync_gru", lambda x, w: list(sync_gru_pooled(x, case.lengths, *pairs, w, how)))
 
 
 @pytest.mark.parametrize("crossed", [True, False])

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import reference_memory as reference
-from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.memory import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights, draw_noise, memory_scan
+from skseqmetric._ops.reference import memory as reference
 from skseqmetric._ops.steps import valid_steps
+from skseqmetric._ops.weights import CELLS
 
 IMPLEMENTATIONS = ["reference", "eager"]
 FORMS = [
@@ -57,7 +58,7 @@ class Case:
 
     def _weights(self, d: int) -> MemoryWeights:
         form, h, s = self.form, self.n_units, self.form.n_slots
-        g, pooled, mixed = reference.CELLS[form.cell] * h, form.memory_input == "pooled", 3 * h if form.attention else h
+        g, pooled, mixed = CELLS[form.cell] * h, form.memory_input == "pooled", 3 * h if form.attention else h
         matrices = {
             "input": (g, d),
             "hidden": (g, h),

@@ -9,7 +9,8 @@ import torch
 
 from skseqmetric._networks.stem import ConvStem
 from skseqmetric._networks.sync_gru import SyncGRUCell
-from skseqmetric._ops import reference, steps
+from skseqmetric._ops import steps
+from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.sync_gru import sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
 
@@ -55,8 +56,8 @@ def test_reverse_valid_reverses_each_sequence_within_its_length() -> None:
 @pytest.mark.parametrize("how", ["mean", "last"])
 def test_read_out_equals_reference(how: str) -> None:
     states = torch.randn(9, 2, 6, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    by_direction = [reference.read_out(states[:, d].transpose(0, 1), LENGTHS, how) for d in range(2)]
-    torch.testing.assert_close(steps.read_out(states, LENGTHS, how), torch.cat(by_direction, 1))
+    by_direction = [reference.pool_states(states[:, d].transpose(0, 1), LENGTHS, how) for d in range(2)]
+    torch.testing.assert_close(steps.pool_states(states, LENGTHS, how), torch.cat(by_direction, 1))
 
 
 @pytest.mark.parametrize("coupling", ["scalar", "symmetric", "diffusive"])

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import reference_reservoir as reference
-from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.eager import reservoir as eager
-from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan, reservoir_steps
-from skseqmetric._ops.steps import read_out, reverse_valid, valid_steps
+from skseqmetric._ops.reference import reservoir as reference
+from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan, reservoir_steps
+from skseqmetric._ops.steps import pool_states, reverse_valid, valid_steps
 
 FORMS = ["reference", "eager"]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
@@ -158,8 +158,8 @@ def test_any_order_of_lengths(lengths: list[int]) -> None:
     states = reservoir_scan(case.features, case.lengths, case.weights)
     torch.testing.assert_close(states, case.expected(), rtol=0, atol=1e-12)
     for how in ("mean", "last"):
-        summary = reservoir_readout(case.features, case.lengths, case.weights, how)
-        torch.testing.assert_close(summary, read_out(case.expected(), case.lengths, how), rtol=0, atol=1e-12)
+        summary = reservoir_pooled(case.features, case.lengths, case.weights, how)
+        torch.testing.assert_close(summary, pool_states(case.expected(), case.lengths, how), rtol=0, atol=1e-12)
 
 
 def test_steps_behind_the_longest_sequence_are_frozen_too() -> None:
@@ -187,9 +187,9 @@ def test_streaming_equals_the_scan(density: float, name: str) -> None:
 def test_readout_equals_that_of_the_states(name: str, how: str) -> None:
     case = Case(0.1)
     with implementation(name):
-        summary = reservoir_readout(case.features, case.lengths, case.weights, how)
+        summary = reservoir_pooled(case.features, case.lengths, case.weights, how)
     kinds = ["last", "mean"] if how == "both" else [how]
-    expected = torch.cat([read_out(case.expected(), case.lengths, kind) for kind in kinds], 1)
+    expected = torch.cat([pool_states(case.expected(), case.lengths, kind) for kind in kinds], 1)
     torch.testing.assert_close(summary, expected, rtol=0, atol=1e-12)
 
 

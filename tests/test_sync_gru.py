@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric._input import check_sequences
 from skseqmetric._networks.stem import stem_strides
-from skseqmetric._ops import reference
+from skseqmetric._ops.reference import gru as reference
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
 SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
@@ -76,7 +76,7 @@ def test_distance_equals_the_reference_recurrence(fitted: SyncGRUMetric, ragged:
             for w, x1, x2 in runs:
                 inputs = (v.transpose(0, 1).double() for v in (x1, x2))
                 states = reference.sync_gru_scan(*inputs, n, m, in_double(w))
-                o1, o2 = reference.read_out(states[0], n, "mean"), reference.read_out(states[1], m, "mean")
+                o1, o2 = reference.pool_states(states[0], n, "mean"), reference.pool_states(states[1], m, "mean")
                 squared += float((o1 - o2).square().sum())
             expected[i, j] = np.sqrt(squared)
     np.testing.assert_allclose(fitted.pairwise_distances(X), expected, rtol=1e-4, atol=1e-5)
@@ -116,7 +116,7 @@ def test_transform_is_the_readout_of_a_sequence_coupled_to_itself(fitted: SyncGR
         features, n = fitted.module_.encode(*fitted._standardise(check_sequences(x)).padded(np.array([0])))
         runs = zip(fitted.module_.weights(), fitted.module_.directions(features, n).transpose(1, 2), strict=True)
         states = [reference.sync_gru_scan(v, v, n, n, w)[0] for w, v in runs]
-    expected = np.concatenate([reference.read_out(s, n, "mean").numpy() for s in states], axis=1)
+    expected = np.concatenate([reference.pool_states(s, n, "mean").numpy() for s in states], axis=1)
     np.testing.assert_allclose(fitted.transform(x), expected, rtol=1e-4, atol=1e-6)
 
 

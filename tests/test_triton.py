@@ -19,8 +19,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import reference, triton
-from skseqmetric._ops.choice import implementation
+from skseqmetric._ops import triton
+from skseqmetric._ops.dispatch import implementation
+from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._ops.sync_gru import sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.triton import packing
@@ -84,7 +85,7 @@ def by_reference(how: str | None) -> Run:
         for features, w in zip(x.transpose(1, 2), weights, strict=True):
             both = reference.sync_gru_scan(features[rows], features[columns], lengths[rows], lengths[columns], w)
             for kept, states, own in zip(halves, both, (rows, columns), strict=True):
-                kept.append(states if how is None else reference.read_out(states, lengths[own], how))
+                kept.append(states if how is None else reference.pool_states(states, lengths[own], how))
         if how is None:
             return tuple(torch.stack(half).permute(2, 0, 1, 3) for half in halves)
         return tuple(torch.cat(half, 1) for half in halves)
@@ -99,7 +100,7 @@ def by_kernels(how: str | None, precision: str = "float32") -> Run:
         operands = project(x, weights), lengths, rows, columns, weights
         if how is None:
             return triton.sync_gru_states(*operands, precision=precision)
-        return triton.sync_gru_readout(*operands, how, precision=precision)
+        return triton.sync_gru_pooled(*operands, how, precision=precision)
 
     return run
 
@@ -138,7 +139,7 @@ def test_states(device: str, coupling: str | None, n_units: int) -> None:
 
 @pytest.mark.parametrize("coupling", COUPLINGS)
 @pytest.mark.parametrize("how", ["mean", "last"])
-def test_readout(device: str, coupling: str | None, how: str) -> None:
+def test_pooled(device: str, coupling: str | None, how: str) -> None:
     compare(small(coupling, n_directions=1 + (how == "last")), how, device)
 
 

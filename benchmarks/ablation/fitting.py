@@ -17,7 +17,7 @@ from benchmarks.activity import load_activity
 from benchmarks.problems import Split, load_problem
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric._networks.sync_gru import SyncGRUCell, SyncGRUNetwork
-from skseqmetric._ops.choice import choose
+from skseqmetric._ops.dispatch import choose
 from skseqmetric.datasets import make_shifted_sequences
 
 N_SYNTHETIC_TRAIN, N_SYNTHETIC_TEST, N_SYNTHETIC_CLASSES = 80, 400, 8

@@ -18,7 +18,7 @@ from benchmarks.harness import Result, measure
 from benchmarks.peers.aeon_process import Aeon
 from benchmarks.peers.runs import check_close, forced, implementations, quick_metric, sines
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
-from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.dispatch import implementation
 
 N_CANDIDATES = 20
 N_CHECKED = 10

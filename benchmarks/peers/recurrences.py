@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.harness import Result, measure
 from benchmarks.peers.runs import CHANNELS, check_close, forced, implementations
 from skseqmetric._networks.sync_gru import SyncGRUCell
-from skseqmetric._ops.choice import implementation
+from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.gru import gru_scan
 from skseqmetric._ops.sync_gru import sync_gru_scan
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from skseqmetric import SyncGRUMetric
-from skseqmetric._ops.choice import implementation, obstacle
+from skseqmetric._ops.dispatch import implementation, obstacle
 
 CHANNELS = 9
 

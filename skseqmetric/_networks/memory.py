@@ -12,8 +12,8 @@ from torch.nn.functional import normalize
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, instance_channels
 from skseqmetric._ops.memory import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights, draw_noise, memory_scan
-from skseqmetric._ops.reference_memory import CELLS
-from skseqmetric._ops.steps import read_out
+from skseqmetric._ops.steps import pool_states
+from skseqmetric._ops.weights import CELLS
 
 
 def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.Generator) -> nn.Parameter:
@@ -152,7 +152,7 @@ class MemoryNetwork(SiameseNetwork):
         """The read-out (B, H), or the embedding (B, n_outputs) of length 1 made of it."""
         states = self.states(features, lengths, generator)
         last = self.readout == "last"
-        read = states[:, -1] if last else read_out(states.transpose(0, 1)[:, None], lengths, self.readout)
+        read = states[:, -1] if last else pool_states(states.transpose(0, 1)[:, None], lengths, self.readout)
         return normalize(self.head(read), dim=1) if self.head_name == "embedding" else read
 
     def features(self, values: Tensor, lengths: Tensor) -> Tensor:

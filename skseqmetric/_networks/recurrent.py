@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters
-from skseqmetric._ops.steps import read_out
+from skseqmetric._ops.steps import pool_states
 
 
 class RecurrentNetwork(nn.Module):
@@ -51,8 +51,8 @@ class RecurrentNetwork(nn.Module):
     def _read(self, states: Tensor, lengths: Tensor) -> Tensor:
         if self.readout == "last" and self.layers.bidirectional:
             ahead, back = states[..., : self.n_units], states[:, 0, self.n_units :]
-            return torch.cat([read_out(ahead.transpose(0, 1)[:, None], lengths, "last"), back], 1)
-        return read_out(states.transpose(0, 1)[:, None], lengths, self.readout)
+            return torch.cat([pool_states(ahead.transpose(0, 1)[:, None], lengths, "last"), back], 1)
+        return pool_states(states.transpose(0, 1)[:, None], lengths, self.readout)
 
     def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
         """K numbers of every step, (B, T, K): what `forward` says, or would say had the sequence ended there."""

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem
-from skseqmetric._ops.gru import gru_readout, gru_scan
+from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.steps import reverse_valid
-from skseqmetric._ops.sync_gru import sync_gru_readout, sync_gru_scan
+from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
 
 
@@ -109,12 +109,12 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The embedding (B, D H): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
-        return gru_readout(self.directions(features, lengths), lengths, self.weights(), self.readout)
+        return gru_pooled(self.directions(features, lengths), lengths, self.weights(), self.readout)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Read-outs (P, D H) of both halves of the coupled pairs (rows[p], columns[p])."""
         ordered = self.directions(features, lengths)
-        return sync_gru_readout(ordered, lengths, rows, columns, self.weights(), self.readout)
+        return sync_gru_pooled(ordered, lengths, rows, columns, self.weights(), self.readout)
 
     def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
         """States (B, T, D H) of the uncoupled run, both directions' at their own place in time."""

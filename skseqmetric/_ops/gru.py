@@ -1,4 +1,4 @@
-"""The uncoupled GRU over a padded batch, all directions at once (`_ops.reference.gru_scan` defines it).
+"""The uncoupled GRU over a padded batch, all directions at once (`_ops.reference.gru` defines it).
 
 Layouts: D directions, T steps, B sequences, F features, H units.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import compiled, eager, reference
-from skseqmetric._ops.choice import choose
-from skseqmetric._ops.steps import freeze_ended, read_out
+from skseqmetric._ops import compiled, eager
+from skseqmetric._ops.dispatch import choose
+from skseqmetric._ops.reference import gru as reference
+from skseqmetric._ops.steps import freeze_ended, pool_states
 from skseqmetric._ops.weights import RecurrentWeights
 
 
@@ -23,13 +24,13 @@ def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights])
     return freeze_ended(_free_states(chosen, features, lengths, weights), lengths)
 
 
-def gru_readout(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
+def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D H). Cost 6 H^2 FLOP a step, twice that backward."""
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
     chosen = choose("gru", features, weights[0].n_units)
     if chosen == "compiled":
-        return compiled.gru_readout(features, lengths, weights, how)
-    return read_out(_free_states(chosen, features, lengths, weights), lengths, how)
+        return compiled.gru_pooled(features, lengths, weights, how)
+    return pool_states(_free_states(chosen, features, lengths, weights), lengths, how)
 
 
 def _free_states(chosen: str, features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:

@@ -1,22 +1,32 @@
-"""One layer of non-local recurrent memory over a padded batch (`_ops.reference_memory` defines it).
+"""One layer of non-local recurrent memory over a padded batch (`_ops.reference.memory` defines it).
 
 Layouts: B sequences, T steps, D channels, H units, S memory slots, m heads, U = ceil(T / win) memory updates.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from skseqmetric._ops import compiled
-from skseqmetric._ops import reference_memory as reference
-from skseqmetric._ops.choice import choose
+from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.eager import memory as eager
-from skseqmetric._ops.reference_memory import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
+from skseqmetric._ops.reference import memory as reference
+from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
-__all__ = ["MemoryForm", "MemoryNoise", "MemoryScan", "MemoryWeights", "draw_noise", "memory_scan"]
+__all__ = [
+    "MemoryForm",
+    "MemoryNoise",
+    "MemoryScan",
+    "MemoryState",
+    "MemoryWeights",
+    "draw_noise",
+    "first_memory_state",
+    "memory_scan",
+    "memory_step",
+]
 
 QUIET = MemoryNoise()
 
@@ -54,6 +64,37 @@ def memory_scan(
             keep["matrix"] = compiled.PackedMatrix
         scan = eager.memory_scan(x, lengths, weights, noise, **keep)
     return MemoryScan(scan.states, scan.memory if keep_memory else None, scan.attention if keep_attention else None)
+
+
+class MemoryState(NamedTuple):
+    """What a layer carries from one step to the next, after `n_steps`."""
+
+    n_steps: int
+    h: Tensor  # (B, H), as c
+    c: Tensor
+    memory: Tensor  # (B, S, H)
+    inputs: tuple[Tensor, ...]  # the rows so far of the block that is not yet written, (B, D) each
+    hidden: tuple[Tensor, ...]  # and the states after them, (B, H)
+
+
+def first_memory_state(weights: MemoryWeights, n_rows: int) -> MemoryState:
+    """The state before the first step: zeros."""
+    h = weights.hidden.new_zeros(n_rows, weights.n_units)
+    return MemoryState(0, h, h, h.new_zeros(n_rows, weights.form.n_slots, weights.n_units), (), ())
+
+
+def memory_step(x: Tensor, state: MemoryState, weights: MemoryWeights, keep_new: float = 1.0) -> MemoryState:
+    """One step of `memory_scan` on the inputs x (B, D) of sequences that go on; `keep_new` is the share of zoneout."""
+    form, (n_steps, h, c, memory, inputs, hidden) = weights.form, state
+    if n_steps and n_steps % form.window == 0:
+        present = torch.ones(len(x), form.n_slots, dtype=torch.bool, device=x.device)
+        memory = reference.update_memory(torch.stack(inputs, 1), torch.stack(hidden, 1), present, memory, weights)[0]
+        inputs = hidden = ()
+    new_h, new_c = reference.recurrent_step(x, h, c, memory.flatten(1), weights)
+    h, c = torch.lerp(h, new_h, keep_new), torch.lerp(c, new_c, keep_new)
+    if n_steps % form.window % form.stride == 0:
+        inputs, hidden = (*inputs, x), (*hidden, h)
+    return MemoryState(n_steps + 1, h, c, memory, inputs, hidden)
 
 
 def draw_noise(

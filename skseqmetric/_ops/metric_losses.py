@@ -74,16 +74,15 @@ def triplet(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale
     return weighted_mean((cost * positive).sum(1) / count.clamp_min(1), weights, usable)
 
 
-def contrastive_pairs(squared: Tensor, same: Tensor, scale: Tensor, margin: float) -> Tensor:
-    """Contrastive loss on given pairs: squared (P,), same (P,) bool."""
-    scaled = scale * squared
-    return torch.where(same, scaled, (margin - safe_sqrt(scaled)).clamp_min(0).square()).mean()
+def contrastive_pairs(squared: Tensor, same: Tensor, margin: float) -> Tensor:
+    """Contrastive loss (P,) of given pairs: d^2 where both belong together, else max(0, margin - d)^2."""
+    return torch.where(same, squared, (margin - safe_sqrt(squared)).clamp_min(0).square())
 
 
-def logistic_pairs(squared: Tensor, same: Tensor, scale: Tensor, margin: float) -> Tensor:
-    """-log sigma(+-(margin^2 - scale d^2)): the probability that a pair belongs together, decided at d = margin."""
-    evidence = margin**2 - scale * squared
-    return -logsigmoid(torch.where(same, evidence, -evidence)).mean()
+def logistic_pairs(squared: Tensor, same: Tensor, margin: float) -> Tensor:
+    """-log sigma(+-(margin^2 - d^2)), (P,): the probability that a pair belongs together, decided at d = margin."""
+    evidence = margin**2 - squared
+    return -logsigmoid(torch.where(same, evidence, -evidence))
 
 
 BLOCK_LOSSES: dict[str, BlockLoss] = {"nca": nca, "contrastive": contrastive, "triplet": triplet}

@@ -1,4 +1,4 @@
-"""The reservoir over a padded batch, all directions at once (`_ops.reference_reservoir` defines it).
+"""The reservoir over a padded batch, all directions at once (`_ops.reference.reservoir` defines it).
 
 The weights of a reservoir are fixed, so nothing here has a gradient. Layouts: D reservoirs (or directions), T steps,
 B sequences, F features, N units. Cost 2 N^2 FLOP a step and sequence with a dense matrix, 2 p N^2 memory-bound ones
@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops import compiled
-from skseqmetric._ops import reference_reservoir as reference
-from skseqmetric._ops.choice import choose
+from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.eager import reservoir as eager
-from skseqmetric._ops.reference_reservoir import ReservoirWeights
-from skseqmetric._ops.steps import read_out, valid_steps
+from skseqmetric._ops.reference import reservoir as reference
+from skseqmetric._ops.steps import pool_states, valid_steps
+from skseqmetric._ops.weights import ReservoirWeights
 
-__all__ = ["ReservoirStep", "ReservoirWeights", "reservoir_readout", "reservoir_scan", "reservoir_steps"]
+__all__ = ["ReservoirStep", "ReservoirWeights", "reservoir_pooled", "reservoir_scan", "reservoir_steps"]
 
 
 class ReservoirStep(NamedTuple):
@@ -36,7 +36,7 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
     """States (T, D, B, N) from features (D, T, B, F); behind its end a sequence keeps its last state.
 
     Memory: the result and about 16 MB. Where not every state is needed at once, `reservoir_steps` and
-    `reservoir_readout` do without the result.
+    `reservoir_pooled` do without the result.
     """
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
@@ -45,7 +45,7 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
 
 
 def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Iterator[ReservoirStep]:
-    """The same states one step at a time, never all of them: for sums over steps, as a ridge read-out needs.
+    """The same states one step at a time, never all of them: for sums over steps, as ridge regression needs.
 
     The states of a step are views of a buffer that the next step overwrites, in any strides; their rows come in any
     order, which `rows` tells. Steps at which no sequence runs are left out.
@@ -58,7 +58,7 @@ def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWe
 
 
 @torch.no_grad()
-def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
+def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D N), without keeping the states.
 
     "both" gives (B, 2 D N), the last one first.
@@ -67,8 +67,8 @@ def reservoir_readout(features: Tensor, lengths: Tensor, weights: list[Reservoir
     if chosen == "reference":
         states = _reference(features, lengths, weights)
         kinds = ("last", "mean") if how == "both" else (how,)
-        return torch.cat([read_out(states, lengths, kind) for kind in kinds], 1)
-    return eager.reservoir_readout(features, lengths, weights, how, _fused(chosen))
+        return torch.cat([pool_states(states, lengths, kind) for kind in kinds], 1)
+    return eager.reservoir_pooled(features, lengths, weights, how, _fused(chosen))
 
 
 def _fused(chosen: str) -> eager.FusedSteps | None:

@@ -24,7 +24,7 @@ def freeze_ended(states: Tensor, lengths: Tensor) -> Tensor:
     return states.gather(0, t[:, None, :, None].expand_as(states))
 
 
-def read_out(states: Tensor, lengths: Tensor, how: str) -> Tensor:
+def pool_states(states: Tensor, lengths: Tensor, how: str) -> Tensor:
     """(T, D, B, H) -> (B, D H): "mean" of the valid states, or the "last" valid one; lengths (B,)."""
     if how == "last":
         return states[lengths - 1, :, torch.arange(len(lengths), device=states.device)].flatten(1)

@@ -1,4 +1,4 @@
-"""The coupled GRU on pairs of sequences (`_ops.reference.sync_gru_scan` defines it).
+"""The coupled GRU on pairs of sequences (`_ops.reference.gru` defines it).
 
 Layouts: D directions, T steps, B sequences, P pairs, F features, H units, G projections a step.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import compiled, eager, reference, triton
-from skseqmetric._ops.choice import choose
-from skseqmetric._ops.steps import every_pair, pad_steps, read_out
+from skseqmetric._ops import compiled, eager, triton
+from skseqmetric._ops.dispatch import choose
+from skseqmetric._ops.reference import gru as reference
+from skseqmetric._ops.steps import every_pair, pad_steps, pool_states
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 Halves = tuple[Tensor, Tensor]
@@ -35,18 +36,18 @@ def sync_gru_scan(
     return eager.sync_gru_states(features, lengths, rows, columns, weights)
 
 
-def sync_gru_readout(
+def sync_gru_pooled(
     features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str
 ) -> Halves:
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each: what training needs."""
     features = features.to(weights[0].hidden.dtype)
     chosen = choose("sync_gru", features, weights[0].n_units)
     if chosen == "compiled":
-        return compiled.sync_gru_readout(features, lengths, rows, columns, weights, how)
+        return compiled.sync_gru_pooled(features, lengths, rows, columns, weights, how)
     if chosen == "triton":
-        return triton.sync_gru_readout(project(features, weights), lengths, rows, columns, weights, how)
+        return triton.sync_gru_pooled(project(features, weights), lengths, rows, columns, weights, how)
     first, second = sync_gru_scan(features, lengths, rows, columns, weights)
-    return read_out(first, lengths[rows], how), read_out(second, lengths[columns], how)
+    return pool_states(first, lengths[rows], how), pool_states(second, lengths[columns], how)
 
 
 def _reference(
@@ -69,7 +70,7 @@ def sync_gru_tile(
     pairs: Halves | None = None,
     n_threads: int | None = None,
 ) -> Tensor:
-    """Squared distances between the read-outs of coupled pairs, without gradient.
+    """Squared distances between the pooled states of coupled pairs, without gradient.
 
     Every first against every second, (N, M); or (P,) of the `pairs`, two index tensors (P,), one into each side.
     `n_threads` on the CPU, torch's number of intra-op threads where None. Cost as above; memory
@@ -92,7 +93,7 @@ def _reference_tile(first: Side, second: Side, weights: list[RecurrentWeights], 
     n, m = len(first.lengths), len(second.lengths)
     rows, columns = every_pair(n, m) if crossed else (torch.arange(n), torch.arange(m))
     features, lengths = beside(first, second)
-    halves = sync_gru_readout(features, lengths, rows, columns + n, weights, how)
+    halves = sync_gru_pooled(features, lengths, rows, columns + n, weights, how)
     squared = (halves[0] - halves[1]).square().sum(1)
     return squared.view(n, m) if crossed else squared
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from skseqmetric._ops import workspace
+from skseqmetric._ops import buffer_pool
 from skseqmetric._ops.parallel import one_intra_op_thread
 
 CLIP_NORM = 1.0
@@ -79,7 +79,7 @@ def train(
         failure = str(error)
     finally:
         report.close()
-        workspace.clear()
+        buffer_pool.clear()
     objective.eval()
     stopped = report.stopped or _stopped_early(net)
     return TrainingResult(

@@ -21,7 +21,7 @@ from skseqmetric._base.template import (
 )
 from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
 from skseqmetric._input import Sequences, check_sequences
-from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_readout, reservoir_scan
+from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._tensors.seeding import draw_seed
 
@@ -148,7 +148,7 @@ class EchoStateEstimator(ScaledSequenceEstimator):
     @torch.inference_mode()
     def _summaries(self, values: Tensor, lengths: Tensor, how: str) -> Tensor:
         """What the states of whole sequences become: (B, F), or (B, 2 F) for "both"."""
-        return reservoir_readout(self._directions(values, lengths), lengths, self.reservoirs_, how)
+        return reservoir_pooled(self._directions(values, lengths), lengths, self.reservoirs_, how)
 
     def _directions(self, values: Tensor, lengths: Tensor) -> Tensor:
         """The input of every reservoir, time first: (B, T, C) -> (D, T, B, C)."""

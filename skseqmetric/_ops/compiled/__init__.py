@@ -3,9 +3,9 @@
 from skseqmetric._ops.compiled._library import library, obstacle, warn_where_missing
 from skseqmetric._ops.compiled.matrix import PackedMatrix
 from skseqmetric._ops.compiled.recurrence import (
-    gru_readout,
+    gru_pooled,
     gru_states,
-    sync_gru_readout,
+    sync_gru_pooled,
     sync_gru_states,
 )
 from skseqmetric._ops.compiled.reservoir import DenseStep, SparseStep
@@ -15,11 +15,11 @@ __all__ = [
     "DenseStep",
     "PackedMatrix",
     "SparseStep",
-    "gru_readout",
+    "gru_pooled",
     "gru_states",
     "library",
     "obstacle",
-    "sync_gru_readout",
+    "sync_gru_pooled",
     "sync_gru_states",
     "sync_gru_tile",
     "warn_where_missing",

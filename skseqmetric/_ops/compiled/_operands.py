@@ -17,11 +17,14 @@ _COUPLINGS = {None: 0, "scalar": 1, "symmetric": 2, "diffusive": 3}
 
 @dataclass(frozen=True)
 class Kind:
-    """What is computed: halves per row (1 plain, 2 coupled), the coupling, and the read-out, None for all states."""
+    """What is computed: halves per row (1 plain, 2 coupled), the coupling, and the pooling over time.
+
+    Without pooling the result is all states.
+    """
 
     n_halves: int
     coupling: str | None
-    readout: str | None
+    pooling: str | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Operands:
         p.n_directions, p.n_halves, p.n_rows = sides[0].shape[0], kind.n_halves, sequences.shape[1]
         p.n_steps, p.n_threads = max(side.shape[1] for side in sides), team.n_threads
         p.openmp = team.openmp
-        p.mean, p.coupling = kind.readout == "mean", _COUPLINGS[kind.coupling]
+        p.mean, p.coupling = kind.pooling == "mean", _COUPLINGS[kind.coupling]
         sequences = self.hold(sequences.to(torch.int64).contiguous())
         for half in range(kind.n_halves):
             side, length = self.hold(sides[half % len(sides)]), self.hold(lengths[half % len(sides)])
@@ -102,15 +105,15 @@ class Operands:
         self.problem.x_end = self.hold(projected.contiguous()).data_ptr()
 
     def set_results(self, results: list[Tensor], prefix: str = "") -> None:
-        """Of every half, states (T, D, rows, H) or read-outs (rows, D H); with the prefix "grad_" their gradients."""
+        """States (T, D, rows, H) or pooled states (rows, D H) of every half; with the prefix "grad_" gradients."""
         p, pointers = self.problem, (c_void_p * 2)(*(result.data_ptr() for result in results))
         self._kept += results
         if results[0].ndim == 4:
             setattr(p, prefix + "states", pointers)
             p.states_step, p.states_direction, p.states_row = results[0].stride()[:3]
         else:
-            setattr(p, prefix + "readout", pointers)
-            p.readout_direction, p.readout_row = p.n_units, results[0].stride(0)
+            setattr(p, prefix + "pooled", pointers)
+            p.pooled_direction, p.pooled_row = p.n_units, results[0].stride(0)
 
     def set_gradients(self, grad_x: Tensor | None, weights: Tensor) -> None:
         """Where gradients go: of projections (copies, D, T, N, G) or of features (D, T, N, F), and of the weights."""

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skseqmetric._ops.buffer_pool import Buffer, take
 from skseqmetric._ops.compiled._library import library
 from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
 from skseqmetric._ops.compiled._team import Team
 from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
-from skseqmetric._ops.workspace import Lease, take
 
 SHARES = 8
 """Parts of the rows whose weight gradients are summed apart: any thread takes any part, whatever holds up another."""
@@ -24,8 +24,8 @@ def gru_states(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights
     return _plain(features, lengths, weights, None)
 
 
-def gru_readout(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
-    """Read-outs (B, D H)."""
+def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
+    """Pooled states (B, D H)."""
     return _plain(features, lengths, weights, how)
 
 
@@ -43,10 +43,10 @@ def sync_gru_states(
     return first, second
 
 
-def sync_gru_readout(
+def sync_gru_pooled(
     features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str
 ) -> tuple[Tensor, Tensor]:
-    """Read-outs of both halves, (P, D H) each."""
+    """Pooled states of both halves, (P, D H) each."""
     kind = Kind(2, weights[0].coupling, how)
     first, second = _scan(kind, features, lengths, torch.stack([rows, columns]), weights)
     return first, second
@@ -114,14 +114,14 @@ class _Run:
             operands.set_input(self.inputs)
         return operands
 
-    def forward(self, *, keep: bool) -> tuple[list[Tensor], Lease | None]:
-        """States (T, D, rows, H) or read-outs (rows, D H) of every half; then what backward reads, where it is kept."""
+    def forward(self, *, keep: bool) -> tuple[list[Tensor], Buffer | None]:
+        """States (T, D, rows, H) or pooled states (rows, D H) of every half; then what backward reads, if kept."""
         n_directions, n_steps = self.features.shape[:2]
-        states, readouts = (
+        states, pooled = (
             (n_steps, n_directions, self.n_rows, self.n_units),
             (self.n_rows, n_directions * self.n_units),
         )
-        shape = states if self.kind.readout is None else readouts
+        shape = states if self.kind.pooling is None else pooled
         results = [self.features.new_empty(shape) for _ in range(self.kind.n_halves)]
         projected = self._projected() if self.shared else None
         operands = self._operands(self.features if projected is None else projected.tensor)
@@ -131,7 +131,7 @@ class _Run:
         library().forward(operands.problem)
         return results, saved
 
-    def _projected(self) -> Lease:
+    def _projected(self) -> Buffer:
         """Projections of all sequences, (D, T, N, G)."""
         projected = take(*self.features.shape[:3], self.inputs.shape[1])
         matrix, bias = self.inputs[..., :-1], self.inputs[..., -1]
@@ -139,7 +139,7 @@ class _Run:
         torch.baddbmm(bias[:, None], self.features.flatten(1, 2), matrix.transpose(1, 2), out=flat)
         return projected
 
-    def backward(self, grads: tuple[Tensor, ...], saved: Lease, *, of_features: bool) -> list[Tensor | None]:
+    def backward(self, grads: tuple[Tensor, ...], saved: Buffer, *, of_features: bool) -> list[Tensor | None]:
         """Gradients of features and input weights, lengths, sequences, then of the recurrent weights."""
         n_features = 0 if self.shared else self.inputs.shape[2] - 1
         n_rows, n_recurrent = library().weight_rows(self.n_units, n_features)
@@ -156,7 +156,7 @@ class _Run:
         return [grad_features, grad_inputs, None, None, *_unpacked(total, self.recurrent)]
 
     def _kernels_back(
-        self, grads: tuple[Tensor, ...], saved: Lease, side: Tensor, grad_side: Tensor | None, weights: Tensor
+        self, grads: tuple[Tensor, ...], saved: Buffer, side: Tensor, grad_side: Tensor | None, weights: Tensor
     ) -> None:
         operands = self._operands(side)
         operands.set_results(_alike(grads), "grad_")
@@ -165,13 +165,13 @@ class _Run:
         library().backward(operands.problem)
 
     def _shared_back(
-        self, grads: tuple[Tensor, ...], saved: Lease, weights: Tensor, of_features: bool
+        self, grads: tuple[Tensor, ...], saved: Buffer, weights: Tensor, of_features: bool
     ) -> tuple[Tensor | None, Tensor]:
         """By way of the projections, whose rows add up theirs, every share on its own."""
-        lease = take(len(weights), *self.features.shape[:3], self.inputs.shape[1])
-        lease.tensor.zero_()
-        self._kernels_back(grads, saved, lease.tensor[0], lease.tensor, weights)
-        flat = (lease.tensor if len(lease.tensor) == 1 else lease.tensor.sum(0, keepdim=True))[0].flatten(1, 2)
+        buffer = take(len(weights), *self.features.shape[:3], self.inputs.shape[1])
+        buffer.tensor.zero_()
+        self._kernels_back(grads, saved, buffer.tensor[0], buffer.tensor, weights)
+        flat = (buffer.tensor if len(buffer.tensor) == 1 else buffer.tensor.sum(0, keepdim=True))[0].flatten(1, 2)
         # this way round: the other product of the same matrices takes several times as long
         grad_matrix = torch.bmm(self.features.flatten(1, 2).transpose(1, 2), flat).transpose(1, 2)
         grad_inputs = torch.cat([grad_matrix, flat.sum(1)[..., None]], 2)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skseqmetric._ops.eager.gru import sigmoid_backward
 
-Room = Callable[..., Tensor]
+MakeBuffer = Callable[..., Tensor]
 
 
 class Coupling:
@@ -59,12 +59,12 @@ class _Scalar(Coupling):
 class _Symmetric(Coupling):
     """c = sigma(x + U |e|) / 2 with e = h^1 - h^2 and the inputs x of both halves: one gate, (D, P, H), for both."""
 
-    def __init__(self, inputs: Tensor, hidden: Tensor, n_kept: int, room: Room) -> None:
+    def __init__(self, inputs: Tensor, hidden: Tensor, n_kept: int, make_buffer: MakeBuffer) -> None:
         n_directions, _, n_pairs, n = inputs.shape
         self.inputs, self.hidden, self.transposed = inputs, hidden, hidden.transpose(1, 2).contiguous()
         self.x, self.n_kept = inputs.unbind(1), n_kept
-        self.gates = room(n_kept, n_directions, n_pairs, n).unbind(0)
-        contracted = room(n_kept, n_directions, 2, n_pairs, n)
+        self.gates = make_buffer(n_kept, n_directions, n_pairs, n).unbind(0)
+        contracted = make_buffer(n_kept, n_directions, 2, n_pairs, n)
         views = (contracted, contracted[:, :, 0], contracted[:, :, 1])
         self.contracted = list(zip(*(view.unbind(0) for view in views), strict=True))
         self.absolute = inputs.new_empty(n_directions, n_pairs, n)
@@ -105,11 +105,11 @@ class _Symmetric(Coupling):
 class _Diffusive(Coupling):
     """c^i = sigma(x^i + U h^i + V h^j) / 2: a gate for each half, (D, 2 P, H)."""
 
-    def __init__(self, inputs: Tensor, hidden: Tensor, other: Tensor, n_kept: int, room: Room) -> None:
+    def __init__(self, inputs: Tensor, hidden: Tensor, other: Tensor, n_kept: int, make_buffer: MakeBuffer) -> None:
         self.inputs, self.hidden, self.other = inputs, hidden, other
         self.transposed = [matrix.transpose(1, 2).contiguous() for matrix in (hidden, other)]
         self.x, self.n_kept = inputs.unbind(1), n_kept
-        self.gates = room(n_kept, len(inputs), *inputs.shape[2:]).unbind(0)
+        self.gates = make_buffer(n_kept, len(inputs), *inputs.shape[2:]).unbind(0)
 
     def forward(self, t: int, h: Tensor) -> Tensor:
         partner, gate = h.flip(1), self.gates[t % self.n_kept]
@@ -135,15 +135,15 @@ class _Diffusive(Coupling):
         return [self.grad_inputs, self.grad_hidden, self.grad_other, None]
 
 
-def make_coupling(name: str | None, inputs: Any, tensors: list[Any], n_kept: int, room: Room) -> Coupling:
+def make_coupling(name: str | None, inputs: Any, tensors: list[Any], n_kept: int, make_buffer: MakeBuffer) -> Coupling:
     """The coupling of that name; `inputs` are what the gate reads of the features, (D, T, P or 2 P, H).
 
     n_kept : steps whose gates are kept: all of them where a backward pass is to come, else 1.
-    room : makes a tensor of a shape, contents undefined, that lives as long as the coupling.
+    make_buffer : makes a tensor of a shape, contents undefined, that lives as long as the coupling.
     """
     hidden, other, bias = tensors
     if name == "symmetric":
-        return _Symmetric(inputs, hidden, n_kept, room)
+        return _Symmetric(inputs, hidden, n_kept, make_buffer)
     if name == "diffusive":
-        return _Diffusive(inputs, hidden, other, n_kept, room)
+        return _Diffusive(inputs, hidden, other, n_kept, make_buffer)
     return Coupling() if name is None else _Scalar(bias)

@@ -1,4 +1,4 @@
-"""The uncoupled GRU over a padded batch, all directions at once: what `_ops.reference.gru_scan` defines.
+"""The uncoupled GRU over a padded batch, all directions at once: what `_ops.reference.gru` defines.
 
 Layouts: D directions, T steps, B sequences, F features, H units. The recurrence is causal, so it needs no mask: the
 padding behind a sequence cannot reach its valid steps.

@@ -1,4 +1,4 @@
-"""One layer of non-local recurrent memory as torch operations (`_ops.reference_memory` defines it).
+"""One layer of non-local recurrent memory as torch operations (`_ops.reference.memory` defines it).
 
 The memory is constant inside a window, so everything that depends on inputs and memory only is one product a window,
 or one for all steps: what a step still computes is the plain backbone's. Only the S hidden rows of the candidate are
@@ -18,8 +18,8 @@ from torch.nn.functional import layer_norm, linear, pad, scaled_dot_product_atte
 
 from skseqmetric._ops.eager.matrix import Linear, Matrix
 from skseqmetric._ops.eager.memory_cells import Keep, project_backward, run_window
-from skseqmetric._ops.reference_memory import MemoryNoise, MemoryScan, MemoryWeights
 from skseqmetric._ops.steps import freeze_ended, valid_steps
+from skseqmetric._ops.weights import MemoryNoise, MemoryScan, MemoryWeights
 
 
 def memory_scan(

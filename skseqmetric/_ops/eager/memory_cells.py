@@ -1,4 +1,4 @@
-"""The recurrent steps between two memory updates, their gradients by hand (`_ops.reference_memory` defines them).
+"""The recurrent steps between two memory updates, their gradients by hand (`_ops.reference.memory` defines them).
 
 What the memory adds to a step does not depend on the states, so it comes as an operand, and the steps are those of the
 plain backbone. Layouts: L steps of a window, B sequences, H units, G blocks of gates.

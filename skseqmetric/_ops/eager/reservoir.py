@@ -1,4 +1,4 @@
-"""The reservoir over a padded batch as torch operations, without gradient (`_ops.reference_reservoir` defines it).
+"""The reservoir over a padded batch as torch operations, without gradient (`_ops.reference.reservoir` defines it).
 
 Sequences are sorted by length, so that those still running are the first n of them and ended ones cost nothing; their
 states simply stay. Input projections are one product for a block of steps, and every step is one product per
@@ -14,8 +14,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.reference_reservoir import ReservoirWeights
 from skseqmetric._ops.steps import valid_steps
+from skseqmetric._ops.weights import ReservoirWeights
 
 BLOCK_ELEMENTS = 1 << 22
 """Input projections held at once: 16 MB in float32, so that a small cache keeps some of it."""
@@ -97,7 +97,7 @@ def reservoir_steps(
         yield t, walk.states[:, :n], walk.order[:n]
 
 
-def reservoir_readout(
+def reservoir_pooled(
     features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, fused: FusedSteps | None = None
 ) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D N), or "both", (B, 2 D N), the last one first."""

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skseqmetric._ops.buffer_pool import Buffer, take_like
 from skseqmetric._ops.eager.couplings import Coupling, make_coupling
 from skseqmetric._ops.eager.gru import GateGradients, Gates, GRUStep
 from skseqmetric._ops.weights import RecurrentWeights, project_gate, projection
-from skseqmetric._ops.workspace import Lease, room
 
 
 def sync_gru_states(
@@ -116,24 +116,24 @@ class _Scan:
         keep: bool,
     ) -> None:
         self.matrix, self.input_bias, hidden, bias, *gate_tensors = tensors
-        self.features, self.leases = features, list[Lease]()
+        self.features, self.buffers = features, list[Buffer]()
         self.step, self.hidden, self.keep = GRUStep(hidden, bias), hidden, keep
         self.ends, self.first_end, self.sequences = ends, int(ends.min()) if ends.numel() else 0, sequences
-        self.make_coupling = lambda n_kept: make_coupling(name, gate_inputs, gate_tensors, n_kept, self._room)
+        self.make_coupling = lambda n_kept: make_coupling(name, gate_inputs, gate_tensors, n_kept, self._buffer)
 
-    def _room(self, *shape: int) -> Tensor:
-        self.leases.append(room(self.hidden, *shape))
-        return self.leases[-1].tensor
+    def _buffer(self, *shape: int) -> Tensor:
+        self.buffers.append(take_like(self.hidden, *shape))
+        return self.buffers[-1].tensor
 
-    def projected(self) -> Lease:
+    def projected(self) -> Buffer:
         """Input projections (D, T, B, 3H); under autocast the product is bfloat16."""
-        lease = room(self.hidden, *self.features.shape[:3], self.matrix.shape[1])
-        flat, operands = lease.tensor.flatten(1, 2), (self.features.flatten(1, 2), self.matrix.transpose(1, 2))
+        buffer = take_like(self.hidden, *self.features.shape[:3], self.matrix.shape[1])
+        flat, operands = buffer.tensor.flatten(1, 2), (self.features.flatten(1, 2), self.matrix.transpose(1, 2))
         if torch.is_autocast_enabled(self.features.device.type):
             flat.copy_(torch.baddbmm(self.input_bias[:, None], *operands))
         else:
             torch.baddbmm(self.input_bias[:, None], *operands, out=flat)
-        return lease
+        return buffer
 
     def forward(self, projected: Tensor) -> None:
         (n_directions, n_steps, _, _), n, n_pairs = projected.shape, self.hidden.shape[2], self.ends.shape[1]
@@ -141,8 +141,8 @@ class _Scan:
         kept = n_steps if self.keep else 1
         self.states = projected.new_empty(n_steps, n_directions, 2, n_pairs, n)
         coupling: Coupling = self.make_coupling(kept)
-        gates = Gates.of_steps(self._room(kept, n_directions, 2 * n_pairs, 3 * n))
-        candidates = self._room(kept, n_directions, 2 * n_pairs, n).unbind(0)
+        gates = Gates.of_steps(self._buffer(kept, n_directions, 2 * n_pairs, 3 * n))
+        candidates = self._buffer(kept, n_directions, 2 * n_pairs, n).unbind(0)
         h, contracted = torch.zeros_like(self.states[0]), []
         for t, (x, out) in enumerate(zip(projected.unbind(1), self.states.unbind(0), strict=True)):
             x = x if self.sequences is None else x.index_select(1, self.sequences)
@@ -162,9 +162,9 @@ class _Scan:
         n_steps, n_directions, _, n_pairs, n = self.states.shape
         once = self.sequences is None
         self.coupling.start_backward()
-        lease = room(self.hidden, n_directions, n_steps if once else 1, 2 * n_pairs, 4 * n)
-        shared = room(self.hidden, *self.features.shape[:3], 3 * n if not once else 0)
-        gradients, to = lease.tensor, GateGradients.of_steps(lease.tensor, 1)
+        buffer = take_like(self.hidden, n_directions, n_steps if once else 1, 2 * n_pairs, 4 * n)
+        shared = take_like(self.hidden, *self.features.shape[:3], 3 * n if not once else 0)
+        gradients, to = buffer.tensor, GateGradients.of_steps(buffer.tensor, 1)
         grad_projected = gradients[..., n:] if once else shared.tensor.zero_()
         grad_hidden, grad_bias = torch.zeros_like(self.hidden), self.hidden.new_zeros(n_directions, n)
         start = torch.zeros_like(self.states[0])

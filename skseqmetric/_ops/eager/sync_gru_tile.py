@@ -66,7 +66,7 @@ def _tile_sides(
 
 
 class TileScan:
-    """Runs the two coupled halves of a (Q, R) tile through time; the read-outs are (H, Q, R).
+    """Runs the two coupled halves of a (Q, R) tile through time; the pooled states are (H, Q, R).
 
     The halves go through separate products of one shape, so exchanging them exchanges the results to the bit.
     Cost 14 H^2 FLOP a pair and step (symmetric gate); memory about 14 H floats a pair.
@@ -85,7 +85,7 @@ class TileScan:
         self.contracted = [w.hidden.new_ones(n + 1, pairs) for _ in range(2)]
         self.gates, self.gate, self.difference = empty(3 * n, pairs), empty(n, pairs), empty(n, pairs)
 
-    def run(self, first: TileSide, second: TileSide, readout: str) -> tuple[Tensor, Tensor]:
+    def run(self, first: TileSide, second: TileSide, pooling: str) -> tuple[Tensor, Tensor]:
         sides = (first, second)
         first_end = int(min(first.lengths.min(), second.lengths.min()))
         sums = [torch.zeros_like(h) for h in self.states]
@@ -93,10 +93,10 @@ class TileScan:
             self._contract(*x)
             for i, side in enumerate(sides):
                 self._step(i, x[i], None if t < first_end else t < side.lengths)
-                if readout == "mean":
+                if pooling == "mean":
                     sums[i].add_(self.states[i] if t < first_end else self._masked(i, t < side.lengths))
         shape = (self.w.n_units, *self.shape)
-        if readout == "last":
+        if pooling == "last":
             return self.states[0].view(shape), self.states[1].view(shape)
         return sums[0].view(shape) / first.lengths, sums[1].view(shape) / second.lengths
 

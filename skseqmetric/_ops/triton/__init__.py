@@ -75,7 +75,7 @@ def sync_gru_states(
     return run(projected, lengths, rows, columns, weights, precision=precision)
 
 
-def sync_gru_readout(
+def sync_gru_pooled(
     projected: Tensor,
     lengths: Tensor,
     rows: Tensor,
@@ -86,7 +86,7 @@ def sync_gru_readout(
     precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The "mean" of the valid states or the "last" one, (P, D H) each; differentiable, no state of every step held."""
-    from skseqmetric._ops.triton.scan import sync_gru_readout as run
+    from skseqmetric._ops.triton.scan import sync_gru_pooled as run
 
     return run(projected, lengths, rows, columns, weights, how, precision=precision)
 

@@ -67,7 +67,7 @@ def sync_gru_states(
     return states[:, :, 0], states[:, :, 1]
 
 
-def sync_gru_readout(
+def sync_gru_pooled(
     projected: Tensor,
     lengths: Tensor,
     rows: Tensor,
@@ -124,7 +124,7 @@ class _Task:
 
 
 class _Scan(torch.autograd.Function):
-    """States (T, D, 2, P, H), or read-outs (D, 2, P, H)."""
+    """States (T, D, 2, P, H), or pooled states (D, 2, P, H)."""
 
     @staticmethod
     def forward(
@@ -144,7 +144,7 @@ class _Scan(torch.autograd.Function):
             spans.forward(kept, 0, spans.n_total, keep=True)
             out = kept[1:]
         else:
-            kept, out = spans.read_out(checkpoints=any(ctx.needs_input_grad))
+            kept, out = spans.pooled(checkpoints=any(ctx.needs_input_grad))
         ctx.task = task
         ctx.save_for_backward(projected, hidden, bias, gate_hidden, gate_other, strength, kept)
         return out
@@ -230,8 +230,8 @@ class _Spans:
                 **launch.options,
             )
 
-    def read_out(self, *, checkpoints: bool) -> tuple[Tensor, Tensor]:
-        """States before every span and behind the last one, and the read-outs."""
+    def pooled(self, *, checkpoints: bool) -> tuple[Tensor, Tensor]:
+        """States before every span and behind the last one, and the pooled states."""
         starts = self.starts if checkpoints else [0]
         kept = self.empty_states(len(starts))
         sums = torch.zeros_like(kept[0]) if self.task.how == "mean" else None

@@ -133,7 +133,7 @@ def sync_gru_tile(
     pairs: tuple[Tensor, Tensor] | None = None,
     precision: str | None = None,
 ) -> Tensor:
-    """Squared distances between the read-outs ("mean" or "last") of coupled pairs.
+    """Squared distances between the pooled states ("mean" or "last") of coupled pairs.
 
     Parameters
     ----------

@@ -59,18 +59,18 @@ struct BackwardTile {
         return grad_x + t * p.grad_x_step + rows.sequence[row] * p.grad_x_sequence;
     }
 
-    // dL/dh_t from outside: of the read-out, and of the states themselves
+    // dL/dh_t from outside: of the pooled states, and of the states themselves
     void add_outer(int64_t t) {
         for (int64_t half = 0; half < p.n_halves; ++half)
             for (int64_t r = 0; r < rows.count; ++r) {
                 const int64_t row = half * rows.size + r, at = rows.first + r;
                 float* g = s.grad + row * Hp;
-                const float *states = p.grad_states[half], *readout = p.grad_readout[half];
+                const float *states = p.grad_states[half], *pooled = p.grad_pooled[half];
                 if (states) add(g, states + d * p.states_direction + t * p.states_step + at * p.states_row, 1.0f);
-                if (!readout) continue;
+                if (!pooled) continue;
                 const bool reads = p.mean ? rows.alive(row, t) : t == rows.length[row] - 1;
                 if (reads)
-                    add(g, readout + d * p.readout_direction + at * p.readout_row,
+                    add(g, pooled + d * p.pooled_direction + at * p.pooled_row,
                         p.mean ? 1.0f / static_cast<float>(rows.length[row]) : 1.0f);
             }
     }

@@ -172,11 +172,11 @@ inline void finish_mean(const Problem& p, const Rows& rows, float* sum) {
     }
 }
 
-inline void write_readout(const Problem& p, const Rows& rows, int64_t d, const float* out) {
+inline void write_pooled(const Problem& p, const Rows& rows, int64_t d, const float* out) {
     const int64_t H = p.n_units, Hp = padded(H);
     for (int64_t half = 0; half < p.n_halves; ++half)
         for (int64_t r = 0; r < rows.count; ++r)
-            std::memcpy(p.readout[half] + d * p.readout_direction + (rows.first + r) * p.readout_row,
+            std::memcpy(p.pooled[half] + d * p.pooled_direction + (rows.first + r) * p.pooled_row,
                         out + (half * rows.size + r) * Hp, sizeof(float) * H);
 }
 
@@ -206,7 +206,7 @@ inline void forward_direction(const Problem& p, const Packed& w, const Rows& row
         if (p.coupling) contract(p, w, rows, d, t, h, saved.base ? saved.coupling(t) : s.gate, s);
         step(p, w, rows, d, t, h, out, saved.base ? saved.gates(t) : nullptr, s);
         h = out;
-        if (p.mean && (p.readout[0] || p.squared))
+        if (p.mean && (p.pooled[0] || p.squared))
             for (int64_t row = 0; row < rows.total(p); ++row)
                 if (rows.alive(row, t))
                     for (int64_t u = 0; u < Hp; u += W)
@@ -216,7 +216,7 @@ inline void forward_direction(const Problem& p, const Packed& w, const Rows& row
     if (p.states[0])
         for (int64_t t = rows.n_steps; t < p.n_steps; ++t) write_states(p, rows, d, t, h);
     if (p.mean) finish_mean(p, rows, s.sum);
-    if (p.readout[0]) write_readout(p, rows, d, p.mean ? s.sum : h);
+    if (p.pooled[0]) write_pooled(p, rows, d, p.mean ? s.sum : h);
     if (p.squared) add_squared(p, rows, d, p.mean ? s.sum : h);
 }
 

@@ -27,11 +27,11 @@ struct Problem {
     // (D, 3H, H) in the order r, z, n; (D, H); (D, H, H) twice; (D,): what the coupling has not may be null
     const float *hidden, *candidate_bias, *gate_hidden, *gate_other, *gate_bias;
 
-    // Results, each may be null. Of every half, states (d, t, row) and readout (d, row); squared (row,) over all units.
+    // Results, each may be null. Of every half, states (d, t, row) and pooled states (d, row); squared (row,) over all units.
     float* states[2];
     int64_t states_direction, states_step, states_row;
-    float* readout[2];
-    int64_t readout_direction, readout_row;
+    float* pooled[2];
+    int64_t pooled_direction, pooled_row;
     float* squared;
 
     // What backward reads again: saved_floats() of them.
@@ -41,7 +41,7 @@ struct Problem {
     // sequences, G), one copy a share where rows share sequences, or (D, T, sequences, n_features), null where it is
     // not asked for; and grad_weights (n_shares, D, weight_rows, Hp). The tiles of a share are one thread's, whichever.
     int64_t n_shares;
-    const float *grad_states[2], *grad_readout[2];
+    const float *grad_states[2], *grad_pooled[2];
     float* grad_x;
     int64_t grad_x_copy, grad_x_direction, grad_x_step, grad_x_sequence, grad_x_shared;
     float* grad_weights;

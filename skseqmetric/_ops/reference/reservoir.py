@@ -5,27 +5,10 @@ Layouts: D reservoirs (or directions), T steps, B sequences, F features, N units
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class ReservoirWeights:
-    """The fixed weights of one reservoir.
-
-    input W_in (N, F + 1), its first column the bias; recurrent W (N, N), dense or torch's sparse CSR; leak l in (0, 1],
-    a number or one a unit (N,).
-    """
-
-    input: Tensor
-    recurrent: Tensor
-    leak: float | Tensor
-
-    @property
-    def n_units(self) -> int:
-        return int(self.input.shape[0])
+from skseqmetric._ops.weights import ReservoirWeights
 
 
 def reservoir_step(u: Tensor, x: Tensor, w: ReservoirWeights) -> Tensor:

@@ -7,95 +7,12 @@ m heads, U memory updates, win = S * stride steps between them; sigma is the log
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-CELLS = {"lstm": 4, "gru": 3, "rnn": 1}
-"""Backbones, and how many blocks of H their pre-activations have."""
-
-
-@dataclass(frozen=True)
-class MemoryForm:
-    """What the recurrence looks like: cell "lstm", "gru" or "rnn"; memory_input "pooled" or "tokens"."""
-
-    cell: str = "lstm"
-    n_slots: int = 4
-    stride: int = 2
-    n_heads: int = 4
-    attention: bool = True
-    memory_input: str = "pooled"
-
-    @property
-    def window(self) -> int:
-        return self.n_slots * self.stride
-
-    def n_updates(self, n_steps: int) -> int:
-        """Blocks in so many steps, an unfinished last one included."""
-        return -(-n_steps // self.window)
-
-
-@dataclass(frozen=True)
-class MemoryWeights:
-    """The weights of one layer, matrices as (outputs, inputs); G = 4, 3, 1 blocks of gates for lstm, gru, rnn.
-
-    Blocks: lstm f, i, o, g; gru r, z, n. `candidate_bias` is the gru's b'_n, inside the product with r.
-    """
-
-    form: MemoryForm
-    input: Tensor  # W_ih (G H, D)
-    hidden: Tensor  # W_hh (G H, H)
-    bias: Tensor  # b (G H,)
-    memory_gate_input: Tensor  # W_mi (S H, D)
-    memory_gate_memory: Tensor  # W_mh (S H, S H)
-    memory_gate_bias: Tensor  # b_m (S H,)
-    read: Tensor  # W_mt (H, S H)
-    token: Tensor  # pooled: W_u (H, S D); tokens: W_x (H, D)
-    mixing: Tensor  # attention: W_q, W_k, W_v (3 H, H); without: (H, H)
-    mixing_bias: Tensor
-    first_gain: Tensor  # the two layer normalisations, (H,) each
-    first_shift: Tensor
-    second_gain: Tensor
-    second_shift: Tensor
-    first_layer: Tensor  # the two layers of the MLP, (H, H) and (H,)
-    first_layer_bias: Tensor
-    second_layer: Tensor
-    second_layer_bias: Tensor
-    update_input: Tensor  # W_g (2 H, H)
-    update_memory: Tensor  # V_g (2 H, H)
-    update_bias: Tensor  # [b_i, b_f] (2 H,)
-    # a Tensor, or None where the form has no such part
-    token_bias: Any = None  # pooled: b_u (H,)
-    candidate_bias: Any = None  # gru: (H,)
-
-    @property
-    def n_units(self) -> int:
-        return int(self.hidden.shape[1])
-
-
-@dataclass(frozen=True)
-class MemoryNoise:
-    """Zoneout and memory dropout, given from outside so that the recurrence itself is deterministic.
-
-    hidden, cell: which units take their new value, masks of 0 and 1 (B, T, H) in training, the share of them (a
-    number) at inference, 1 for no zoneout; `cell` is the lstm's c. memory: factors of the memory that the steps read,
-    (B, U, S, H), 0 or 1 / (1 - rate), or (B, 1, S, H) to keep one mask for a whole sequence; None for none.
-    """
-
-    hidden: Tensor | float = 1.0
-    cell: Tensor | float = 1.0
-    memory: Tensor | None = None
-
-
-class MemoryScan(NamedTuple):
-    """States (B, T, H), memory blocks (B, U, S, H) and attention maps (B, U, m, tokens, tokens)."""
-
-    states: Tensor
-    memory: Tensor | None
-    attention: Tensor | None
+from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
 
 def make_tokens(rows: Tensor, hidden: Tensor, present: Tensor, w: MemoryWeights) -> tuple[Tensor, Tensor, Tensor]:

@@ -77,7 +77,7 @@ def gru_scan(x: Tensor, lengths: Tensor, w: RecurrentWeights) -> Tensor:
     return torch.stack(states, 1)
 
 
-def read_out(states: Tensor, lengths: Tensor, how: str) -> Tensor:
+def pool_states(states: Tensor, lengths: Tensor, how: str) -> Tensor:
     """(B, T, H) -> (B, H): the mean of the valid states, or the last one."""
     if how == "last":
         return states[torch.arange(len(states)), lengths - 1]
