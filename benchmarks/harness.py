@@ -25,6 +25,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.environment import available_cores, environment
 
+JSON_LINE = 200
+"""Characters up to which a list or mapping stays on one line of a file."""
+
 Check = Callable[[dict[str, Any]], Mapping[str, Mapping[str, float]] | None]
 
 
@@ -249,11 +252,26 @@ def _row(timing: Timing, columns: Sequence[str]) -> list[str]:
 
 
 def save(results: Result | Sequence[Result], path: Path) -> None:
-    """Write `results` as JSON; the folder is made where it is missing."""
+    """Write `results` as JSON, each with its circumstances."""
     results = [results] if isinstance(results, Result) else results
-    text = json.dumps([asdict(result) for result in results], indent=1)
+    write_json(path, [asdict(result) for result in results])
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write `document`, every list and mapping that is short enough on one line; a missing folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(_json(document, "") + "\n", encoding="utf-8")
+
+
+def _json(value: Any, indent: str) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, Mapping | list | tuple) or len(indent) + len(text) <= JSON_LINE:
+        return text
+    inner = indent + " "
+    if isinstance(value, Mapping):
+        items = [f"{inner}{json.dumps(str(name))}: {_json(item, inner)}" for name, item in value.items()]
+        return "\n".join(["{", ",\n".join(items), indent + "}"])
+    return "\n".join(["[", ",\n".join(inner + _json(item, inner) for item in value), indent + "]"])
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import torch
 
 from benchmarks.environment import environment
+from benchmarks.harness import argument_parser
 
 
 class Keyed(Protocol):
@@ -51,13 +52,22 @@ class Job:
 
 Settings = tuple[tuple[str, Any], ...]
 
+LOG_NOTE = """Every fit is a line of the log FILE.jsonl, in the folder of the summary FILE.json. Git ignores logs; the
+same command skips what the log has."""
 
-def add_job_options(parser: argparse.ArgumentParser) -> None:
-    """Which of the jobs, how often, and how many at a time."""
+
+def job_parser(description: str | None, parts: Sequence[str], out: Path) -> argparse.ArgumentParser:
+    """The options of a benchmark that consists of jobs: which of them, how often, and how many at a time."""
+    parser = argument_parser(description)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = LOG_NOTE
+    parser.set_defaults(out=out)
+    parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--tasks", nargs="+", help="only these")
     parser.add_argument("--arms", nargs="+", help="only these")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    return parser
 
 
 def every_job(
@@ -66,7 +76,7 @@ def every_job(
     arms: Mapping[str, Iterable[str]],
     settings: Callable[[str, str], Settings] = lambda part, task: (),
 ) -> list[Job]:
-    """Those asked for by `add_job_options` and --part, all with their first seed before any gets its second."""
+    """Those asked for by the options of `job_parser`, all with their first seed before any gets its second."""
     jobs = []
     for seed in range(1 if args.quick else args.seeds):
         for part in (part for part in args.part if part in tasks):
@@ -96,6 +106,12 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
     cut_off = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:
         file.write(("\n" if cut_off else "") + json.dumps(row) + "\n")
+
+
+def exit_if_any_failed(jobs: Sequence[Keyed], rows: Sequence[dict[str, Any]]) -> None:
+    """End the process with an error where jobs have no row."""
+    if len(rows) < len(jobs):
+        sys.exit(f"{len(jobs) - len(rows)} fits failed")
 
 
 Work = Callable[[Job, Path | None], dict[str, Any]]
@@ -145,11 +161,3 @@ def finished(
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean ± standard deviation, for a table; nothing of no values."""
-    if not len(values):
-        return ""
-    mean = f"{np.mean(values):.{digits}f}"
-    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean

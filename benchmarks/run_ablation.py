@@ -9,16 +9,14 @@ search   : where coupling might pay: gate bias at the start, weight of the embed
            few constraints, aligned against shifted sequences.
 
 Every parameter that a configuration does not name keeps its default; `--max-updates` bounds the training of all alike.
-Accuracy is that of 1-NN by the exact distance, and beside it by the free-running embedding. Each fit is a job of its
-own, written to FILE.jsonl as soon as it is done and skipped when the command is given again; all configurations get
-their first seed before any gets its second. Differences to coupling=None are taken within (problem, seed), see
+Accuracy is that of 1-NN by the exact distance, and by the free-running embedding. All configurations get their first
+seed before any gets its second. Differences to coupling=None are taken within (problem, seed), see
 `benchmarks.ablation.paired` for the tests. Seconds are of one thread, among `--jobs` processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -27,9 +25,18 @@ from typing import Any
 
 from benchmarks.ablation.design import COUPLINGS, PARTS, Arm, Job, arms_of, distinct_jobs
 from benchmarks.ablation.fitting import run_job
-from benchmarks.ablation.tables import by_problem, markdown, over_problems
+from benchmarks.ablation.tables import (
+    PROBLEM_NAMES,
+    SETTING_NAMES,
+    by_problem,
+    by_setting,
+    markdown,
+    nested,
+    over_problems,
+)
 from benchmarks.environment import environment
-from benchmarks.jobs import append_row, finished, read_log
+from benchmarks.harness import write_json
+from benchmarks.jobs import LOG_NOTE, append_row, finished, read_log
 
 QUICK = {"max_epochs": 1, "min_batches": 1, "n_units": 4, "batch_size": 16}
 
@@ -53,10 +60,13 @@ def finished_rows(jobs: Sequence[Job], data: Path, n_processes: int) -> Iterator
         yield {"key": job.key, **asdict(job), **found, "commit": commit}
 
 
-def summary(args: argparse.Namespace, arms: Sequence[Arm], done: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What --out holds."""
+def summed_up(
+    args: argparse.Namespace, arms: Sequence[Arm], done: dict[str, dict[str, Any]]
+) -> tuple[dict[str, Any], str]:
+    """What --out holds, and the tables."""
     keys = {arm.job.key for arm in arms}
-    return {
+    problems, seconds, comparisons = by_problem(arms, done), by_setting(arms, done), over_problems(arms, done)
+    document = {
         "environment": environment(threads=1),
         "max_updates": args.max_updates,
         "jobs": args.jobs,
@@ -64,12 +74,14 @@ def summary(args: argparse.Namespace, arms: Sequence[Arm], done: dict[str, dict[
         "finished": len(keys & done.keys()),
         "implementations": sorted({done[key]["implementation"] for key in keys & done.keys()}),
         "commits": sorted({str(done[key]["commit"]) for key in keys & done.keys()}),
-        "problems": by_problem(arms, done),
-        "comparisons": over_problems(arms, done),
+        "problems": nested(problems, PROBLEM_NAMES),
+        "seconds": nested(seconds, SETTING_NAMES),
+        "comparisons": nested(comparisons, SETTING_NAMES),
     }
+    return document, markdown(problems, seconds, comparisons)
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Finish what is not finished, and sum up."""
     log = args.out.with_suffix(".jsonl")
     arms, done = planned(args), read_log(log)
@@ -85,12 +97,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             f"  {row['accuracy']:.3f} ({row['embedding_accuracy']:.3f})  fit {row['fit_s']:.1f} s, left {left:.0f} s",
             flush=True,
         )
-    return summary(args, arms, done)
+    return summed_up(args, arms, done)
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=LOG_NOTE)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder of real data sets (.npz)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", required=True, help="summary; the log is FILE.jsonl")
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=["coupling"])
@@ -108,10 +121,9 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Run, write JSON, print the tables."""
     args = parse()
-    result = run(args)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print("\n" + markdown(result["problems"], result["comparisons"]))
+    document, tables = run(args)
+    write_json(args.out, document)
+    print("\n" + tables)
 
 
 if __name__ == "__main__":

@@ -11,25 +11,21 @@ adaptation : digits of new writers, before and after a few epochs on 1 and 5 of 
 cost       : a training step beside its two encoders on their own.
 
 The arms of a task differ in what the table names alone: same data, network of the series, epochs, seed. Seeds draw
-data, split and network. Each fit is a job of its own, written to FILE.jsonl as soon as it is done and skipped when the
-command is given again.
+data, split and network.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.cross_modal.cost import step_cost
 from benchmarks.cross_modal.fitting import ARMS, TASKS, run_job
-from benchmarks.cross_modal.report import bars, tables
+from benchmarks.cross_modal.report import bars, tables, with_epochs
 from benchmarks.environment import environment
-from benchmarks.harness import argument_parser, print_table
-from benchmarks.jobs import Job, Settings, add_job_options, do_all, every_job
+from benchmarks.harness import print_table, write_json
+from benchmarks.jobs import Job, Settings, do_all, every_job, exit_if_any_failed, job_parser
+from benchmarks.summaries import commits_of, figures, scores_of
 
 PARTS = (*TASKS, "cost")
 
@@ -76,39 +72,27 @@ def estimate(jobs: Sequence[Job], n_processes: int) -> str:
     return f"{len(jobs)} fits, about {seconds / 3600:.1f} h in {n_processes} process(es) where none is done yet"
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argument_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    add_job_options(parser)
-    return parser.parse_args()
-
-
 def main() -> None:
     """Measure the cost, fit what is missing, print and write tables and bars."""
-    args = parse()
-    out = args.out or Path("cross_modal.json")
+    args = job_parser(__doc__, PARTS, Path("cross_modal.json")).parse_args()
     costs = [step_cost(threads=args.threads or 1, quick=args.quick)] if "cost" in args.part else []
     for result in costs:
         print_table(result)
     jobs = every_job(args, TASKS, ARMS, (lambda part, task: QUICK) if args.quick else settings_of)
     print(estimate(jobs, args.jobs), flush=True)
-    rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
+    rows = with_epochs(do_all(run_job, jobs, args.data, args.jobs, args.out.with_suffix(".jsonl")))
     lines, reached = tables(rows), bars(rows, costs)
     print("\n".join([*lines, "", *map(str, reached)]))
-    scores = [{name: value for name, value in row.items() if name != "curve"} for row in rows]  # curves: in the log
     document = {
         "environment": environment(threads=args.threads or 1),
-        "cost": [asdict(result) for result in costs],
-        "rows": scores,
+        "commits": commits_of(rows),
+        "cost": [figures(result) for result in costs],
+        "scores": scores_of(rows),
         "table": lines,
-        "bars": [{**asdict(bar), "met": bar.met} for bar in reached],
+        "bars": [bar.row() for bar in reached],
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    if len(rows) < len(jobs):
-        sys.exit(f"{len(jobs) - len(rows)} fits failed")
+    write_json(args.out, document)
+    exit_if_any_failed(jobs, rows)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,12 @@ steps          : labels of steps, memory and backbone: gesture phases with one v
                  activities of unseen subjects, occupancy of a room.
 similarity     : 1-NN by NRNMMetric, memory and backbone, and 1-NN DTW.
 
-Memory and backbone differ in `window=None` alone: same units, epochs, seeds. Each fit is a job of its own, written to
-FILE.jsonl as soon as it is done and skipped when the command is given again. Differences are taken within (task, seed).
+Memory and backbone differ in `window=None` alone: same units, epochs, seeds. Differences are taken within (task, seed).
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +24,8 @@ import numpy as np
 
 from benchmarks.ablation.paired import sign_flip_p
 from benchmarks.environment import environment
-from benchmarks.harness import argument_parser, print_table
-from benchmarks.jobs import Job, append_row, do_all, read_log, spread
+from benchmarks.harness import print_table, write_json
+from benchmarks.jobs import Settings, append_row, do_all, every_job, exit_if_any_failed, job_parser, read_log
 from benchmarks.nrnm.cost import layer_cost
 from benchmarks.nrnm.fitting import ARMS, run_job
 from benchmarks.nrnm.tasks import (
@@ -40,11 +36,19 @@ from benchmarks.nrnm.tasks import (
     Fold,
     classification,
 )
+from benchmarks.summaries import commits_of, figures, head, line, scores_of, spread
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
 
-PARTS = ("cost", "memory", "defaults", "classification", "steps", "similarity")
-DEFAULT_TASKS = ("JapaneseVowels", "RacketSports", *(f"activity, fold {k}" for k in range(N_ACTIVITY_FOLDS)))
-LONG_MEMORY = (
+TASKS: dict[str, Iterable[str]] = {
+    "memory": ("long memory",),
+    "defaults": ("JapaneseVowels", "RacketSports", *(f"activity, fold {k}" for k in range(N_ACTIVITY_FOLDS))),
+    "classification": CLASSIFICATION_TASKS,
+    "steps": STEP_TASKS,
+    "similarity": SIMILARITY_TASKS,
+}
+PARTS = ("cost", *TASKS)
+ARMS_OF = {part: ("memory",) if part == "defaults" else ARMS for part in TASKS}
+LONG_MEMORY: Settings = (
     ("readout", "last"),
     ("instance_channels", False),
     ("stem_channels", None),
@@ -53,29 +57,13 @@ LONG_MEMORY = (
     ("max_epochs", 10),
     ("n_units", 64),
 )
-SETTINGS: dict[str, Any] = {"memory": LONG_MEMORY, "steps": (("max_epochs", 60),)}
-QUICK = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels", None))
+SETTINGS: dict[str, Settings] = {"memory": LONG_MEMORY, "steps": (("max_epochs", 60),)}
+QUICK: Settings = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels", None))
 
 
-def planned(parts: Sequence[str], n_seeds: int, tasks: Sequence[str] | None, quick: bool) -> list[Job]:
-    """Every fit, all tasks with their first seed before any gets its second."""
-    tasks_of = {
-        "classification": CLASSIFICATION_TASKS,
-        "steps": tuple(STEP_TASKS),
-        "similarity": SIMILARITY_TASKS,
-        "defaults": DEFAULT_TASKS,
-        "memory": ("long memory",),
-    }
-    jobs = []
-    for part in parts:
-        if part == "cost":
-            continue
-        settings = QUICK if quick else SETTINGS.get(part, ())
-        arms = ["memory"] if part == "defaults" else list(ARMS)
-        chosen = [t for t in tasks_of[part] if tasks is None or t in tasks]
-        name = "long memory" if part == "memory" else part
-        jobs += [Job(name, t, a, seed, settings) for seed in range(n_seeds) for t in chosen for a in arms]
-    return jobs
+def settings_of(part: str, task: str) -> Settings:
+    """Parameters that both arms of a task share; the rest are at their defaults."""
+    return SETTINGS.get(part, ())
 
 
 def dtw_scores(rows: Sequence[dict[str, Any]], data: Path | None, log: Path) -> dict[str, float]:
@@ -97,8 +85,7 @@ def _dtw_score(fold: Fold) -> float:
 
 def table(rows: Sequence[dict[str, Any]], dtw: dict[str, float]) -> list[str]:
     """Markdown: mean and deviation over the seeds in per cent, difference to the backbone and its p, seconds."""
-    lines = ["| part | task | score | memory | backbone | difference | p | 1-NN DTW | fit (s) |"]
-    lines.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    lines = head(["part", "task", "score", "memory", "backbone", "difference", "p", "1-NN DTW", "fit (s)"], n_texts=3)
     for part, task in dict.fromkeys((r["part"], r["task"]) for r in rows):
         of_task = [r for r in rows if (r["part"], r["task"]) == (part, task)]
         for score in ("accuracy", "macro_f1"):
@@ -117,37 +104,31 @@ def _line(part: str, task: str, score: str, rows: Sequence[dict[str, Any]], dtw:
     seconds = " / ".join(
         f"{np.median(found):.0f}" for arm in ARMS if (found := [r["fit_s"] for r in rows if r["arm"] == arm])
     )
-    return f"| {part} | {task} | {score} | " + " | ".join([*cells, seconds]) + " |"
+    return line([part, task, score, *cells, seconds])
 
 
 def main() -> None:
     """Measure the cost, fit what is missing, print and write the tables."""
-    parser = argument_parser(__doc__)
-    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--tasks", nargs="+", help="only these")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
-    args = parser.parse_args()
-    out = args.out or Path("nrnm.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    args = job_parser(__doc__, PARTS, Path("nrnm.json")).parse_args()
     costs = layer_cost(threads=args.threads or 1, quick=args.quick) if "cost" in args.part else []
     for result in costs:
         print_table(result)
-    jobs = planned(args.part, 1 if args.quick else args.seeds, args.tasks, args.quick)
-    rows = do_all(run_job, jobs, args.data, args.jobs, out.with_suffix(".jsonl"))
-    dtw = {} if args.quick else dtw_scores(rows, args.data, out.with_suffix(".jsonl"))
+    jobs = every_job(args, TASKS, ARMS_OF, (lambda part, task: QUICK) if args.quick else settings_of)
+    log = args.out.with_suffix(".jsonl")
+    rows = do_all(run_job, jobs, args.data, args.jobs, log)
+    dtw = {} if args.quick else dtw_scores(rows, args.data, log)
     lines = table(rows, dtw)
     print("\n".join(lines))
     document = {
         "environment": environment(),
-        "cost": [asdict(result) for result in costs],
+        "commits": commits_of(rows),
+        "cost": [figures(result) for result in costs],
         "dtw": dtw,
-        "rows": rows,
+        "scores": scores_of(rows),
         "table": lines,
     }
-    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    if len(rows) < len(jobs):
-        sys.exit(f"{len(jobs) - len(rows)} fits failed")
+    write_json(args.out, document)
+    exit_if_any_failed(jobs, rows)
 
 
 if __name__ == "__main__":

@@ -19,17 +19,15 @@ that of the fastest of three square float32 products of this run.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import environment
-from benchmarks.harness import Result, argument_parser, print_table
+from benchmarks.environment import environment, version
+from benchmarks.harness import Result, argument_parser, print_table, write_json
 from benchmarks.peers import accuracy, bars, distances, picture, recurrences, reservoirs, runs, scaling
 from benchmarks.problems import PROBLEMS
+from benchmarks.summaries import figures
 
 PEERS = ("tslearn", "dtaidistance", "reservoirpy")
 UNITS, ROWS = (32, 64, 128), (64, 256, 1024)
@@ -144,8 +142,7 @@ class Run:
     def save(self) -> None:
         """Write what there is to --out."""
         if self.args.out is not None:
-            self.args.out.parent.mkdir(parents=True, exist_ok=True)
-            self.args.out.write_text(json.dumps(self.document(), indent=1) + "\n", encoding="utf-8")
+            write_json(self.args.out, self.document())
 
     def document(self) -> dict[str, Any]:
         """What --out holds."""
@@ -154,18 +151,10 @@ class Run:
             "thread_counts": self.args.thread_counts,
             "peers": {name: version(name) for name in PEERS},
             "gemm_flop_per_second": self.gemm,
-            "results": {part: [asdict(result) for result in results] for part, results in self.results.items()},
+            "results": {part: [figures(result) for result in results] for part, results in self.results.items()},
             "accuracy": self.accuracies,
-            "bars": [{**asdict(bar), "met": bar.met} for bar in self.bars],
+            "bars": [bar.row() for bar in self.bars],
         }
-
-
-def version(package: str) -> str | None:
-    """Of an installed package; None where it is not."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def parse() -> argparse.Namespace:

@@ -233,11 +233,30 @@ def test_tables_compare_seed_by_seed() -> None:
 
 def test_markdown_has_a_line_for_every_row() -> None:
     arms, done = finished({("A", None): [0.5, 0.6], ("A", "scalar"): [0.75, 0.75]})
-    text = tables.markdown(tables.by_problem(arms, done), tables.over_problems(arms, done))
+    text = tables.markdown(
+        tables.by_problem(arms, done), tables.by_setting(arms, done), tables.over_problems(arms, done)
+    )
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| nca")]
     assert lines[0][:5] == ["nca", "A", "None", "2", "55.0 ± 7.1"]
     assert lines[1][3:7] == ["2", "75.0 ± 0.0", "65.0 ± 0.0", "+20.0"]
     assert lines[2] == ["nca", "scalar", "+20.0", "2 / 0 / 2", "0.500", "0.500", "+20.0"]
+    assert lines[3:] == [["nca", "None", "55.0 ± 7.1", "2.5"], ["nca", "scalar", "75.0 ± 0.0", "2.5"]]
+
+
+def test_seconds_of_a_setting_are_the_median_of_all_its_fits() -> None:
+    arms, done = finished({("A", None): [0.5] * 5, ("B", None): [0.5]})
+    (row,) = tables.by_setting(arms, done)  # 2 to 6 seconds on A, 2 on B
+    assert row == {"part": "coupling", "configuration": "nca", "coupling": None, "fit_s": 3.5}
+
+
+def test_nested_rows_come_back_rounded() -> None:
+    arms, done = finished({("A", None): [0.5, 0.6], ("A", "scalar"): [0.75, 0.7512345678], ("B", "scalar"): [0.25]})
+    rows = tables.by_problem(arms, done)
+    tree = json.loads(json.dumps(tables.nested(rows, tables.PROBLEM_NAMES)))
+    back = tables.unnested(tree, tables.PROBLEM_NAMES)
+    assert [set(row) for row in back] == [set(row) for row in rows]
+    assert back == [pytest.approx(row, abs=1e-6) for row in rows]
+    assert back[1]["mean"] == 0.750617
 
 
 # ---------------------------------------------------------------------------------------------------------------- a job

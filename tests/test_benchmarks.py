@@ -11,8 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.cross_modal.report import epochs_needed
+from benchmarks import run_nrnm
+from benchmarks.ablation import tables as ablation_tables
+from benchmarks.cross_modal import report as cross_modal_report
+from benchmarks.cross_modal.report import with_epochs
 from benchmarks.cross_modal.tasks import equal_steps, rank_in_group, words
+from benchmarks.echo_state import report as echo_state_report
+from benchmarks.summaries import rows_of, scores_of
 from skseqmetric.datasets import load_japanese_vowels, write_sequences
 
 ROOT = Path(__file__).parents[1]
@@ -50,24 +55,12 @@ def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_echo_state_networks_are_measured_beside_their_peers(tmp_path: Path) -> None:
-    out = tmp_path / "echo_state.json"
-    run(
-        "run_echo_state",
-        "--part",
-        "language",
-        "throughput",
-        "map",
-        "--tasks",
-        "4 objects",
-        "--arms",
-        "ESN, final",
-        "keyword memory",
-        "--out",
-        str(out),
-    )
+    out, arms = tmp_path / "echo_state.json", ("ESN, final", "keyword memory")
+    parts = ["--part", "language", "throughput", "map"]
+    run("run_echo_state", *parts, "--tasks", "4 objects", "--arms", *arms, "--out", str(out))
     found = json.loads(out.read_text())
-    errors = {row["arm"]: row["exact"] for row in found["rows"]}
-    assert errors["ESN, final"] < 0.1 < errors["keyword memory"]
+    (final,), (memory,) = (found["scores"]["language"]["4 objects"][arm]["exact"] for arm in arms)
+    assert final < 0.1 < memory
     assert 0.5 < found["map"]["trustworthiness"] <= 1
     assert {timing["name"] for timing in found["throughput"][0]["timings"]} == {"EchoStateRegressor", "reservoirpy"}
 
@@ -88,7 +81,7 @@ def test_memory_benchmark_measures_fits_and_resumes(tmp_path: Path) -> None:
     first = run("run_nrnm", "--part", "cost", "memory", "--jobs", "1", "--out", str(out))
     assert "same code, no memory" in first
     found = json.loads(out.read_text())
-    assert {row["arm"] for row in found["rows"]} == {"memory", "backbone"}
+    assert set(found["scores"]["memory"]["long memory"]) == {"memory", "backbone"}
     assert len(found["cost"]) == 2
     log = (tmp_path / "nrnm.jsonl").read_text()
     run("run_nrnm", "--part", "memory", "--jobs", "1", "--out", str(out))
@@ -143,11 +136,11 @@ def test_cross_modal_benchmark_measures_fits_and_resumes(folder_of_drawings: Pat
     first = run("run_cross_modal", *options, "--part", *parts, "cost")
     assert "epochs to 90 %" in first
     found = json.loads(out.read_text())
-    arms = {part: {row["arm"] for row in found["rows"] if row["part"] == part} for part in ("synthetic", "omniglot")}
-    assert len(arms["synthetic"]) == 17
-    assert arms["omniglot"] == {"series", "images"}
-    assert {row["part"] for row in found["rows"]} == set(parts)
-    assert {name for row in found["rows"] for name in row if "recall" in name} >= {"recall@1", "recall@5"}
+    scores = found["scores"]
+    assert set(scores) == set(parts)
+    assert len(scores["synthetic"][tasks[0]]) == 17
+    assert set(scores["omniglot"][tasks[1]]) == {"series", "images"}
+    assert set(scores["omniglot"][tasks[1]]["images"]) >= {"recall@1", "recall@5"}
     assert len(found["bars"]) == 4
     log = (tmp_path / "cross_modal.jsonl").read_text()
     run("run_cross_modal", *options, "--part", *parts)
@@ -170,13 +163,53 @@ def test_pen_is_resampled_in_equal_steps_stroke_by_stroke() -> None:
     np.testing.assert_array_equal(starts, [1, 0, 0, 0, 0, 0, 0, 1])
 
 
-def test_epochs_needed_are_counted_against_the_plateau_of_the_series_alone() -> None:
+def test_epochs_are_counted_against_the_plateau_of_the_series_alone() -> None:
     def row(arm: str, *curve: float) -> dict[str, Any]:
         return {"task": "t", "arm": arm, "seed": 0, "curve": curve}
 
     rows = [row("series", 0.1, 0.5, 0.7, 0.8, 0.9), row("fast", 0.1, 0.75, 0.1, 0.1, 0.1), row("never", 0, 0, 0, 0, 0)]
-    needed = {arm: count for (_, arm, _), count in epochs_needed(rows).items()}
-    assert needed == {"series": (4, 4), "fast": (2, 2), "never": (None, 5)}
+    needed = {row["arm"]: (row["epochs"], row["reached"]) for row in with_epochs(rows)}
+    assert needed == {"series": (4, True), "fast": (2, True), "never": (5, False)}
+    assert all("curve" not in row for row in with_epochs(rows))
+    assert all("epochs" not in row for row in with_epochs(rows[1:]))
+
+
+# ------------------------------------------------------------------------------------------------------------ summaries
+
+
+def summary(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_scores_give_the_rows_back_less_what_identifies_a_fit() -> None:
+    def row(arm: str, seed: int, **scores: float) -> dict[str, Any]:
+        return {"part": "p", "task": "t", "arm": arm, "seed": seed, **scores}
+
+    rows = [row("a", 0, accuracy=1 / 3), row("a", 1, accuracy=0.5, extra=2.0), row("b", 0, fit_s=12.3456)]
+    scores = scores_of({**r, "key": "k", "settings": [["n_units", 3]], "commit": "c"} for r in rows)
+    assert scores["p"]["t"]["a"] == {"seed": [0, 1], "accuracy": [1 / 3, 0.5], "extra": [None, 2.0]}
+    assert rows_of(json.loads(json.dumps(scores))) == [*rows[:2], row("b", 0, fit_s=12.35)]
+
+
+@pytest.mark.parametrize("name", ["cross_modal", "echo_state", "nrnm"])
+def test_summary_gives_its_tables_again(name: str) -> None:
+    found = summary(name)
+    rows = rows_of(found["scores"])
+    again = {
+        "cross_modal": cross_modal_report.tables,
+        "echo_state": echo_state_report.tables,
+        "nrnm": lambda rows: run_nrnm.table(rows, found["dtw"]),
+    }
+    assert again[name](rows) == found["table"]
+
+
+@pytest.mark.parametrize("part", ["coupling", "weak"])
+def test_summary_gives_the_table_of_the_documentation(part: str) -> None:
+    found = summary(f"ablation_{part}")
+    problems = ablation_tables.unnested(found["problems"], ablation_tables.PROBLEM_NAMES)
+    seconds = ablation_tables.unnested(found["seconds"], ablation_tables.SETTING_NAMES)
+    lines = ablation_tables.setting_table(problems, seconds)
+    assert set(lines) <= set((ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").splitlines())
 
 
 def test_rank_in_group_counts_those_before() -> None:

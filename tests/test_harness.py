@@ -140,6 +140,20 @@ def test_saved_json_holds_everything(tmp_path):
     assert loaded["environment"] == dict(result.environment)
 
 
+def test_short_lists_and_mappings_stay_on_a_line(tmp_path):
+    document = {
+        "short": {"a": [1.5, None, True]},
+        "long": [{"name": "x" * 150, "values": (1, 2)}] * 2,
+        3: "ü",
+        "no": [],
+    }
+    harness.write_json(tmp_path / "new" / "d.json", document)
+    text = (tmp_path / "new" / "d.json").read_text(encoding="utf-8")
+    assert json.loads(text) == json.loads(json.dumps(document))
+    assert ' "short": {"a": [1.5, null, true]},' in text.splitlines()
+    assert len(text.splitlines()) == 9
+
+
 def test_table_has_a_line_for_each_contender(capsys):
     timings = (
         Timing("ours", (1.0, 3.0, 2.0), peak_bytes=5 * 2**20, items=100, quality={"accuracy": 0.9}),

@@ -1,4 +1,4 @@
-"""From finished jobs to the two tables: every problem, and every comparison over all problems."""
+"""From finished jobs to the tables: every setting, every problem, and every comparison over all problems."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import numpy as np
 
 from benchmarks.ablation.design import Arm
 from benchmarks.ablation.paired import holm, paired_t_p, sign_flip_p
+from benchmarks.summaries import head, line
 
 Row = dict[str, Any]
+
+SETTING_NAMES = ("part", "configuration", "coupling")
+PROBLEM_NAMES = ("part", "configuration", "problem", "coupling")
+"""What identifies a row."""
 
 
 def by_problem(arms: Iterable[Arm], done: Mapping[str, Row]) -> list[Row]:
@@ -31,6 +36,17 @@ def by_problem(arms: Iterable[Arm], done: Mapping[str, Row]) -> list[Row]:
             if differences:
                 rows[-1].update(difference=float(np.mean(differences)), p=paired_t_p(differences))
     return rows
+
+
+def by_setting(arms: Iterable[Arm], done: Mapping[str, Row]) -> list[Row]:
+    """Per part, configuration and coupling: median seconds of all its fits."""
+    seconds: dict[tuple[str, str, str | None], list[float]] = defaultdict(list)
+    for (part, configuration, _, coupling), seeds in _finished(arms, done).items():
+        seconds[part, configuration, coupling] += [row["fit_s"] for row in seeds.values()]
+    return [
+        {**dict(zip(SETTING_NAMES, names, strict=True)), "fit_s": float(np.median(found))}
+        for names, found in seconds.items()
+    ]
 
 
 def over_problems(arms: Iterable[Arm], done: Mapping[str, Row]) -> list[Row]:
@@ -105,18 +121,61 @@ def _equally_weighted(differences: dict[str, list[float]]) -> list[float]:
     return [value / len(values) for values in differences.values() for value in values]
 
 
+DIGITS = 6
+"""Of a number in a summary: more than a table shows."""
+
+
+def nested(rows: Iterable[Row], names: Sequence[str]) -> Row:
+    """The rows as mappings within mappings, by their columns `names` from the outside in; floats are rounded."""
+    *outer, last = names
+    tree: Row = {}
+    for row in rows:
+        place = tree
+        for name in outer:
+            place = place.setdefault(str(row[name]), {})
+        place[str(row[last])] = {name: _rounded(value) for name, value in row.items() if name not in names}
+    return tree
+
+
+def unnested(tree: Row, names: Sequence[str]) -> list[Row]:
+    """The rows from which `nested` made `tree`."""
+    if not names:
+        return [tree]
+    key = {name: None if name == "None" else name for name in tree}
+    return [{names[0]: key[name], **row} for name, part in tree.items() for row in unnested(part, names[1:])]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
 # ------------------------------------------------------------------------------------------------------------- Markdown
 
 
-def markdown(problem_rows: Sequence[Row], comparisons: Sequence[Row]) -> str:
-    """Both tables of every part; accuracies in percent, differences in points."""
-    parts = dict.fromkeys(row["part"] for row in problem_rows)
+def markdown(problems: Sequence[Row], seconds: Sequence[Row], comparisons: Sequence[Row]) -> str:
+    """The tables of every part; accuracies in percent, differences in points."""
     blocks = []
-    for part in parts:
-        problems = _problem_table([row for row in problem_rows if row["part"] == part])
-        overall = _comparison_table([row for row in comparisons if row["part"] == part])
-        blocks.append(f"### {part}: every problem\n\n{problems}\n\n### {part}: difference to no coupling\n\n{overall}")
+    for part in dict.fromkeys(row["part"] for row in problems):
+        of_part = [[row for row in rows if row["part"] == part] for rows in (problems, seconds, comparisons)]
+        blocks += [f"### {part}: every problem", _problem_table(of_part[0])]
+        blocks += [f"### {part}: difference to no coupling", _comparison_table(of_part[2])]
+        blocks += [f"### {part}: every setting", "\n".join(setting_table(of_part[0], of_part[1]))]
     return "\n\n".join(blocks)
+
+
+def setting_table(problems: Sequence[Row], seconds: Sequence[Row]) -> list[str]:
+    """Settings of one part against problems: accuracy, and median seconds of a fit."""
+    names = list(dict.fromkeys(row["problem"] for row in problems))
+    found = {(row["configuration"], row["coupling"], row["problem"]): row for row in problems}
+    lines = head(["setting", "coupling", *names, "fit (s)"], n_texts=2)
+    for setting in seconds:
+        key = setting["configuration"], setting["coupling"]
+        rows = [found.get((*key, name)) for name in names]
+        cells = ["" if row is None else _plus_minus(row["mean"], row["std"]) for row in rows]
+        lines.append(line([key[0], str(key[1]), *cells, f"{setting['fit_s']:.1f}"]))
+    return lines
 
 
 def _problem_table(rows: Sequence[Row]) -> str:
@@ -167,8 +226,7 @@ def _comparison_table(rows: Sequence[Row]) -> str:
 
 
 def _table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *cells]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([*head(header, len(header)), *map(line, cells)])
 
 
 def _plus_minus(mean: float, spread: float | None) -> str:

@@ -11,8 +11,8 @@ from benchmarks.ablation.paired import sign_flip_p
 from benchmarks.cross_modal.cost import ENCODERS, STEP
 from benchmarks.cross_modal.fitting import IMAGES, SERIES
 from benchmarks.harness import Result
-from benchmarks.jobs import spread
 from benchmarks.peers.bars import Bar
+from benchmarks.summaries import head, line, spread
 
 Row = dict[str, Any]
 
@@ -52,14 +52,14 @@ def tables(rows: Sequence[Row]) -> list[str]:
 def part_table(rows: Sequence[Row], columns: Sequence[str], main: str) -> list[str]:
     """Task and arm a line: mean ± deviation over the seeds, difference of images to none within a seed, seconds."""
     gain = f"{main}: difference (p)"
-    lines = _head(["task", "arm", "seeds", *columns, gain, "fit (s)"])
+    lines = head(["task", "arm", "seeds", *columns, gain, "fit (s)"])
     for task, arm in dict.fromkeys((row["task"], row["arm"]) for row in rows):
         found = _by_seed(rows, task, arm)
         cells = [spread([100 * row[name] for row in found.values() if name in row]) for name in columns]
         plain = _by_seed(rows, task, SERIES)
         differences = [100 * (found[s][main] - plain[s][main]) for s in found if s in plain]
         cells.append(_difference(differences) if arm == IMAGES else "")
-        lines.append(_line([task, arm, str(len(found)), *cells, _seconds(found.values())]))
+        lines.append(line([task, arm, str(len(found)), *cells, _seconds(found.values())]))
     return lines
 
 
@@ -67,53 +67,50 @@ def synthetic_tables(rows: Sequence[Row]) -> list[str]:
     """Accuracy, epochs to 90 % of the plateau of the series alone, and both against it over all tasks and seeds."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    epochs = epochs_needed(rows)
-    accuracy, speed = _head(["accuracy", *tasks, "fit (s)"]), _head(["epochs to 90 %", *tasks])
-    against = _head(["against series alone", "accuracy", "better / worse", "p", "epochs", "fewer / more", "p"])
+    accuracy, speed = head(["accuracy", *tasks, "fit (s)"]), head(["epochs to 90 %", *tasks])
+    against = head(["against series alone", "accuracy", "better / worse", "p", "epochs", "fewer / more", "p"])
     for arm in arms:
         scores, needed = [], []
         for task in tasks:
             found = _by_seed(rows, task, arm)
             scores.append(spread([100 * row["accuracy"] for row in found.values()]))
-            known = [epochs[task, arm, seed] for seed in found if (task, arm, seed) in epochs]
-            never = sum(reached is None for reached, _ in known)
-            needed.append(spread([count for _, count in known]) + (f" ({never} never)" if never else ""))
-        accuracy.append(_line([arm, *scores, _seconds(row for row in rows if row["arm"] == arm)]))
-        speed.append(_line([arm, *needed]))
+            known = [row for row in found.values() if "epochs" in row]
+            never = sum(not row["reached"] for row in known)
+            needed.append(spread([row["epochs"] for row in known]) + (f" ({never} never)" if never else ""))
+        accuracy.append(line([arm, *scores, _seconds(row for row in rows if row["arm"] == arm)]))
+        speed.append(line([arm, *needed]))
         if arm != SERIES:
-            against.append(_line([arm, *_against_series(rows, arm, epochs)]))
+            against.append(line([arm, *_against_series(rows, arm)]))
     return [*accuracy, "", *speed, "", *against]
 
 
-Needed = dict[tuple[str, str, int], tuple[int | None, int]]
-
-
-def epochs_needed(rows: Sequence[Row]) -> Needed:
-    """(first epoch at 90 % of the plateau or None, the same or all epochs) by task, arm and seed.
+def with_epochs(rows: Sequence[Row]) -> list[Row]:
+    """The rows, with "epochs" instead of their curves: the first at 90 % of the plateau, if that was "reached".
 
     The plateau is the mean accuracy on the test set after the last three epochs of the series alone, same task and
-    seed. Who never gets there counts with all epochs, which is too few.
+    seed. Who never gets there counts with all epochs, which is too few. Without the series alone there is neither.
     """
     plateaus = {
         (row["task"], row["seed"]): float(np.mean(row["curve"][-PLATEAU_EPOCHS:]))
         for row in rows
-        if row["arm"] == SERIES
+        if row["arm"] == SERIES and "curve" in row
     }
-    needed: Needed = {}
-    for row in rows:
-        plateau = plateaus.get((row["task"], row["seed"]))
-        if plateau is not None:
-            above = np.flatnonzero(np.array(row["curve"]) >= PLATEAU_SHARE * plateau)
-            first = int(above[0]) + 1 if len(above) else None
-            needed[row["task"], row["arm"], row["seed"]] = (first, first or len(row["curve"]))
-    return needed
+    return [_with_epochs(row, plateaus.get((row["task"], row["seed"]))) for row in rows]
 
 
-def _against_series(rows: Sequence[Row], arm: str, epochs: Needed) -> list[str]:
-    plain = {(row["task"], row["seed"]): row["accuracy"] for row in rows if row["arm"] == SERIES}
-    both = [row for row in rows if row["arm"] == arm and (row["task"], row["seed"]) in plain]
-    gains = [100 * (row["accuracy"] - plain[row["task"], row["seed"]]) for row in both]
-    slower = [epochs[row["task"], arm, row["seed"]][1] - epochs[row["task"], SERIES, row["seed"]][1] for row in both]
+def _with_epochs(row: Row, plateau: float | None) -> Row:
+    scores = {name: value for name, value in row.items() if name not in ("curve", "curve_s")}
+    if "curve" not in row or plateau is None:
+        return scores
+    above = np.flatnonzero(np.array(row["curve"]) >= PLATEAU_SHARE * plateau)
+    return {**scores, "epochs": int(above[0]) + 1 if len(above) else len(row["curve"]), "reached": len(above) > 0}
+
+
+def _against_series(rows: Sequence[Row], arm: str) -> list[str]:
+    plain = {(row["task"], row["seed"]): row for row in rows if row["arm"] == SERIES}
+    both = [(row, plain[key]) for row in rows if row["arm"] == arm and (key := (row["task"], row["seed"])) in plain]
+    gains = [100 * (row["accuracy"] - other["accuracy"]) for row, other in both]
+    slower = [row["epochs"] - other["epochs"] for row, other in both]
     return [*_comparison(gains, "better"), *_comparison(slower, "fewer")]
 
 
@@ -157,11 +154,3 @@ def _difference(differences: Sequence[float]) -> str:
 
 def _seconds(rows: Iterable[Row]) -> str:
     return f"{np.median([row['fit_s'] for row in rows]):.0f}"
-
-
-def _head(names: Sequence[str]) -> list[str]:
-    return [_line(names), _line(["---", *["---:"] * (len(names) - 1)])]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.jobs import Job
-from benchmarks.problems import PROBLEMS, load_problem
+from benchmarks.problems import PROBLEMS, load_problem, timed_accuracy
 from skseqmetric import EchoStateClassifier, EchoStateRegressor, RecurrentClassifier, RecurrentRegressor
 from skseqmetric.datasets import KeywordMemory, decode_meanings, exact_error, make_cross_situational, valid_error
 
@@ -100,7 +98,7 @@ def run_job(job: Job, data: Path | None) -> Scores:
         return language(ARMS[job.arm](job.seed), int(job.task.split()[0]), job.seed, job.arm == MEMORY)
     if data is None:
         raise ValueError("--data DIR is needed for the problems of classes.")
-    return classes(CLASSIFIERS[job.arm](job.seed), data, job.task)
+    return timed_accuracy(CLASSIFIERS[job.arm](job.seed), *load_problem(data, job.task))
 
 
 def language(estimator: Any, n_objects: int, seed: int, of_words: bool) -> Scores:
@@ -116,13 +114,3 @@ def language(estimator: Any, n_objects: int, seed: int, of_words: bool) -> Score
         "exact": float(exact_error(corpus.test.meanings, decoded)),
         "fit_s": seconds,
     }
-
-
-def classes(estimator: Any, data: Path, problem: str) -> Scores:
-    """Accuracy on the test split of a problem."""
-    train, test = load_problem(data, problem)
-    start = time.perf_counter()
-    estimator.fit(*train)
-    fitted = time.perf_counter()
-    accuracy = float(np.mean(estimator.predict(test[0]) == test[1]))
-    return {"accuracy": accuracy, "fit_s": fitted - start, "predict_s": time.perf_counter() - fitted}

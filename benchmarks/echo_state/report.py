@@ -19,8 +19,8 @@ from benchmarks.echo_state.fitting import (
 )
 from benchmarks.echo_state.throughput import CASES, OURS, THEIRS, title
 from benchmarks.harness import Result
-from benchmarks.jobs import spread
 from benchmarks.peers.bars import Bar
+from benchmarks.summaries import head, line, spread
 
 Row = dict[str, Any]
 
@@ -44,11 +44,11 @@ def language_table(rows: Sequence[Row], column: str) -> list[str]:
     """Contenders against numbers of objects."""
     names = {"exact": "exact error", "valid": "valid error", "fit_s": "training (s)"}
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    lines = _head([names[column], *tasks])
+    lines = head([names[column], *tasks])
     for arm in ARMS:
         found = [_of(rows, task, arm, column) for task in tasks]
         cells = [spread([v * (1 if column == "fit_s" else 100) for v in values]) for values in found]
-        lines.append(_line([arm, *cells]))
+        lines.append(line([arm, *cells]))
     return lines
 
 
@@ -80,11 +80,11 @@ def claims(rows: Sequence[Row]) -> list[str]:
 def class_table(rows: Sequence[Row]) -> list[str]:
     """Problems against contenders: accuracy and seconds of fit."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    lines = _head(["problem", *arms, *[f"{arm}, fit (s)" for arm in arms]])
+    lines = head(["problem", *arms, *[f"{arm}, fit (s)" for arm in arms]])
     for task in dict.fromkeys(row["task"] for row in rows):
         accuracies = [spread([100 * v for v in _of(rows, task, arm, "accuracy")]) for arm in arms]
         seconds = [f"{np.median(_of(rows, task, arm, 'fit_s') or [np.nan]):.1f}" for arm in arms]
-        lines.append(_line([task, *accuracies, *seconds]))
+        lines.append(line([task, *accuracies, *seconds]))
     return lines
 
 
@@ -125,11 +125,3 @@ def _mean(rows: Sequence[Row], task: str, arm: str, column: str) -> float:
 
 def _verdict(shown: bool) -> str:
     return "shown" if shown else "not shown"
-
-
-def _head(names: Sequence[str]) -> list[str]:
-    return [_line(names), _line(["---", *["---:"] * (len(names) - 1)])]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

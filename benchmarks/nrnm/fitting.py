@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.jobs import Job
 from benchmarks.nrnm.tasks import Fold, classification, long_memory, steps_of
+from benchmarks.problems import timed_accuracy
 from skseqmetric import NRNMClassifier, NRNMMetric, NRNMStepClassifier, SequenceKNeighborsClassifier
 from skseqmetric.metrics import step_accuracy, step_f1_score
 
@@ -19,7 +20,7 @@ ARMS: dict[str, dict[str, Any]] = {"memory": {}, "backbone": {"window": None}}
 def run_job(job: Job, data: Path | None) -> dict[str, Any]:
     """Scores, averaged over the folds of the task, and seconds.
 
-    The part is "classification", "steps", "similarity", "long memory" or "defaults".
+    The part is a key of `TASKS` in `run_nrnm`.
     """
     settings = {**dict(job.settings), **ARMS[job.arm], "random_state": job.seed}
     rows = [_run_fold(job, fold, settings) for fold in _folds(job, data)]
@@ -27,7 +28,7 @@ def run_job(job: Job, data: Path | None) -> dict[str, Any]:
 
 
 def _folds(job: Job, data: Path | None) -> Any:
-    if job.part == "long memory":
+    if job.part == "memory":
         return [long_memory(2000, job.seed)]
     if data is None:
         raise ValueError("--data DIR is needed for real tasks.")
@@ -35,21 +36,22 @@ def _folds(job: Job, data: Path | None) -> Any:
 
 
 def _run_fold(job: Job, fold: Fold, settings: dict[str, Any]) -> dict[str, float]:
-    start = time.perf_counter()
     if job.part == "steps":
-        labeller = NRNMStepClassifier(**settings).fit(*fold.train)
-        fitted = time.perf_counter()
-        predicted = labeller.predict(fold.test[0])
-        scores = {
-            "accuracy": step_accuracy(fold.test[1], predicted),
-            "macro_f1": step_f1_score(fold.test[1], predicted),
-        }
-    elif job.part == "similarity":
-        knn = SequenceKNeighborsClassifier(NRNMMetric(**settings), n_neighbors=1).fit(*fold.train)
-        fitted = time.perf_counter()
-        scores = {"accuracy": float(knn.score(*fold.test))}
-    else:
-        classifier = NRNMClassifier(**settings).fit(*fold.train)
-        fitted = time.perf_counter()
-        scores = {"accuracy": float(classifier.score(*fold.test))}
-    return {**scores, "fit_s": fitted - start, "predict_s": time.perf_counter() - fitted}
+        return _step_scores(NRNMStepClassifier(**settings), fold)
+    model: Any = NRNMClassifier(**settings)
+    if job.part == "similarity":
+        model = SequenceKNeighborsClassifier(NRNMMetric(**settings), n_neighbors=1)
+    return timed_accuracy(model, fold.train, fold.test)
+
+
+def _step_scores(labeller: NRNMStepClassifier, fold: Fold) -> dict[str, float]:
+    start = time.perf_counter()
+    labeller.fit(*fold.train)
+    fitted = time.perf_counter()
+    predicted = labeller.predict(fold.test[0])
+    return {
+        "accuracy": step_accuracy(fold.test[1], predicted),
+        "macro_f1": step_f1_score(fold.test[1], predicted),
+        "fit_s": fitted - start,
+        "predict_s": time.perf_counter() - fitted,
+    }

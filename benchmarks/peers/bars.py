@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from benchmarks.harness import Result
 
@@ -35,6 +36,10 @@ class Bar:
     def met(self) -> bool:
         """Whether the number is on the good side."""
         return self.measured <= self.bound if self.at_most else self.measured >= self.bound
+
+    def row(self) -> dict[str, Any]:
+        """What a summary holds of it."""
+        return {**asdict(self), "met": self.met}
 
     def __str__(self) -> str:
         sign = "<=" if self.at_most else ">="
