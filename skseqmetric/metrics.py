@@ -1,4 +1,4 @@
-"""Scores of labels given step by step, and error rates of labels that are sequences themselves."""
+"""Scores of step-wise labels, and error rates of labels that are sequences of symbols."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
 from sklearn.metrics import f1_score
 
-from skseqmetric._ops.edit_distance import edit_distances
+from skseqmetric._input import check_weights
 
 __all__ = [
     "character_error_rate",
@@ -20,46 +22,24 @@ __all__ = [
     "word_error_rate",
 ]
 
+_Label = tuple[Hashable, ...]
 
-def _flat(
-    y_true: Any, y_pred: Sequence[Any], ignore_label: Any, sample_weight: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True and predicted labels of all labelled steps, and the weight of each step."""
-    weights = _weights(y_true, y_pred, sample_weight)
-    parts = [np.asarray(labels) for labels in y_true]
-    for i, (true, predicted) in enumerate(zip(parts, y_pred, strict=True)):
-        padding = true[len(predicted) :]
-        if len(true) < len(predicted) or (len(padding) and (ignore_label is None or (padding != ignore_label).any())):
-            raise ValueError(f"y_true[{i}] has {len(true)} labels and y_pred[{i}] has {len(predicted)}.")
-    true = np.concatenate([labels[: len(p)] for labels, p in zip(parts, y_pred, strict=True)])
-    predicted = np.concatenate([np.asarray(p) for p in y_pred])
-    of_step = np.repeat(weights, [len(p) for p in y_pred])
-    given = np.ones(len(true), dtype=bool) if ignore_label is None else true != ignore_label
-    if not given.any():
-        raise ValueError("No step has a label.")
-    return true[given], predicted[given], of_step[given]
-
-
-def _weights(y_true: Any, y_pred: Sequence[Any], sample_weight: Any) -> np.ndarray:
-    if len(y_true) != len(y_pred):
-        raise ValueError(f"y_true has {len(y_true)} sequences and y_pred has {len(y_pred)}.")
-    weights = np.ones(len(y_pred)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (len(y_pred),):
-        raise ValueError(f"sample_weight has shape {weights.shape}, but there are {len(y_pred)} sequences.")
-    return weights
+# ------------------------------------------------------------------------------------------------ labels of steps
 
 
 def step_accuracy(y_true: Any, y_pred: Sequence[Any], *, ignore_label: Any = None, sample_weight: Any = None) -> float:
-    """Share of labelled steps that are predicted rightly.
+    """Share of the labelled steps whose predicted label is right.
 
     Parameters
     ----------
     y_true : list of n arrays (T_i,), or array (n, T) padded with `ignore_label`
+        True labels.
     y_pred : list of n arrays (T_i,)
+        Predicted labels.
     ignore_label : object, default=None
         Steps with this true label do not count.
     sample_weight : array-like of shape (n,), default=None
-        Weight of every step of a sequence.
+        Weight of every step of a sequence, >= 0.
 
     Returns
     -------
@@ -68,7 +48,7 @@ def step_accuracy(y_true: Any, y_pred: Sequence[Any], *, ignore_label: Any = Non
     Raises
     ------
     ValueError
-        Where numbers of sequences or of steps differ, or no step has a label.
+        The numbers of sequences or of steps differ, a weight is negative or not finite, or no step has a label.
     """
     true, predicted, weights = _flat(y_true, y_pred, ignore_label, sample_weight)
     return float(np.average(true == predicted, weights=weights))
@@ -77,7 +57,7 @@ def step_accuracy(y_true: Any, y_pred: Sequence[Any], *, ignore_label: Any = Non
 def step_f1_score(
     y_true: Any, y_pred: Sequence[Any], *, average: str = "macro", ignore_label: Any = None, sample_weight: Any = None
 ) -> float:
-    """F1 over all labelled steps, by default the mean over classes, in which a rare class counts as a frequent one.
+    """F1 over all labelled steps. By default all classes count alike, whether they are rare or frequent.
 
     Parameters and errors as in `step_accuracy`; `average` as in `sklearn.metrics.f1_score`.
     """
@@ -86,8 +66,33 @@ def step_f1_score(
 
 
 def step_macro_f1_scorer(estimator: Any, X: Any, y: Any) -> float:
-    """For `scoring=` of cross_validate and GridSearchCV: macro F1 of a step classifier's predictions."""
+    """Macro F1 of a step-wise classifier, for `scoring=` of cross_validate and GridSearchCV."""
     return step_f1_score(y, estimator.predict(X), ignore_label=getattr(estimator, "ignore_label", None))
+
+
+def _flat(
+    y_true: Any, y_pred: Sequence[Any], ignore_label: Any, sample_weight: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True label, predicted label and weight of every labelled step."""
+    _check_same_number(y_true, y_pred)
+    weights = check_weights(sample_weight, len(y_pred))
+    parts = [np.asarray(labels) for labels in y_true]
+    for i, (true, predicted) in enumerate(zip(parts, y_pred, strict=True)):
+        padding = true[len(predicted) :]
+        if len(true) < len(predicted) or (len(padding) and (ignore_label is None or (padding != ignore_label).any())):
+            raise ValueError(f"y_true[{i}] has {len(true)} labels and y_pred[{i}] has {len(predicted)}.")
+    true = np.concatenate([labels[: len(p)] for labels, p in zip(parts, y_pred, strict=True)])
+    predicted = np.concatenate([np.asarray(p) for p in y_pred])
+    of_step = np.repeat(weights, [len(p) for p in y_pred])
+    counted = of_step > 0 if ignore_label is None else (of_step > 0) & (true != ignore_label)
+    if not counted.any():
+        raise ValueError("No step has a label (of positive weight).")
+    return true[counted], predicted[counted], of_step[counted]
+
+
+def _check_same_number(y_true: Any, y_pred: Sequence[Any]) -> None:
+    if len(y_true) != len(y_pred):
+        raise ValueError(f"y_true has {len(y_true)} sequences and y_pred has {len(y_pred)}.")
 
 
 # ------------------------------------------------------------------------------------------------ labels as sequences
@@ -98,28 +103,28 @@ def character_error_rate(y_true: Sequence[Any], y_pred: Sequence[Any], *, sample
 
         CER = sum_i w_i D(y_true_i, y_pred_i) / sum_i w_i |y_true_i|
 
-    with D the Levenshtein distance: the least number of insertions, deletions and substitutions of one symbol. A rate
-    of the whole corpus, in which a long label counts more than a short one; not the mean of the labels' own rates.
+    D is the Levenshtein distance: the least number of insertions, deletions and substitutions of one symbol. This is
+    the rate of the whole corpus: a long label counts more than a short one. It is not the mean of the labels' rates.
 
     Parameters
     ----------
     y_true, y_pred : sequences of n labels
-        A label is a string, whose symbols are its characters (code points, white space among them), or a list, tuple or
-        array of symbols, which can be of any hashable type. A symbol that no true label has is an error like any other.
+        A label is a string or a list, tuple or array of hashable symbols. The symbols of a string are its characters
+        (code points), white space included. A symbol that no true label has is an error like any other.
     sample_weight : array-like of shape (n,), default=None
-        Weight of each label.
+        Weight of each label, >= 0.
 
     Returns
     -------
     rate : float >= 0
-        0 where all labels are right; above 1 where predictions are longer than the truth by enough.
+        0 if all labels are right; above 1 if the predictions are much longer than the truth.
 
     Raises
     ------
     ValueError
-        Where the numbers of labels differ, or the true labels have no symbol at all.
+        The numbers of labels differ, a weight is negative or not finite, or the true labels have no symbol at all.
     TypeError
-        Where a label is neither a string nor a sequence of hashable symbols, or one string stands for the list.
+        A label is neither a string nor a sequence of hashable symbols, or `y_true` or `y_pred` is one string.
 
     Examples
     --------
@@ -127,16 +132,15 @@ def character_error_rate(y_true: Sequence[Any], y_pred: Sequence[Any], *, sample
     >>> character_error_rate(["kitten", "ab"], ["sitting", "ab"])
     0.375
     """
-    true, predicted = _symbols("y_true", y_true), _symbols("y_pred", y_pred)
-    return _error_rate(true, predicted, _weights(true, predicted, sample_weight), "symbol")
+    return _error_rate(_symbols("y_true", y_true), _symbols("y_pred", y_pred), sample_weight, "symbol")
 
 
 def word_error_rate(y_true: Sequence[Any], y_pred: Sequence[Any], *, sample_weight: Any = None) -> float:
     """Edits of whole words that turn the predicted labels into the true ones, as a share of the true words.
 
-    As `character_error_rate`, with words for symbols. A string is split at white space. Every other label (a list,
-    tuple or array of symbols) is one word, so that it counts as one error unless all its symbols are right; an empty
-    label has no word. Parameters and errors as there.
+    As `character_error_rate`, with words for symbols. A string is split at white space. Any other label (a list,
+    tuple or array of symbols) is one word: it counts as one error unless all its symbols are right. An empty label
+    has no word. Parameters and errors are those of `character_error_rate`.
 
     Examples
     --------
@@ -146,28 +150,27 @@ def word_error_rate(y_true: Sequence[Any], y_pred: Sequence[Any], *, sample_weig
     >>> word_error_rate([[1, 2], [3, 4]], [[1, 2], [4, 3]])
     0.5
     """
-    true, predicted = _words("y_true", y_true), _words("y_pred", y_pred)
-    return _error_rate(true, predicted, _weights(true, predicted, sample_weight), "word")
+    return _error_rate(_words("y_true", y_true), _words("y_pred", y_pred), sample_weight, "word")
 
 
 def neg_character_error_rate_scorer(estimator: Any, X: Any, y: Any) -> float:
-    """For `scoring=` of cross_validate and GridSearchCV: minus the character error rate of predicted labels."""
+    """Minus the character error rate of predicted labels, for `scoring=` of cross_validate and GridSearchCV."""
     return -character_error_rate(y, estimator.predict(X))
 
 
 def neg_word_error_rate_scorer(estimator: Any, X: Any, y: Any) -> float:
-    """For `scoring=` of cross_validate and GridSearchCV: minus the word error rate of predicted labels."""
+    """Minus the word error rate of predicted labels, for `scoring=` of cross_validate and GridSearchCV."""
     return -word_error_rate(y, estimator.predict(X))
 
 
-def _symbols(name: str, labels: Sequence[Any]) -> list[tuple[Hashable, ...]]:
+def _symbols(name: str, labels: Sequence[Any]) -> list[_Label]:
     if isinstance(labels, str):
         raise TypeError(f"{name} is one string, expected a list of labels: put it in brackets.")
     return [_tuple(f"{name}[{i}]", label) for i, label in enumerate(labels)]
 
 
-def _words(name: str, labels: Sequence[Any]) -> list[tuple[Hashable, ...]]:
-    # a word is a tuple of symbols in every case, so that "ab" and ["a", "b"] are the same one
+def _words(name: str, labels: Sequence[Any]) -> list[_Label]:
+    # every word is a tuple of symbols, so that "ab" and ["a", "b"] are equal
     symbols = _symbols(name, labels)
     words = [
         label.split() if isinstance(label, str) else [s] if s else [] for label, s in zip(labels, symbols, strict=True)
@@ -175,7 +178,7 @@ def _words(name: str, labels: Sequence[Any]) -> list[tuple[Hashable, ...]]:
     return [tuple(map(tuple, split)) for split in words]
 
 
-def _tuple(name: str, label: Any) -> tuple[Hashable, ...]:
+def _tuple(name: str, label: Any) -> _Label:
     try:
         symbols = tuple(label)
         hash(symbols)
@@ -185,15 +188,19 @@ def _tuple(name: str, label: Any) -> tuple[Hashable, ...]:
     return symbols
 
 
-def _error_rate(
-    true: list[tuple[Hashable, ...]], predicted: list[tuple[Hashable, ...]], weights: np.ndarray, unit: str
-) -> float:
-    n_true = float(np.dot(weights, [len(label) for label in true]))
+def _error_rate(true: list[_Label], predicted: list[_Label], sample_weight: Any, unit: str) -> float:
+    _check_same_number(true, predicted)
+    lengths = [len(label) for label in true]
+    weights = check_weights(sample_weight, len(true)) if true else np.empty(0)
+    n_true = float(np.dot(weights, lengths))
     if not n_true:
         raise ValueError(f"The true labels have no {unit} (of positive weight): no error rate is defined.")
+    return float(np.dot(weights, _edit_distances(true, predicted))) / n_true
+
+
+def _edit_distances(first: list[_Label], second: list[_Label]) -> np.ndarray:
+    """Levenshtein distances of label i to label i, (n,) int64."""
+    # numbered, because symbols of equal hash are equal to rapidfuzz: "a" and 97, for example
     numbers: dict[Hashable, int] = {}
-    first, second = (
-        [np.array([numbers.setdefault(s, len(numbers)) for s in label], dtype=np.int64) for label in labels]
-        for labels in (true, predicted)
-    )
-    return float(np.dot(weights, edit_distances(first, second))) / n_true
+    codes = ([[numbers.setdefault(s, len(numbers)) for s in label] for label in labels] for labels in (first, second))
+    return process.cpdist(*codes, scorer=Levenshtein.distance, dtype=np.int64)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import Hamming, Levenshtein
 
 CURRICULUM_STAGES = 5
 
@@ -190,18 +192,21 @@ def _value(how: Callable[[Any, Any], float], a: Any, b: Any) -> float:
 
 
 def _edit(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool) -> np.ndarray:
-    from skseqmetric._ops.edit_distance import edit_distance_table, edit_distances
-
-    return (edit_distance_table if table else edit_distances)(first, second)
+    return _of_sequences(Levenshtein.distance, first, second, table)
 
 
 def _substitutions(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool) -> np.ndarray:
-    from skseqmetric._ops.edit_distance import edit_distances
+    lengths = (np.array([len(codes) for codes in labels], dtype=np.int64) for labels in (first, second))
+    comparable = np.equal(*_aligned(*lengths, table))
+    return np.where(comparable, _of_sequences(Hamming.distance, first, second, table), -1)
 
-    if not table:
-        return edit_distances(first, second, substitutions_only=True)
-    rows = [a for a in first for _ in second]
-    return edit_distances(rows, list(second) * len(first), substitutions_only=True).reshape(len(first), len(second))
+
+def _of_sequences(
+    distance: Callable[..., int], first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool
+) -> np.ndarray:
+    compare = process.cdist if table else process.cpdist
+    lists = ([codes.tolist() for codes in labels] for labels in (first, second))
+    return compare(*lists, scorer=distance, dtype=np.int64)
 
 
 _OF_CODES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

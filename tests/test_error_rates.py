@@ -1,44 +1,37 @@
-"""Edit distances against the plain recursion, and the error rates made of them."""
+"""Error rates against the plain recursion and by hand; weights and errors of all scores."""
 
 from __future__ import annotations
-
-from functools import cache
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import cross_validate
 
-from skseqmetric._ops import edit_distance
-from skseqmetric._ops.edit_distance import edit_distance_table, edit_distances
 from skseqmetric.metrics import (
     character_error_rate,
     neg_character_error_rate_scorer,
     neg_word_error_rate_scorer,
+    step_accuracy,
+    step_f1_score,
     word_error_rate,
 )
 
 
-def plain(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+def plain_edits(a: list[int], b: list[int]) -> int:
     """Levenshtein distance from its definition: D(ax, by) = min(D(a, by) + 1, D(ax, b) + 1, D(a, b) + (x != y))."""
-
-    @cache
-    def distance(i: int, j: int) -> int:
+    distance = np.zeros((len(a) + 1, len(b) + 1), dtype=int)
+    for i, j in np.ndindex(distance.shape):
         if not i or not j:
-            return i + j
-        substituted = distance(i - 1, j - 1) + (a[i - 1] != b[j - 1])
-        return min(distance(i - 1, j) + 1, distance(i, j - 1) + 1, substituted)
-
-    return distance(len(a), len(b))
-
-
-def draw(rng: np.random.Generator, n: int, n_symbols: int = 3, longest: int = 9) -> list[np.ndarray]:
-    # codes around zero: padding must not be taken for a symbol, whatever its code
-    return [rng.integers(-1, n_symbols - 1, size=rng.integers(0, longest + 1)) for _ in range(n)]
+            distance[i, j] = i + j
+        else:
+            substituted = distance[i - 1, j - 1] + (a[i - 1] != b[j - 1])
+            distance[i, j] = min(distance[i - 1, j] + 1, distance[i, j - 1] + 1, substituted)
+    return int(distance[-1, -1])
 
 
-def codes(word: str) -> np.ndarray:
-    return np.array([ord(letter) for letter in word], dtype=np.int64)
+def edits(a: str, b: str) -> float:
+    """Errors of one label; the second one makes sure that the truth has a symbol."""
+    return character_error_rate([a, "."], [b, "."]) * (len(a) + 1)
 
 
 @pytest.mark.parametrize(
@@ -55,74 +48,30 @@ def codes(word: str) -> np.ndarray:
     ],
 )
 def test_known_distances(a: str, b: str, expected: int) -> None:
-    assert edit_distances([codes(a)], [codes(b)]).tolist() == [expected]
+    assert edits(a, b) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("block", [1, 40, 2**17])
-def test_rows_equal_the_recursion(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(edit_distance, "_BLOCK", block)
-    first, second = draw(rng, 150), draw(rng, 150)
-    expected = [plain(tuple(a), tuple(b)) for a, b in zip(first, second, strict=True)]
-    got = edit_distances(first, second)
-    assert got.dtype == np.int64
-    assert got.tolist() == expected
-
-
-def test_table_equals_rows(rng: np.random.Generator) -> None:
-    first, second = draw(rng, 13), draw(rng, 8, longest=5)
-    table = edit_distance_table(first, second)
-    expected = [edit_distances([a] * 8, second) for a in first]
-    np.testing.assert_array_equal(table, expected)
-
-
-def test_a_metric(rng: np.random.Generator) -> None:
-    sequences = draw(rng, 25, n_symbols=2, longest=6)
-    d = edit_distance_table(sequences, sequences)
-    same = np.array([[len(a) == len(b) and bool((a == b).all()) for b in sequences] for a in sequences])
-    np.testing.assert_array_equal(d == 0, same)
-    np.testing.assert_array_equal(d, d.T)
-    assert (d[:, None] <= d[:, :, None] + d[None]).all()  # d(i, k) <= d(i, j) + d(j, k) at [i, j, k]
-
-
-def test_long_sequences(rng: np.random.Generator) -> None:
-    a = rng.integers(0, 50, size=700)
-    b = np.delete(a, [3, 350, 699])
-    b[100] = 99
-    assert edit_distances([a, b, a], [b, a, a]).tolist() == [4, 4, 0]
-
-
-def test_substitutions_only() -> None:
-    words = [("karolin", "kathrin"), ("abc", "bca"), ("ab", "abc"), ("abc", "ab"), ("", ""), ("", "a"), ("aa", "aa")]
-    first, second = ([codes(pair[k]) for pair in words] for k in (0, 1))
-    assert edit_distances(first, second, substitutions_only=True).tolist() == [3, 3, -1, -1, 0, -1, 0]
-
-
-def test_substitutions_only_by_counting(rng: np.random.Generator) -> None:
-    first, second = draw(rng, 200, longest=4), draw(rng, 200, longest=4)
-    expected = [
-        sum(int(x != y) for x, y in zip(a, b, strict=True)) if len(a) == len(b) else -1
-        for a, b in zip(first, second, strict=True)
-    ]
-    assert edit_distances(first, second, substitutions_only=True).tolist() == expected
-
-
-@pytest.mark.parametrize("substitutions_only", [False, True])
-def test_no_pairs(substitutions_only: bool) -> None:
-    assert edit_distances([], [], substitutions_only=substitutions_only).shape == (0,)
-    assert edit_distance_table([], [codes("a")]).shape == (0, 1)
-    assert edit_distance_table([codes("a")], []).shape == (1, 0)
-
-
-def test_inputs_stay_as_they_are() -> None:
-    a, b = codes("abca"), codes("b")
-    for array in (a, b):
+def test_errors_are_those_of_the_recursion(rng: np.random.Generator) -> None:
+    true, predicted = ([rng.integers(-2, 2, size=rng.integers(0, 10)) for _ in range(150)] for _ in range(2))
+    for array in (*true, *predicted):
         array.flags.writeable = False
-    assert edit_distances([a], [b]).tolist() == [3]
+    weights = rng.uniform(0.1, 2, size=150)
+    distances = [plain_edits(a.tolist(), b.tolist()) for a, b in zip(true, predicted, strict=True)]
+    expected = np.dot(weights, distances) / np.dot(weights, [len(a) for a in true])
+    assert character_error_rate(true, predicted, sample_weight=weights) == pytest.approx(expected, rel=1e-14)
 
 
-def test_unequal_numbers_of_sequences() -> None:
-    with pytest.raises(ValueError, match="first has 1 sequences and second has 2"):
-        edit_distances([codes("a")], [codes("a"), codes("b")])
+def test_errors_of_long_labels(rng: np.random.Generator) -> None:
+    true = rng.integers(0, 50, size=700)
+    predicted = np.delete(true, [3, 350, 699])
+    predicted[100] = 99
+    assert character_error_rate([true], [predicted]) == 4 / 700
+    assert character_error_rate([predicted], [true]) == 4 / 697
+
+
+@pytest.mark.parametrize(("a", "b"), [("a", 97), (-1, -2), (0, 2**61 - 1), (("x", 0), ("x", 2**61 - 1))])
+def test_symbols_of_equal_hash_are_different_symbols(a: object, b: object) -> None:
+    assert character_error_rate([[a, b]], [[b, a]]) == 1.0
 
 
 # ------------------------------------------------------------------------------------------------ error rates
@@ -165,6 +114,19 @@ def test_word_error_rate_of_symbol_lists_is_the_share_of_wrong_labels() -> None:
     assert word_error_rate(true, true[::-1], sample_weight=[0, 1, 0, 0]) == 1.0
 
 
+def test_sequences_of_weight_0_are_left_out() -> None:
+    assert step_f1_score([[0, 1], [2, 2]], [[0, 1], [3, 3]], sample_weight=[1, 0]) == 1.0
+
+
+def test_step_scores_check_their_weights() -> None:
+    with pytest.raises(ValueError, match=r"Negative values .* sample_weight\[0\] is -1"):
+        step_accuracy([[0], [1]], [[0], [1]], sample_weight=[-1, 2])
+    with pytest.raises(ValueError, match=r"sample_weight\.shape == \(1,\), expected \(2,\)"):
+        step_accuracy([[0], [1]], [[0], [1]], sample_weight=[1])
+    with pytest.raises(ValueError, match=r"No step has a label \(of positive weight\)"):
+        step_accuracy([[7], [1]], [[0], [1]], sample_weight=[1, 0], ignore_label=7)
+
+
 @pytest.mark.parametrize("rate", [character_error_rate, word_error_rate])
 def test_errors_of_error_rates(rate) -> None:
     with pytest.raises(ValueError, match="y_true has 2 sequences and y_pred has 1"):
@@ -173,8 +135,14 @@ def test_errors_of_error_rates(rate) -> None:
         rate(["", []], ["a", "b"])
     with pytest.raises(ValueError, match=r"no (symbol|word)"):
         rate([], [])
-    with pytest.raises(ValueError, match="sample_weight has shape"):
+    with pytest.raises(ValueError, match=r"sample_weight\.shape == \(2,\), expected \(1,\)"):
         rate(["a"], ["a"], sample_weight=[1, 2])
+    with pytest.raises(ValueError, match=r"Negative values .* sample_weight\[1\] is -1"):
+        rate(["a", "b"], ["a", "b"], sample_weight=[1, -1])
+    with pytest.raises(ValueError, match="sample_weight contains NaN"):
+        rate(["a"], ["a"], sample_weight=[np.nan])
+    with pytest.raises(ValueError, match=r"no (symbol|word) \(of positive weight\)"):
+        rate(["a", ""], ["a", "b"], sample_weight=[0, 1])
     with pytest.raises(TypeError, match="y_pred is one string"):
         rate(["a", "b"], "abc")
     with pytest.raises(TypeError, match=r"y_true\[1\] must be a string or a sequence of hashable symbols, got int"):
