@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import skseqmetric
-
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DEFAULT_FITS = {"README.md", "cross_modal.md", "echo_state.md", "nrnm.md"}  # fits with default parameters take longer
@@ -83,8 +81,6 @@ def anchors_of(page: Path) -> list[str]:
     return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
-def test_index_names_every_page_and_every_public_name() -> None:
+def test_index_names_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    names = [page.name for page in PAGES[1:] if page.name != "index.md"]
-    names += [*skseqmetric.__all__, *skseqmetric.datasets.__all__, *skseqmetric.inspection.__all__]
-    assert not [name for name in names if name not in index]
+    assert not [page.name for page in PAGES[1:] if page.name != "index.md" and f"({page.name})" not in index]
