@@ -1,4 +1,6 @@
-"""Adapt a fitted model to a new writer with a few samples: how many are enough, and what becomes of the old writers.
+"""Adapt a fitted model to a new writer with a few samples.
+
+How many samples are enough? Does the model still read the old writers?
 
 Run: python examples/adapt_to_a_writer.py [--out DIR]
 """
@@ -21,7 +23,7 @@ Drawings = tuple[list[np.ndarray], np.ndarray, np.ndarray]  # trajectories, symb
 SAMPLES = (1, 2, 4)  # of each digit by the new writer
 N_REHEARSED = (0, 40)  # drawings of the first training set that are mixed in
 N_PASSES = 6
-RATE = 3e-4  # a tenth of that of the fit: what was learned is to bend, not to go
+RATE = 3e-4  # a tenth of the rate of the fit, so that the model keeps what it has learned
 
 
 def main() -> None:
@@ -34,15 +36,17 @@ def main() -> None:
     rng = np.random.default_rng(0)
     usual = [make_writer(rng) for _ in range(8)]
     first, old = drawings(usual, DIGITS, 4, rng), drawings(usual, DIGITS, 2, rng)
-    print(f"{len(first[0])} digits by {len(usual)} usual made-up writers to train. The new writers lean back and draw")
-    print("about half of the digits backwards: the picture is much as ever, the movement is not.\n")
+    print(
+        f"Training data: {len(first[0])} digits by {len(usual)} made-up writers. The new writers lean back. They draw"
+    )
+    print("about half of the digits backwards. Their pictures look much the same, their movements do not.\n")
     start = time.perf_counter()
     fitted = CrossModalTripletEmbedder(max_epochs=12, random_state=0, verbose=1)
     fitted.fit(first[0], first[1], images=first[2])
-    print(f"\nfit: {time.perf_counter() - start:.0f} s; 18 adaptations follow, of a few seconds each\n")
+    print(f"\nThe fit took {time.perf_counter() - start:.0f} s. 18 adaptations follow, of a few seconds each.\n")
 
     writers = [make_writer(rng, unusual=True) for _ in range(3)]
-    # (rehearsed or not, samples, [new, old]), means of the writers
+    # (rehearsed or not, samples, [new, old]): means over the writers
     scores = np.mean([adaptations(fitted, writer, first, old, rng) for writer in writers], axis=0)
     print(f"{'':<26}{'new samples only':^24}{f'with {N_REHEARSED[1]} old ones':^24}")
     print(f"{'samples of each digit':<26}" + f"{'new writer':>12}{'old writers':>12}" * 2)
@@ -66,7 +70,7 @@ def adaptations(
 def adapted(
     fitted: CrossModalTripletEmbedder, new: Drawings, first: Drawings, n_rehearsed: int
 ) -> CrossModalTripletEmbedder:
-    """A copy that has seen the new drawings some times at a small learning rate, old ones drawn at random beside."""
+    """A copy that has seen the new drawings some times at a small learning rate, mixed with random old ones."""
     rng = np.random.default_rng(0)
     model = copy.deepcopy(fitted).set_params(learning_rate=RATE, verbose=0)
     for _ in range(N_PASSES):
@@ -85,7 +89,7 @@ def draw(scores: np.ndarray, file: Path) -> None:
     """Accuracy over the number of samples: on the new and the old writers, with and without rehearsal."""
     figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
     ticks = np.arange(scores.shape[1])
-    ways = ("new samples only", f"{N_REHEARSED[1]} old ones beside")
+    ways = ("new samples only", f"with {N_REHEARSED[1]} old ones")
     for way, line, of_way in zip(ways, ("--", "-"), scores, strict=True):
         for who, form, of_who in zip(("new writer", "old writers"), ("o", "s"), of_way.T, strict=True):
             colour = "#D55E00" if form == "o" else "#0072B2"

@@ -1,4 +1,6 @@
-"""Find pictures by the movement of a pen, and movements by pictures: one embedding of both, tried on unseen writers.
+"""Find pictures by the movement of a pen, and movements by pictures, for unseen writers.
+
+One embedding holds both.
 
 Run: python examples/cross_modal_retrieval.py [--out DIR]
 """
@@ -28,15 +30,16 @@ def main() -> None:
     X, y, images = drawings([make_writer(rng) for _ in range(20)], SYMBOLS, 2, rng)
     X_new, y_new, _ = drawings([make_writer(rng) for _ in range(4)], SYMBOLS, 3, rng)
     _, y_gallery, gallery = drawings([make_writer(rng) for _ in range(3)], SYMBOLS, 2, rng)
-    print(f"{len(X)} drawings by 20 made-up writers to train, each as movement (x, y, stroke) and as 28 x 28 picture.")
-    print(f"Queries: {len(X_new)} drawings by 4 other writers; searched: {len(gallery)} by 3 more, 6 of each symbol.\n")
+    print(f"Training data: {len(X)} drawings by 20 made-up writers: movements (x, y, stroke) and 28 x 28 pictures.")
+    print(f"Queries: {len(X_new)} drawings by 4 other writers.")
+    print(f"Gallery: {len(gallery)} drawings by 3 more writers, 6 of each symbol.\n")
 
-    # for retrieval: draws a sequence and its image together however far the other images are already
+    # this loss draws a sequence and its image together even if the other images are already far
     embedder = CrossModalTripletEmbedder(loss="contrastive", max_epochs=12, random_state=0, verbose=1)
     start = time.perf_counter()
     embedder.fit(X, y, images=images)
-    print(f"\nfit: {time.perf_counter() - start:.0f} s")
-    print(f"symbols told from the movement alone: {embedder.score(X_new, y_new):.3f} right")
+    print(f"\nThe fit took {time.perf_counter() - start:.0f} s.")
+    print(f"accuracy of symbols from the movement alone: {embedder.score(X_new, y_new):.3f}")
     found = embedder.kneighbors(X_new, 5, gallery=gallery, return_distance=False)
     report("pictures by movement", y_new, y_gallery[found])
     found = embedder.kneighbors(images=gallery, n_neighbors=5, gallery=X_new, return_distance=False)
@@ -47,7 +50,7 @@ def main() -> None:
         embedder, X_new, y_new, images=gallery, image_labels=y_gallery, rows=rows, strokes=2, cmap="gray_r"
     )
     sheet.figure_.savefig(out / "retrieval.png", dpi=120)
-    some, shown = np.isin(y_new, DIGITS), np.isin(y_gallery, DIGITS)  # ten colours are told apart, twenty are not
+    some, shown = np.isin(y_new, DIGITS), np.isin(y_gallery, DIGITS)  # the eye separates ten colours, not twenty
     joint = CrossModalMapDisplay.from_estimator(
         embedder,
         [x for x, is_digit in zip(X_new, some, strict=True) if is_digit],

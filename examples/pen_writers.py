@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from skseqmetric.datasets import render_trajectory
 
-# Strokes as corners "xy" on a grid 4 wide and 6 high; a hand rounds them off.
+# Strokes are corners "xy" on a grid 4 wide and 6 high. A hand rounds them.
 GLYPHS = {
     "0": ["26 15 04 02 11 20 31 42 44 35 26"],
     "1": ["04 26 20"],
