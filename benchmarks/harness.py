@@ -206,13 +206,13 @@ def _peak_memory(call: Callable[[], Any], device: str) -> tuple[int | None, int 
     held_on_device = torch.cuda.memory_allocated(device) if on_cuda else 0
     if on_cuda:
         torch.cuda.reset_peak_memory_stats(device)
-    held = _reset_peak()
+    held = reset_peak_memory()
     call()
-    host = None if held is None else max(_peak() - held, 0)
+    host = None if held is None else max(peak_memory() - held, 0)
     return host, torch.cuda.max_memory_allocated(device) - held_on_device if on_cuda else None
 
 
-def _reset_peak() -> int | None:
+def reset_peak_memory() -> int | None:
     """Lower the kernel's high-water mark of this process to what it holds now; None where it cannot be.
 
     Memory freed earlier is handed back first, else a call that only reuses it would seem to need none.
@@ -223,10 +223,10 @@ def _reset_peak() -> int | None:
         Path("/proc/self/clear_refs").write_text("5")
     except (OSError, AttributeError, TypeError):
         return None
-    return _peak()
+    return peak_memory()
 
 
-def _peak() -> int:
+def peak_memory() -> int:
     """High-water mark of this process in bytes, kept by the kernel: no sampling, so no spike is missed."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("VmHWM:")[1].split()[0])
