@@ -1,4 +1,4 @@
-"""A state map over the stages of learning: the frames against plain loops, and the films and pages of them."""
+"""A state map over the stages of learning: the frames against plain loops, films and pages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from skseqmetric.inspection._state_animation import StateAnimation, StateFrame
-from skseqmetric.inspection._state_frames import SCALE, StageColours
-from skseqmetric.inspection._state_map import RecurrentStateMap
+from skseqmetric.inspection import RecurrentStateMap, StateAnimation
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 LENGTHS = (4, 1, 3)
@@ -41,13 +39,13 @@ def readouts(rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @pytest.fixture
 def still(states: Any, points: Any, readouts: Any) -> StateAnimation:
-    """Eight points that stay, four stages of numbers."""
+    """Eight points that stay, four stages with numbers."""
     return StateAnimation.from_readouts(states, points, readouts, output=1, step_labels=WORDS)
 
 
 @pytest.fixture
 def moving(rng: np.random.Generator) -> StateAnimation:
-    """Eight points that move, three stages of names."""
+    """Eight points that move, three stages with categories."""
     stages = [[rng.normal(size=(length, 5)) for length in LENGTHS] for _ in range(3)]
     places = [["first", "first", "second", "second"], ["first"], ["first", "second", "second"]]
     return StateAnimation.from_stages(stages, places, reducer=PCA(2), stages=["early", "later", "late"])
@@ -165,26 +163,43 @@ def test_stages_are_of_the_same_sequences(states: Any) -> None:
 # ------------------------------------------------------------------------------------------------ colours
 
 
+def coloured(values: Any, **options: Any) -> Any:
+    """The colours of one sequence with these values, at one stage."""
+    return StateAnimation([np.zeros((len(values), 2))], [("only", [np.array(values)])], **options).colours()
+
+
 def test_scale_spans_the_inner_values_of_all_frames() -> None:
     values = np.append(np.linspace(0, 1, 999), 1e6)
-    colours = StageColours.of(values, None, None)
+    colours = coloured(values)
     np.testing.assert_allclose((colours.low, colours.high), np.percentile(values, [1, 99]))
     assert colours.beyond == "both"
-    assert colours.colours == list(SCALE)
-    given = StageColours.of(values, None, (0, 2))
+    given = coloured(values, limits=(0, 2))
     assert (given.low, given.high, given.beyond) == (0, 2, "max")
-    flat = StageColours.of(np.full(9, 0.5), None, None)
+    flat = coloured(np.full(9, 0.5))
     assert (flat.low, flat.high, flat.beyond) == (0, 1, "neither")
 
 
+def test_scale_is_viridis_without_its_palest_end() -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgb
+
+    viridis = colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]
+    gaps = abs(np.array([to_rgb(c) for c in coloured([0.5, 1.5]).colours])[:, np.newaxis] - viridis).max(axis=2)
+    assert (gaps.min(axis=1) < 0.01).all()
+    places = gaps.argmin(axis=1)
+    assert places[0] == 0
+    assert (np.diff(places) > 0).all()
+    assert places[-1] < 0.95 * 255
+
+
 def test_categories_keep_the_order_of_their_names() -> None:
-    values = np.array(["b", "a", "b", "c"])
-    colours = StageColours.of(values, {"a": "Anna", "b": "Bert"}, None)
+    values = ["b", "a", "b", "c"]
+    colours = coloured(values, value_names={"a": "Anna", "b": "Bert"})
     assert colours.categories == ("a", "b", "c")
     assert colours.names == ("Anna", "Bert", "c")
-    assert colours.codes(values).tolist() == [1, 0, 1, 2]
+    assert colours.codes(np.array(values)).tolist() == [1, 0, 1, 2]
     assert len(set(colours.looks)) == 3
-    assert StageColours.of(np.array([3, 1, 3]), None, None).names == ("1", "3")
+    assert coloured([3, 1, 3]).names == ("1", "3")
 
 
 # ------------------------------------------------------------------------------------------------ pictures
@@ -224,7 +239,7 @@ def test_plot_of_names_has_a_marker_for_each(moving: StateAnimation) -> None:
 
 
 def film(path: Path) -> tuple[list[np.ndarray], list[int]]:
-    """Pictures and milliseconds of a GIF."""
+    """Pictures of a GIF, and how many milliseconds each is shown."""
     image = pytest.importorskip("PIL.Image").open(path)
     pictures, durations = [], []
     for k in range(image.n_frames):
@@ -240,7 +255,7 @@ def test_gif_has_a_frame_for_every_stage_and_a_growing_bar(moving: StateAnimatio
     pictures, durations = film(tmp_path / "states.gif")
     assert durations == [200, 200, 1700]
     grey = [(abs(picture - 0x55) <= 3).all(axis=2).sum(axis=1).max() for picture in pictures]  # longest dark row
-    # a third of the bar at each stage, to the pixel at either end
+    # a third of the bar at each stage, give or take a pixel at each end
     np.testing.assert_allclose(grey, np.arange(1, 4) * grey[-1] / 3, atol=2)
 
 
@@ -252,10 +267,10 @@ def test_nothing_but_points_and_bar_changes(name: str, tmp_path: Path, request: 
     ax = animation.plot().ax_
     animation.figure_.canvas.draw()
     right = ax.get_window_extent().x1 / animation.figure_.bbox.width
-    beside = [picture[:, int(np.ceil(right * picture.shape[1])) + 2 :] for picture in pictures]
-    assert beside[0].shape[1] > 20
-    for own in beside[1:]:
-        assert np.array_equal(own, beside[0])
+    margins = [picture[:, int(np.ceil(right * picture.shape[1])) + 2 :] for picture in pictures]
+    assert margins[0].shape[1] > 20
+    for margin in margins[1:]:
+        assert np.array_equal(margin, margins[0])
     assert (pictures[0][0] == 255).all()  # white paper
     assert all((pictures[0] != picture).any() for picture in pictures[1:])
 
@@ -276,9 +291,21 @@ def test_video_needs_ffmpeg_and_other_films_are_refused(
 def test_video_is_written_by_ffmpeg(still: StateAnimation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib import animation
 
-    class Recorder(animation.PillowWriter):
+    class Recorder(animation.AbstractMovieWriter):
+        n_frames = 0
+
+        @classmethod
+        def isAvailable(cls) -> bool:
+            return True
+
+        def setup(self, *args: Any, **options: Any) -> None:
+            super().setup(*args, **options)
+
+        def grab_frame(self, **options: Any) -> None:
+            self.n_frames += 1
+
         def finish(self) -> None:
-            Path(self.outfile).write_bytes(bytes([len(vars(self)["_frames"]), self.fps]))
+            Path(self.outfile).write_bytes(bytes([self.n_frames, self.fps]))
 
     monkeypatch.setattr(animation, "FFMpegWriter", Recorder)
     still.save_gif(tmp_path / "states.mp4", fps=2, dpi=40)
@@ -296,7 +323,7 @@ def test_progress_is_shown_where_asked(still: StateAnimation, tmp_path: Path, ca
 
 
 class Tags(HTMLParser):
-    """Tags of a page with their attributes, and the text of its scripts."""
+    """The tags of a page with their attributes, and the text of its scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -323,7 +350,7 @@ def test_page_needs_no_network_and_holds_its_data(still: StateAnimation, tmp_pat
     own = next(script for script in reversed(tags.scripts) if "Plotly.newPlot" in script)
     assert all(word in own for word in ("BEGIN", "END", "stage 4", "output 1"))
     assert "Plotly.addFrames" in own
-    assert "</script>" not in own  # a word of the first sequence: written so that it ends nothing
+    assert "</script>" not in own  # a word of the first sequence must not end the script
 
 
 def test_page_recolours_points_that_stay(still: StateAnimation) -> None:
@@ -383,10 +410,10 @@ def test_missing_libraries_are_named(still: StateAnimation, tmp_path: Path, monk
 
 
 def test_frames_of_ones_own(points: Any, tmp_path: Path) -> None:
-    frames = [StateFrame("only", [np.full(length, "x") for length in LENGTHS])]
+    frames = [("only", [np.full(length, "x") for length in LENGTHS])]
     animation = StateAnimation(points, frames)
     animation.save_gif(tmp_path / "states.gif", dpi=20)
     assert animation.colours().names == ("x",)
-    wrong = StateAnimation(points, [StateFrame("only", [np.zeros(length) for length in (4, 1, 2)])])
+    wrong = StateAnimation(points, [("only", [np.zeros(length) for length in (4, 1, 2)])])
     with pytest.raises(ValueError, match=r"values of only\[2\] has shape \(2,\), but sequence 2 has 3 steps"):
         wrong.plot()

@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib only when something is drawn, and colours safe for colour-blind readers."""
+"""What the displays share: axes, and colours safe for colour-blind readers. matplotlib is imported when it is used."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ COLOURS = (
     "#5D3A9B",
 )
 MARKERS = "osD^vP*Xh<"
+# Colour and marker of two or three codes, from bad to good
+CODE_LOOKS = {
+    2: ((COLOURS[1], "X"), (COLOURS[0], "o")),
+    3: ((COLOURS[1], "X"), (COLOURS[5], "s"), (COLOURS[0], "o")),
+}
 
 
 def make_axes(ax: Any) -> Any:
-    """The given axes, or those of a new figure."""
+    """Return the given axes, or those of a new figure."""
     if ax is not None:
         return ax
     try:
@@ -32,5 +37,5 @@ def make_axes(ax: Any) -> Any:
 
 
 def style(k: int) -> dict[str, Any]:
-    """Colour and marker of class k; the pair repeats after ten times ten classes."""
+    """Return colour and marker of class k; the pair repeats after ten times ten classes."""
     return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]}

@@ -11,7 +11,6 @@ import numpy as np
 from skseqmetric.inspection._state_film import StageDrawing, save_film
 from skseqmetric.inspection._state_frames import (
     CODE_NAMES,
-    StageColours,
     StateFrame,
     StateRows,
     at_every_stage,
@@ -20,34 +19,34 @@ from skseqmetric.inspection._state_frames import (
 )
 from skseqmetric.inspection._state_map import RecurrentStateMap
 from skseqmetric.inspection._state_page import make_page
+from skseqmetric.inspection._state_stages import StageColours, Stages
 from skseqmetric.inspection._unit_analyses import check_step_values
-
-_MARGIN = 0.04  # around all points, in parts of their extent
 
 
 class StateAnimation:
     """The states of n sequences as points of one map, a frame for every stage of learning.
 
-    Either the points stay and the stages recolour them, as for an echo state network, whose states do not depend on its
-    read-out (`from_readouts`); or they move, as for a trained network, in a map that is fitted on all stages together
-    (`from_stages`). Colours mean the same in all frames.
+    With `from_readouts` the points stay and every stage colours them anew. This suits an echo state network, whose
+    states do not depend on its readout. With `from_stages` the points move in one map that is fitted on all stages
+    together. This suits a trained network. Colours mean the same in all frames.
 
     Parameters
     ----------
     points : list of n arrays (S_i, 2), or None
         Places of the states. None: every frame has its own.
-    frames : sequence of StateFrame
-        In order. Values that are fractions or many different numbers are placed on a colour scale; others are names.
+    frames : sequence of tuples (stage, values) or (stage, values, points)
+        The name of each stage, n arrays (S_i,) of values, and n arrays (S_i, 2) of points if these move. A colour
+        scale shows fractions, or more than 20 different numbers; other values are categories.
     steps : list of n arrays (S_i,) of int, or None, default=None
-        Which step each state is the state after. None: 1 to S_i.
+        The step before each state. None: 1 to S_i.
     step_labels : list of n arrays (S_i,), or None, default=None
-        A word or another label of these steps, shown where the pointer is on a point of the page.
+        A word or another label of these steps. The page shows it when the pointer is on a point.
     value_name : str, default="value"
         What the colours show.
     value_names : mapping from value to str, or None, default=None
         The values are categories, with these names, in the order of the legend.
     limits : (float, float) or None, default=None
-        Ends of the colour scale; values beyond have the colour of the end. None: the 1st and 99th percentile of all
+        Ends of the colour scale; values beyond an end have its colour. None: the 1st and 99th percentile of all
         frames together.
     method : str, default="map"
         What placed the points; names the axes.
@@ -97,32 +96,32 @@ class StateAnimation:
         step_labels: Any = None,
         **options: Any,
     ) -> Self:
-        """Recolour a map that stays by what successive read-outs say at every state, x_t . w_k + b_k.
+        """Colour a map that stays by the output of successive readouts at every state, x_t . w_k + b_k.
 
         Parameters
         ----------
         states : list of n arrays (S_i, H)
         points : list of n arrays (S_i, 2)
-            Their places, such as `RecurrentStateMap.transform` gives.
+            Their places, as `RecurrentStateMap.transform` returns them.
         readouts : sequence of pairs (coef (K, H), intercept (K,)), or of estimators with `coef_` and `intercept_`
-            Snapshots: one for every stage.
+            One for every stage.
         output : int, default=0
             Which output k is shown.
         judge : callable or None, default=None
-            judge(outputs (S_i, K), i) -> (S_i,) codes, which are shown instead: how good the outputs of sequence i
-            are, by default 0 (invalid), 1 (valid) or 2 (exact); `value_names` gives other codes their names.
+            judge(outputs (S_i, K), i) returns codes (S_i,) that are shown instead: how good the outputs of sequence i
+            are. By default the codes are 0 (invalid), 1 (valid) and 2 (exact); `value_names` names other codes.
         stages : sequence of names or None, default=None
             None: "stage 1" and so on.
         steps, step_labels : lists of n arrays, default=None
-            The steps as `hidden_states` gives them; a label of every input step. States before the first step (steps
-            of 0) are left out.
+            The steps as `hidden_states` returns them; a label of every input step. States before the first step (with
+            step 0) are left out.
         **options
             As in the class.
 
         Raises
         ------
         ValueError
-            For points, codes or labels that do not belong to the states, or a read-out of another size.
+            If points, codes or labels do not match the states, or a readout has another size.
         """
         rows = StateRows.of(states, steps, step_labels)
         kept = rows.of_kept(states, "states")
@@ -150,30 +149,30 @@ class StateAnimation:
         step_labels: Any = None,
         **options: Any,
     ) -> Self:
-        """Map the states of all stages together, so that the points of a network in training can be followed.
+        """Map the states of all stages together, so that you can follow the points while a network learns.
 
         Parameters
         ----------
         states : sequence of F lists of n arrays (S_i, H)
-            Those of the same sequences at every stage.
+            The states of the same sequences at every stage.
         values : sequence of F lists of n arrays (S_i,), list of n arrays (S_i,), or None, default=None
-            What the colours show, at every stage or at all of them. None: relative time in %.
+            What the colours show, for every stage or for all of them. None: relative time in %.
         reducer : RecurrentStateMap, another object with `fit_transform`, or None, default=None
-            As in `RecurrentStateMap`; a given map is fitted.
+            As in `RecurrentStateMap`. A map that is given is fitted.
         random_state : default=42
             Of the default reducer.
         stages : sequence of names or None, default=None
             None: "stage 1" and so on.
         steps, step_labels : lists of n arrays, default=None
-            The steps as `hidden_states` gives them; a label of every input step. States before the first step (steps
-            of 0) are left out.
+            The steps as `hidden_states` returns them; a label of every input step. States before the first step (with
+            step 0) are left out.
         **options
             As in the class.
 
         Raises
         ------
         ValueError
-            For stages that are not of the same sequences, or values or labels that do not belong to the states.
+            If the stages have different sequences, or values or labels do not match the states.
         """
         names = stage_names(stages, len(states))
         rows = StateRows.of(states[0], steps, step_labels)
@@ -184,45 +183,63 @@ class StateAnimation:
         else:
             each = zip(names, at_every_stage(values, len(kept)), strict=True)
             values = [rows.of_kept(own, f"values of {name}") for name, own in each]
-        mapped = (
-            reducer if isinstance(reducer, RecurrentStateMap) else RecurrentStateMap(reducer, random_state=random_state)
-        )
-        mapped.fit([x for stage in kept for x in stage])
+        if not isinstance(reducer, RecurrentStateMap):
+            reducer = RecurrentStateMap(reducer, random_state=random_state)
+        reducer.fit([x for stage in kept for x in stage])
         frames = [
-            StateFrame(name, own, mapped.transform(stage)) for name, own, stage in zip(names, values, kept, strict=True)
+            StateFrame(name, own, reducer.transform(stage))
+            for name, own, stage in zip(names, values, kept, strict=True)
         ]
-        options = {"method": type(mapped.reducer_).__name__, **options}
+        options = {"method": type(reducer.reducer_).__name__, **options}
         return cls(None, frames, steps=rows.steps, step_labels=rows.labels, **options)
 
     # ------------------------------------------------------------------------------------------------ what is shown
 
     def points_at(self, frame: int) -> np.ndarray:
-        """Places of all states at a stage, those of one sequence after the other, (N, 2)."""
-        own = self.frames[frame].points
-        return np.concatenate(self.points if own is None else own)
+        """Return the places of all states at a stage, one sequence after the other, (N, 2)."""
+        return np.concatenate(self._places(self.frames[frame]))
 
     def values_at(self, frame: int) -> np.ndarray:
-        """Values of all states at a stage, (N,)."""
-        stage, values, own = self.frames[frame]
-        check_step_values(values, [len(p) for p in (self.points if own is None else own)], f"values of {stage}")
+        """Return the values of all states at a stage, (N,)."""
+        stage, values, *_ = self.frames[frame]
+        check_step_values(values, [len(p) for p in self._places(self.frames[frame])], f"values of {stage}")
         return np.concatenate([np.asarray(v) for v in values])
 
     def colours(self) -> StageColours:
-        """What the colours mean in all frames."""
-        values = np.concatenate([self.values_at(k) for k in range(len(self.frames))])
-        return StageColours.of(values, self.value_names, self.limits)
+        """Return what the colours mean in all frames."""
+        return self._stages().colours
 
     def extent(self) -> np.ndarray:
-        """The part of the map that all frames show, ((x_low, x_high), (y_low, y_high))."""
-        places = np.concatenate([self.points_at(k) for k in range(len(self.frames))])
-        low, high = places.min(axis=0), places.max(axis=0)
-        pad = _MARGIN * np.where(high > low, high - low, 1)
-        return np.stack([low - pad, high + pad], axis=1)
+        """Return the part of the map that all frames show, ((x_low, x_high), (y_low, y_high))."""
+        return self._stages().extent
+
+    def _places(self, frame: StateFrame) -> Sequence[np.ndarray]:
+        own = StateFrame(*frame).points
+        return self.points if own is None else own
+
+    def _stages(self) -> Stages:
+        frames = [StateFrame(*frame) for frame in self.frames]
+        values = [self.values_at(k) for k in range(len(frames))]
+        lengths = [len(p) for p in self._places(frames[0])]
+        steps = [np.arange(1, length + 1) for length in lengths] if self.steps is None else self.steps
+        who = [np.repeat(np.arange(len(lengths)), lengths).tolist(), np.concatenate(steps).tolist()]
+        if self.step_labels is not None:
+            who.append([str(label) for labels in self.step_labels for label in labels])
+        return Stages(
+            names=[frame.stage for frame in frames],
+            points=[self.points_at(k) for k in range(len(frames))],
+            values=values,
+            colours=StageColours.of(np.concatenate(values), self.value_names, self.limits),
+            who=list(zip(*who, strict=True)),
+            value_name=self.value_name,
+            method=self.method,
+            moving=any(frame.points is not None for frame in frames),
+        )
 
     # ------------------------------------------------------------------------------------------------ drawing
 
     def plot(self, stage: int = -1, *, ax: Any = None) -> Self:
-        """Draw one frame, the last one by default, with a bar below that tells how far learning has come.
+        """Draw one frame, by default the last one; a bar below the map shows how far learning has come.
 
         Parameters
         ----------
@@ -231,59 +248,59 @@ class StateAnimation:
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
         """
-        drawing = StageDrawing(self, ax)
+        drawing = StageDrawing(self._stages(), ax)
         drawing.show(range(len(self.frames))[stage])
         self.ax_ = drawing.ax
         self.figure_ = self.ax_.figure
         return self
 
     def save_gif(self, path: str | Path, *, fps: float = 4, dpi: float = 100, progress: bool = False) -> None:
-        """Write a film of all frames, the last of which stays longer; a bar in the picture tells the stage.
+        """Write a film of all frames; the last frame stays longer, and a bar below the map shows the stage.
 
         Parameters
         ----------
         path : str or Path
-            A GIF where it ends in ".gif"; a video where it ends in ".mp4", which needs the program ffmpeg.
+            With the ending ".gif" or ".mp4". A video needs the program ffmpeg.
         fps : float, default=4
-            Stages in a second.
+            Stages per second.
         dpi : float, default=100
-            Pixels an inch; the picture is 9 inches wide.
+            Pixels per inch; the picture is 9 inches wide.
         progress : bool, default=False
             Show a progress bar while the frames are drawn.
 
         Raises
         ------
         ValueError
-            `path` ends otherwise.
+            If `path` has another ending.
         RuntimeError
-            There is no ffmpeg for a video.
+            If a video is asked for and ffmpeg is missing.
         ImportError
-            There is no matplotlib.
+            If matplotlib is missing.
         """
-        save_film(self, Path(path), fps, dpi, progress)
+        save_film(self._stages(), Path(path), fps, dpi, progress)
 
     def to_plotly(self, *, fps: float = 2, progress: bool = False) -> Any:
-        """The animation as a figure of plotly, for a notebook; `save_html` writes it to a file."""
-        return make_page(self, fps, progress)
+        """Return the animation as a plotly figure, for a notebook; `save_html` writes it to a file."""
+        return make_page(self._stages(), fps, progress)
 
     def save_html(self, path: str | Path, *, fps: float = 2, progress: bool = False) -> None:
-        """Write one interactive page: a slider over the stages, a button that plays them, names where the pointer is.
+        """Write one interactive page: a slider over the stages, a play button, and names under the pointer.
 
-        The page holds plotly's script and all data, and needs no network. It has about 5 MB and 10 bytes for every
-        state and stage, 25 where points move; a browser shows some thousand states smoothly.
+        The page contains plotly's script and all data, and needs no network. Its size is about 5 MB plus 10 bytes for
+        every state and stage, or 25 bytes if points move. A browser shows some thousand states smoothly.
 
         Parameters
         ----------
         path : str or Path
         fps : float, default=2
-            Stages in a second.
+            Stages per second.
         progress : bool, default=False
             Show a progress bar while the frames are made.
 
         Raises
         ------
         ImportError
-            There is no plotly.
+            If plotly is missing.
         """
         figure = self.to_plotly(fps=fps, progress=progress)
         figure.write_html(path, include_plotlyjs=True, auto_play=False, config={"displaylogo": False}, div_id="map")

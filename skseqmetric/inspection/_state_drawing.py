@@ -1,4 +1,4 @@
-"""What the layers of a state map are drawn with: the cloud of all states, points by category or number, legends."""
+"""Drawing for all layers of a state map: the cloud of all states, points by category or number, legends."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from skseqmetric.inspection._drawing import make_axes, style
 PALE = "#CFCFCF"
 INCHES = (9.0, 6.0)
 # In inches
-_MAP_WIDTH = 6.0  # what a legend leaves of the width of a figure
+_MAP_WIDTH = 6.0  # of a figure, without the legend
 _MAP_HEIGHTS = 4.0, 6.5
 _AROUND = 0.9  # title and names of the axes
 
-_MOST_CATEGORIES = 20
-"""Of numbers; more are drawn along a colour bar."""
+_MOST_CATEGORIES = 20  # of whole numbers; more get a colour bar
 _LEGEND_ROWS = 22
 
 
 def state_axes(ax: Any, method: str, title: str) -> Any:
-    """The given axes or new ones, for a map, whose axes have names but no scale."""
+    """Prepare the given axes or new ones for a map: axes with names and without a scale."""
     own = make_axes(ax)
     if ax is None:
         own.figure.set_size_inches(*INCHES)
@@ -33,13 +32,13 @@ def state_axes(ax: Any, method: str, title: str) -> Any:
 
 
 def fit_figure(ax: Any, points: np.ndarray) -> None:
-    """Give the figure the height at which a unit is about as long along both axes of a map of these points (N, 2)."""
+    """Set the height of the figure so that a unit has about the same length along both axes of points (N, 2)."""
     width, height = np.maximum(np.ptp(points, axis=0), 1e-9)
     ax.figure.set_figheight(float(np.clip(_MAP_WIDTH * height / width, *_MAP_HEIGHTS)) + _AROUND)
 
 
 def fit_legend(ax: Any) -> None:
-    """Make the figure higher where the legend is higher than it."""
+    """Make the figure as high as its legend, if this is higher."""
     legend, figure = ax.get_legend(), ax.figure
     if legend is not None:
         needed = legend.get_window_extent(figure.canvas.get_renderer()).height / figure.dpi + _AROUND
@@ -47,7 +46,7 @@ def fit_legend(ax: Any) -> None:
 
 
 def draw_cloud(ax: Any, points: np.ndarray, label: str | None = None) -> Any:
-    """All states (N, 2) in pale grey, each place once."""
+    """Draw all states (N, 2) in pale grey, each place once."""
     return ax.scatter(*np.unique(points, axis=0).T, s=_area(points), color=PALE, linewidths=0, zorder=1, label=label)
 
 
@@ -60,7 +59,7 @@ def draw_values(
     area: float | None = None,
     scale: bool | None = None,
 ) -> None:
-    """Points (N, 2) coloured by their values (N,), with a legend of the categories or a colour bar of the numbers."""
+    """Draw points (N, 2) coloured by their values (N,), with a legend for categories or a colour bar for numbers."""
     area = 2 * _area(points) if area is None else area
     if is_scale(values) if scale is None else scale:
         numbers = values.astype(np.float64)
@@ -78,7 +77,7 @@ def draw_values(
 
 
 def is_scale(values: np.ndarray) -> bool:
-    """Whether values are places on a scale rather than names of categories: fractions, or many numbers."""
+    """Tell whether values belong on a scale (fractions, or many numbers) or name categories."""
     if not all(isinstance(value, (int, float, np.number)) for value in values.tolist()):
         return False
     distinct = np.unique(values.astype(np.float64))
@@ -86,13 +85,13 @@ def is_scale(values: np.ndarray) -> bool:
 
 
 def in_order(values: np.ndarray) -> list[Any]:
-    """The distinct values: numbers by size, anything else in the order of their first appearance."""
+    """Return the distinct values: numbers by size, others in the order of their first appearance."""
     distinct = list(dict.fromkeys(values.tolist()))
     return sorted(distinct) if all(isinstance(value, (int, float)) for value in distinct) else distinct
 
 
 def dark_viridis() -> Any:
-    """The colour map viridis without its palest end: the paper is white."""
+    """Return the colour map viridis without its palest end, which is hard to see on white paper."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
@@ -100,7 +99,7 @@ def dark_viridis() -> Any:
 
 
 def outside_legend(ax: Any, handles: list[Any], title: str | None = None, **options: Any) -> None:
-    """A legend to the right of the map, its markers large enough to be told apart."""
+    """Draw a legend to the right of the map, with large markers."""
     columns = -(-len(handles) // _LEGEND_ROWS)
     legend = ax.legend(
         handles=handles,
@@ -119,5 +118,5 @@ def outside_legend(ax: Any, handles: list[Any], title: str | None = None, **opti
 
 
 def _area(points: np.ndarray) -> float:
-    """Of a marker, in points squared: smaller where there are many."""
+    """Area of a marker in points squared; the more points, the smaller."""
     return float(np.clip(20000 / max(len(points), 1), 5, 24))

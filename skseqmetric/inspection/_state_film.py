@@ -2,59 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from skseqmetric.inspection._state_drawing import INCHES, outside_legend, state_axes
+from skseqmetric.inspection._state_stages import Stages
 
-if TYPE_CHECKING:
-    from skseqmetric.inspection._state_animation import StateAnimation
-
-_HOLD = 1.5  # seconds that the last stage stays longer before a film begins again
+_HOLD = 1.5  # seconds that the last stage stays longer than the others
 _N_GREYS, _N_SHADES = 16, 60  # of a palette: 16 + 4 x 60 = 256
 _BAR = {"done": "#555555", "to do": "#DDDDDD"}
-_BAR_PLACE = (0.0, -0.1, 1.0, 0.025)  # below the map, in parts of its axes
+_BAR_PLACE = (0.0, -0.1, 1.0, 0.025)  # below the map, in shares of its axes
 
 
 class StageDrawing:
-    """The axes of a map whose points are put and coloured anew for every stage; all else stays where it is."""
+    """The axes of a map. Every stage places and colours the points anew; everything else stays the same."""
 
-    def __init__(self, animation: StateAnimation, ax: Any) -> None:
-        self.animation = animation
-        self.colours = animation.colours()
-        self.ax = state_axes(ax, animation.method, f"{animation.value_name} over the stages of learning")
+    def __init__(self, stages: Stages, ax: Any) -> None:
+        self.stages = stages
+        self.codes = stages.codes
+        self.ax = state_axes(ax, stages.method, f"{stages.value_name} over the stages of learning")
         self.ax.xaxis.labelpad = 2
-        self.ax.margins(0)  # the extent has its own
-        self.ax.update_datalim(animation.extent().T)
+        self.ax.margins(0)  # the extent includes a margin
+        self.ax.update_datalim(stages.extent.T)
         self.ax.autoscale_view()
-        self.area = float(np.clip(30000 / len(animation.points_at(0)), 5, 30))
-        self.scatters = self._legend() if self.colours.categories else [self._scale()]
+        self.area = float(np.clip(30000 / len(stages.points[0]), 5, 30))
+        self.scatters = self._legend() if stages.colours.categories else [self._scale()]
         self.bar = self._progress_bar()
 
     def _scale(self) -> Any:
         from matplotlib.colors import LinearSegmentedColormap
 
-        cmap = LinearSegmentedColormap.from_list("stages", self.colours.colours)
-        limits = {"vmin": self.colours.low, "vmax": self.colours.high}
+        colours = self.stages.colours
+        cmap = LinearSegmentedColormap.from_list("stages", colours.colours)
+        limits = {"vmin": colours.low, "vmax": colours.high}
         points = self.ax.scatter([], [], c=[], s=self.area, cmap=cmap, linewidths=0, **limits)
-        self.ax.figure.colorbar(points, ax=self.ax, label=self.animation.value_name, extend=self.colours.beyond)
+        self.ax.figure.colorbar(points, ax=self.ax, label=self.stages.value_name, extend=colours.beyond)
         return points
 
     def _legend(self) -> list[Any]:
-        """A set of points for every category, those of rare ones on top in all frames."""
-        frames = range(len(self.animation.frames))
-        codes = np.concatenate([self.colours.codes(self.animation.values_at(k)) for k in frames])
-        counts = np.bincount(codes, minlength=len(self.colours.names))
-        places = np.argsort(np.argsort(-counts, kind="stable")) / len(counts)
+        """Draw one set of points for every category; rare categories lie on top in all frames."""
+        colours = self.stages.colours
+        counts = np.bincount(np.concatenate(self.codes), minlength=len(colours.names))
+        ranks = np.argsort(np.argsort(-counts, kind="stable")) / len(counts)
         scatters = [
-            self.ax.scatter([], [], s=self.area, c=colour, marker=marker, linewidths=0, label=name, zorder=2 + place)
-            for name, (colour, marker), place in zip(self.colours.names, self.colours.looks, places, strict=True)
+            self.ax.scatter([], [], s=self.area, c=colour, marker=marker, linewidths=0, label=name, zorder=2 + rank)
+            for name, (colour, marker), rank in zip(colours.names, colours.looks, ranks, strict=True)
         ]
-        outside_legend(self.ax, scatters, self.animation.value_name)
+        outside_legend(self.ax, scatters, self.stages.value_name)
         return scatters
 
     def _progress_bar(self) -> Any:
@@ -65,30 +63,32 @@ class StageDrawing:
         return axes.barh(0.5, 0, height=1, color=_BAR["done"])[0], axes.set_xlabel(" ", fontsize="large", weight="bold")
 
     def show(self, frame: int) -> None:
-        """Put and colour the points as at that stage, and move the bar."""
-        points, codes = self.animation.points_at(frame), self.colours.codes(self.animation.values_at(frame))
-        if self.colours.categories:
+        """Place and colour the points of that stage, and move the bar."""
+        points, codes = self.stages.points[frame], self.codes[frame]
+        if self.stages.colours.categories:
             for k, scatter in enumerate(self.scatters):
                 scatter.set_offsets(points[codes == k])
         else:
             self.scatters[0].set_offsets(points)
             self.scatters[0].set_array(codes)
-        n_frames = len(self.animation.frames)
+        n_frames = len(self.stages.names)
         bar, text = self.bar
         bar.set_width((frame + 1) / n_frames)
-        text.set_text(f"{self.animation.frames[frame].stage}   ({frame + 1} of {n_frames})")
+        text.set_text(f"{self.stages.names[frame]}   ({frame + 1} of {n_frames})")
 
     def picture(self, frame: int) -> np.ndarray:
-        """Pixels of that stage, (height, width, 3) of uint8; the figure has a canvas of Agg."""
+        """Return the pixels of that stage, (height, width, 3) of uint8; the figure has a canvas of Agg."""
         self.show(frame)
         canvas = self.ax.figure.canvas
         canvas.draw()
         return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def save_film(animation: StateAnimation, path: Path, fps: float, dpi: float, progress: bool) -> None:
-    """Write all frames to a GIF or a video; `StateAnimation.save_gif` describes it."""
-    save = _saver(path)
+def save_film(stages: Stages, path: Path, fps: float, dpi: float, progress: bool) -> None:
+    """Write all frames to a GIF or a video; `StateAnimation.save_gif` describes the parameters."""
+    suffix = path.suffix.lower()
+    if suffix not in (".gif", ".mp4"):
+        raise ValueError(f"path={str(path)!r} must end in .gif or .mp4; an interactive page is written by save_html.")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -96,26 +96,25 @@ def save_film(animation: StateAnimation, path: Path, fps: float, dpi: float, pro
         raise ImportError('A film needs matplotlib: pip install "skseqmetric[viz]".') from error
     figure = Figure(figsize=INCHES, dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
-    drawing = StageDrawing(animation, figure.subplots())
+    drawing = StageDrawing(stages, figure.subplots())
     drawing.show(0)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # else what is written below the map would move it
-    save(drawing, path, fps, tqdm(range(len(animation.frames)), desc="frames", disable=not progress))
-
-
-def _saver(path: Path) -> Callable[[StageDrawing, Path, float, Iterable[int]], None]:
-    suffix = path.suffix.lower()
-    if suffix not in (".gif", ".mp4"):
-        raise ValueError(f"path={str(path)!r} must end in .gif or .mp4; an interactive page is written by save_html.")
-    return _save_gif if suffix == ".gif" else _save_mp4
+    figure.set_layout_engine("none")  # otherwise the text below the map would move the map
+    frames = tqdm(range(len(stages.names)), desc="frames", disable=not progress)
+    (_save_gif if suffix == ".gif" else _save_mp4)(drawing, path, fps, frames)
 
 
 def _save_gif(drawing: StageDrawing, path: Path, fps: float, frames: Iterable[int]) -> None:
-    """With one palette for all frames, so that colours do not flicker."""
+    """Write all frames with one palette.
+
+    matplotlib's PillowWriter chooses a palette for each frame: of the pixels that are not white and should stay the
+    same, 45 % change from frame to frame, and the files are half as large again.
+    """
     from PIL import Image
 
+    colours = drawing.stages.colours
     palette = Image.new("P", (1, 1))
-    palette.putpalette(_palette(drawing.colours.colours, bool(drawing.colours.categories)).tobytes())
+    palette.putpalette(_palette(colours.colours, bool(colours.categories)).tobytes())
     pictures = [
         Image.fromarray(drawing.picture(frame)).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames
     ]
@@ -125,7 +124,7 @@ def _save_gif(drawing: StageDrawing, path: Path, fps: float, frames: Iterable[in
 
 
 def _palette(colours: list[str], categories: bool) -> np.ndarray:
-    """At most 256 colours (N, 3) of uint8: greys, and those of the points at four strengths, for smooth edges."""
+    """Return at most 256 colours (N, 3) of uint8: greys, and the colours of the points at four strengths."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     full = np.array([to_rgb(colour) for colour in dict.fromkeys(colours)])
@@ -141,10 +140,10 @@ def _save_mp4(drawing: StageDrawing, path: Path, fps: Any, frames: Iterable[int]
 
     if not FFMpegWriter.isAvailable():
         raise RuntimeError(
-            f"{path.name} needs the program ffmpeg, which was not found: install it and see that it is on the PATH, or "
+            f"{path.name} needs the program ffmpeg, which was not found: install it and put it on the PATH, or "
             "save a .gif."
         )
-    writer, last = FFMpegWriter(fps=fps), len(drawing.animation.frames) - 1
+    writer, last = FFMpegWriter(fps=fps), len(drawing.stages.names) - 1
     with writer.saving(drawing.ax.figure, str(path), drawing.ax.figure.dpi):
         for frame in frames:
             drawing.show(frame)

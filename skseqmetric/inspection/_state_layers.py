@@ -1,4 +1,4 @@
-"""What is drawn over the cloud of all states: trajectories, outputs and their histogram, codes, single sequences."""
+"""What is drawn over the cloud of all states: trajectories, outputs and their histogram, codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric.inspection._drawing import COLOURS, style
+from skseqmetric.inspection._drawing import CODE_LOOKS, style
 from skseqmetric.inspection._state_drawing import dark_viridis, outside_legend
 from skseqmetric.inspection._state_labels import PointLabel
 
@@ -16,24 +16,20 @@ START = "start"
 
 
 def numbered(i: int) -> str:
-    """What a sequence without a name is called."""
+    """Name a sequence that has no name of its own."""
     return f"sequence {i}"
 
 
 Trajectory = tuple[str, np.ndarray, list[str]]
-"""Name, places (S, 2) and the texts beside these."""
+"""Name, places (S, 2), and a text for each place."""
 
-_MOST_LABELS = 20  # of a trajectory, where the caller does not choose
-_LINE = 34  # letters of a line in a legend
-_SHARED = "#333333"  # what belongs to several trajectories
-_CODE_STYLES = {
-    2: ((COLOURS[1], "X"), (COLOURS[0], "o")),
-    3: ((COLOURS[1], "X"), (COLOURS[5], "s"), (COLOURS[0], "o")),
-}
+_MOST_LABELS = 20  # of a trajectory, by default
+_LINE = 34  # characters of a line in a legend
+_SHARED = "#333333"  # a label of several trajectories
 
 
 def draw_trajectories(ax: Any, cloud: Any, trajectories: list[Trajectory], label_every: int | None) -> list[PointLabel]:
-    """Lines through the states of some sequences and a legend of all; returned are the texts that belong to them."""
+    """Draw lines through the states of some sequences, and a legend; return the labels of the states."""
     handles, labels = [cloud], []
     for k, (name, points, texts) in enumerate(trajectories):
         look = style(k)
@@ -42,19 +38,15 @@ def draw_trajectories(ax: Any, cloud: Any, trajectories: list[Trajectory], label
         ax.plot(*points[-1], mec="black", ms=9, zorder=4, ls="", **look)
         handles.append(line)
         labels += [PointLabel(texts[s], _pair(points[s]), look["color"]) for s in _labelled(len(points), label_every)]
-    handles += _ends(ax)
+    grey = {"ls": "", "marker": "o", "color": "#555555"}
+    handles += ax.plot([], [], mfc="white", ms=7, label="first state", **grey)
+    handles += ax.plot([], [], mec="black", ms=9, label="last state", **grey)
     outside_legend(ax, handles, labelspacing=0.9)
     return _merged(labels)
 
 
-def _ends(ax: Any) -> list[Any]:
-    grey = {"ls": "", "marker": "o", "color": "#555555"}
-    first = ax.plot([], [], mfc="white", ms=7, label="first state", **grey)
-    return first + ax.plot([], [], mec="black", ms=9, label="last state", **grey)
-
-
 def _labelled(n: int, every: int | None) -> list[int]:
-    """Which of n states are named."""
+    """Choose which of n states get a label."""
     every = -(-n // _MOST_LABELS) if every is None else every
     chosen = list(range(0, n, every))
     return chosen if chosen[-1] == n - 1 else [*chosen, n - 1]
@@ -65,7 +57,7 @@ def _pair(point: np.ndarray) -> tuple[float, float]:
 
 
 def _merged(labels: list[PointLabel]) -> list[PointLabel]:
-    """Equal texts at one point once, dark where they belong to several trajectories."""
+    """Keep equal texts at one point once, in dark grey if they belong to several trajectories."""
     colours: dict[tuple[str, tuple[float, float]], set[str]] = {}
     for label in labels:
         colours.setdefault((label.text, label.point), set()).add(label.colour)
@@ -73,7 +65,7 @@ def _merged(labels: list[PointLabel]) -> list[PointLabel]:
 
 
 def draw_activations(ax: Any, points: np.ndarray, values: np.ndarray, name: str, bins: int) -> None:
-    """Points (N, 2) coloured by values (N,), and to the right their histogram, which is the colour bar."""
+    """Draw points (N, 2) coloured by values (N,), and to the right their histogram as the colour bar."""
     from matplotlib.colorbar import make_axes
     from matplotlib.colors import Normalize
 
@@ -92,16 +84,16 @@ def draw_activations(ax: Any, points: np.ndarray, values: np.ndarray, name: str,
 def draw_codes(
     ax: Any, points: list[np.ndarray], codes: list[np.ndarray], names: list[str], marked: list[tuple[int, str]]
 ) -> list[PointLabel]:
-    """States by their codes, worse ones on top, the last state of every sequence larger and framed.
+    """Draw states coloured by their codes, worse ones on top; the last state of every sequence is larger and framed.
 
-    The sequences `marked`, given by number and name, get a ring, and their name in the legend; their numbers, which
-    belong beside the rings, are returned.
+    The sequences `marked` (number and name) get a ring, and their names appear in the legend. Labels with their
+    numbers are returned.
     """
     every, own = np.concatenate(points), np.concatenate(codes)
     last, final = np.stack([p[-1] for p in points]), np.array([c[-1] for c in codes])
     handles = []
     for k in reversed(range(len(names))):
-        colour, marker = _CODE_STYLES[len(names)][k]
+        colour, marker = CODE_LOOKS[len(names)][k]
         look = {"color": colour, "marker": marker}
         ax.scatter(*every[own == k].T, s=12, linewidths=0, zorder=2, **look)
         framed = ax.scatter(*last[final == k].T, s=34, linewidths=0.7, edgecolors="black", zorder=3, **look)
@@ -112,7 +104,7 @@ def draw_codes(
 
 
 def _rings(ax: Any, last: np.ndarray, marked: list[tuple[int, str]]) -> list[Any]:
-    """A ring around the last state of each sequence, and what explains them in a legend."""
+    """Draw a ring around the last state of each marked sequence; return the entries of the legend."""
     look = {"ls": "", "marker": "o", "mfc": "none", "mec": "black", "mew": 1.3, "ms": 11, "zorder": 4}
     for i, _ in marked:
         ax.plot(*last[i], **look)
