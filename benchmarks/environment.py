@@ -1,4 +1,4 @@
-"""The circumstances of a measurement, written beside every result."""
+"""The circumstances of a measurement, written into every result."""
 
 from __future__ import annotations
 

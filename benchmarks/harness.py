@@ -105,7 +105,7 @@ def measure(
         Each must do its whole job at every call and return its answer.
     check : callable
         Gets {name: answer} of the first calls, raises where one is wrong, and may return figures of quality,
-        {name: {column: number}}, that then stand beside the times. Nothing is timed before it returned.
+        {name: {column: number}}, that then stand next to the times. Nothing is timed before it returned.
     warmup : int, default=1
         Calls of each before the clock runs; at least 1, since `check` needs an answer.
     repeats : int, default=5

@@ -120,8 +120,8 @@ Work = Callable[[Job, Path | None], dict[str, Any]]
 def do_all(work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int, log: Path) -> list[dict[str, Any]]:
     """Rows of the jobs, those that are in the log and those that are missing there; none of a job that fails.
 
-    `work` is a function of a module, for the processes to import; what it returns stands in the row, beside the job
-    and the commit.
+    `work` is a function of a module, for the processes to import. A row holds the job, what `work` returned, and the
+    commit.
     """
     done, commit = read_log(log), environment()["commit"]
     missing = [job for job in jobs if job.key not in done]

@@ -5,7 +5,7 @@ python -m benchmarks.run_ablation --data DIR --out FILE.json [--part coupling we
 coupling : every coupling with every loss, on five real problems with five seeds.
 weak     : labels against pairs known to be same or different, 10, 50 and 200 of them a class.
 sampling : pairs a sequence of a batch, from 2 to all of them.
-search   : where coupling might pay: gate bias at the start, weight of the embedding's loss, stem, read-out, directions,
+search   : where coupling might pay: gate bias at the start, weight of the embedding's loss, stem, pooling, directions,
            few constraints, aligned against shifted sequences.
 
 Every parameter that a configuration does not name keeps its default; `--max-updates` bounds the training of all alike.
@@ -54,7 +54,7 @@ def planned(args: argparse.Namespace) -> list[Arm]:
 
 
 def finished_rows(jobs: Sequence[Job], data: Path, n_processes: int) -> Iterator[dict[str, Any]]:
-    """Every row as it is done; the key is enough to resume, the job beside it is for whoever reads the log."""
+    """Every row as it is done. The key is enough to resume; the job is for whoever reads the log."""
     commit = environment()["commit"]
     for job, found in finished(run_job, jobs, data, n_processes):
         yield {"key": job.key, **asdict(job), **found, "commit": commit}
@@ -112,7 +112,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--max-updates", type=int, default=2500, help="of SyncGRUMetric, the same in every arm")
     parser.add_argument("--problems", nargs="+", help="only these, also ones that the part leaves out")
     parser.add_argument("--configurations", nargs="+", metavar="NAME", help="only these")
-    parser.add_argument("--couplings", nargs="+", choices=[c for c in COUPLINGS if c], help="only these, beside None")
+    parser.add_argument("--couplings", nargs="+", choices=[c for c in COUPLINGS if c], help="only these, and None")
     parser.add_argument("--report", action="store_true", help="sum up what is in the log, fit nothing")
     parser.add_argument("--quick", action="store_true", help="tiny fits on one problem: shows that it runs")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""1-NN accuracy of SyncGRUMetric with default parameters on real problems, beside 1-NN DTW by tslearn.
+"""1-NN accuracy of SyncGRUMetric with default parameters on real problems, and of 1-NN DTW by tslearn.
 
 python -m benchmarks.run_accuracy --data DIR [--coupling symmetric] [--seeds 3] [--problems JapaneseVowels ...] [--dtw]
 """

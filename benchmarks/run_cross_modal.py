@@ -8,7 +8,7 @@ omniglot   : characters as drawing and as pen trajectory, unseen drawers: retrie
 digits     : pen digits of unseen writers, 10, 50 and all sequences a class, without images and with a pool of scans.
 words      : numbers of three to six pen digits of unseen writers, transcribed; without images and with their picture.
 adaptation : digits of new writers, before and after a few epochs on 1 and 5 of their own of each, and from these alone.
-cost       : a training step beside its two encoders on their own.
+cost       : a training step against its two encoders alone.
 
 The arms of a task differ in what the table names alone: same data, network of the series, epochs, seed. Seeds draw
 data, split and network.

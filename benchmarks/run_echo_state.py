@@ -1,10 +1,10 @@
-"""Echo state networks beside trained recurrent ones and beside reservoirpy.
+"""Echo state networks against trained recurrent ones and against reservoirpy.
 
 python -m benchmarks.run_echo_state --out FILE.json [--data DIR] [--part language classes throughput map]
 
 language   : the cross-situational task at 4 to 50 objects: valid and exact error, seconds of training.
 classes    : real problems of DIR by the classifiers' default parameters.
-throughput : fit and predict of 1,000 sequences of 20 steps, beside reservoirpy.
+throughput : fit and predict of 1,000 sequences of 20 steps, against reservoirpy.
 map        : the states of 200 sentences as a map, from the reservoir to the picture: seconds, trustworthiness, purity.
 
 Seeds draw corpus, split and network. Each fit is a job of its own on one thread.

@@ -1,4 +1,4 @@
-"""What `import skseqmetric` costs beside `import torch, sklearn`, each in a fresh interpreter."""
+"""What `import skseqmetric` costs against `import torch, sklearn`, each in a fresh interpreter."""
 
 from __future__ import annotations
 

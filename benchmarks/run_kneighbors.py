@@ -1,4 +1,4 @@
-"""Neighbour search by learned distance beside tslearn's dynamic time warping.
+"""Neighbour search by learned distance against tslearn's dynamic time warping.
 
 Three comparisons: prediction by the embedding, exact coupled distances, and the memory of a large embedding search.
 """

@@ -1,4 +1,4 @@
-"""What the non-local recurrent memory is worth, and what it costs, beside its own backbone and 1-NN DTW.
+"""What the non-local recurrent memory is worth, and what it costs, against its own backbone and 1-NN DTW.
 
 python -m benchmarks.run_nrnm --data DIR --out FILE.json [--part cost memory defaults classification steps similarity]
 

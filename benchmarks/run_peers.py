@@ -1,19 +1,19 @@
-"""The package beside its peers in one run: recurrences, distances, neighbours, reservoirs, scaling.
+"""The package against its peers in one run: recurrences, distances, neighbours, reservoirs, scaling.
 
 python -m benchmarks.run_peers [--data DIR] --out FILE.json --plot FILE.png [--aeon-python PATH]
 
 Competitors of one comparison run in turn, round by round, after their answers were checked against each other or
 against the plain reference loop. Every implementation of ours that can run here does, forced by name. Peers that are
-not installed are left out and named. aeon holds numpy and numba back, so it lives in an environment of its own, which a
-second process runs in:
+not installed are left out and named. aeon holds numpy and numba back. So it lives in an environment of its own, in
+which a second process runs:
 
     python -m venv aeon-environment
     aeon-environment/bin/python -m pip install aeon==1.6.0
     python -m benchmarks.run_peers ... --aeon-python aeon-environment/bin/python
 
-Rates of the recurrences count 6 H (H + F) FLOP a row and step for the plain GRU, 14 H (H + F) a pair and step for the
-coupled one, and twice that again backward; shares of the all-pairs runs count 14 H^2 a pair and step. The GEMM peak is
-that of the fastest of three square float32 products of this run.
+Rates of the recurrences count 6 H (H + F) FLOP a row and step for the plain GRU. For the coupled one they count
+14 H (H + F) a pair and step. The backward pass counts twice that again. Shares of the all-pairs runs count 14 H^2 a
+pair and step. The GEMM peak is that of the fastest of three square float32 products of this run.
 """
 
 from __future__ import annotations

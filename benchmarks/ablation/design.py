@@ -26,7 +26,7 @@ COUPLED_ONLY = ("embedding_weight", "gate_bias", "pairs_per_sequence")
 class Job:
     """One fit and its two accuracies.
 
-    settings : parameters of `SyncGRUMetric` that are not at their defaults, beside coupling and random_state.
+    settings : parameters of `SyncGRUMetric` that are not at their defaults, coupling and random_state apart.
     constraints : pairs per class given to `fit_pairs`; None means that `fit` gets the labels.
     gate_bias : where the bias of the coupling gate starts; None leaves the package's own start.
     """

@@ -1,10 +1,11 @@
 """Tests of paired differences.
 
-Two arms are compared where they share problem and seed, hence the training data, the pairs sampled for weak
-supervision and the seed of everything random. Within one problem the few seeds allow little: a paired t test. Over all
-problems every (problem, seed) block gives one difference, and under the hypothesis that an arm changes nothing each is
-as likely as its negative: an exact sign-flip test of their sum. Blocks of one problem share its test set, so the
-answer is about these problems; whether it carries over to others is for the differences of the single problems to say.
+Two arms are compared where they share problem and seed. Then they share the training data, the pairs sampled for weak
+supervision and the seed of everything random. Within one problem the few seeds allow a paired t test.
+
+Over all problems every (problem, seed) block gives one difference. If an arm changes nothing, each difference is as
+likely as its negative. So their sum gets an exact sign-flip test. Blocks of one problem share its test set, and the
+answer is about these problems. The differences of the single problems say whether it may carry over to others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Seconds of a training step of the embedder, beside forward and backward of its two encoders on their own."""
+"""Seconds of a training step of the embedder, against forward and backward of its two encoders alone."""
 
 from __future__ import annotations
 

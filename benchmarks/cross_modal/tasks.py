@@ -27,7 +27,7 @@ ADAPTED_WITH = (1, 5)
 """Trajectories of every digit by a new writer, that a model is adapted with."""
 
 SCANS_TO_ADAPT = 20
-"""Scans of every digit beside those: after each epoch of an adaptation all of them are embedded."""
+"""More scans of every digit than those: after each epoch of an adaptation all of them are embedded."""
 
 SYNTHETIC_TASKS = {f"noise {b}, {n} a class": (b, n) for n in (100, 20) for b in NOISES}
 DIGIT_TASKS: dict[str, int | None] = {"10 a class": 10, "50 a class": 50, "all": None}

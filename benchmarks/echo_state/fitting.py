@@ -38,8 +38,8 @@ PUBLISHED_RATE, PUBLISHED_EPOCHS = 1e-3, 35
 TUNED_LSTM = {"scaling": None, "learning_rate": 1e-2, "batch_size": 2, "max_epochs": 10, "max_updates": None}
 GRU_SETTINGS = {**TUNED_LSTM, "cell": "gru", "batch_size": 4, "max_epochs": 12}
 LSTM_UNITS, GRU_UNITS = 20, 40
-"""Of the LSTM the best of 19 settings (20 to 160 units) at 4 objects, on corpora of other seeds than the tables'; of
-the GRU the only one tried."""
+"""The LSTM has the best of 19 settings (20 to 160 units) at 4 objects, on corpora of other seeds than the tables'. The
+GRU has the only setting that was tried."""
 
 ESN_FINAL, ESN_CONTINUOUS, LSTM_20, LSTM, GRU, MEMORY = (
     "ESN, final",

@@ -70,10 +70,10 @@ def claims(rows: Sequence[Row]) -> list[str]:
     gains = ", ".join(f"{100 * d:+.1f}" for d in harder)
     return [
         f"- an LSTM has the lowest error at 4 objects: {_verdict(best < others)} "
-        f"({100 * best:.1f} beside {100 * others:.1f})",
+        f"({100 * best:.1f} against {100 * others:.1f})",
         f"- the ESN trains faster: {_verdict(faster)}, times {ratios}",
-        f"- the ESN is better on harder corpora: {_verdict(bool(harder) and min(harder) > 0)} "
-        f"({gains} points at {', '.join(hard)})",
+        f"- the ESN is better on harder corpora than these networks, which were set at 4 objects: "
+        f"{_verdict(bool(harder) and min(harder) > 0)} ({gains} points at {', '.join(hard)})",
     ]
 
 

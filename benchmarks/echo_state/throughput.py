@@ -1,4 +1,4 @@
-"""Fit and predict of an echo state network beside reservoirpy's, on the same sequences, both with errors."""
+"""Fit and predict of an echo state network against reservoirpy's, on the same sequences, with the errors of both."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The package beside its peers: recurrences, distances, neighbours, reservoirs, and how all of them scale."""
+"""The package against its peers: recurrences, distances, neighbours, reservoirs, and how all of them scale."""

@@ -65,7 +65,7 @@ class Aeon:
     def _answer(self) -> dict[str, Any]:
         if self._process.stdout is None:
             raise RuntimeError("the process of aeon gives no answers")
-        # whatever it prints beside its answers is passed over
+        # whatever else it prints is passed over
         for line in self._process.stdout:
             if line.startswith("{"):
                 return dict(json.loads(line))

@@ -1,4 +1,4 @@
-"""All distances between two sets, and 1-NN, beside dynamic time warping by tslearn, dtaidistance and aeon."""
+"""All distances between two sets, and 1-NN, against dynamic time warping by tslearn, dtaidistance and aeon."""
 
 from __future__ import annotations
 

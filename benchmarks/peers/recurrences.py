@@ -1,4 +1,4 @@
-"""Plain and coupled GRU beside torch's own GRU and LSTM, and the rate of the matrix product they are made of."""
+"""Plain and coupled GRU against torch's own GRU and LSTM, and the rate of the matrix product they are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The states of a reservoir beside reservoirpy's."""
+"""The states of a reservoir against reservoirpy's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOLERANCE = 1e-3
 
 
 def reservoirs(threads: int, repeats: int, *, units: int, rows: int) -> Result | None:
-    """States of a dense reservoir beside reservoirpy's; None where that is not installed."""
+    """States of a dense reservoir against reservoirpy's; None where that is not installed."""
     try:
         from reservoirpy.nodes import Reservoir
     except ImportError:

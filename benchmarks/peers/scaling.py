@@ -168,7 +168,7 @@ def against_units(units: Sequence[int], *, n: int, threads: int, limits: Limits)
 
 
 def against_threads(threads: Sequence[int], *, n: int, limits: Limits) -> list[Result]:
-    """The same with more threads, beside those peers that have threads."""
+    """The same with more threads, against those peers that have threads."""
     Q, X = sines(n, STEPS, seed=1)[0], sines(n, STEPS, seed=2)[0]
     metric = quick_metric(32).fit(*sines(TRAINED_ON, STEPS))
     contenders = {**warping_contenders(Q, X, 1), **_coupled(metric, Q, X)}
