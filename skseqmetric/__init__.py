@@ -9,10 +9,12 @@ from skseqmetric._estimators.neighbors import (
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
 )
-from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMStepClassifier
+from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMRegressor, NRNMStepClassifier
 from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
+from skseqmetric._input import Images, Sequences, check_images, check_sequences
 from skseqmetric._input.converters import from_channels_first, from_padded, to_padded
+from skseqmetric._metrics.protocol import Metric
 
 __version__ = "0.1.0"
 
@@ -23,15 +25,21 @@ __all__ = [
     "EchoStateClassifier",
     "EchoStateRegressor",
     "EchoStateTransformer",
+    "Images",
+    "Metric",
     "NRNMClassifier",
     "NRNMMetric",
+    "NRNMRegressor",
     "NRNMStepClassifier",
     "RecurrentClassifier",
     "RecurrentRegressor",
     "SequenceKNeighborsClassifier",
     "SequenceKNeighborsRegressor",
     "SequenceNeighborsTransformer",
+    "Sequences",
     "SyncGRUMetric",
+    "check_images",
+    "check_sequences",
     "datasets",
     "from_channels_first",
     "from_padded",

@@ -11,7 +11,8 @@ from joblib import Parallel, delayed
 from sklearn.utils._param_validation import Interval, RealNotInt
 
 from skseqmetric._input import Sequences, check_sequences
-from skseqmetric._metrics.protocol import BaseSequenceMetric, register_metric
+from skseqmetric._metrics.protocol import Metric, register_metric
+from skseqmetric._metrics.search import nearest_by_pairs
 
 _TILE = 64  # sequences a side of one call: enough to outweigh the call, small enough to share among threads
 _SLACK = 3  # steps by which lengths in one call may differ: tslearn looks for the padding in every pair
@@ -29,7 +30,7 @@ class PreparedSeries:
 
 
 @register_metric("dtw")
-class DTWMetric(BaseSequenceMetric):
+class DTWMetric(Metric):
     r"""Dynamic time warping (DTW), as defined and computed by tslearn.
 
     .. math::
@@ -117,7 +118,7 @@ class DTWMetric(BaseSequenceMetric):
         _tslearn()
         sequences = check_sequences(X, estimator=self)
         self.radius_ = self._radius(int(sequences.lengths.max()))
-        self._forget_threshold()
+        self.__dict__.pop("threshold_", None)
         return self
 
     def _radius(self, longest: int) -> int | None:
@@ -152,6 +153,14 @@ class DTWMetric(BaseSequenceMetric):
         parts = [range(s, min(s + _TILE, len(rows))) for s in range(0, len(rows), _TILE)]
         self._run(fill, [(part,) for part in parts])
         return out
+
+    def _embeddings(self, prepared: PreparedSeries) -> None:
+        return None
+
+    def _nearest(
+        self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     def _run(self, fill: Any, calls: list[tuple[Any, ...]]) -> None:
         # threads: tslearn's kernels release the interpreter lock, and every call writes a block of its own

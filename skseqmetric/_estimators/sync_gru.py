@@ -8,23 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import check_sequences
-from skseqmetric._metrics.embedding import LearnedSequenceMetric
-from skseqmetric._metrics.pair_runs import (
-    PreparedSequences,
-    coupled_rows,
-    coupled_states,
-    coupled_tile,
-    synchronization_gaps,
-)
+from skseqmetric._base import renamed
+from skseqmetric._metrics.embedding import EmbeddingMetric
+from skseqmetric._metrics.pair_runs import coupled_states, synchronization_gaps
+from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.stem import stem_strides
 from skseqmetric._networks.sync_gru import SyncGRUNetwork
+from skseqmetric._tasks import Classes
 from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.inference import run_steps
+from skseqmetric._training.data import TrainingSet
 
 
-class SyncGRUMetric(LearnedSequenceMetric):
+@renamed(readout="pooling", stem_channels="n_filters")
+class SyncGRUMetric(EmbeddingMetric):
     r"""Learned distance between sequences: a siamese GRU whose two halves synchronise.
 
     Two copies of one recurrent network read the two sequences of a pair. A gate couples their states, so that the
@@ -37,10 +35,9 @@ class SyncGRUMetric(LearnedSequenceMetric):
         n &= \tanh(W_n x^i_t + b_n + r \odot (U_n \bar h^i + b_{hn})) \\
         h^i_t &= (1 - z) \odot n + z \odot \bar h^i, \qquad d(X^1, X^2) = \lVert o^1 - o^2 \rVert_2
 
-    with :math:`o^i` the read-out of half i. A sequence that has ended keeps its last state and stays a partner. A
-    sequence
-    paired with itself runs free, so its free-running read-out is an embedding (`transform`), to which Euclidean tools
-    apply; the coupled distance belongs to a pair. The distance is symmetric, d(x, x) = 0, and promises no triangle
+    with :math:`o^i` the pooled states of half i. A sequence that has ended keeps its last state and stays a partner. A
+    sequence paired with itself runs free: its pooled states are an embedding (`transform`), to which Euclidean tools
+    apply. The coupled distance belongs to a pair. The distance is symmetric, d(x, x) = 0, and promises no triangle
     inequality.
 
     Parameters
@@ -54,10 +51,10 @@ class SyncGRUMetric(LearnedSequenceMetric):
         comparison (benchmarks/README.md) no coupling was more accurate than None with the default loss, so that the
         default is the one whose distances cost nothing per pair.
     bidirectional : bool, default=True
-        Run a second recurrence over the reversed sequences and concatenate the read-outs.
-    readout : {"mean", "last"}, default="mean"
-        Mean of the valid states, or the last one.
-    stem_channels : int or None, default=64
+        Run a second recurrence over the reversed sequences and concatenate the pooled states.
+    pooling : {"mean", "last", "both"}, default="mean"
+        Pooling over time: the mean of the valid states, the last one, or both side by side.
+    n_filters : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
     max_recurrent_steps : int or None, default=64
         The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
@@ -120,6 +117,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
     ----------
     module_ : torch.nn.Module
         The network.
+    network_config_ : dict
+        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
     classes_ : ndarray
         Labels seen in `fit` and `partial_fit`.
     n_iter_ : int
@@ -153,22 +152,22 @@ class SyncGRUMetric(LearnedSequenceMetric):
     >>> from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
     >>> from skseqmetric.datasets import make_shifted_sequences
     >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
-    >>> metric = SyncGRUMetric(8, coupling=None, stem_channels=8, max_epochs=5, random_state=0)
+    >>> metric = SyncGRUMetric(8, coupling=None, n_filters=8, max_epochs=5, random_state=0)
     >>> knn = SequenceKNeighborsClassifier(metric, n_neighbors=1).fit(X[:40], y[:40])
     >>> knn.predict(X[40:]).shape
     (20,)
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **LearnedSequenceMetric._parameter_constraints,
+        **EmbeddingMetric._parameter_constraints,
         "n_units": [Interval(Integral, 1, None, closed="left")],
         "coupling": [StrOptions({"scalar", "symmetric", "diffusive"}), None],
         "bidirectional": ["boolean"],
-        "readout": [StrOptions({"mean", "last"})],
+        "pooling": [StrOptions(set(POOLINGS))],
         "embedding_weight": [Interval(Real, 0, None, closed="left")],
         "pairs_per_sequence": [Interval(Integral, 2, None, closed="left"), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "stem_channels": [Interval(Integral, 1, None, closed="left"), None],
+        "n_filters": [Interval(Integral, 1, None, closed="left"), None],
         "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -178,8 +177,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
         *,
         coupling: str | None = None,
         bidirectional: bool = True,
-        readout: str = "mean",
-        stem_channels: int | None = 64,
+        pooling: str = "mean",
+        n_filters: int | None = 64,
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.1,
         loss: Any = "nca",
@@ -209,8 +208,8 @@ class SyncGRUMetric(LearnedSequenceMetric):
         self.n_units = n_units
         self.coupling = coupling
         self.bidirectional = bidirectional
-        self.readout = readout
-        self.stem_channels = stem_channels
+        self.pooling = pooling
+        self.n_filters = n_filters
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
         self.loss = loss
@@ -237,35 +236,27 @@ class SyncGRUMetric(LearnedSequenceMetric):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    _network = SyncGRUNetwork
     module_: SyncGRUNetwork
 
     @property
     def _coupled(self) -> bool:
         return self.coupling is not None
 
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SyncGRUNetwork:
-        return SyncGRUNetwork(
-            n_channels,
-            self.n_units,
-            coupling=self.coupling,
-            bidirectional=self.bidirectional,
-            readout=self.readout,
-            stem_channels=self.stem_channels,
-            strides=stem_strides(longest, self.max_recurrent_steps),
-            dropout=self.dropout,
-            generator=generator,
-        )
+    def _check_combinations(self, training: TrainingSet, task: Classes, *, continued: bool) -> None:
+        """Nothing contradicts."""
 
-    # ------------------------------------------------------------------ distances
-    def _tile(
-        self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray
-    ) -> np.ndarray:
-        return coupled_tile(self.module_, left, rows, right, columns, self._n_threads)
-
-    def _rows(
-        self, left: PreparedSequences, rows: np.ndarray, right: PreparedSequences, columns: np.ndarray
-    ) -> np.ndarray:
-        return coupled_rows(self.module_, left, rows, right, columns, self._n_threads)
+    def _network_config(self, training: TrainingSet, task: Classes) -> dict[str, Any]:
+        return {
+            "n_channels": training.sequences.n_channels,
+            "n_units": self.n_units,
+            "coupling": self.coupling,
+            "bidirectional": self.bidirectional,
+            "pooling": self.pooling,
+            "n_filters": self.n_filters,
+            "strides": stem_strides(int(training.sequences.lengths.max()), self.max_recurrent_steps),
+            "dropout": self.dropout,
+        }
 
     # ------------------------------------------------------------------ states and synchronisation
     def hidden_states(self, X: Any, Y: Any = None) -> Any:
@@ -289,15 +280,15 @@ class SyncGRUMetric(LearnedSequenceMetric):
         ValueError
             For input outside the contract (see `check_sequences`), or another number of partners than of sequences.
         """
-        check_is_fitted(self)
         if Y is not None:
-            return coupled_states(self.module_, *self._paired(X, Y))
+            left, right = self._paired(X, Y)
+            return coupled_states(self.module_, left, right)
 
         def run(values: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             features, steps = self.module_.encode(values, lengths)
             return self.module_.free_states(features, steps), steps
 
-        return self._run_steps(X, run)
+        return run_steps(self._checked(X), run)
 
     def synchronization(self, X: Any, Y: Any) -> list[np.ndarray]:
         """How far the two halves are apart at every step: |h^1_t - h^2_t| of the coupled pairs (X[p], Y[p]).
@@ -313,11 +304,11 @@ class SyncGRUMetric(LearnedSequenceMetric):
             The forward direction's gap at each recurrent step of the longer of the two; with strides in the stem a
             recurrent step stands for several input steps. It falls to 0 where the pair synchronises.
         """
-        check_is_fitted(self)
-        return synchronization_gaps(self.module_, *self._paired(X, Y))
+        left, right = self._paired(X, Y)
+        return synchronization_gaps(self.module_, left, right)
 
     def _paired(self, X: Any, Y: Any) -> tuple[FlatSequences, FlatSequences]:
-        left, right = (self._standardise(check_sequences(Z, estimator=self, reset=False)) for Z in (X, Y))
+        left, right = self._checked(X), self._checked(Y)
         if len(left) != len(right):
             raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
         return left, right

@@ -10,31 +10,33 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base.supervised import Plan, SupervisedSequenceEstimator, Training
-from skseqmetric._input import Sequences, check_labels, check_pairs, check_sequences
-from skseqmetric._metrics.pair_runs import PreparedSequences
-from skseqmetric._metrics.protocol import BaseSequenceMetric
-from skseqmetric._networks.siamese import SiameseNetwork
+from skseqmetric._base import NetworkEstimator, Objective, Stage, unchanged_if_refused
+from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
+from skseqmetric._metrics.pair_runs import EmbeddedSequences, coupled_rows, coupled_tile
+from skseqmetric._metrics.protocol import Metric
+from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
-from skseqmetric._tensors.flat import FlatSequences
-from skseqmetric._tensors.seeding import draw_seed, numpy_generator, torch_generator
-from skseqmetric._training.batches import PairBatches
+from skseqmetric._tasks import Classes, Pairs, Task
+from skseqmetric._tensors.inference import run_sequences
+from skseqmetric._tensors.seeding import draw_seed
+from skseqmetric._training.batches import PairBatches, Plan
 from skseqmetric._training.callbacks import with_callbacks
+from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import BlockObjective, PairObjective
 from skseqmetric._training.sampling import balanced_batches, shuffled_batches
 
 
-class LearnedSequenceMetric(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SupervisedSequenceEstimator, BaseSequenceMetric
-):
-    """The supervised side of a learned metric. A subclass builds the network and, if pairs meet in it, runs them."""
+class EmbeddingMetric(NetworkEstimator, Metric):
+    """A metric whose network embeds sequences, learned from labels or from pairs.
+
+    The distance is that of the embeddings or, where a subclass couples its pairs, that of a pair's own run.
+    """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **SupervisedSequenceEstimator._parameter_constraints,
+        **NetworkEstimator._parameter_constraints,
         "loss": [StrOptions({*BLOCK_LOSSES, *PAIR_LOSSES}), HasMethods(["__call__"])],
         "margin": [Interval(Real, 0, None, closed="neither")],
         "samples_per_class": [Interval(Integral, 2, None, closed="left")],
@@ -44,18 +46,10 @@ class LearnedSequenceMetric(
     embedding_weight: float = 1.0
     pairs_per_sequence: int | None = None
 
+    @property
     @abstractmethod
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SiameseNetwork:
-        """The network before training; with `pair_run` if `_coupled`."""
-
-    @property
     def _coupled(self) -> bool:
-        """Whether the distance is that of a pair's own run, and not of the embeddings."""
-        return False
-
-    @property
-    def _is_euclidean(self) -> bool:
-        return not self._coupled
+        """Whether the distance is that of a pair's own run; the network then has `pair_run`."""
 
     # ------------------------------------------------------------------ fitting
     @with_callbacks
@@ -85,9 +79,7 @@ class LearnedSequenceMetric(
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._check_settings()
-        self._forget_threshold()
-        self._fit_labelled(X, y, sample_weight, groups)
+        self._fit(X, y, sample_weight, groups)
         return self
 
     @with_callbacks
@@ -96,9 +88,7 @@ class LearnedSequenceMetric(
 
         Scaling is learned in the first call and then kept. Parameters as in `fit`.
         """
-        self._check_settings()
-        self._forget_threshold()
-        self._partial_fit_labelled(X, y, sample_weight)
+        self._partial_fit(X, y, sample_weight)
         return self
 
     @with_callbacks
@@ -127,38 +117,57 @@ class LearnedSequenceMetric(
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._check_settings(from_pairs=True)
-        self._forget_threshold()
-        self._fit_given(X, pairs, same)
+        continued = self.warm_start and hasattr(self, "module_")
+        with unchanged_if_refused(self):
+            task, training = self._checked_pairs(X, pairs, same, reset=not continued)
+            self._begin(training, task, self._seed if continued else draw_seed(self.random_state), continued=continued)
+        self._optimizer_state = None
+        self._learn_pairs(training, task, (X, same), fresh=not continued)
         return self
 
-    def _check_settings(self, *, from_pairs: bool = False) -> None:
-        super()._check_settings()
-        if from_pairs and not isinstance(self.loss, str):
+    def _checked_pairs(self, X: Any, pairs: Any, same: Any, *, reset: bool) -> tuple[Pairs, TrainingSet]:
+        self._validate_params()
+        self._check_parameters(Pairs())
+        if not isinstance(self.loss, str):
             raise ValueError("loss is a function of labels, and fit_pairs has none: use 'contrastive' or 'logistic'.")
-        if not from_pairs and isinstance(self.loss, str) and self.loss not in BLOCK_LOSSES:
-            raise ValueError(f"loss={self.loss!r} is for fit_pairs; fit(X, y) takes {sorted(BLOCK_LOSSES)}.")
+        sequences = check_sequences(X, estimator=self, reset=reset)
+        task = Pairs(kind=self.loss if self.loss in PAIR_LOSSES else "contrastive", margin=self.margin)
+        task, codes = task.check((pairs, same), sequences)
+        return task, TrainingSet(sequences, codes, np.ones(len(sequences)))
 
-    def _check_targets(self, y: Any, sequences: Sequences, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        return check_labels(y, len(sequences), estimator=self)
-
-    def _start(self, training: Training, seed: int, classes: np.ndarray | None = None) -> None:
-        super()._start(training, seed, classes)
-        self.loss_ = self.loss if isinstance(self.loss, str) else copy.deepcopy(self.loss)
-
-    def _plan(self, training: Training, n_batches: int, rng: np.random.Generator) -> Plan:
-        return partial(
-            balanced_batches,
-            training.labels,
-            training.sequences.lengths,
-            self.batch_size,
-            self.samples_per_class,
-            n_batches,
-            rng,
+    def _learn_pairs(self, training: TrainingSet, task: Pairs, data: tuple[Any, Any], *, fresh: bool) -> None:
+        rng, generator = self._generators()
+        size = max(1, self._resolved_batch_size() // 2)
+        epochs, n_batches = self._budget(len(task.pairs), size)
+        longest = training.sequences.lengths[task.pairs].max(axis=1)
+        batches = PairBatches(
+            self._flat(training.sequences),
+            task.pairs,
+            torch.from_numpy(training.targets).to(self._device),
+            partial(shuffled_batches, longest, size, n_batches, rng),
+            self._augmentation(generator),
         )
+        if fresh:
+            self.loss_: Any = self.loss
+        weight, coupled = self.embedding_weight, self._coupled
+        objective = PairObjective(self.module_, task, coupled=coupled, embedding_weight=weight, generator=generator)
+        self._minimise(Objective(objective), batches, None, epochs, epochs * n_batches, data)
 
-    def _objective(self, training: Training, generator: torch.Generator) -> BlockObjective:
-        return BlockObjective(
+    def _make_task(self) -> Task:
+        if isinstance(self.loss, str) and self.loss not in BLOCK_LOSSES:
+            raise ValueError(f"loss={self.loss!r} is for fit_pairs; fit(X, y) takes {sorted(BLOCK_LOSSES)}.")
+        return Classes(growing=True)
+
+    def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
+        lengths = training.sequences.lengths
+        return partial(balanced_batches, training.targets, lengths, size, self.samples_per_class, n_batches, rng)
+
+    def _make_objective(
+        self, training: TrainingSet, task: Classes, generator: torch.Generator, stage: Stage
+    ) -> Objective:
+        if stage.fresh:
+            self.loss_ = copy.deepcopy(self.loss)
+        objective = BlockObjective(
             self.module_,
             self.loss_,
             coupled=self._coupled,
@@ -167,80 +176,45 @@ class LearnedSequenceMetric(
             pairs_per_sequence=self.pairs_per_sequence,
             generator=generator,
         )
+        return Objective(objective)
 
-    def _fit_given(self, X: Any, pairs: Any, same: Any) -> None:
-        continued = self.warm_start and hasattr(self, "module_")
-        sequences = check_sequences(X, estimator=self, reset=not continued)
-        pairs, same = check_pairs(pairs, same, len(sequences))
-        training = Training(sequences, None, np.ones(len(sequences)))
-        self._check_data(training, None, continued=continued)
-        if not continued:
-            self._start(training, draw_seed(self.random_state))
-        self._optimizer_state = None
-        self._learn_pairs(sequences, pairs, same > 0, (X, same))
+    # ------------------------------------------------------------------ distances
+    def _prepare(self, sequences: Sequences) -> EmbeddedSequences:
+        flat = self._flat(sequences)
+        embeddings = run_sequences(flat, self.module_.features, self._n_features_out)
+        return EmbeddedSequences(embeddings, sequences.lengths, flat if self._coupled else None)
 
-    def _learn_pairs(self, sequences: Sequences, pairs: np.ndarray, same: np.ndarray, data: tuple[Any, Any]) -> None:
-        rng = numpy_generator(self._seed, self.n_iter_)
-        generator = torch_generator(int(rng.integers(2**31 - 1)), self._device)
-        size = max(1, self.batch_size // 2)
-        epochs, n_batches = self._budget(len(pairs), size)
-        longest = sequences.lengths[pairs].max(axis=1)
-        batches = PairBatches(
-            self._standardise(sequences),
-            pairs,
-            torch.from_numpy(same).to(self._device),
-            partial(shuffled_batches, longest, size, n_batches, rng),
-            self._augmentation(generator),
-        )
-        objective = PairObjective(
-            self.module_,
-            self.loss if self.loss in PAIR_LOSSES else "contrastive",
-            coupled=self._coupled,
-            embedding_weight=self.embedding_weight,
-            margin=self.margin,
-            generator=generator,
-        )
-        self._train(objective, batches, None, epochs, epochs * n_batches, data)
+    def _tile(
+        self, left: EmbeddedSequences, rows: np.ndarray, right: EmbeddedSequences, columns: np.ndarray
+    ) -> np.ndarray:
+        if self._coupled:
+            return coupled_tile(self.module_, left, rows, right, columns)
+        return embedded_tile(left.embeddings, rows, right.embeddings, columns)
 
-    # ------------------------------------------------------------------ embedding
-    def transform(self, X: Any) -> np.ndarray:
-        """The embedding: read-out of the free-running network, one pass a sequence.
+    def _rows(
+        self, left: EmbeddedSequences, rows: np.ndarray, right: EmbeddedSequences, columns: np.ndarray
+    ) -> np.ndarray:
+        if self._coupled:
+            return coupled_rows(self.module_, left, rows, right, columns)
+        return embedded_rows(left.embeddings, rows, right.embeddings, columns)
 
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-
-        Returns
-        -------
-        embeddings : ndarray of shape (n, D), float32
-        """
-        check_is_fitted(self)
-        flat = self._standardise(check_sequences(X, estimator=self, reset=False))
-        return self._embed(flat, flat.digests())
-
-    def _embed(self, flat: FlatSequences, digests: np.ndarray) -> np.ndarray:
-        out = np.empty((len(flat), self._n_features_out), dtype=np.float32)
-
-        def embed(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
-            out[indices] = self.module_.free_run(*self.module_.encode(values, lengths)).cpu().numpy()
-
-        self._over_batches(flat, digests, embed)
-        return out
-
-    def _prepare(self, sequences: Sequences) -> PreparedSequences:
-        flat = self._standardise(sequences)
-        digests = flat.digests()
-        embeddings = self._embed(flat, digests)
-        if not self._coupled:
-            return PreparedSequences(embeddings, sequences.lengths)
-        return PreparedSequences(embeddings, sequences.lengths, flat, digests)
-
-    def _embeddings(self, prepared: PreparedSequences) -> np.ndarray:
+    def _embeddings(self, prepared: EmbeddedSequences) -> np.ndarray:
         return prepared.embeddings
+
+    def _nearest(
+        self,
+        queries: EmbeddedSequences,
+        references: EmbeddedSequences,
+        k: int,
+        *,
+        exclude: np.ndarray | None,
+        n_candidates: int | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self._coupled:
+            return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
+        return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        # embeddings are float32 whatever comes in
-        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skseqmetric._networks.sync_gru import SyncGRUNetwork, in_place
-from skseqmetric._ops.sync_gru import sync_gru_tile
+from skseqmetric._networks.sync_gru import SyncGRUNetwork, to_time_order
 from skseqmetric._ops.weights import Side
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.inference import n_threads
 
 BLOCK_FLOATS = 2**26
 """Features and projections of one side of a block of pairs, in numbers, at most: made once and paired many times."""
@@ -24,14 +24,12 @@ Encoded = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class PreparedSequences:
-    """What is computed once per sequence; `flat` and `digests` only where pairs are run."""
+class EmbeddedSequences:
+    """What is computed once per sequence: its embedding and, only where pairs are run, its values."""
 
     embeddings: np.ndarray
     lengths: np.ndarray
-    # absent without coupling: the embedding is all that is needed then
-    flat: FlatSequences = None  # type: ignore[assignment]
-    digests: np.ndarray = None  # type: ignore[assignment]
+    flat: Any = None  # FlatSequences
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -40,51 +38,51 @@ class PreparedSequences:
 @torch.inference_mode()
 def coupled_tile(
     network: SyncGRUNetwork,
-    left: PreparedSequences,
+    left: EmbeddedSequences,
     rows: np.ndarray,
-    right: PreparedSequences,
+    right: EmbeddedSequences,
     columns: np.ndarray,
-    n_threads: int | None,
 ) -> np.ndarray:
     """Coupled distances (Q, R) of every chosen left sequence to every chosen right one."""
     out = np.empty((len(rows), len(columns)))
-    weights, most = network.weights(), _most_sequences(network, left, right)
+    most = _most_sequences(network, left, right)
+    threads = n_threads(left.flat.device)
     for i in _parts(len(rows), most):
         first = _side(network, left.flat, rows[i])
         for j in _parts(len(columns), most):
             second = _side(network, right.flat, columns[j])
-            squared = sync_gru_tile(first, second, weights, network.readout, n_threads=n_threads)
-            out[i, j] = _roots(squared, left.digests[rows[i]][:, None], right.digests[columns[j]])
+            squared = network.squared_tile(first, second, n_threads=threads)
+            out[i, j] = _roots(squared, left.flat.digests[rows[i]][:, None], right.flat.digests[columns[j]])
     return out
 
 
 @torch.inference_mode()
 def coupled_rows(
     network: SyncGRUNetwork,
-    left: PreparedSequences,
+    left: EmbeddedSequences,
     rows: np.ndarray,
-    right: PreparedSequences,
+    right: EmbeddedSequences,
     columns: np.ndarray,
-    n_threads: int | None,
 ) -> np.ndarray:
     """Coupled distances (P,) pair by pair; a sequence is encoded once, however many pairs it is part of."""
     out = np.empty(len(rows))
-    weights, most = network.weights(), _most_sequences(network, left, right)
+    most = _most_sequences(network, left, right)
+    threads = n_threads(left.flat.device)
     if max(len(np.unique(rows)), len(np.unique(columns))) <= most:
         most = len(rows)
     for part in _parts(len(rows), most):
         (i, at_i), (j, at_j) = (np.unique(chosen[part], return_inverse=True) for chosen in (rows, columns))
         first, second = _side(network, left.flat, i), _side(network, right.flat, j)
         pairs = (torch.from_numpy(at_i).to(first.lengths.device), torch.from_numpy(at_j).to(first.lengths.device))
-        squared = sync_gru_tile(first, second, weights, network.readout, pairs=pairs, n_threads=n_threads)
-        out[part] = _roots(squared, left.digests[rows[part]], right.digests[columns[part]])
+        squared = network.squared_tile(first, second, pairs=pairs, n_threads=threads)
+        out[part] = _roots(squared, left.flat.digests[rows[part]], right.flat.digests[columns[part]])
     return out
 
 
-def _most_sequences(network: SyncGRUNetwork, *prepared: PreparedSequences) -> int:
+def _most_sequences(network: SyncGRUNetwork, *prepared: EmbeddedSequences) -> int:
     """How many sequences may be encoded at a time."""
     longest = network.n_steps(max(int(side.lengths.max()) for side in prepared))
-    per_step = len(network.cells) * (network.n_features + 4 * network.n_outputs // len(network.cells))
+    per_step = len(network.cells) * (network.n_features + 4 * network.n_units)
     return max(1, BLOCK_FLOATS // (per_step * longest))
 
 
@@ -152,7 +150,7 @@ def coupled_states(
     longest = np.maximum(left.host_lengths, right.host_lengths)
     for batch in batches_by_length(longest, GAP_STEPS):
         for found, states, lengths in zip(halves, *_pair_states(network, left, right, batch), strict=True):
-            ordered = in_place(states, lengths).cpu().numpy()
+            ordered = to_time_order(states, lengths).cpu().numpy()
             for p, h, n_steps in zip(batch, ordered, lengths.tolist(), strict=True):
                 found[p] = h[:n_steps].copy()
     return halves

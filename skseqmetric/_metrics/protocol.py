@@ -1,38 +1,38 @@
-"""The metric protocol: the public face of every distance between sequences, written once over four hooks."""
+"""The metric protocol: the public methods of every distance between sequences, written once over five hooks."""
 
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-import torch
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base.template import BaseSequenceEstimator
 from skseqmetric._input import Sequences, check_pair_indices, check_pairs, check_sequences
-from skseqmetric._ops.topk import euclidean_rows, euclidean_tile
+from skseqmetric._metrics.threshold import best_threshold, check_strategy
+from skseqmetric._tasks import Pairs
 
 _BLOCK = 512  # rows and columns of one block of a distance matrix
 _LEAF = 32  # diagonal blocks up to this size are computed whole
 
-_REGISTRY: dict[str, type[BaseSequenceMetric]] = {}
+_REGISTRY: dict[str, type[Metric]] = {}
 
 
-def register_metric(name: str) -> Callable[[type[BaseSequenceMetric]], type[BaseSequenceMetric]]:
+def register_metric(name: str) -> Callable[[type[Metric]], type[Metric]]:
     """Class decorator: `metric=name` of the neighbour estimators means this class with its defaults."""
 
-    def register(cls: type[BaseSequenceMetric]) -> type[BaseSequenceMetric]:
+    def register(cls: type[Metric]) -> type[Metric]:
         _REGISTRY[name] = cls
         return cls
 
     return register
 
 
-def metric_named(name: str) -> BaseSequenceMetric:
+def metric_named(name: str) -> Metric:
     """A new metric of a registered name; an unknown name is a ValueError that lists the known ones."""
     if name not in _REGISTRY:
         known = ", ".join(repr(k) for k in sorted(_REGISTRY))
@@ -42,20 +42,14 @@ def metric_named(name: str) -> BaseSequenceMetric:
     return _REGISTRY[name]()
 
 
-class BaseSequenceMetric(BaseSequenceEstimator):
+class Metric(BaseEstimator, ABC):
     """A distance between sequences: smaller is closer, symmetric to the bit, d(x, x) = 0.
 
-    A metric implements `fit` and the hooks below. They only read `self`, so that several threads may use one
-    fitted metric.
+    A metric implements `fit` and the five hooks below, which only read `self`: several threads may use one fitted
+    metric. Derive from this class to write a metric of your own.
     """
 
-    # ------------------------------------------------------------------------------------------------------------ hooks
-
-    @property
-    def _is_euclidean(self) -> bool:
-        """Whether the distance is the Euclidean distance of `_embeddings`."""
-        return False
-
+    # ------------------------------------------------------------------ hooks
     @abstractmethod
     def _prepare(self, sequences: Sequences) -> Any:
         """What is computed once per sequence: a picklable object with `__len__` and `lengths` (n,) int."""
@@ -68,11 +62,20 @@ class BaseSequenceMetric(BaseSequenceEstimator):
     def _rows(self, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
         """Pair by pair, (P,) float64; rows and columns both have length P."""
 
+    @abstractmethod
     def _embeddings(self, prepared: Any) -> np.ndarray | None:
         """(n, D) float32, or None where the metric has no embedding."""
-        return None
 
-    # -------------------------------------------------------------------------------------------------------- distances
+    @abstractmethod
+    def _nearest(
+        self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distances (Q, k) and indices (Q, k) of the nearest references; see `k_nearest`.
+
+        `n_candidates` is the length of a shortlist by embedding, None for none.
+        """
+
+    # ------------------------------------------------------------------ distances
 
     def pair_distance(self, X: Any, Y: Any) -> np.ndarray:
         """Distance of X[p] to Y[p], pair by pair.
@@ -192,7 +195,7 @@ class BaseSequenceMetric(BaseSequenceEstimator):
         -----
         O(P log P) beside the distances.
         """
-        _check_strategy(strategy, min_rate)
+        check_strategy(strategy, min_rate)
         check_is_fitted(self)
         sequences = check_sequences(X, estimator=self, reset=False)
         pairs, same = check_pairs(pairs, same, len(sequences))
@@ -225,22 +228,22 @@ class BaseSequenceMetric(BaseSequenceEstimator):
                 f"This {type(self).__name__} has no threshold yet: call calibrate_threshold(X, pairs, same) "
                 "before predict_pairs."
             )
-        return np.where(-self.score_pairs(X, pairs) <= self.threshold_, 1, -1)
-
-    def _forget_threshold(self) -> None:
-        """For `fit`: a threshold belongs to the distance it was calibrated on."""
-        if hasattr(self, "threshold_"):
-            del self.threshold_
+        return Pairs(threshold=self.threshold_).answer(-self.score_pairs(X, pairs))
 
     def _prepared(self, X: Any) -> Any:
         check_is_fitted(self)
         return self._prepare(check_sequences(X, estimator=self, reset=False))
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        return tags
+
 
 class PairMetric:
     """A fitted metric as a function of two sequences (T, C); a sequence (T,) has one channel."""
 
-    def __init__(self, metric: BaseSequenceMetric) -> None:
+    def __init__(self, metric: Metric) -> None:
         self.metric = metric
 
     def __call__(self, x: Any, y: Any) -> float:
@@ -264,8 +267,6 @@ def by_length(prepared: Any) -> np.ndarray:
 
 def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
     """Distances of every pair, (len(rows), len(columns)), checked to be finite."""
-    if metric._is_euclidean:
-        return euclidean_tile(embedded(metric, left, rows), embedded(metric, right, columns)).numpy()
     tile = np.require(metric._tile(left, rows, right, columns), np.float64, ["C", "W"])
     if not np.isfinite(tile).all():
         i, j = divmod(int(np.argmin(np.isfinite(tile))), len(columns))
@@ -274,11 +275,7 @@ def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns:
 
 
 def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-    """Distances pair by pair, (P,), checked to be finite; the hook sees the pairs sorted by length."""
-    if metric._is_euclidean:
-        parts = [slice(s, s + 2**16) for s in range(0, len(rows), 2**16)]
-        pairs = [(embedded(metric, left, rows[p]), embedded(metric, right, columns[p])) for p in parts]
-        return np.concatenate([np.empty(0), *(euclidean_rows(a, b).numpy() for a, b in pairs)])
+    """Distances pair by pair, (P,), checked to be finite; the hook gets the pairs sorted by length."""
     order = np.argsort(np.maximum(left.lengths[rows], right.lengths[columns]), kind="stable")
     distances = np.empty(len(rows))
     distances[order] = metric._rows(left, rows[order], right, columns[order])
@@ -286,12 +283,6 @@ def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, col
         p = int(np.argmin(np.isfinite(distances)))
         _refuse_distance(distances[p], rows[p], columns[p])
     return distances
-
-
-def embedded(metric: Any, prepared: Any, indices: np.ndarray | slice = slice(None)) -> torch.Tensor:
-    """Embeddings of some prepared sequences as a tensor (n, D)."""
-    # joblib hands large arrays to its workers read-only, which torch warns of
-    return torch.from_numpy(np.require(metric._embeddings(prepared)[indices], requirements=["C", "W"]))
 
 
 def _refuse_distance(value: float, row: int, column: int) -> None:
@@ -329,56 +320,3 @@ def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarra
     _fill_block(metric, prepared, rows[:half], prepared, rows[half:], out, mirror=True)
     _fill_symmetric(metric, prepared, rows[:half], out)
     _fill_symmetric(metric, prepared, rows[half:], out)
-
-
-# ------------------------------------------------------------------------------------------------------------ threshold
-
-_STRATEGIES = ("accuracy", "balanced_accuracy", "f1", "max_tpr", "max_tnr")
-
-
-def _check_strategy(strategy: str, min_rate: float | None) -> None:
-    if strategy not in _STRATEGIES:
-        raise ValueError(f"strategy={strategy!r} is not one of {', '.join(map(repr, _STRATEGIES))}.")
-    if strategy in ("max_tpr", "max_tnr"):
-        if min_rate is None or not 0 <= min_rate <= 1:
-            raise ValueError(f"strategy={strategy!r} needs min_rate in [0, 1], got {min_rate!r}.")
-    elif min_rate is not None:
-        raise ValueError(f'min_rate is for strategy "max_tpr" or "max_tnr", not {strategy!r}: leave it None.')
-
-
-def best_threshold(distances: np.ndarray, same: np.ndarray, strategy: str, min_rate: float | None = None) -> float:
-    """The threshold t of the best rule "same if distance <= t"; see `calibrate_threshold`."""
-    levels, place = np.unique(distances, return_inverse=True)
-    n_same, n_other = int(same.sum()), int((~same).sum())
-    # cut c calls the c smallest levels same: c = 0 none, c = len(levels) all
-    called = np.bincount(place[same], minlength=len(levels)), np.bincount(place[~same], minlength=len(levels))
-    tp, fp = (np.concatenate([[0], np.cumsum(counts)]) for counts in called)
-    score, then = _cut_scores(tp, n_other - fp, n_same, n_other, strategy, min_rate)
-    gaps = np.concatenate([[0.0], np.diff(levels), [0.0]])
-    cut = int(np.lexsort((gaps, then, score))[-1])
-    return _middle_of_cut(levels, cut)
-
-
-def _cut_scores(
-    tp: np.ndarray, tn: np.ndarray, n_same: int, n_other: int, strategy: str, min_rate: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """What is maximised at every cut, and what settles ties of it. Whole numbers where possible: ties are exact."""
-    none = np.zeros(len(tp))
-    if strategy == "accuracy":
-        return tp + tn, none
-    if strategy == "balanced_accuracy":
-        return tp * n_other + tn * n_same, none
-    if strategy == "f1":
-        return 2 * tp / (tp + n_same + n_other - tn), none  # 2 TP / (2 TP + FP + FN)
-    rates = {"max_tpr": (tp / n_same, tn / n_other), "max_tnr": (tn / n_other, tp / n_same)}
-    wanted, kept = rates[strategy]
-    return np.where(kept >= float(min_rate or 0), wanted, -1.0), kept
-
-
-def _middle_of_cut(levels: np.ndarray, cut: int) -> float:
-    if cut == len(levels):
-        return float(levels[-1])
-    if cut == 0:
-        return float(levels[0] / 2 if levels[0] > 0 else -1.0)
-    low, high = levels[cut - 1], levels[cut]
-    return float(min(low + (high - low) / 2, np.nextafter(high, -np.inf)))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn import get_config
 
-from skseqmetric._input import Sequences, check_sequences
-from skseqmetric._metrics.protocol import BaseSequenceMetric, by_length, distance_tile, distances_of_pairs, embedded
-from skseqmetric._ops.topk import euclidean_topk, merge_topk
+from skseqmetric._metrics.euclidean import embedded_nearest
+from skseqmetric._metrics.protocol import by_length, distance_tile, distances_of_pairs
+from skseqmetric._ops.topk import merge_topk
 
 _BYTES_PER_PAIR = 64  # a distance, its index, and the copies of the selection
 _LARGEST_TILE = 2**21  # pairs; more would not be faster
@@ -63,13 +61,12 @@ def k_nearest(
     """
     exclude = None if exclude is None or (exclude < 0).all() else exclude
     _check_counts(n_neighbors, n_candidates if algorithm == "rerank" else None, len(references), exclude is not None)
-    if metric._is_euclidean:
-        return _by_embedding(metric, queries, references, n_neighbors, exclude)
     if algorithm == "rerank":
         check_embedding(metric, references)
-        shortlist = _by_embedding(metric, queries, references, int(n_candidates or n_neighbors), exclude)[1]
-        return _rerank(metric, queries, references, n_neighbors, shortlist)
-    return _exact(metric, queries, references, n_neighbors, exclude)
+        n_candidates = n_candidates or n_neighbors
+    else:
+        n_candidates = None
+    return metric._nearest(queries, references, n_neighbors, exclude=exclude, n_candidates=n_candidates)
 
 
 def check_embedding(metric: Any, prepared: Any) -> None:
@@ -120,20 +117,17 @@ def _budget() -> int:
     return int(get_config()["working_memory"] * 2**20)
 
 
-# ----------------------------------------------------------------------------------------------------------- three ways
+# ------------------------------------------------------------------ by pair distances
 
 
-def _by_embedding(
-    metric: Any, queries: Any, references: Any, k: int, exclude: np.ndarray | None
+def nearest_by_pairs(
+    metric: Any, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    distances, indices = euclidean_topk(
-        embedded(metric, queries),
-        embedded(metric, references),
-        k,
-        exclude=None if exclude is None else torch.from_numpy(exclude.astype(np.int64)),
-        memory=min(_budget(), 2**25),
-    )
-    return distances.numpy(), indices.numpy()
+    """The nearest by the distances of pairs: of every pair, or of a shortlist by embedding."""
+    if n_candidates is None:
+        return _exact(metric, queries, references, k, exclude)
+    points = metric._embeddings(queries), metric._embeddings(references)
+    return _rerank(metric, queries, references, k, embedded_nearest(*points, n_candidates, exclude)[1])
 
 
 def _rerank(metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,72 +168,3 @@ def _tile_shape(n_queries: int, n_references: int, k: int) -> tuple[int, int]:
     pairs = max(1, min(_budget() // _BYTES_PER_PAIR, _LARGEST_TILE))
     width = min(n_references, max(1, min(pairs, max(1024, 4 * k))))
     return min(n_queries, max(1, pairs // width)), width
-
-
-# ---------------------------------------------------------------------------------------------------- a user's function
-
-
-@dataclass(frozen=True)
-class PreparedList:
-    """The sequences as a list of (T_i, C) arrays."""
-
-    series: list[np.ndarray]
-    lengths: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-
-class CallableMetric(BaseSequenceMetric):
-    """A distance given as a function on tiles.
-
-    Parameters
-    ----------
-    function : callable (queries, references) -> array-like (len(queries), len(references))
-        Takes two lists of (T_i, C) arrays and returns all distances between them, finite; it should be symmetric with
-        d(x, x) = 0, and must not change the arrays.
-    max_pairs : int, default=65536
-        Pairs the function gets in one call at most.
-    """
-
-    def __init__(
-        self, function: Callable[[list[np.ndarray], list[np.ndarray]], Any], *, max_pairs: int = 2**16
-    ) -> None:
-        self.function = function
-        self.max_pairs = max_pairs
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the input; nothing is learned."""
-        check_sequences(X, estimator=self)
-        self._forget_threshold()
-        return self
-
-    def _prepare(self, sequences: Sequences) -> PreparedList:
-        return PreparedList(sequences.to_list(), sequences.lengths)
-
-    def _tile(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
-        out = np.empty((len(rows), len(columns)))
-        width = min(len(columns), max(1, int(self.max_pairs**0.5)))
-        height = max(1, self.max_pairs // max(1, width))
-        for i in range(0, len(rows), height):
-            for j in range(0, len(columns), width):
-                part = slice(i, i + height), slice(j, j + width)
-                out[part] = self._call(left, rows[part[0]], right, columns[part[1]])
-        return out
-
-    def _rows(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
-        out = np.empty(len(rows))
-        for row in np.unique(rows):
-            at = np.flatnonzero(rows == row)
-            out[at] = self._tile(left, np.array([row]), right, columns[at])[0]
-        return out
-
-    def _call(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
-        tile = self.function([left.series[i] for i in rows], [right.series[j] for j in columns])
-        array = np.asarray(tile, dtype=np.float64)
-        if array.shape != (len(rows), len(columns)):
-            raise ValueError(
-                f"metric={self.function!r} was given {len(rows)} and {len(columns)} sequences and returned shape "
-                f"{array.shape}: it must return all distances between them, shape ({len(rows)}, {len(columns)})."
-            )
-        return array

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from skseqmetric._networks.encoders import SeriesEncoder, linear
+from skseqmetric._networks.encoders import ImageEncoder, SeriesEncoder
+from skseqmetric._networks.layers import linear
 from skseqmetric._ops.steps import valid_steps
+from skseqmetric._tensors.seeding import torch_generator
 
 
 def mean_of_steps(features: Tensor, lengths: Tensor) -> Tensor:
@@ -33,34 +35,62 @@ class CrossModalNetwork(nn.Module):
 
     Parameters
     ----------
-    series_encoder, image_encoder : `SeriesEncoder` and `ImageEncoder`, or modules in their place: forward(values
-        (B, T, C), lengths (B,)) returns features (B, T', F) and their lengths (B,), each from 1 to T'; forward(images
-        (B, c, h, w)) returns (B, F). Where forward has a parameter `generator`, it is given the one that noise in
-        training shall be drawn from, or None. `encoder_width` checks all that. No image encoder: series alone.
+    n_channels : channels C of sequences.
+    image_shape : (channels, height, width) of images; None for a network of series alone.
+    series_encoder, image_encoder : None for `SeriesEncoder` and `ImageEncoder`, or modules in their place, which are
+        copied: forward(values (B, T, C), lengths (B,)) returns features (B, T', F) and their lengths (B,), each from 1
+        to T'; forward(images (B, c, h, w)) returns (B, F). Where forward has a parameter `generator`, it is given the
+        one that noise in training shall be drawn from, or None. `encoder_width` checks all that.
     n_features : F, the same of both encoders.
     n_components : size of the embedding.
     n_classes : scores K a head gives.
     head : "classes" gives one row of scores per sequence, "steps" one per step of the features. Images, one vector
         each, have a head with "classes" only.
+    n_filters, n_units, n_layers, dropout : of the package's own encoders.
     generator : where starting values are drawn from.
     """
 
     def __init__(
         self,
-        series_encoder: nn.Module,
+        n_channels: int,
+        *,
+        image_shape: tuple[int, int, int] | None,
+        series_encoder: nn.Module | None,
         image_encoder: nn.Module | None,
         n_features: int,
         n_components: int,
         n_classes: int,
         head: str,
-        generator: torch.Generator,
+        n_filters: int,
+        n_units: int,
+        n_layers: int,
+        dropout: float,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.series_encoder, self.image_encoder, self.head = series_encoder, image_encoder, head
-        self.n_features, self.n_outputs = n_features, n_components
+        generator = generator or torch_generator(0)
+        self.series_encoder: nn.Module = (
+            copy.deepcopy(series_encoder)
+            if series_encoder is not None
+            else SeriesEncoder(
+                n_channels,
+                n_filters,
+                n_units=n_units,
+                n_layers=n_layers,
+                dropout=dropout,
+                n_outputs=n_features,
+                generator=generator,
+            )
+        )
+        self.image_encoder: nn.Module | None = None
+        if image_shape is not None and image_encoder is not None:
+            self.image_encoder = copy.deepcopy(image_encoder)
+        elif image_shape is not None:
+            self.image_encoder = ImageEncoder(image_shape, n_outputs=n_features, dropout=dropout, generator=generator)
+        self.head, self.n_features, self.n_outputs = head, n_features, n_components
         self.projection = linear(n_features, n_components, generator)
         self.series_head = linear(n_features, n_classes, generator)
-        with_head = image_encoder is not None and head == "classes"
+        with_head = image_shape is not None and head == "classes"
         self.image_head = linear(n_features, n_classes, generator) if with_head else None
 
     def encode_series(
@@ -90,6 +120,10 @@ class CrossModalNetwork(nn.Module):
     def embed_series(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embeddings (B, n_components) of sequences, of length 1, from their features."""
         return normalize(self.projection(mean_of_steps(features, lengths)), dim=1)
+
+    def features(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Embeddings (B, n_components) of whole sequences, without noise: what `transform` returns."""
+        return self.embed_series(*self.encode_series(values, lengths))
 
     def embed_images(self, vectors: Tensor) -> Tensor:
         """Embeddings (B, n_components) of images, of length 1, from their vectors."""

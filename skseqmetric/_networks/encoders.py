@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
-from skseqmetric._networks.layers import BiLSTM, linear, silence_filters, started
+from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started
 from skseqmetric._ops.steps import valid_steps
 
 Length = TypeVar("Length", int, np.ndarray, Tensor)
@@ -119,7 +119,7 @@ class SeriesEncoder(nn.Module):
         self.convolutions = nn.ModuleList(StepConvolution(a, b, kernel, generator) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(MaskedBatchNorm1d(n_filters) for _ in self.convolutions)
         self.shared = StepConvolution(n_filters, n_shared, kernel, generator)
-        self.recurrence = BiLSTM(n_shared, n_units, n_layers, generator)
+        self.recurrence = RecurrentLayers(n_shared, n_units, n_layers, generator, bidirectional=True)
         self.output = linear(self.recurrence.n_outputs, n_outputs, generator)
 
     @staticmethod

@@ -14,6 +14,9 @@ from skseqmetric._ops.gru import gru_scan
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import RecurrentWeights
 
+StepState = tuple[Tensor, Tensor]
+"""The hidden and the cell state (1, 1, H) of one layer; a GRU leaves the second as it is."""
+
 Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
 
 CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -70,7 +73,8 @@ class RecurrentLayers(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [n_features, *[(1 + bidirectional) * n_units] * n_layers]
-        self.n_outputs, self.bidirectional, self.dropout = sizes[-1], bidirectional, dropout
+        self.n_outputs, self.n_units = sizes[-1], n_units
+        self.bidirectional, self.dropout = bidirectional, dropout
 
         def direction() -> nn.ModuleList:
             return nn.ModuleList(_recurrence(cell, n, n_units, generator) for n in sizes[:-1])
@@ -108,12 +112,21 @@ class RecurrentLayers(nn.Module):
         back = run(self.backwards[layer], reverse_valid(x, lengths), lengths)
         return torch.cat([ahead, reverse_valid(back, lengths)], 2)
 
+    def first_state(self) -> tuple[StepState, ...]:
+        """Every layer's state before the first step, of one row and direction: zeros."""
+        h = _parameters(self.forwards[0])[1].new_zeros(1, 1, self.n_units)
+        return tuple((h, h) for _ in self.forwards)
 
-class BiLSTM(RecurrentLayers):
-    """Layers of LSTM in both directions."""
-
-    def __init__(self, n_features: int, n_units: int, n_layers: int, generator: torch.Generator) -> None:
-        super().__init__(n_features, n_units, n_layers, generator, bidirectional=True)
+    def advance(self, x: Tensor, state: tuple[StepState, ...]) -> tuple[Tensor, tuple[StepState, ...]]:
+        """The state h (H,) of the last layer after one more step x (F,), and the states of all layers."""
+        after: list[StepState] = []
+        for layer, (h, c) in zip(self.forwards, state, strict=True):
+            if isinstance(layer, nn.LSTM):
+                after.append(layer(x[None, None], (h, c))[1])
+            else:
+                after.append((layer(x[None, None], h)[1], c))
+            x = after[-1][0][0, 0]
+        return x, tuple(after)
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
-"""Recurrent networks with a non-local memory as torch modules: parameters, their starting values, read-outs."""
+"""Recurrent networks with a non-local memory as torch modules: parameters, their starting values, pooling."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -9,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from skseqmetric._networks.pooling import n_poolings, pooled
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, instance_channels
-from skseqmetric._ops.memory import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights, draw_noise, memory_scan
+from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
 from skseqmetric._ops.steps import pool_states
-from skseqmetric._ops.weights import CELLS
+from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
+from skseqmetric._tensors.seeding import torch_generator
 
 
 def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.Generator) -> nn.Parameter:
@@ -28,7 +31,7 @@ class MemoryLayer(nn.Module):
     """The parameters of one layer of recurrent memory; `weights()` is what the operation takes.
 
     Start: hidden matrices orthogonal gate by gate, the others Xavier uniform, gains 1, biases 0 but 1 for the gates
-    that keep what is there: the lstm's f and the memory's G_f. The read-out of the memory, W_mt, starts at 0: a new
+    that keep what is there: the lstm's f and the memory's G_f. W_mt, which reads the memory, starts at 0: a new
     layer is the plain backbone, and learns what to read.
     """
 
@@ -74,13 +77,21 @@ class MemoryLayer(nn.Module):
         return MemoryWeights(self.form, **dict(self.named_parameters()))
 
 
+@dataclass(frozen=True)
+class MemoryStreamState:
+    """What is carried from one step to the next: the stem's last inputs and every layer's state."""
+
+    stem: tuple[Tensor, ...]
+    layers: tuple[MemoryState, ...]
+
+
 class MemoryNetwork(SiameseNetwork):
     """Stem, layers of recurrent memory, and a linear head: what the NRNM estimators train.
 
-    head : "sequence" maps the read-out of the last layer's states to (B, K); "steps" every state, to (B, T, K);
-    "embedding" the read-out to n_outputs numbers of length 1.
-    readout : "last", the last valid state, or "mean", the mean of the valid ones.
-    with_instance : whether the network is shown `instance_channels` of its input.
+    head : "sequence" maps the pooled states of the last layer to (B, K); "step" every state, to (B, T, K);
+    "embedding" the pooled states to n_components numbers of length 1.
+    n_outputs : numbers K, or the size of the embedding.
+    with_instance : whether the network reads `instance_channels` of its input.
     """
 
     def __init__(
@@ -92,29 +103,30 @@ class MemoryNetwork(SiameseNetwork):
         n_layers: int,
         head: str,
         n_outputs: int,
-        stem_channels: int | None,
+        pooling: str,
+        n_filters: int | None,
         strides: tuple[int, int],
         dropout: float,
         zoneout: float,
         memory_dropout: float,
-        generator: torch.Generator,
-        readout: str = "last",
         with_instance: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        causal = head == "steps"
+        generator = generator or torch_generator(0)
         n_channels *= 4 if with_instance else 1
-        self.readout, self.with_instance = readout, with_instance
+        self.pooling, self.with_instance = pooling, with_instance
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
-        self.stem = (
-            ConvStem(n_channels, stem_channels, strides, dropout, generator, causal=causal) if stem_channels else None
-        )
-        sizes = [stem_channels or n_channels, *[n_units] * n_layers]
+        self.stem = None
+        if n_filters:
+            self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator, causal=head == "step")
+        sizes = [n_filters or n_channels, *[n_units] * n_layers]
         self.layers = nn.ModuleList(MemoryLayer(a, b, form, generator) for a, b in pairwise(sizes))
-        self.head = nn.utils.skip_init(nn.Linear, n_units, n_outputs)
+        width = n_units * n_poolings(pooling)
+        self.head = nn.utils.skip_init(nn.Linear, n_units if head == "step" else width, n_outputs)
         nn.init.xavier_uniform_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
-        self.n_outputs = n_outputs if head == "embedding" else n_units
+        self.n_outputs = n_outputs if head == "embedding" else width
 
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
@@ -145,21 +157,36 @@ class MemoryNetwork(SiameseNetwork):
         return draw_noise(x, weights, generator, keep_new=self.keep_new, dropout=self.memory_dropout)
 
     def states(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """States (B, T, H) of the last layer; those behind a sequence's end repeat its last one."""
+        """States (B, T, H) of the last layer; past its end a sequence repeats its last one."""
         return self.scans(features, lengths, generator)[-1].states
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The read-out (B, H), or the embedding (B, n_outputs) of length 1 made of it."""
+        """The pooled states (B, n_outputs), or the embedding of length 1 made of them."""
         states = self.states(features, lengths, generator)
-        last = self.readout == "last"
-        read = states[:, -1] if last else pool_states(states.transpose(0, 1)[:, None], lengths, self.readout)
+
+        def one(how: str) -> Tensor:
+            last = how == "last"
+            return states[:, -1] if last else pool_states(states.transpose(0, 1)[:, None], lengths, how)
+
+        read = pooled(self.pooling, one)
         return normalize(self.head(read), dim=1) if self.head_name == "embedding" else read
 
-    def features(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """`free_run` of whole sequences, without noise: what `transform` returns."""
-        return self.free_run(*self.encode(values, lengths))
-
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Class scores: (B, K) of sequences, or (B, T, K) of steps."""
-        run = self.states if self.head_name == "steps" else self.free_run
+        """K numbers of every sequence, (B, K), or of every step, (B, T, K)."""
+        run = self.states if self.head_name == "step" else self.free_run
         return self.head(run(*self.encode(values, lengths, generator), generator))
+
+    # ------------------------------------------------------------------ one incoming step at a time
+    def first_state(self) -> MemoryStreamState:
+        """The state before the first step of a stream."""
+        stem = () if self.stem is None else self.stem.first_inputs()
+        return MemoryStreamState(stem, tuple(first_memory_state(c.weights(), 1) for c in self.memory_layers()))
+
+    def advance(self, x: Tensor, state: MemoryStreamState) -> tuple[Tensor, MemoryStreamState]:
+        """K numbers of the step x (C,), as `forward` gives them with head "step", and the state after it."""
+        x, stem = (x, ()) if self.stem is None else self.stem.advance(x, state.stem)
+        layers: list[MemoryState] = []
+        for layer, before in zip(self.memory_layers(), state.layers, strict=True):
+            layers.append(memory_step(x[None], before, layer.weights(), self.keep_new))
+            x = layers[-1].h[0]
+        return self.head(x), MemoryStreamState(stem, tuple(layers))

@@ -1,20 +1,22 @@
-"""The network of the recurrent estimators: layers of LSTM or GRU, a read-out, a linear head."""
+"""The network of the recurrent estimators: layers of LSTM or GRU, pooling over time, a linear head."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters
+from skseqmetric._networks.layers import RecurrentLayers, StepState, linear, silence_filters
+from skseqmetric._networks.pooling import n_poolings, pooled
 from skseqmetric._ops.steps import pool_states
+from skseqmetric._tensors.seeding import torch_generator
 
 
 class RecurrentNetwork(nn.Module):
     """What the recurrent estimators train: K numbers of every row of (B, T, C), or of every step of it.
 
-    target : "sequence", the head of the read-out, (B, K); "step", the head of every state, (B, T, K).
-    readout : "last", the last valid state (of the backward direction its own last one, at the first step), or "mean",
-    the mean of the valid ones.
+    target : "sequence", the head of the pooled states, (B, K); "step", the head of every state, (B, T, K).
+    pooling : "last", the last valid state (of the backward direction its own last one, at the first step), "mean",
+    the mean of the valid ones, or "both".
     """
 
     def __init__(
@@ -27,44 +29,50 @@ class RecurrentNetwork(nn.Module):
         n_layers: int,
         bidirectional: bool,
         target: str,
-        readout: str,
+        pooling: str,
         dropout: float,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.n_units, self.cell, self.target, self.readout, self.dropout = n_units, cell, target, readout, dropout
+        generator = generator or torch_generator(0)
+        self.n_units, self.cell, self.target, self.pooling, self.dropout = n_units, cell, target, pooling, dropout
         self.layers = RecurrentLayers(
             n_channels, n_units, n_layers, generator, cell=cell, bidirectional=bidirectional, dropout=dropout
         )
-        self.n_outputs = self.layers.n_outputs
-        self.head = linear(self.n_outputs, n_targets, generator)
+        self.n_outputs = self.layers.n_outputs * n_poolings(pooling)
+        self.head = linear(self.layers.n_outputs if target == "step" else self.n_outputs, n_targets, generator)
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """K numbers of every sequence, (B, K), or of every step, (B, T, K); a generator draws the dropout."""
         states = silence_filters(self.layers(values, lengths, generator), self.dropout, 2, generator)
-        return self.head(states if self.target == "step" else self._read(states, lengths))
+        return self.head(states if self.target == "step" else self._pooled(states, lengths))
 
     def features(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """The read-out of the last layer's states, (B, D H)."""
-        return self._read(self.layers(values, lengths), lengths)
+        """The pooled states of the last layer, (B, n_outputs)."""
+        return self._pooled(self.layers(values, lengths), lengths)
 
-    def _read(self, states: Tensor, lengths: Tensor) -> Tensor:
-        if self.readout == "last" and self.layers.bidirectional:
+    def _pooled(self, states: Tensor, lengths: Tensor) -> Tensor:
+        return pooled(self.pooling, lambda how: self._pooled_once(states, lengths, how))
+
+    def _pooled_once(self, states: Tensor, lengths: Tensor, how: str) -> Tensor:
+        if how == "last" and self.layers.bidirectional:
             ahead, back = states[..., : self.n_units], states[:, 0, self.n_units :]
             return torch.cat([pool_states(ahead.transpose(0, 1)[:, None], lengths, "last"), back], 1)
-        return pool_states(states.transpose(0, 1)[:, None], lengths, self.readout)
+        return pool_states(states.transpose(0, 1)[:, None], lengths, how)
 
-    def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """K numbers of every step, (B, T, K): what `forward` says, or would say had the sequence ended there."""
+    def prefixes(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """K numbers of every step, (B, T, K): what `forward` gives, or would give had the sequence ended there."""
         states = self.layers(values, lengths)
-        return self.head(states if self.target == "step" else self._read_so_far(states, lengths))
+        if self.target == "step":
+            return self.head(states)
+        return self.head(pooled(self.pooling, lambda how: self._pooled_so_far(states, lengths, how)))
 
-    def _read_so_far(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """The read-out of the steps up to each, (B, T, D H); the backward half is that of the whole sequence."""
+    def _pooled_so_far(self, states: Tensor, lengths: Tensor, how: str) -> Tensor:
+        """The pooled states of the steps up to each, (B, T, D H); the backward half is that of the whole sequence."""
         ahead, back = states[..., : self.n_units], states[..., self.n_units :]
-        if self.readout == "mean":
+        if how == "mean":
             ahead = ahead.cumsum(1) / torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
-        whole = self._read(states, lengths)[:, None, self.n_units :]
+        whole = self._pooled_once(states, lengths, how)[:, None, self.n_units :]
         return torch.cat([ahead, whole.expand_as(back)], 2)
 
     def states(self, values: Tensor, lengths: Tensor, kind: str = "hidden", layer: int = -1) -> Tensor:
@@ -72,3 +80,13 @@ class RecurrentNetwork(nn.Module):
         if kind == "cell":
             return self.layers.cells(values, lengths, layer)
         return self.layers.every_layer(values, lengths)[layer]
+
+    # ------------------------------------------------------------------ one incoming step at a time
+    def first_state(self) -> tuple[StepState, ...]:
+        """The state before the first step of a stream."""
+        return self.layers.first_state()
+
+    def advance(self, x: Tensor, state: tuple[StepState, ...]) -> tuple[Tensor, tuple[StepState, ...]]:
+        """K numbers of the step x (C,), as `forward` gives them with target "step", and the state after it."""
+        h, state = self.layers.advance(x, state)
+        return self.head(h), state

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 
-class SiameseNetwork(nn.Module):
-    """What a learned metric trains: one network for both sequences of a pair. `n_outputs` is the embedding's size."""
+class SiameseNetwork(nn.Module, ABC):
+    """One network for both sequences of a pair. `n_outputs` is the size of the embedding."""
 
     n_outputs: int
 
+    @abstractmethod
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -18,12 +21,11 @@ class SiameseNetwork(nn.Module):
 
         With a generator dropout is drawn from it; without one there is none.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The embedding (B, n_outputs); with a generator, as in training."""
-        raise NotImplementedError
 
-    def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (P, n_outputs) of both halves of the pairs (rows[p], columns[p]), for networks whose pairs meet."""
-        raise NotImplementedError
+    def features(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """The embedding of whole sequences, without noise: what `transform` returns."""
+        return self.free_run(*self.encode(values, lengths))

@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, pad
+from torch.nn.functional import conv1d, gelu, pad
 
 from skseqmetric._ops.steps import valid_steps
 
@@ -20,6 +20,13 @@ def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
         total *= 2
     first = 2 ** (total.bit_length() // 2)
     return first, total // first
+
+
+def steps_behind(length: int, strides: tuple[int, int]) -> int:
+    """Steps that convolutions of these strides leave of a sequence."""
+    for stride in strides:
+        length = (length - 1) // stride + 1
+    return length
 
 
 STILL = 1e-3
@@ -51,7 +58,7 @@ def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor)
 
 
 class ConvStem(nn.Module):
-    """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), S), masked before each one.
+    """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), n_filters).
 
     Kernels 7 and 5, "same" padding with zeros, or all of it in front (`causal`), so that no output reads a later
     input. Padding steps are zeroed before every convolution, so that they act as the zeros outside the sequence and
@@ -87,7 +94,7 @@ class ConvStem(nn.Module):
     def forward(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        x = values.transpose(1, 2)
+        x = values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0).transpose(1, 2)
         for layer, stride, in_front in zip(self.convolutions, self.strides, self.in_front, strict=True):
             x = gelu(layer(pad(x, (in_front, 0)) if in_front else x))
             lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
@@ -96,3 +103,19 @@ class ConvStem(nn.Module):
             kept = torch.rand(*x.shape[:2], 1, generator=generator, device=x.device) >= self.dropout
             x = x * (kept / (1 - self.dropout))
         return x.transpose(1, 2), lengths
+
+    def first_inputs(self) -> tuple[Tensor, ...]:
+        """What the convolutions have read before the first step: zeros, as a sequence is padded in front."""
+        return tuple(c.weight.new_zeros(c.in_channels, c.kernel_size[0] - 1) for c in self._layers())
+
+    def advance(self, x: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The features of one incoming step x (C,) of a causal stem of stride 1, and the inputs to keep."""
+        kept: list[Tensor] = []
+        for layer, inputs in zip(self._layers(), before, strict=True):
+            seen = torch.cat([inputs, x[:, None]], 1)
+            x = gelu(conv1d(seen[None], layer.weight, layer.bias))[0, :, 0]
+            kept.append(seen[:, 1:])
+        return x, tuple(kept)
+
+    def _layers(self) -> list[nn.Conv1d]:
+        return [layer for layer in self.convolutions if isinstance(layer, nn.Conv1d)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from skseqmetric._networks.pooling import n_poolings, pooled
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem
+from skseqmetric._networks.stem import ConvStem, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.steps import reverse_valid
-from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
-from skseqmetric._ops.weights import RecurrentWeights
+from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan, sync_gru_tile
+from skseqmetric._ops.weights import RecurrentWeights, Side
+from skseqmetric._tensors.seeding import torch_generator
 
 
 class SyncGRUCell(nn.Module):
@@ -63,7 +65,7 @@ class SyncGRUCell(nn.Module):
 
 
 class SyncGRUNetwork(SiameseNetwork):
-    """Stem, one recurrence per direction, read-out: the siamese network of `SyncGRUMetric`."""
+    """Stem, one recurrence per direction, pooling over time: the siamese network of `SyncGRUMetric`."""
 
     def __init__(
         self,
@@ -72,20 +74,21 @@ class SyncGRUNetwork(SiameseNetwork):
         *,
         coupling: str | None,
         bidirectional: bool,
-        readout: str,
-        stem_channels: int | None,
+        pooling: str,
+        n_filters: int | None,
         strides: tuple[int, int],
         dropout: float,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.readout = readout
-        self.stem = ConvStem(n_channels, stem_channels, strides, dropout, generator) if stem_channels else None
-        n_features = stem_channels or n_channels
+        generator = generator or torch_generator(0)
+        self.pooling, self.n_units = pooling, n_units
+        self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator) if n_filters else None
+        self.n_features = n_filters or n_channels
         self.cells = nn.ModuleList(
-            SyncGRUCell(n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
+            SyncGRUCell(self.n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
         )
-        self.n_features, self.n_outputs = n_features, n_units * len(self.cells)
+        self.n_outputs = n_units * len(self.cells) * n_poolings(pooling)
 
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
@@ -94,9 +97,7 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def n_steps(self, length: int) -> int:
         """Recurrent steps of a sequence."""
-        for stride in () if self.stem is None else self.stem.strides:
-            length = (length - 1) // stride + 1
-        return length
+        return length if self.stem is None else steps_behind(length, self.stem.strides)
 
     def directions(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features in every direction, time first: (B, T, F) -> (D, T, B, F)."""
@@ -108,24 +109,39 @@ class SyncGRUNetwork(SiameseNetwork):
         return [cell.weights() for cell in self.cells if isinstance(cell, SyncGRUCell)]
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The embedding (B, D H): read-out of the uncoupled run, to which a sequence paired with itself reduces."""
-        return gru_pooled(self.directions(features, lengths), lengths, self.weights(), self.readout)
+        """The pooled states of the uncoupled run, to which a sequence paired with itself reduces."""
+        ordered, weights = self.directions(features, lengths), self.weights()
+        return pooled(self.pooling, lambda how: gru_pooled(ordered, lengths, weights, how))
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Read-outs (P, D H) of both halves of the coupled pairs (rows[p], columns[p])."""
-        ordered = self.directions(features, lengths)
-        return sync_gru_pooled(ordered, lengths, rows, columns, self.weights(), self.readout)
+        """The pooled states of both halves of the coupled pairs (rows[p], columns[p])."""
+        ordered, weights = self.directions(features, lengths), self.weights()
+
+        def both(how: str) -> Tensor:
+            return torch.stack(sync_gru_pooled(ordered, lengths, rows, columns, weights, how))
+
+        first, second = pooled(self.pooling, both)
+        return first, second
+
+    def squared_tile(
+        self, first: Side, second: Side, *, pairs: tuple[Tensor, Tensor] | None = None, n_threads: int | None = None
+    ) -> Tensor:
+        """Squared distances between the pooled states of coupled pairs: all (N, M), or (P,) of the given `pairs`."""
+        weights = self.weights()
+        kinds = ("last", "mean") if self.pooling == "both" else (self.pooling,)
+        tiles = [sync_gru_tile(first, second, weights, how, pairs=pairs, n_threads=n_threads) for how in kinds]
+        return tiles[0] if len(tiles) == 1 else tiles[0] + tiles[1]
 
     def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """States (B, T, D H) of the uncoupled run, both directions' at their own place in time."""
-        return in_place(gru_scan(self.directions(features, lengths), lengths, self.weights()), lengths)
+        """States (B, T, D H) of the uncoupled run, those of both directions in time order."""
+        return to_time_order(gru_scan(self.directions(features, lengths), lengths, self.weights()), lengths)
 
     def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """States (T, D, P, H) of both halves of the coupled pairs."""
         return sync_gru_scan(self.directions(features, lengths), lengths, rows, columns, self.weights())
 
 
-def in_place(states: Tensor, lengths: Tensor) -> Tensor:
+def to_time_order(states: Tensor, lengths: Tensor) -> Tensor:
     """States (T, D, B, H), each direction in the order it ran, as (B, T, D H) in the order of the steps."""
     ahead, *back = states.permute(1, 2, 0, 3)
     return torch.cat([ahead, *(reverse_valid(run, lengths) for run in back)], 2)

@@ -20,7 +20,14 @@ from skseqmetric._ops.reference import reservoir as reference
 from skseqmetric._ops.steps import pool_states, valid_steps
 from skseqmetric._ops.weights import ReservoirWeights
 
-__all__ = ["ReservoirStep", "ReservoirWeights", "reservoir_pooled", "reservoir_scan", "reservoir_steps"]
+__all__ = [
+    "ReservoirStep",
+    "ReservoirWeights",
+    "reservoir_pooled",
+    "reservoir_scan",
+    "reservoir_step",
+    "reservoir_steps",
+]
 
 
 class ReservoirStep(NamedTuple):
@@ -69,6 +76,12 @@ def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirW
         kinds = ("last", "mean") if how == "both" else (how,)
         return torch.cat([pool_states(states, lengths, kind) for kind in kinds], 1)
     return eager.reservoir_pooled(features, lengths, weights, how, _fused(chosen))
+
+
+@torch.no_grad()
+def reservoir_step(features: Tensor, states: list[Tensor], weights: list[ReservoirWeights]) -> list[Tensor]:
+    """The states (B, N) of every reservoir after one more step of features (B, F), for streams."""
+    return [reference.reservoir_step(features, x, w) for x, w in zip(states, weights, strict=True)]
 
 
 def _fused(chosen: str) -> eager.FusedSteps | None:

@@ -1,167 +1,92 @@
-"""Labels that are sequences of symbols: checked, spelled in codes, compared with the steps there are for them."""
+"""Labels that are sequences of symbols, learned by connectionist temporal classification (CTC)."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
+from torch import Tensor
+from torch.nn.functional import ctc_loss
 
-from skseqmetric._ops.ctc import least_steps
-from skseqmetric._training.batches import IGNORED, StepLabels
-
-BLANK = 0
-"""The code that stands for no symbol; the symbols have the codes 1 to K."""
-
-Symbols = tuple[Hashable, ...]
+from skseqmetric._input import Sequences
+from skseqmetric._tasks.base import Targets, Task
+from skseqmetric._tasks.spelling import (
+    BLANK,
+    check_alphabet,
+    check_known,
+    check_room,
+    check_symbol_labels,
+    spelled,
+    with_start_symbol,
+    written,
+)
+from skseqmetric.metrics import character_error_rate
 
 
 @dataclass(frozen=True)
-class SymbolLabels:
-    """n labels as tuples of symbols, given either all as strings or all as lists."""
+class Symbols(Task):
+    """Strings or lists of symbols; targets are their codes behind a start symbol, outputs the scores of every step.
 
-    labels: list[Symbols]
-    kind: str  # "string" or "list"
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def check_symbol_labels(y: Any, n: int, *, name: str = "y", of: str = "X has {} sequences") -> SymbolLabels:
-    """Labels of n sequences.
-
-    Parameters
-    ----------
-    y : sequence of n labels
-        All of them strings, or all of them lists, tuples or arrays of hashable symbols; empty ones may be among them.
-    n : int
-    name, of : str
-        For messages: what y is, and what there are n of.
-
-    Raises
-    ------
-    ValueError
-        Another number of labels than n, or no label at all.
-    TypeError
-        One string for the list, a label that is neither a string nor a list, or both kinds.
+    alphabet : the symbols, sorted, as an array of objects; known after `check`.
+    kind : "string" or "list", what labels are; known after `check`.
+    steps_left : (sequences, continued=...) -> how many steps (n,) the network leaves of them, into which labels must
+        fit; `continued` where an earlier network goes on.
     """
-    if y is None:
-        raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
-    if isinstance(y, str):
-        raise TypeError(f"{name} is one string, expected a list of labels: put it in brackets.")
-    labels = list(y)
-    if len(labels) != n:
-        raise ValueError(f"{name} has {len(labels)} labels, but {of.format(n)}: pass one label for each.")
-    checked = [_symbols(f"{name}[{i}]", label) for i, label in enumerate(labels)]
-    strings = [isinstance(label, str) for label in labels]
-    if any(strings) and not all(strings):
-        first, other = strings.index(True), strings.index(False)
-        raise TypeError(f"{name}[{first}] is a string and {name}[{other}] is not: pass labels of one kind.")
-    return SymbolLabels(checked, "string" if all(strings) else "list")
 
+    alphabet: Any = None
+    kind: str | None = None
+    steps_left: Callable[..., np.ndarray] | None = None
 
-def check_alphabet(symbols: Iterable[Any], name: str = "y") -> np.ndarray:
-    """Distinct symbols (K,), K >= 1, sorted, as an array of objects.
+    # ------------------------------------------------------------------ fitting
+    def following(self, earlier: Symbols) -> Self:
+        return replace(self, alphabet=earlier.alphabet, kind=earlier.kind)
 
-    Raises
-    ------
-    ValueError
-        No symbol, or one that does not equal itself (NaN).
-    TypeError
-        Symbols that cannot be hashed or sorted.
-    """
-    try:
-        distinct = {_plain(symbol) for symbol in symbols}
-        unequal = [symbol for symbol in distinct if symbol != symbol]  # NaN alone is so
-        ordered = sorted(distinct)
-    except TypeError as error:
-        raise TypeError(f"The symbols of {name} must be hashable and of kinds that can be sorted: {error}.") from error
-    if unequal:
-        raise ValueError(f"{name} has the symbol {unequal[0]!r}, which does not equal itself: replace it.")
-    if not ordered:
-        raise ValueError(f"{name} has no symbol: there is nothing to learn.")
-    alphabet = np.empty(len(ordered), dtype=object)
-    for k, symbol in enumerate(ordered):  # one by one, as a symbol may be a tuple
-        alphabet[k] = symbol
-    return alphabet
-
-
-def spelled(labels: SymbolLabels, alphabet: np.ndarray) -> list[np.ndarray]:
-    """Labels as arrays of codes (L_i,); a symbol that the alphabet has not is `IGNORED`."""
-    codes = {symbol: k for k, symbol in enumerate(alphabet, start=BLANK + 1)}
-    return [np.array([codes.get(symbol, IGNORED) for symbol in label], dtype=np.int64) for label in labels.labels]
-
-
-def check_known(codes: Sequence[np.ndarray], labels: SymbolLabels, alphabet: np.ndarray) -> None:
-    """Refuse a symbol that is not in the alphabet of the first fit, and an alphabet that strings cannot have."""
-    others = [symbol for symbol in alphabet if not isinstance(symbol, str) or len(symbol) != 1]
-    if labels.kind == "string" and others:
-        raise ValueError(f"The labels are strings, whose symbols are single characters; {others[0]!r} is none.")
-    for i, (row, label) in enumerate(zip(codes, labels.labels, strict=True)):
-        if (row == IGNORED).any():
-            symbol = label[int(np.argmin(row))]
-            raise ValueError(
-                f"y[{i}] has the symbol {symbol!r}, which is not among those of the first fit: "
-                f"{', '.join(map(repr, alphabet))}."
-            )
-
-
-def check_room(codes: Sequence[np.ndarray], lengths: np.ndarray, steps: np.ndarray) -> None:
-    """Refuse a label that cannot be spelled in the steps (n,) that are left of its sequence of `lengths` (n,)."""
-    needed = np.array([least_steps(label) for label in codes])
-    short = np.flatnonzero(needed > steps)
-    if len(short):
-        i = int(short[0])
-        raise ValueError(
-            f"y[{i}] does not fit: its {len(codes[i])} symbols take {needed[i]} steps (one each, and one between equal "
-            f"neighbours), but sequence {i} has {lengths[i]} steps, of which the series encoder leaves {steps[i]}. "
-            f"{len(short)} of {len(codes)} labels do not fit: sample the sequences more densely, or pass an encoder "
-            "that leaves more steps."
+    def check(self, y: Any, sequences: Sequences) -> tuple[Self, Targets]:
+        labels = check_symbol_labels(y, len(sequences))
+        alphabet = (
+            check_alphabet([s for label in labels.labels for s in label]) if self.alphabet is None else self.alphabet
         )
+        codes = spelled(labels, alphabet)
+        check_known(codes, labels, alphabet)
+        if self.kind not in (None, labels.kind):
+            raise ValueError(f"The labels of y are {labels.kind}s, but those of the first fit were {self.kind}s.")
+        if self.steps_left is not None:
+            check_room(codes, sequences.lengths, self.steps_left(sequences, continued=self.kind is not None))
+        task = replace(self, alphabet=alphabet, kind=labels.kind, steps_left=None)
+        return task, with_start_symbol(codes)
 
+    def learn(self, targets: Targets, weights: np.ndarray) -> Self:
+        return replace(self, mean_weight=float(weights.mean()))
 
-def led(codes: Sequence[np.ndarray]) -> StepLabels:
-    """Codes as labels in training, each led by `IGNORED`.
+    def network_targets(self, targets: Targets) -> Targets:
+        return targets
 
-    So an empty label has a row too, and the bytes of a sequence and of its label cannot be those of another pair.
-    """
-    lengths = np.array([len(label) + 1 for label in codes], dtype=np.int64)
-    flat = np.full(lengths.sum(), IGNORED)
-    flat[np.arange(len(flat)) != np.repeat(np.cumsum(lengths) - lengths, lengths)] = np.concatenate(list(codes))
-    return StepLabels(flat, lengths)
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
+        """CTC loss, for each symbol of the label."""
+        codes = targets[:, 1:]
+        n_symbols = (codes > BLANK).sum(1)
+        log_probs = outputs.log_softmax(2).transpose(0, 1)
+        losses = ctc_loss(log_probs, codes.clamp_min(BLANK), lengths, n_symbols, blank=BLANK, reduction="none")
+        return losses / n_symbols.clamp_min(1)
 
+    # ------------------------------------------------------------------ answers
+    @property
+    def n_outputs(self) -> int:
+        return len(self.alphabet) + 1
 
-def without_lead(labels: StepLabels) -> list[np.ndarray]:
-    """The codes that `led` was given."""
-    return [row[1:] for row in labels]
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {"classes_": self.alphabet, "symbols_": self.alphabet, "label_kind_": self.kind}
 
+    def in_units_of_y(self, outputs: Any) -> Any:
+        return outputs
 
-def numbered(codes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Distinct labels, sorted, and the place of every label among them (n,)."""
-    rows = [tuple(label.tolist()) for label in codes]
-    distinct = sorted(set(rows))
-    places = {row: k for k, row in enumerate(distinct)}
-    return [np.array(row, dtype=np.int64) for row in distinct], np.array([places[row] for row in rows], dtype=np.int64)
+    def answer(self, outputs: list[np.ndarray]) -> list[Any]:
+        """Decoded codes as labels of the kind that y had."""
+        return [written(codes, self.alphabet, str(self.kind)) for codes in outputs]
 
-
-def read(codes: np.ndarray, alphabet: np.ndarray, kind: str) -> Any:
-    """Codes (L,) as a "string" or a "list" of symbols."""
-    symbols = [alphabet[code - 1] for code in codes]
-    return "".join(symbols) if kind == "string" else symbols
-
-
-def _symbols(name: str, label: Any) -> Symbols:
-    if not isinstance(label, str | list | tuple | np.ndarray):
-        raise TypeError(f"{name} must be a string or a list of symbols, got {type(label).__name__}.")
-    try:
-        symbols = tuple(_plain(symbol) for symbol in label)
-        hash(symbols)
-    except TypeError as error:
-        raise TypeError(f"{name} must be a string or a list of hashable symbols: {error}.") from error
-    return symbols
-
-
-def _plain(symbol: Any) -> Any:
-    """The Python object that a NumPy scalar holds."""
-    return symbol.item() if isinstance(symbol, np.generic) else symbol
+    def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
+        """1 - character error rate: 1 at best, below 0 where more is wrong than there is."""
+        return 1.0 - character_error_rate(y, answers, sample_weight=sample_weight)

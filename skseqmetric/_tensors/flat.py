@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -43,11 +44,16 @@ class FlatSequences:
         # saved on the CPU, so that what was prepared on a GPU opens on a host without one
         return {name: v.cpu() if isinstance(v, Tensor) else v for name, v in vars(self).items()}
 
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        return self.values.device
+
+    @cached_property
     def digests(self) -> np.ndarray:
         """A 64-bit fingerprint of every sequence, (n,): equal for equal sequences, and else by accident only."""
         single = np.split(self.values.cpu().numpy(), np.cumsum(self.host_lengths)[:-1])
-        prints = [int.from_bytes(blake2b(x.tobytes(), digest_size=8).digest(), "little") for x in single]
-        return np.array(prints, dtype=np.uint64)
+        return fingerprints(single)
 
     def padded(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         """The sequences at `indices` as (B, T, C), zero past the end, and their lengths (B,)."""
@@ -61,6 +67,12 @@ class FlatSequences:
         if int(self.host_lengths[indices].min()) < n_steps:
             batch = batch * inside[..., None]
         return batch, lengths
+
+
+def fingerprints(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """A 64-bit fingerprint of every array; contiguous ones are not copied."""
+    prints = [int.from_bytes(blake2b(np.ascontiguousarray(x).data, digest_size=8).digest(), "little") for x in arrays]
+    return np.array(prints, dtype=np.uint64)
 
 
 def batches_by_length(lengths: np.ndarray, max_steps: int, digests: np.ndarray | None = None) -> Iterator[np.ndarray]:

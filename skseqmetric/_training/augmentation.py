@@ -73,21 +73,36 @@ NAMES = ("jitter", "warp", "crop")
 
 
 class Augment:
-    """The named augmentations (or a callable `f(values, lengths, generator) -> values`) as one step on a batch.
+    """The named augmentations, or a callable `f(values, lengths, generator) -> values`, as one step on a batch.
 
-    Lengths never change; steps past a sequence's end come out as 0.
+    "auto" means all of them, or "jitter" alone where every step has a target. Lengths never change; steps past a
+    sequence's end come out as 0, whatever a callable leaves there.
     """
 
-    def __init__(self, what: str | Sequence[str] | Augmentation | None) -> None:
+    def __init__(self, what: str | Sequence[str] | Augmentation | None, *, every_step: bool = False) -> None:
+        if isinstance(what, str) and what == "auto":
+            what = "jitter" if every_step else NAMES
         self.function = what if callable(what) else None
         self.names = () if what is None or callable(what) else (what,) if isinstance(what, str) else tuple(what)
         unknown = [name for name in self.names if name not in NAMES]
         if unknown:
             raise ValueError(f"augment names {unknown[0]!r}; the names are {', '.join(NAMES)}.")
+        moving = [name for name in self.names if name in POSITION_MAPS]
+        if every_step and moving:
+            raise ValueError(
+                f"augment={moving[0]!r} moves steps away from their labels: use 'jitter', a callable or None."
+            )
 
     def __call__(self, values: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
         if self.function is not None:
-            return self.function(values, lengths, generator)
+            values = self.function(values, lengths, generator)
+        elif self.names:
+            values = self._named(values, lengths, generator)
+        else:
+            return values
+        return values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0)
+
+    def _named(self, values: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
         maps = [POSITION_MAPS[name] for name in POSITION_MAPS if name in self.names]
         if maps:
             last = (lengths - 1).clamp_min(1)[:, None]
@@ -96,8 +111,4 @@ class Augment:
             for position_map in maps:
                 positions = position_map(positions, lengths, generator)
             values = resample(values, lengths, positions)
-        if "jitter" in self.names:
-            values = jitter(values, lengths, generator)
-        if not self.names:
-            return values
-        return values * valid_steps(lengths, values.shape[1])[..., None]
+        return jitter(values, lengths, generator) if "jitter" in self.names else values

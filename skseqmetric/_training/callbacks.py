@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -16,6 +17,24 @@ except ImportError:  # scikit-learn < 1.9
 
     def with_callbacks(method: Method) -> Method:
         return method
+
+
+@contextmanager
+def reported_fit(estimator: Any, part: Any, X: Any, y: Any) -> Iterator[None]:
+    """The fit of a part of an estimator, as a task of its own: callbacks of the estimator follow both."""
+    if not hasattr(estimator, "_init_callback_context"):
+        yield
+        return
+    data = {"X": X, "y": y}
+    context = estimator._init_callback_context(max_subtasks=1)
+    context.call_on_fit_task_begin(estimator=estimator, **data)
+    inner = context.subcontext(task_name=f"fit-{type(part).__name__}")
+    inner.call_on_fit_task_begin(estimator=estimator, **data)
+    # a part without callbacks of its own has nothing to follow
+    with inner.propagate_callback_context(part) if hasattr(part, "set_callbacks") else nullcontext():
+        yield
+    inner.call_on_fit_task_end(estimator=estimator, **data)
+    context.call_on_fit_task_end(estimator=estimator, **data)
 
 
 class EpochReporter:

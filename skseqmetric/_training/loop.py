@@ -46,6 +46,7 @@ class TrainingOptions:
     callbacks: tuple[Any, ...] = ()
     on_epoch_begin: Callable[[], None] | None = None
     on_epoch_end: Callable[[], bool] | None = None
+    parts: Callable[[], dict[str, float]] | None = None  # more entries for an epoch's row of the history
 
 
 @dataclass
@@ -246,7 +247,8 @@ class _Report(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         row = net.history[-1]
         kept = ("train_loss", "valid_loss", "dur")
-        self.history.append({"epoch": len(self.history) + 1, **{k: float(row[k]) for k in kept if k in row}})
+        parts = {} if self.options.parts is None else self.options.parts()
+        self.history.append({"epoch": len(self.history) + 1, **{k: float(row[k]) for k in kept if k in row}, **parts})
         if self.bar is not None:
             self.bar.set_postfix({k: f"{row[k]:.4f}" for k in kept[:2] if k in row}, refresh=False)
             self.bar.update()

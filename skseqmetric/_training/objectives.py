@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES, squared_distances
-from skseqmetric._ops.steps import valid_steps
-from skseqmetric._training.batches import IGNORED
+from skseqmetric._ops.metric_losses import BLOCK_LOSSES, squared_distances
+from skseqmetric._tasks import Pairs, Task
 from skseqmetric._training.sampling import sample_pairs
 
 EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
@@ -24,7 +23,7 @@ class _Distances(nn.Module):
         self, network: SiameseNetwork, *, coupled: bool, learn_scale: bool, margin: float, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.network: SiameseNetwork
+        self.network: Any
         self.network, self.coupled, self.margin, self.generator = network, coupled, margin, generator
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=learn_scale)
 
@@ -49,7 +48,7 @@ class _Distances(nn.Module):
 class BlockObjective(_Distances):
     """Loss on the distance block of a labelled batch: coupled + embedding_weight * free-running.
 
-    `loss` is a name of `_losses.BLOCK_LOSSES`, or a callable (embeddings, labels) -> scalar, such as a loss object of
+    `loss` is a name of `BLOCK_LOSSES`, or a callable (embeddings, labels) -> scalar, such as a loss object of
     pytorch-metric-learning, which then is the free-running part; the coupled part is "nca" beside it.
     """
 
@@ -71,12 +70,12 @@ class BlockObjective(_Distances):
         self.embedding_weight = embedding_weight if coupled else 1.0
         self.pairs_per_sequence = pairs_per_sequence
 
-    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, values: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         features, lengths = self.encode(values, lengths)
         total = values.new_zeros(())
         if self.embedding_weight:
-            total = self.embedding_weight * self._free(features, lengths, labels, weights)
-        return total + self._coupled(features, lengths, labels, weights) if self.coupled else total
+            total = self.embedding_weight * self._free(features, lengths, targets, weights)
+        return total + self._coupled(features, lengths, targets, weights) if self.coupled else total
 
     def _free(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         embeddings = self.network.free_run(features, lengths, self._noise).float()
@@ -105,15 +104,15 @@ class PairObjective(_Distances):
     def __init__(
         self,
         network: SiameseNetwork,
-        loss: str,
+        task: Pairs,
         *,
         coupled: bool,
         embedding_weight: float,
-        margin: float,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(network, coupled=coupled, learn_scale=loss == "logistic", margin=margin, generator=generator)
-        self.pair_loss = PAIR_LOSSES[loss]
+        learned = task.kind == "logistic"
+        super().__init__(network, coupled=coupled, learn_scale=learned, margin=task.margin, generator=generator)
+        self.task = task
         self.embedding_weight = embedding_weight if coupled else 1.0
 
     def forward(self, values: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
@@ -122,57 +121,27 @@ class PairObjective(_Distances):
         if self.embedding_weight:
             embeddings = self.network.free_run(features, flat_lengths, self._noise).float()
             first, second = embeddings.unflatten(0, (-1, 2)).unbind(1)
-            total = self.embedding_weight * self._loss((first - second).square().sum(1), same)
+            total = self.embedding_weight * self._loss((first - second).square().sum(1), lengths, same)
         if not self.coupled:
             return total
         rows = torch.arange(0, len(features), 2, device=features.device)
-        return total + self._loss(self.squared(features, flat_lengths, rows, rows + 1).float(), same)
+        return total + self._loss(self.squared(features, flat_lengths, rows, rows + 1).float(), lengths, same)
 
-    def _loss(self, squared: Tensor, same: Tensor) -> Tensor:
-        return self.pair_loss(squared, same, self.scale, self.margin)
+    def _loss(self, squared: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
+        return self.task.loss(self.scale * squared, lengths, same).mean()
 
 
-class LabelObjective(nn.Module):
-    """Cross-entropy of class scores, of whole sequences or of every step, weighted by sequence and by class.
+class TaskObjective(nn.Module):
+    """The loss of a task on a network's outputs, weighted by sequence.
 
-    network(values, lengths, generator) -> logits (B, K) or (B, T, K); labels (B,) or (B, T), `IGNORED` where there is
-    none. Every weight is relative to its mean over the training data, which are 1 then: a batch of rare classes
-    counts for more than one of frequent ones. Of steps: the mean over the labelled steps of a sequence.
+    network(values, lengths, generator) -> outputs (B, K) or (B, T, K). Weights are relative to their mean over the
+    training data, which are 1 then: a batch of heavy sequences counts for more than one of light ones.
     """
 
-    def __init__(
-        self, network: nn.Module, class_weights: Tensor, mean_weight: float, generator: torch.Generator
-    ) -> None:
+    def __init__(self, network: nn.Module, task: Task, generator: torch.Generator) -> None:
         super().__init__()
-        self.network, self.mean_weight, self.generator = network, mean_weight, generator
-        self.class_weights: Tensor
-        self.register_buffer("class_weights", class_weights)
+        self.network, self.task, self.generator = network, task, generator
 
-    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        logits = self.network(values, lengths, self.generator if self.training else None).float()
-        given = labels != IGNORED
-        codes = labels.clamp_min(0)
-        cost = cross_entropy(logits.flatten(0, -2), codes.flatten(), reduction="none").view_as(codes)
-        cost = cost * self.class_weights[codes] * given
-        if cost.ndim == 2:
-            cost = cost.sum(1) / given.sum(1).clamp_min(1)
-        return (cost * weights).mean() / self.mean_weight
-
-
-class TargetObjective(nn.Module):
-    """Squared error of real outputs, of whole sequences or of every step, averaged over outputs, weighted by sequence.
-
-    network(values, lengths, generator) -> (B, K) or (B, T, K), and targets of the same shape, whatever stands behind
-    the end. Weights are relative to their mean over the training data. Of steps: the mean over a sequence's own.
-    """
-
-    def __init__(self, network: nn.Module, mean_weight: float, generator: torch.Generator) -> None:
-        super().__init__()
-        self.network, self.mean_weight, self.generator = network, mean_weight, generator
-
-    def forward(self, values: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, values: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         outputs = self.network(values, lengths, self.generator if self.training else None).float()
-        cost = (outputs - labels).square().mean(-1)
-        if cost.ndim == 2:
-            cost = cost.masked_fill(~valid_steps(lengths, cost.shape[1]), 0).sum(1) / lengths
-        return (cost * weights).mean() / self.mean_weight
+        return (self.task.loss(outputs, lengths, targets) * weights).mean() / self.task.mean_weight

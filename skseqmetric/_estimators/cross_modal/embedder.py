@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from skseqmetric._estimators.cross_modal.base import GivenImages
-from skseqmetric._estimators.cross_modal.batches import ImagePool, LabelDistances
-from skseqmetric._estimators.cross_modal.margins import check_label_matrix, label_distance
-from skseqmetric._estimators.cross_modal.retrieval import CrossModalRetrieval
-from skseqmetric._tasks.label_training import SequenceClassification
+from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
+from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
+from skseqmetric._ops.margins import check_label_matrix, label_distance
+from skseqmetric._tasks import Classes, decision, probabilities
 from skseqmetric._training.callbacks import with_callbacks
 
 
-class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossModalRetrieval):
+class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     r"""Sequences and images of the same things, embedded in one space; a classifier of sequences that images help.
 
     Two encoders, one for each modality, end in one projection onto the unit sphere,
@@ -124,6 +123,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossMo
         Labels.
     module_ : torch.nn.Module
         The network.
+    network_config_ : dict
+        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
     image_shape_ : tuple of three int
         Channels, height and width of the images; absent without any.
     n_iter_ : int
@@ -166,7 +167,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossMo
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **CrossModalRetrieval._parameter_constraints,
+        **CrossModalEstimator._parameter_constraints,
         "label_distance": [StrOptions({"classes", "ordered"}), "array-like", callable],
     }
 
@@ -287,9 +288,9 @@ class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossMo
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._check_settings()
-        self._fit_labelled(X, y, sample_weight, groups, GivenImages(images, image_labels))
-        self._keep(X, images)
+        continued = self.warm_start and hasattr(self, "module_")
+        self._fit(X, y, sample_weight, groups, self._given(images, image_labels, continued=continued))
+        self._remember(X, images)
         return self
 
     @with_callbacks
@@ -313,17 +314,21 @@ class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossMo
         classes : array-like of shape (K,), optional
             All labels that are to come, in the first call; those of y where None.
         """
-        self._check_settings()
-        self._partial_fit_labelled(X, y, sample_weight, classes, GivenImages(images, image_labels))
-        self._keep(X, images)
+        declared = None if classes is None else Classes(labels=np.unique(classes))
+        given = self._given(images, image_labels, continued=hasattr(self, "module_"))
+        self._partial_fit(X, y, sample_weight, declared, given)
+        self._remember(X, images)
         return self
 
+    def _make_task(self) -> Classes:
+        return Classes()
+
     def _number_labels(
-        self, classes: np.ndarray, codes: np.ndarray, image_labels: Any, n_images: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, task: Classes, targets: np.ndarray, image_labels: Any, n_images: int
+    ) -> tuple[np.ndarray, np.ndarray, Sequence[np.ndarray]]:
         if image_labels is None:
-            return codes, codes
-        labels = np.asarray(image_labels)
+            return targets, targets, ()
+        labels, classes = np.asarray(image_labels), task.labels
         if labels.shape != (n_images,):
             raise ValueError(
                 f"image_labels has shape {labels.shape}, but there are {n_images} images: pass one label an image."
@@ -335,24 +340,31 @@ class CrossModalTripletEmbedder(ClassifierMixin, SequenceClassification, CrossMo
             raise ValueError(
                 f"image {i} has the label {labels.tolist()[i]!r}, which is not among the classes {classes} of y."
             )
-        missing = np.setdiff1d(codes, of_images)
+        missing = np.setdiff1d(targets, of_images)
         if len(missing):
             raise ValueError(
                 f"class {classes.tolist()[missing[0]]!r} has sequences but no image: every class of y needs one."
             )
-        return codes, of_images
+        return targets, of_images, ()
 
-    def _label_distances(self, classes: np.ndarray, pool: ImagePool) -> LabelDistances:
-        how = self.label_distance
+    def _label_distances(self, task: Classes, pool: ImagePool) -> tuple[LabelDistances, None]:
+        how, n_classes = self.label_distance, len(task.labels)
         if callable(how):
-            codes = np.arange(len(classes))
-            how = label_distance(how, codes, codes, table=True, classes=classes)
-        how = how if isinstance(how, str) else check_label_matrix(how, len(classes))
+            codes = np.arange(n_classes)
+            how = label_distance(how, codes, codes, table=True, classes=task.labels)
+        how = how if isinstance(how, str) else check_label_matrix(how, n_classes)
+        return partial(label_distance, how, table=True), None
 
-        def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-            return label_distance(how, first, second, table=True)
+    # ------------------------------------------------------------------ prediction
+    def decision_function(self, X: Any) -> Any:
+        """Class scores (logits): (n, K), or (n,) for the second of two classes against the first."""
+        return decision(self._outputs(X))
 
-        return distances
+    def predict_proba(self, X: Any) -> Any:
+        """Class probabilities (n, K), columns as in `classes_`."""
+        return probabilities(self._outputs(X))
 
-    def _task_loss(self, logits: Tensor, steps: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits, labels, reduction="none")
+    def predict(self, X: Any) -> Any:
+        """The most probable class of every sequence, (n,)."""
+        outputs = self._outputs(X)
+        return self._task.answer(outputs)

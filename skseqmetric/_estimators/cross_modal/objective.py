@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from skseqmetric._estimators.cross_modal.balance import task_weights
-from skseqmetric._estimators.cross_modal.margins import least_edit_distance
 from skseqmetric._networks.cross_modal import CrossModalNetwork
 from skseqmetric._ops.cross_modal_losses import cross_modal_loss
-
-TaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(logits (B, K) or (B, T', K), their steps (B,), labels) -> loss of every sequence (B,)."""
+from skseqmetric._ops.loss_balance import task_weights
+from skseqmetric._ops.margins import least_edit_distance
+from skseqmetric._tasks import Task
 
 
 class Course:
@@ -104,35 +102,36 @@ class CrossModalObjective(nn.Module):
     def __init__(
         self,
         network: CrossModalNetwork,
-        task: TaskLoss,
-        mean_weight: float,
+        task: Task,
         generator: torch.Generator,
         cross: CrossTerm | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.task, self.mean_weight, self.generator = network, task, mean_weight, generator
+        self.network, self.task, self.generator = network, task, generator
         self.cross = cross
 
     def forward(
         self,
         values: Tensor,
         lengths: Tensor,
-        labels: Tensor,
+        targets: Tensor,
         weights: Tensor,
         images: Tensor | None = None,
-        **beside: Tensor,
+        **of_images: Tensor,
     ) -> Tensor:
         noise = self.generator if self.training else None
-        weights = weights / self.mean_weight
+        weights = weights / self.task.mean_weight
         features, steps = self.network.encode_series(values, lengths, noise)
         logits = self.network.series_logits(features, steps)
         vectors = None if images is None or self.cross is None else self.network.encode_images(images, noise)
         # the losses are differences and moments of close numbers: never in half precision
         with torch.autocast(values.device.type, enabled=False):
-            task = (self.task(logits.float(), steps, labels) * weights).mean()
+            task = (self.task.loss(logits.float(), steps, targets) * weights).mean()
             if vectors is None or self.cross is None:
                 return task
-            losses = torch.stack([task, *self._of_images(features.float(), steps, vectors.float(), weights, **beside)])
+            losses = torch.stack(
+                [task, *self._of_images(features.float(), steps, vectors.float(), weights, **of_images)]
+            )
             self.cross.course.record(losses, len(values))
             return losses @ losses.new_tensor(self.cross.course.weights)
 

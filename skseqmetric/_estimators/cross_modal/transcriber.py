@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
-from skseqmetric._estimators.cross_modal.base import GivenImages
-from skseqmetric._estimators.cross_modal.ctc import CTCTranscription
+from skseqmetric._estimators.cross_modal.base import CrossModalEstimator, copied
+from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
+from skseqmetric._input import Sequences
+from skseqmetric._networks.cross_modal import encoder_steps
+from skseqmetric._networks.encoders import SeriesEncoder
 from skseqmetric._ops.ctc import beam_decode, greedy_decode
-from skseqmetric._tasks.symbols import BLANK, check_alphabet, read
+from skseqmetric._ops.margins import label_distance
+from skseqmetric._tasks import Symbols
+from skseqmetric._tasks.spelling import (
+    BLANK,
+    check_alphabet,
+    check_symbol_labels,
+    numbered,
+    spelled,
+    without_start_symbol,
+    written,
+)
+from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.inference import MAX_STEPS, over_batches
+from skseqmetric._tensors.steps import StepTargets
 from skseqmetric._training.callbacks import with_callbacks
-from skseqmetric.metrics import character_error_rate
 
 
-class CrossModalTranscriber(CTCTranscription):
+class CrossModalTranscriber(CrossModalEstimator):
     r"""Labels that are sequences of symbols, such as written words, read from sequences; images of them help.
 
     The encoder of the sequences leaves T' steps of an input of T, a linear head and a softmax give each the
@@ -126,6 +143,8 @@ class CrossModalTranscriber(CTCTranscription):
         What labels are.
     module_ : torch.nn.Module
         The network.
+    network_config_ : dict
+        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
     image_shape_ : tuple of three int
         Channels, height and width of the images; absent without any.
     n_iter_ : int
@@ -180,10 +199,13 @@ class CrossModalTranscriber(CTCTranscription):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **CTCTranscription._parameter_constraints,
+        **CrossModalEstimator._parameter_constraints,
         "decoding": [StrOptions({"greedy", "beam"})],
         "beam_width": [Interval(Integral, 1, None, closed="left")],
     }
+
+    _head = "steps"
+    _parts = ("series_loss", "cross_loss")
 
     def __init__(  # noqa: PLR0915  (one line a parameter)
         self,
@@ -304,9 +326,9 @@ class CrossModalTranscriber(CTCTranscription):
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._check_settings()
-        self._fit_labelled(X, y, sample_weight, groups, GivenImages(images, image_labels))
-        self._keep(X, images)
+        continued = self.warm_start and hasattr(self, "module_")
+        self._fit(X, y, sample_weight, groups, self._given(images, image_labels, continued=continued))
+        self._remember(X, images)
         return self
 
     @with_callbacks
@@ -330,16 +352,44 @@ class CrossModalTranscriber(CTCTranscription):
         symbols : string or list of symbols, optional
             All symbols that are to come, in the first call; those of y where None.
         """
-        self._check_settings()
-        alphabet = None if symbols is None else check_alphabet(symbols, "symbols")
-        self._partial_fit_labelled(X, y, sample_weight, alphabet, GivenImages(images, image_labels))
-        self._keep(X, images)
+        declared = None if symbols is None else Symbols(alphabet=check_alphabet(symbols, "symbols"))
+        given = self._given(images, image_labels, continued=hasattr(self, "module_"))
+        self._partial_fit(X, y, sample_weight, declared, given)
+        self._remember(X, images)
         return self
+
+    def _make_task(self) -> Symbols:
+        return Symbols(steps_left=self._steps_left)
+
+    def _steps_left(self, sequences: Sequences, *, continued: bool) -> np.ndarray:
+        """Steps (n,) that the series encoder leaves of every sequence; a module of the user is run to see."""
+        encoder = self.module_.series_encoder if continued else copied(self.series_encoder)
+        if encoder is None or isinstance(encoder, SeriesEncoder):
+            return SeriesEncoder.output_lengths(sequences.lengths)
+        return _steps_by_running(encoder, sequences)
+
+    def _number_labels(
+        self, task: Symbols, targets: StepTargets, image_labels: Any, n_images: int
+    ) -> tuple[np.ndarray, np.ndarray, Sequence[np.ndarray]]:
+        distinct, of_sequences = numbered(without_start_symbol(targets))
+        if image_labels is None:
+            return of_sequences, of_sequences, distinct
+        labels = check_symbol_labels(image_labels, n_images, name="image_labels", of="there are {} images")
+        places = {row.tobytes(): k for k, row in enumerate(distinct)}
+        of_images = np.array([places.get(row.tobytes(), -1) for row in spelled(labels, task.alphabet)], dtype=np.int64)
+        missing = np.setdiff1d(of_sequences, of_images)
+        if len(missing):
+            label = written(distinct[missing[0]], task.alphabet, str(task.kind))
+            raise ValueError(f"label {label!r} has sequences but no image: every label of y needs one.")
+        return of_sequences, of_images, distinct
+
+    def _label_distances(self, task: Symbols, pool: ImagePool) -> tuple[LabelDistances, LabelDistances]:
+        return partial(_distances, "edit", pool.spelled), partial(_exchanges, pool.spelled)
 
     # ------------------------------------------------------------------ inference
     def predict(self, X: Any) -> list[Any]:
         """The labels of sequences, by `decoding`: n strings, or n lists of symbols, as y was in `fit`."""
-        check_is_fitted(self)
+        flat = self._checked(X)
         self._validate_params()
 
         def decode(log_probs: Tensor, steps: Tensor) -> list[np.ndarray]:
@@ -347,7 +397,7 @@ class CrossModalTranscriber(CTCTranscription):
                 return beam_decode(log_probs, steps, self.beam_width, BLANK)
             return greedy_decode(log_probs, steps, BLANK)
 
-        return [read(codes, self.symbols_, self.label_kind_) for codes in self._of_steps(X, decode)]
+        return self._task.answer(self._of_steps(flat, decode))
 
     def predict_log_proba(self, X: Any) -> list[np.ndarray]:
         """Logarithms of the probabilities at the steps that the encoder leaves, for a decoder of one's own.
@@ -361,13 +411,13 @@ class CrossModalTranscriber(CTCTranscription):
         log_probs : list of n arrays (T'_i, K + 1), float32
             The blank first, then the symbols as in `symbols_`.
         """
-        check_is_fitted(self)
+        flat = self._checked(X)
 
         def valid(log_probs: Tensor, steps: Tensor) -> list[np.ndarray]:
             rows = log_probs.cpu().numpy()
             return [row[:n].copy() for row, n in zip(rows, steps.tolist(), strict=True)]
 
-        return self._of_steps(X, valid)
+        return self._of_steps(flat, valid)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """1 - character error rate of what `predict` reads: 1 at best, below 0 where more is wrong than there is.
@@ -380,4 +430,42 @@ class CrossModalTranscriber(CTCTranscription):
         sample_weight : array-like of shape (n,), optional
             Weight of every label.
         """
-        return 1.0 - character_error_rate(y, self.predict(X), sample_weight=sample_weight)
+        answers = self.predict(X)
+        return self._task.score(y, answers, sample_weight)
+
+    def _of_steps(self, flat: FlatSequences, what: Callable[[Tensor, Tensor], list[np.ndarray]]) -> list[np.ndarray]:
+        """what(log-probabilities (B, T', K + 1), their steps (B,)) of all sequences, in their order."""
+        out: list[Any] = [None] * len(flat)
+
+        def each(values: Tensor, lengths: Tensor, indices: np.ndarray) -> None:
+            features, steps = self.module_.encode_series(values, lengths)
+            log_probs = self.module_.series_logits(features, steps).log_softmax(2)
+            for i, found in zip(indices, what(log_probs, steps), strict=True):
+                out[i] = found
+
+        over_batches(flat, each)
+        return out
+
+
+def _distances(how: str, codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Distances of labels that are given by their places in codes: (B,) and (M,) -> (B, M)."""
+    return label_distance(how, [codes[i] for i in first], [codes[i] for i in second], table=True)
+
+
+def _exchanges(codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Symbols that differ between labels of one length; edit distances in rows without another label of its length."""
+    table = _distances("substitutions", codes, first, second)
+    alone = ~(table > 0).any(axis=1)
+    if alone.any():
+        table[alone] = _distances("edit", codes, first[alone], second)
+    return table
+
+
+def _steps_by_running(encoder: nn.Module, sequences: Sequences) -> np.ndarray:
+    device = next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
+    n_channels = sequences.n_channels
+    flat = FlatSequences.from_sequences(sequences, np.zeros(n_channels), np.ones(n_channels), device)
+    steps = np.empty(len(flat), dtype=np.int64)
+    for rows in batches_by_length(flat.host_lengths, MAX_STEPS):
+        steps[rows] = encoder_steps(encoder, *flat.padded(rows)).cpu().numpy()
+    return steps

@@ -1,28 +1,29 @@
-"""What the echo state estimators share: reservoirs, their states over batches, summaries of them."""
+"""What the echo state estimators share: reservoirs, and their states over batches."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skseqmetric._base.template import (
-    MAX_STEPS,
-    ScaledSequenceEstimator,
-    device_or_cpu,
-    resolve_device,
-    unchanged_if_refused,
-)
+from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
 from skseqmetric._input import Sequences, check_sequences
-from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan
+from skseqmetric._ops.reservoir import reservoir_pooled, reservoir_scan
 from skseqmetric._ops.steps import reverse_valid
+from skseqmetric._ops.weights import ReservoirWeights
+from skseqmetric._tensors.devices import device_or_cpu, resolve_device
+from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.inference import MAX_STEPS, run_steps
+from skseqmetric._tensors.scaling import channel_scaling
 from skseqmetric._tensors.seeding import draw_seed
 
 MAX_STATES = 1 << 24
@@ -32,11 +33,12 @@ PER_RESERVOIR = ("spectral_radius", "leak", "input_scaling", "bias_scaling")
 """Parameters that may be one number for all reservoirs or one for each."""
 
 
-class EchoStateEstimator(ScaledSequenceEstimator):
+class EchoStateEstimator(BaseEstimator, ABC):
     """An estimator over `n_reservoirs` fixed random reservoirs, each run forwards and, if asked for, backwards."""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **ScaledSequenceEstimator._parameter_constraints,
+        "scaling": [StrOptions({"channel"}), None],
+        "device": [str],
         "n_units": [Interval(Integral, 1, None, closed="left")],
         "spectral_radius": [Interval(Real, 0, None, closed="left"), "array-like"],
         "leak": [Interval(Real, 0, 1, closed="right"), "array-like"],
@@ -53,6 +55,10 @@ class EchoStateEstimator(ScaledSequenceEstimator):
     reservoirs_: list[ReservoirWeights]
     _n_forward: int
 
+    @abstractmethod
+    def _check_combinations(self) -> None:
+        """Refuse parameters that contradict each other."""
+
     # ------------------------------------------------------------------ reservoirs
     def fit_reservoir(self, X: Any) -> Self:
         """Learn the scaling of the channels and draw the reservoirs, and nothing else: enough for `hidden_states`.
@@ -65,20 +71,23 @@ class EchoStateEstimator(ScaledSequenceEstimator):
         -------
         self
         """
-        self._check_settings()
+        self._check_parameters()
         with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self)
-        self._start(sequences, np.ones(len(sequences)))
+            self._start(sequences, np.ones(len(sequences)))
         return self
 
-    def _check_settings(self) -> None:
+    def _check_parameters(self) -> None:
         self._validate_params()
         resolve_device(self.device)
         self._forms()
+        self._check_combinations()
 
     def _start(self, sequences: Sequences, weights: np.ndarray) -> None:
         """The scaling of this data, and new reservoirs from the seed."""
-        self._learn_scaling(sequences, weights)
+        self.mean_, self.scale_ = np.zeros(sequences.n_channels), np.ones(sequences.n_channels)
+        if self.scaling is not None:
+            self.mean_, self.scale_ = channel_scaling(sequences, weights)
         seed, n_channels, device = draw_seed(self.random_state), sequences.n_channels, resolve_device(self.device)
         drawn = [draw_reservoir(n_channels, form, seed, stream) for stream, form in enumerate(self._forms())]
         self.reservoirs_ = [_moved(reservoir, device) for reservoir in drawn]
@@ -111,6 +120,15 @@ class EchoStateEstimator(ScaledSequenceEstimator):
             raise ValueError(f"{name} holds {wrong[0]:g}, which is not in the range {allowed}.")
         return values
 
+    def _flat(self, sequences: Sequences) -> FlatSequences:
+        """Flat float32 values on the device, (x - mean_) / scale_."""
+        return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
+
+    def _checked(self, X: Any) -> FlatSequences:
+        """New sequences, as the reservoirs read them."""
+        check_is_fitted(self, "reservoirs_")
+        return self._flat(check_sequences(X, estimator=self, reset=False))
+
     @property
     def _device(self) -> torch.device:
         return self.reservoirs_[0].input.device
@@ -128,8 +146,8 @@ class EchoStateEstimator(ScaledSequenceEstimator):
         Reservoirs stand side by side, the forward ones first; a backward one's state at step t is that after it has
         read the steps from the end to t.
         """
-        check_is_fitted(self, "reservoirs_")
-        return self._run_steps(X, lambda values, lengths: (self._states(values, lengths), lengths), self._max_steps)
+        flat = self._checked(X)
+        return run_steps(flat, lambda values, lengths: (self._states(values, lengths), lengths), self._max_steps)
 
     @property
     def _max_steps(self) -> int:
@@ -138,7 +156,7 @@ class EchoStateEstimator(ScaledSequenceEstimator):
 
     @torch.inference_mode()
     def _states(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """States (B, T, F) at every step; behind its end a sequence keeps some state."""
+        """States (B, T, F) at every step; what stands past a sequence's end is of no use."""
         states = reservoir_scan(self._directions(values, lengths), lengths, self.reservoirs_)  # (T, D, B, N)
         parts = list(states.permute(1, 2, 0, 3))
         for k in range(self._n_forward, len(parts)):
@@ -146,9 +164,9 @@ class EchoStateEstimator(ScaledSequenceEstimator):
         return torch.cat(parts, 2)
 
     @torch.inference_mode()
-    def _summaries(self, values: Tensor, lengths: Tensor, how: str) -> Tensor:
-        """What the states of whole sequences become: (B, F), or (B, 2 F) for "both"."""
-        return reservoir_pooled(self._directions(values, lengths), lengths, self.reservoirs_, how)
+    def _pooled(self, values: Tensor, lengths: Tensor, pooling: str) -> Tensor:
+        """The pooled states of whole sequences: (B, F), or (B, 2 F) for "both"."""
+        return reservoir_pooled(self._directions(values, lengths), lengths, self.reservoirs_, pooling)
 
     def _directions(self, values: Tensor, lengths: Tensor) -> Tensor:
         """The input of every reservoir, time first: (B, T, C) -> (D, T, B, C)."""
@@ -158,7 +176,12 @@ class EchoStateEstimator(ScaledSequenceEstimator):
             parts += [reverse_valid(values, lengths)] * backward
         return torch.stack(parts).transpose(1, 2)
 
-    # ------------------------------------------------------------------ persistence
+    # ------------------------------------------------------------------ scikit-learn
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        return tags
+
     def __getstate__(self) -> dict[str, Any]:
         # saved on the CPU, so that a model from a GPU host opens on a host without one
         state = dict(super().__getstate__())

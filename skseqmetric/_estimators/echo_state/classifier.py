@@ -7,20 +7,17 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base.template import unchanged_if_refused
-from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor, Lesson
-from skseqmetric._input import check_labels, check_sequences, check_step_labels, check_weights
-from skseqmetric._tasks.label_training import check_class_weight, class_factors, decision, matched
-from skseqmetric._training.batches import IGNORED
-from skseqmetric.metrics import step_accuracy
+from skseqmetric._base import renamed, unchanged_if_refused
+from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
+from skseqmetric._tasks import Classes, class_factors, decision, probabilities
+from skseqmetric._tensors.steps import IGNORED, StepTargets
+from skseqmetric._training.data import TrainingSet
 
 MOST_CERTAIN = 1e6
 """Bound of the factor between scores and logits, for training data that are met exactly."""
@@ -34,6 +31,7 @@ def _has_ridge_readout(estimator: EchoStateClassifier) -> bool:
     return True
 
 
+@renamed(summary="pooling", predict_steps="predict_prefixes")
 class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     r"""Classes of sequences, or of their steps: a linear read-out of a fixed random recurrent network.
 
@@ -41,9 +39,9 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         x_t = (1 - l)\, x_{t-1} + l \tanh(W_{in} [1; u_t] + W x_{t-1}), \qquad x_0 = 0, \\
         z = W_{out} s + b_{out} \in R^K
 
-    with s the state of a step or the summary of a sequence, and the class of the largest score z. Only the read-out is
-    learned: ridge regression on targets of 1 for the class and -1 for the others, from sums over the rows, or logistic
-    regression.
+    with s the state of a step or the pooled states of a sequence, and the class of the largest score
+    z. Only the read-out is learned: ridge regression on targets of 1 for the class and -1 for the others, from sums
+    over the rows, or logistic regression.
 
     Parameters
     ----------
@@ -71,11 +69,12 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         own they remember for different times.
     bidirectional : bool, default=True
         As many reservoirs more read the sequence from its end.
-    summary : {"last", "mean", "both"}, default="both"
-        What the states of a sequence become: the last one, their mean, or both side by side.
+    pooling : {"last", "mean", "both"}, default="both"
+        Pooling over time: the last state of a sequence, the mean of its states, or both side by side.
     readout : {"ridge", "logistic"}, default="ridge"
-        "logistic": scikit-learn's logistic regression on standardised summaries with C = 1 / alpha. It holds the
-        summaries of all training sequences, needs target="sequence" with learning="final", and knows no `partial_fit`.
+        "logistic": scikit-learn's logistic regression on standardised pooled states with C = 1 / alpha. It holds the
+        pooled states of all training sequences, needs target="sequence" with learning="final", and has no
+        `partial_fit`.
     alpha : float, sequence of floats or "auto", default=0.01
         Ridge penalty, > 0, in units of squared states summed over the rows learned from. Of several, and of a grid of
         its own with "auto", generalised cross-validation takes the best, with 1.4 for every degree of freedom (Kim & Gu
@@ -83,8 +82,8 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     target : {"sequence", "step"}, default="sequence"
         Whether y holds one label a sequence or one a step.
     learning : {"final", "continuous"}, default="final"
-        With target="sequence": teach the summary of the whole sequence, or, with the same label, the state after
-        every step, as one who does not know where a sequence ends. "continuous" needs summary="last" and
+        With target="sequence": learn from the pooled states of the whole sequence or, with the same label, from the
+        state after every step, for data whose ends are unknown. "continuous" needs pooling="last" and
         bidirectional=False.
     class_weight : dict, "balanced" or None, default=None
         Factor of the weight of every class; "balanced": inversely proportional to its summed weight.
@@ -103,7 +102,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     classes_ : ndarray of shape (K,)
         Labels.
     coef_ : ndarray of shape (K, F)
-        Read-out :math:`W_{out}`, of scores; of "both" with 2 F columns, those of the last state first.
+        The read-out :math:`W_{out}`, of scores; of "both" with 2 F columns, those of the last state first.
     intercept_ : ndarray of shape (K,)
         Its constant :math:`b_{out}`.
     alpha_ : float
@@ -163,7 +162,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         spectral_scaling: str = "fast",
         n_reservoirs: int = 1,
         bidirectional: bool = True,
-        summary: str = "both",
+        pooling: str = "both",
         readout: str = "ridge",
         alpha: Any = 0.01,
         target: str = "sequence",
@@ -184,7 +183,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self.spectral_scaling = spectral_scaling
         self.n_reservoirs = n_reservoirs
         self.bidirectional = bidirectional
-        self.summary = summary
+        self.pooling = pooling
         self.readout = readout
         self.alpha = alpha
         self.target = target
@@ -195,11 +194,14 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self.device = device
         self.random_state = random_state
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
+    def _make_task(self) -> Classes:
+        return Classes(every_step=self.target == "step", class_weight=self.class_weight, ignore_label=self.ignore_label)
+
+    def _check_combinations(self) -> None:
+        self._check_readout()
         if self.readout == "ridge":
             return
-        if self._wanted.every_step or not isinstance(self.alpha, Real):
+        if self._wanted_form.every_step or not isinstance(self.alpha, Real):
             raise ValueError(
                 'readout="logistic" needs target="sequence", learning="final" and one number for alpha; choose alpha '
                 "by GridSearchCV."
@@ -228,14 +230,16 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             For input outside the contract (see `check_sequences`), a single class, parameters that contradict each
             other, or a penalty too small for float64.
         """
-        self._check_settings()
+        self._check_parameters()
         with unchanged_if_refused(self):
-            lesson, self.classes_ = self._checked(X, y, sample_weight, None)
-            self._of_class = self._class_weights(lesson)
+            task, training = self._checked_data(X, y, sample_weight, self._make_task(), reset=True)
+            _refuse_single_class(training)
+            self._know(task)
+            self._class_factors = self._factors_of(training)
             if self.readout == "logistic":
-                self._fit_logistic(lesson)
+                self._fit_logistic(training)
             else:
-                self._fit_readout(lesson)
+                self._fit_readout(training)
         return self
 
     @available_if(_has_ridge_readout)
@@ -256,50 +260,40 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         -------
         self
         """
-        self._check_settings()
-        self._check_wanted()
+        self._check_parameters()
+        self._check_continues()
         if self.class_weight == "balanced":
             raise ValueError("partial_fit cannot know how frequent classes will be: pass class_weight as numbers.")
         first = not hasattr(self, "coef_")
         with unchanged_if_refused(self):
-            known = np.unique(classes) if first and classes is not None else getattr(self, "classes_", None)
-            lesson, self.classes_ = self._checked(X, y, sample_weight, known, reset=first)
-            self._of_class = self._class_weights(lesson)
-        self._update_readout(lesson)
+            task: Any = self._make_task()
+            if not first:
+                task = task.following(self._task)
+            elif classes is not None:
+                task = task.following(Classes(every_step=task.every_step, labels=np.unique(classes)))
+            task, training = self._checked_data(X, y, sample_weight, task, reset=first)
+            if first and classes is None:
+                _refuse_single_class(training)
+            self._know(task)
+            self._class_factors = self._factors_of(training)
+            if first:
+                self._fit_readout(training)
+        if not first:
+            self._update_readout(training)
         return self
 
-    def _checked(
-        self, X: Any, y: Any, sample_weight: Any, known: np.ndarray | None, *, reset: bool = True
-    ) -> tuple[Lesson, np.ndarray]:
-        """The lesson with codes of the classes, which are those of y where none are known, and these."""
-        sequences = check_sequences(X, estimator=self, reset=reset)
-        fewest = 2 if known is None else 1
-        if self.target == "step":
-            classes, codes = check_step_labels(y, sequences.lengths, ignore_label=self.ignore_label, min_classes=fewest)
-        else:
-            classes, codes = check_labels(y, len(sequences), estimator=self, min_classes=fewest)
-        if known is not None:
-            classes, codes = known, matched(classes, codes, known)
-        weights = check_weights(sample_weight, len(sequences))
-        heavy = weights > 0 if self.target == "sequence" else np.repeat(weights > 0, sequences.lengths)
-        if known is None and len(np.unique(codes[heavy & (codes != IGNORED)])) < 2:
-            raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
-        return Lesson(sequences, codes, weights), classes
-
-    def _class_weights(self, lesson: Lesson) -> np.ndarray:
+    def _factors_of(self, training: TrainingSet) -> np.ndarray:
         """One factor a class, (K,), and a 0 behind them, for rows without a label."""
-        check_class_weight(self.class_weight, self.classes_)
-        weights = lesson.weights
-        if self.target == "step":
-            weights = np.repeat(weights, lesson.sequences.lengths)
-        given = lesson.targets != IGNORED
-        counts = np.bincount(lesson.targets[given], weights[given], minlength=len(self.classes_))
-        return np.append(class_factors(self.class_weight, self.classes_, counts), 0.0)
+        codes, weights = _flat_codes(training)
+        given = codes != IGNORED
+        labels = self._task.labels
+        counts = np.bincount(codes[given], weights[given], minlength=len(labels))
+        return np.append(class_factors(self.class_weight, labels, counts), 0.0)
 
-    def _fit_logistic(self, lesson: Lesson) -> None:
-        """Summaries of all sequences, standardised, and scikit-learn's solver; coefficients in units of the states."""
-        self._begin(lesson)
-        parts = zip(*self._rows(lesson, torch.device("cpu")), strict=True)
+    def _fit_logistic(self, training: TrainingSet) -> None:
+        """scikit-learn's solver on standardised pooled states of all sequences; coefficients in units of the states."""
+        self._begin(training)
+        parts = zip(*self._rows(training, torch.device("cpu")), strict=True)
         states, encoded, weights = (torch.cat(part).numpy() for part in parts)
         scaler = StandardScaler().fit(states, sample_weight=weights)
         solver = LogisticRegression(C=1 / self.alpha, max_iter=LOGISTIC_STEPS)
@@ -314,15 +308,11 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self.intercept_[solver.classes_] = intercept - coef @ (scaler.mean_ / scaler.scale_)
         self.alpha_, self._variance = float(self.alpha), None
 
-    @property
-    def _n_targets(self) -> int:
-        return len(self.classes_)
-
-    def _encode(self, targets: np.ndarray) -> np.ndarray:
-        encoded = np.full((len(targets), len(self.classes_)), -1.0)
+    def _encode(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        encoded = np.full((len(targets), self._task.n_outputs), -1.0)
         encoded[np.arange(len(targets)), targets] = 1.0
         encoded[targets == IGNORED] = np.nan
-        return encoded
+        return encoded, self._class_factors[targets]
 
     @property
     def _sharpness(self) -> float:
@@ -330,39 +320,42 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         # a variance is what the ridge read-out leaves
         return 1.0 if self._variance is None else min(2 / self._variance, MOST_CERTAIN)
 
-    def _factors(self, targets: np.ndarray) -> np.ndarray:
-        return self._of_class[targets]
-
     # ------------------------------------------------------------------ prediction
-    def _scores(self, X: Any) -> list[np.ndarray]:
-        """Scores (T_i, K) at every step, or, as the only entry, (n, K) of whole sequences."""
-        check_is_fitted(self)
-        return [self._outputs(X)] if self._taught.target == "sequence" else self.predict_steps(X)
-
-    def _answer(self, parts: list[np.ndarray]) -> Any:
-        return parts[0] if self._taught.target == "sequence" else parts
-
     def predict(self, X: Any) -> Any:
         """Classes: (n,), or with target="step" a list of n arrays (T_i,)."""
-        return self._answer([self.classes_[scores.argmax(axis=1)] for scores in self._scores(X)])
+        outputs = self._outputs(X)
+        return self._task.answer(outputs)
 
     def decision_function(self, X: Any) -> Any:
         """Scores (n, K), or (n,) for the second of two classes against the first; with target="step" a list."""
-        return self._answer([decision(scores) for scores in self._scores(X)])
+        return decision(self._outputs(X))
 
     def predict_proba(self, X: Any) -> Any:
         r"""Class probabilities (n, K), columns as in `classes_`; with target="step" a list of n arrays (T_i, K).
 
-        Of the logistic read-out its own. Of the ridge read-out :math:`\mathrm{softmax}(2 z / \sigma^2)`: the posterior,
-        were the scores of a class normal around its targets with the variance :math:`\sigma^2` that generalised
-        cross-validation finds in training. Where that matters, calibrate (`CalibratedClassifierCV`).
+        Those of the logistic read-out are its own. Those of the ridge read-out are
+        :math:`\mathrm{softmax}(2 z / \sigma^2)`: the posterior, were the scores of a class normal around its targets.
+        The variance :math:`\sigma^2` is what generalised cross-validation finds in training. Where that matters,
+        calibrate (`CalibratedClassifierCV`).
         """
-        scores = self._scores(X)
-        return self._answer([softmax(self._sharpness * part.astype(np.float64), axis=1) for part in scores])
+        outputs = self._outputs(X)
+        return probabilities(outputs, self._sharpness)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of the sequences, or of the labelled steps, that are predicted rightly, by weight."""
-        check_is_fitted(self)
-        if self._taught.target == "sequence":
-            return float(super().score(X, y, sample_weight))
-        return step_accuracy(y, self.predict(X), ignore_label=self.ignore_label, sample_weight=sample_weight)
+        answers = self.predict(X)
+        return self._task.score(y, answers, sample_weight)
+
+
+def _flat_codes(training: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of sequences or of all steps, and the weight of each."""
+    targets = training.targets
+    if not isinstance(targets, StepTargets):
+        return targets, training.weights
+    return targets.values, np.repeat(training.weights, targets.lengths)
+
+
+def _refuse_single_class(training: TrainingSet) -> None:
+    codes, weights = _flat_codes(training)
+    if len(np.unique(codes[(weights > 0) & (codes != IGNORED)])) < 2:
+        raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -14,35 +13,30 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skseqmetric._base.template import MAX_STEPS
+from skseqmetric._base import streaming
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
-from skseqmetric._input import Sequences
+from skseqmetric._input import check_sequences, check_weights
+from skseqmetric._networks.pooling import POOLINGS, pooled
+from skseqmetric._ops.reservoir import reservoir_step
 from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
 from skseqmetric._ops.steps import valid_steps
-from skseqmetric._tensors.flat import batches_by_length
+from skseqmetric._tasks import Blocks, Task
+from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.inference import MAX_STEPS, run_sequences, run_steps
+from skseqmetric._tensors.steps import StepTargets
+from skseqmetric._training.data import TrainingSet
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """Sequences with what is to be said of each, or of each of their steps.
-
-    targets : one row a sequence, or one a step, sequence after sequence; what they hold is the estimator's affair.
-    """
-
-    sequences: Sequences
-    targets: np.ndarray
-    weights: np.ndarray  # (n,)
-
-
-class Taught(NamedTuple):
-    """What the read-out was taught: those of the parameters that its answers depend on, as they were then."""
+class ReadoutForm(NamedTuple):
+    """The parameters that a read-out's answers depend on, as they were when it was learned."""
 
     target: str
     learning: str
-    summary: str
+    pooling: str
 
     @property
     def every_step(self) -> bool:
+        """Whether it learns from the state after every step, and not from pooled states."""
         return self.target == "step" or self.learning == "continuous"
 
 
@@ -57,39 +51,45 @@ class EchoStatePredictor(EchoStateEstimator):
         **EchoStateEstimator._parameter_constraints,
         "target": [StrOptions({"sequence", "step"})],
         "learning": [StrOptions({"final", "continuous"})],
-        "summary": [StrOptions({"last", "mean", "both"})],
+        "pooling": [StrOptions(set(POOLINGS))],
         "alpha": [Interval(Real, 0, None, closed="neither"), "array-like", StrOptions({"auto"})],
     }
 
     coef_: np.ndarray
     intercept_: np.ndarray
-    _taught: Taught
+    _task: Any
+    _form: ReadoutForm
     _variance: float | None
     _solver: RidgeSums | RecursiveLeastSquares
 
     @abstractmethod
-    def _encode(self, targets: np.ndarray) -> np.ndarray:
-        """Rows of targets as numbers (m, K) float64; NaN rows say nothing."""
+    def _make_task(self) -> Task:
+        """What y is to mean, by the parameters."""
 
-    def _factors(self, targets: np.ndarray) -> np.ndarray | float:
-        """How much rows of targets count beside the weight of their sequence."""
-        return 1.0
-
-    @property
     @abstractmethod
-    def _n_targets(self) -> int: ...
+    def _encode(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
+        """Rows of targets as numbers (m, K) float64, NaN where there is none, and factors of their weights."""
 
     # ------------------------------------------------------------------ fitting
-    def _check_settings(self) -> None:
-        super()._check_settings()
+    def _check_readout(self) -> None:
         self._alphas()
         if self.target == "step" or self.learning == "final":
             return
-        if self.summary != "last" or self.bidirectional:
+        if self.pooling != "last" or self.bidirectional:
             raise ValueError(
-                'learning="continuous" teaches the state after every step: it needs summary="last" and '
+                'learning="continuous" learns from the state after every step: it needs pooling="last" and '
                 "bidirectional=False."
             )
+
+    def _checked_data(self, X: Any, y: Any, sample_weight: Any, task: Task, *, reset: bool) -> tuple[Task, TrainingSet]:
+        """Everything a fit was given, checked once, and the task that has seen y."""
+        sequences = check_sequences(X, estimator=self, reset=reset)
+        task, targets = task.check(y, sequences)
+        return task, TrainingSet(sequences, targets, check_weights(sample_weight, len(sequences)))
+
+    def _know(self, task: Task) -> None:
+        self._task = task
+        self.__dict__.update(task.attributes)
 
     def _alphas(self) -> np.ndarray | None:
         """The penalties to choose from; None where they are chosen too."""
@@ -100,44 +100,44 @@ class EchoStatePredictor(EchoStateEstimator):
             raise ValueError(f'alpha={self.alpha!r} must be a number > 0, some of them, or "auto".')
         return alphas
 
-    def _fit_readout(self, lesson: Lesson) -> None:
-        """New reservoirs, and the read-out of this lesson alone."""
-        self._begin(lesson)
+    def _fit_readout(self, training: TrainingSet) -> None:
+        """New reservoirs, and the read-out of these data alone."""
+        self._begin(training)
         device = self._float64_device
-        sums = RidgeSums(self._n_features, self._n_targets, device)
-        for rows in self._rows(lesson, device):
+        sums = RidgeSums(self._n_features, self._task.n_outputs, device)
+        for rows in self._rows(training, device):
             sums.add(*rows)
         self._solver = sums
         self._keep(sums.solve(self._alphas()))
 
-    def _begin(self, lesson: Lesson) -> None:
+    def _begin(self, training: TrainingSet) -> None:
         self.__dict__.pop("_solver", None)
-        self._start(lesson.sequences, lesson.weights)
-        self._taught = self._wanted
+        self._start(training.sequences, training.weights)
+        self._form = self._wanted_form
 
     @property
-    def _wanted(self) -> Taught:
-        return Taught(self.target, self.learning, self.summary)
+    def _wanted_form(self) -> ReadoutForm:
+        return ReadoutForm(self.target, self.learning, self.pooling)
 
-    def _check_wanted(self) -> None:
-        """Refuse to teach an earlier read-out something else."""
+    def _check_continues(self) -> None:
+        """Refuse to go on from a read-out of another form."""
         if not hasattr(self, "coef_"):
             return
         if not hasattr(self, "_solver"):
             raise ValueError('partial_fit cannot go on from readout="logistic": call fit.')
-        if self._wanted != self._taught:
+        if self._wanted_form != self._form:
             raise ValueError(
-                f"partial_fit goes on with {self._taught}, but the parameters are {self._wanted}: call fit."
+                f"partial_fit goes on with {self._form}, but the parameters are {self._wanted_form}: call fit."
             )
 
-    def _update_readout(self, lesson: Lesson) -> None:
-        """The read-out of all lessons since the reservoirs were drawn."""
+    def _update_readout(self, training: TrainingSet) -> None:
+        """The read-out of all data since the reservoirs were drawn."""
         if not hasattr(self, "coef_"):
-            self._fit_readout(lesson)
+            self._fit_readout(training)
             return
         if isinstance(self._solver, RidgeSums):
             self._solver = RecursiveLeastSquares(self._solver, self.alpha_)
-        for rows in self._rows(lesson, self._solver.device):
+        for rows in self._rows(training, self._solver.device):
             self._solver.add(*rows)
         self._keep(self._solver.solve())
 
@@ -152,81 +152,97 @@ class EchoStatePredictor(EchoStateEstimator):
 
     @property
     def _n_features(self) -> int:
-        return self.n_states_ * (2 if self._reads_both else 1)
+        both = self._form.target == "sequence" and self._form.pooling == "both"
+        return self.n_states_ * (2 if both else 1)
 
-    @property
-    def _reads_both(self) -> bool:
-        return self._taught.target == "sequence" and self._taught.summary == "both"
-
-    def _rows(self, lesson: Lesson, device: torch.device) -> Iterator[Rows]:
+    def _rows(self, training: TrainingSet, device: torch.device) -> Iterator[Rows]:
         """States with targets, batch by batch; the order of the sequences does not matter."""
-        flat = self._standardise(lesson.sequences)
-        target, _, summary = self._taught
-        most = self._max_steps if self._taught.every_step else MAX_STEPS
-        for indices in batches_by_length(flat.host_lengths, most, flat.digests()):
-            values, lengths = flat.padded(indices)
-            rows = steps = indices
-            if self._taught.every_step:
-                states = self._states(values, lengths)[valid_steps(lengths, values.shape[1])]
-                rows = np.repeat(indices, flat.host_lengths[indices])
-                steps = _step_indices(lesson.sequences.offsets[indices], flat.host_lengths[indices])
-            else:
-                states = self._summaries(values, lengths, summary)
-            targets = lesson.targets[rows if target == "sequence" else steps]
-            encoded, weights = self._encode(targets), lesson.weights[rows] * self._factors(targets)
-            given = torch.from_numpy(~np.isnan(encoded[:, 0]) & (weights > 0))
+        flat = self._flat(training.sequences)
+        most = self._max_steps if self._form.every_step else MAX_STEPS
+        for indices in batches_by_length(flat.host_lengths, most, flat.digests):
+            states, targets, weights = self._states_of(training, flat, indices)
+            numbers, factors = self._encode(targets)
+            weights = weights * factors
+            given = torch.from_numpy(~np.isnan(numbers[:, 0]) & (weights > 0))
             yield (
                 states[given.to(states.device)].to(device, torch.float64),
-                torch.from_numpy(encoded)[given].to(device),
+                torch.from_numpy(numbers)[given].to(device),
                 torch.from_numpy(weights)[given].to(device),
             )
 
+    def _states_of(
+        self, training: TrainingSet, flat: FlatSequences, indices: np.ndarray
+    ) -> tuple[Tensor, np.ndarray, np.ndarray]:
+        """Rows of states (m, F) of the sequences at `indices`, with their targets and weights."""
+        values, lengths = flat.padded(indices)
+        targets: Any = training.targets
+        if not self._form.every_step:
+            return self._pooled(values, lengths, self._form.pooling), targets[indices], training.weights[indices]
+        n_steps = flat.host_lengths[indices]
+        rows = np.repeat(indices, n_steps)
+        if isinstance(targets, StepTargets):
+            targets = targets.values[_step_indices(training.sequences.offsets[indices], n_steps)]
+        else:
+            targets = targets[rows]
+        states = self._states(values, lengths)[valid_steps(lengths, values.shape[1])]
+        return states, targets, training.weights[rows]
+
     # ------------------------------------------------------------------ inference
-    def _outputs(self, X: Any) -> np.ndarray:
-        """Read-out of whole sequences, (n, K) float64."""
-        coef, intercept = self._readout()
+    def _outputs(self, X: Any) -> Blocks:
+        """Read-out of whole sequences, (n, K) float64, or of every step, n arrays (T_i, K)."""
+        check_is_fitted(self)
+        if self._form.target == "step":
+            return self.predict_prefixes(X)
+        flat, (coef, intercept) = self._checked(X), self._readout()
 
         def run(values: Tensor, lengths: Tensor) -> Tensor:
-            return self._summaries(values, lengths, self._taught.summary).to(coef) @ coef.T + intercept
+            return self._pooled(values, lengths, self._form.pooling).to(coef) @ coef.T + intercept
 
-        return self._run(X, run, self._n_targets, np.float64)
+        return run_sequences(flat, run, self._task.n_outputs, np.float64)
 
-    def predict_steps(self, X: Any) -> list[np.ndarray]:
-        """What the read-out says at every step: a list of n arrays (T_i, K) float32.
+    def predict_prefixes(self, X: Any) -> list[np.ndarray]:
+        """Outputs of the read-out after every prefix of a sequence: a list of n arrays (T_i, K) float32.
 
-        The last row of a sequence is what it says of the whole one, the rows before what it would say had the
-        sequence ended there. With `bidirectional` and `target="sequence"` the backward reservoirs have read all of it
-        at each step.
+        The last row is the output for the whole sequence. The rows before are the outputs, had the sequence ended
+        there. With `bidirectional` and `target="sequence"` the backward reservoirs have read all of it at each step.
         """
         check_is_fitted(self)
-        coef, intercept = self._readout()
+        flat, (coef, intercept) = self._checked(X), self._readout()
 
         def run(values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-            states = self._states(values, lengths)
-            if self._taught.target == "sequence":
-                states = self._summaries_so_far(states, lengths)
+            every = states = self._states(values, lengths)
+            if self._form.target == "sequence":
+                states = pooled(self._form.pooling, lambda how: self._pooled_so_far(every, lengths, how))
             return (states.to(coef) @ coef.T + intercept).float(), lengths
 
-        return self._run_steps(X, run, self._max_steps)
+        return run_steps(flat, run, self._max_steps)
 
     def _readout(self) -> tuple[Tensor, Tensor]:
         device = self._float64_device
         return torch.from_numpy(self.coef_).to(device), torch.from_numpy(self.intercept_).to(device)
 
-    def _summaries_so_far(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """From states (B, T, F), the summary of the steps up to each; of backward states that of all steps."""
-        summary, n_forward = self._taught.summary, self.reservoirs_[0].n_units * self._n_forward
+    def _pooled_so_far(self, states: Tensor, lengths: Tensor, how: str) -> Tensor:
+        """States (B, T, F) pooled over the steps up to each; backward states over all steps."""
+        n_forward = self.reservoirs_[0].n_units * self._n_forward
         forward, backward = states[..., :n_forward], states[..., n_forward:]
-        parts = []
-        if summary != "mean":
+        if how == "last":
             # a backward reservoir ends at the first step
-            parts.append(torch.cat([forward, backward[:, :1].expand_as(backward)], 2))
-        if summary != "last":
-            counts = torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
-            inside = valid_steps(lengths, states.shape[1])[..., None]
-            means = (backward * inside).sum(1, keepdim=True) / lengths[:, None, None]
-            parts.append(torch.cat([forward.cumsum(1) / counts, means.expand_as(backward)], 2))
-        return torch.cat(parts, 2)
+            return torch.cat([forward, backward[:, :1].expand_as(backward)], 2)
+        counts = torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
+        inside = valid_steps(lengths, states.shape[1])[..., None]
+        means = (backward * inside).sum(1, keepdim=True) / lengths[:, None, None]
+        return torch.cat([forward.cumsum(1) / counts, means.expand_as(backward)], 2)
+
+    # ------------------------------------------------------------------ one incoming step at a time
+    predict_step = streaming.predict_step
+    predict_stream = streaming.predict_stream
+
+    def _advance(self, x: np.ndarray, state: list[Tensor] | None) -> tuple[np.ndarray, list[Tensor]]:
+        row = torch.from_numpy(((x - self.mean_) / self.scale_).astype(np.float32)).to(self._device)[None]
+        before = [row.new_zeros(1, r.n_units) for r in self.reservoirs_] if state is None else state
+        states = reservoir_step(row, before, self.reservoirs_)
+        coef, intercept = self._readout()
+        return (torch.cat(states, 1)[0].to(coef) @ coef.T + intercept).cpu().numpy(), states
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")

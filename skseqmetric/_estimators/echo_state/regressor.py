@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from skseqmetric._base.template import unchanged_if_refused
-from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor, Lesson
-from skseqmetric._input import check_real_targets, check_sequences, check_step_targets, check_weights
+from skseqmetric._base import renamed, unchanged_if_refused
+from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
+from skseqmetric._tasks import Numbers, Task
 
 
-class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
+@renamed(summary="pooling", predict_steps="predict_prefixes")
+class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
     r"""Numbers for sequences, or for their steps: a linear read-out of a fixed random recurrent network.
 
     .. math::
@@ -22,8 +21,8 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
         y = W_{out} s + b_{out}, \qquad
         W_{out} = \arg\min_W \sum_i w_i \lVert y_i - W s_i - b \rVert^2 + \alpha \lVert W \rVert^2
 
-    with s the state of a step or the summary of a sequence. Only the read-out is learned, by ridge regression from sums
-    over the rows, so that the states of all training steps are never held at once.
+    with s the state of a step or the pooled states of a sequence. Only the read-out is learned, by
+    ridge regression from sums over the rows: the states of all training steps are never held at once.
 
     Parameters
     ----------
@@ -51,8 +50,8 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
         own they remember for different times.
     bidirectional : bool, default=True
         As many reservoirs more read the sequence from its end.
-    summary : {"last", "mean", "both"}, default="both"
-        What the states of a sequence become: the last one, their mean, or both side by side.
+    pooling : {"last", "mean", "both"}, default="both"
+        Pooling over time: the last state of a sequence, the mean of its states, or both side by side.
     alpha : float, sequence of floats or "auto", default=0.01
         Ridge penalty, > 0, in units of squared states summed over the rows learned from. Of several, and of a grid of
         its own with "auto", generalised cross-validation takes the best, with 1.4 for every degree of freedom (Kim & Gu
@@ -60,8 +59,8 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
     target : {"sequence", "step"}, default="sequence"
         Whether y holds one row of numbers a sequence or one a step.
     learning : {"final", "continuous"}, default="final"
-        With target="sequence": teach the summary of the whole sequence, or, with the same row of numbers, the state
-        after every step, as one who does not know where a sequence ends. "continuous" needs summary="last" and
+        With target="sequence": learn from the pooled states of the whole sequence or, with the same row of numbers,
+        from the state after every step, for data whose ends are unknown. "continuous" needs pooling="last" and
         bidirectional=False.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over the training steps, in float64. None for
@@ -74,7 +73,7 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
     Attributes
     ----------
     coef_ : ndarray of shape (K, F)
-        Read-out :math:`W_{out}`; of "both" with 2 F columns, those of the last state first.
+        The read-out :math:`W_{out}`; of "both" with 2 F columns, those of the last state first.
     intercept_ : ndarray of shape (K,)
         Its constant :math:`b_{out}`.
     alpha_ : float
@@ -94,7 +93,7 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
     batch take a step together. The read-out costs :math:`F^2` a row and
     :math:`F^3` once; where rows n are fewer than features, :math:`n F` a row and :math:`n^3`.
 
-    Published settings for language ([2]_, one-hot words, `scaling=None`, `summary="last"`, `bidirectional=False`,
+    Published settings for language ([2]_, one-hot words, `scaling=None`, `pooling="last"`, `bidirectional=False`,
     `input_scaling=1`, `bias_scaling=1`, `input_density=0.1`): 1000 units; final learning with spectral radius 1.1,
     density 0.85, leak 0.05, alpha 10^-3.5; continuous learning with 1.3, 0.81, 0.04, 10^-3.7. There the intercept is
     penalised like the other weights; here it is not, so that the level of y does not matter.
@@ -131,7 +130,7 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
         spectral_scaling: str = "fast",
         n_reservoirs: int = 1,
         bidirectional: bool = True,
-        summary: str = "both",
+        pooling: str = "both",
         alpha: Any = 0.01,
         target: str = "sequence",
         learning: str = "final",
@@ -149,7 +148,7 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
         self.spectral_scaling = spectral_scaling
         self.n_reservoirs = n_reservoirs
         self.bidirectional = bidirectional
-        self.summary = summary
+        self.pooling = pooling
         self.alpha = alpha
         self.target = target
         self.learning = learning
@@ -180,11 +179,11 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
             For input outside the contract (see `check_sequences`), targets that do not match it, parameters that
             contradict each other, or a penalty too small for float64.
         """
-        self._check_settings()
+        self._check_parameters()
         with unchanged_if_refused(self):
-            lesson, self._one_column = self._checked(X, y, sample_weight, first=True)
-            self._n_outputs = lesson.targets.shape[1]
-            self._fit_readout(lesson)
+            task, training = self._checked_data(X, y, sample_weight, self._make_task(), reset=True)
+            self._know(task)
+            self._fit_readout(training)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -202,57 +201,35 @@ class EchoStateRegressor(RegressorMixin, EchoStatePredictor):
         -------
         self
         """
-        self._check_settings()
-        self._check_wanted()
+        self._check_parameters()
+        self._check_continues()
         first = not hasattr(self, "coef_")
         with unchanged_if_refused(self):
-            lesson, one_column = self._checked(X, y, sample_weight, first=first)
-            if not first and lesson.targets.shape[1] != self._n_outputs:
-                raise ValueError(f"y has {lesson.targets.shape[1]} columns, but the first had {self._n_outputs}.")
-        if first:
-            self._one_column, self._n_outputs = one_column, lesson.targets.shape[1]
-        self._update_readout(lesson)
+            task: Task = self._make_task() if first else self._make_task().following(self._task)
+            task, training = self._checked_data(X, y, sample_weight, task, reset=first)
+            self._know(task)
+            if first:
+                self._fit_readout(training)
+        if not first:
+            self._update_readout(training)
         return self
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> tuple[Lesson, bool]:
-        """The lesson, and whether y had one column and no second axis."""
-        sequences = check_sequences(X, estimator=self, reset=first)
-        if self.target == "step":
-            targets, one_column = check_step_targets(y, sequences.lengths)
-        else:
-            targets, one_column = check_real_targets(y, len(sequences), estimator=self)
-        return Lesson(sequences, targets, check_weights(sample_weight, len(sequences))), one_column
+    def _make_task(self) -> Numbers:
+        return Numbers(every_step=self.target == "step")
 
-    @property
-    def _n_targets(self) -> int:
-        return self._n_outputs
+    def _check_combinations(self) -> None:
+        self._check_readout()
 
-    def _encode(self, targets: np.ndarray) -> np.ndarray:
-        return targets
+    def _encode(self, targets: np.ndarray) -> tuple[np.ndarray, float]:
+        return targets, 1.0
 
     # ------------------------------------------------------------------ prediction
     def predict(self, X: Any) -> Any:
-        """Numbers in the units of y: (n,) or (n, K) float64, or with target="step" a list of n arrays."""
-        check_is_fitted(self)
-        whole = self._taught.target == "sequence"
-        found: Any = self._outputs(X) if whole else self.predict_steps(X)
-        if not self._one_column:
-            return found
-        return found[:, 0] if whole else [rows[:, 0] for rows in found]
+        """Numbers in the units of y, float64: (n,) or (n, K), or with target="step" a list of n arrays."""
+        outputs = self._outputs(X)
+        return self._task.answer(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination R^2, mean over outputs; with target="step" over all steps of all sequences."""
-        check_is_fitted(self)
-        if self._taught.target == "sequence":
-            return float(super().score(X, y, sample_weight))
-        predicted = self.predict(X)
-        lengths = np.array([len(rows) for rows in predicted])
-        true, _ = check_step_targets(y, lengths)
-        weights = np.repeat(check_weights(sample_weight, len(lengths)), lengths)
-        return float(r2_score(true, np.concatenate(predicted).reshape(true.shape), sample_weight=weights))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = True
-        return tags
+        answers = self.predict(X)
+        return self._task.score(y, answers, sample_weight)

@@ -1,4 +1,4 @@
-"""EchoStateTransformer: states of a reservoir, or a summary of them, as features."""
+"""EchoStateTransformer: states of a reservoir, pooled or as they are, as features."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from typing import Any, Self
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._base import renamed
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
+from skseqmetric._tensors.inference import run_sequences
 
 
+@renamed(summary="pooling")
 class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EchoStateEstimator):
     r"""States of fixed random recurrent networks, as features for any estimator.
 
     .. math::
         x_t = (1 - l)\, x_{t-1} + l \tanh(W_{in} [1; u_t] + W x_{t-1}), \qquad x_0 = 0
 
-    Nothing is learned but the scaling of the channels. With `summary` a sequence becomes one row of numbers, with
-    `summary=None` a sequence of states.
+    Nothing is learned but the scaling of the channels. With `pooling` a sequence becomes one row of numbers, with
+    `pooling=None` a sequence of states.
 
     Parameters
     ----------
@@ -46,8 +48,9 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         own they remember for different times.
     bidirectional : bool, default=True
         As many reservoirs more read the sequence from its end.
-    summary : {"last", "mean", "both"} or None, default="both"
-        What the states of a sequence become: the last one, their mean, both side by side, or all of them as they are.
+    pooling : {"last", "mean", "both"} or None, default="both"
+        Pooling over time: the last state of a sequence, the mean of its states, or both side by side; None for all of
+        them as they are.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over the training steps, in float64. None for
         inputs that have a scale of their own, such as one-hot codes.
@@ -72,7 +75,7 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
     Cost of a sequence of T steps: :math:`T p N^2` multiply-adds for every reservoir and direction; all sequences of a
     batch take a step together.
 
-    The equation is that of [1]_ with the leak of [2]_; several reservoirs, both directions, the mean as summary and
+    The equation is that of [1]_ with the leak of [2]_; several reservoirs, both directions, pooling by the mean and
     the defaults are ours.
 
     References
@@ -96,7 +99,7 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
 
     _parameter_constraints: dict[str, list[Any]] = {
         **EchoStateEstimator._parameter_constraints,
-        "summary": [StrOptions({"last", "mean", "both"}), None],
+        "pooling": [StrOptions({"last", "mean", "both"}), None],
     }
 
     def __init__(
@@ -112,7 +115,7 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         spectral_scaling: str = "fast",
         n_reservoirs: int = 1,
         bidirectional: bool = True,
-        summary: str | None = "both",
+        pooling: str | None = "both",
         scaling: str | None = "channel",
         device: str = "auto",
         random_state: Any = None,
@@ -127,7 +130,7 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         self.spectral_scaling = spectral_scaling
         self.n_reservoirs = n_reservoirs
         self.bidirectional = bidirectional
-        self.summary = summary
+        self.pooling = pooling
         self.scaling = scaling
         self.device = device
         self.random_state = random_state
@@ -147,15 +150,17 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         -------
         features : ndarray (n, F) float32, (n, 2 F) for "both" with the last state first; or list of n arrays (T_i, F)
         """
-        check_is_fitted(self)
-        if self.summary is None:
+        if self.pooling is None:
             return self.hidden_states(X)
-        summary = self.summary
-        return self._run(X, lambda values, lengths: self._summaries(values, lengths, summary), self._n_features_out)
+        flat, pooling = self._checked(X), self.pooling
+        return run_sequences(flat, lambda values, lengths: self._pooled(values, lengths, pooling), self._n_features_out)
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_states_ * (2 if self.summary == "both" else 1)
+        return self.n_states_ * (2 if self.pooling == "both" else 1)
+
+    def _check_combinations(self) -> None:
+        """Nothing contradicts."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "reservoirs_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -9,22 +10,23 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 from sklearn import get_config
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base.template import BaseSequenceEstimator
 from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._metrics.callable import CallableMetric
 from skseqmetric._metrics.protocol import metric_named
-from skseqmetric._metrics.search import CallableMetric, check_embedding, k_nearest, recall_at_k
+from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
+from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit
 
 Weights = str | Callable[[np.ndarray], np.ndarray]
 
 
-class SequenceNeighbors(BaseSequenceEstimator):
+class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     """The metric, the references and the search that all neighbour estimators have in common."""
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -44,7 +46,8 @@ class SequenceNeighbors(BaseSequenceEstimator):
             check_is_fitted(metric)
         else:
             routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
-            metric.fit(sequences, y, **routed)
+            with reported_fit(self, metric, sequences, y):
+                metric.fit(sequences, y, **routed)
         self.metric_ = metric
         self._references = metric._prepare(check_sequences(sequences, estimator=metric, reset=False))
         self.n_samples_fit_ = len(sequences)
@@ -62,9 +65,9 @@ class SequenceNeighbors(BaseSequenceEstimator):
         return CallableMetric(self.metric)
 
     @property
+    @abstractmethod
     def _n_stored(self) -> int:
-        """Neighbours that the estimator's own predictions look up."""
-        return self.n_neighbors
+        """Neighbours that the estimator's own answers look up."""
 
     def _shortlist_length(self, k: int, most: int) -> int:
         if self.n_candidates is None:
@@ -196,6 +199,11 @@ class SequenceNeighbors(BaseSequenceEstimator):
         metric = self.metric if hasattr(self.metric, "get_metadata_routing") else None
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         return router.add(metric=metric, method_mapping=mapping)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         # not by any attribute: a fit that was refused may have set those of the input

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
 from skseqmetric._input import check_labels, check_sequences
+from skseqmetric._training.callbacks import with_callbacks
 
 
 class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
@@ -89,6 +90,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         self.algorithm = algorithm
         self.n_candidates = n_candidates
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.
 
@@ -110,6 +112,10 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         self.classes_, self._y = check_labels(y, len(sequences), estimator=self)
         self._fit_metric(sequences, self.classes_[self._y], fit_params)
         return self
+
+    @property
+    def _n_stored(self) -> int:
+        return self.n_neighbors
 
     def predict(self, X: Any) -> np.ndarray:
         """Class of every sequence.

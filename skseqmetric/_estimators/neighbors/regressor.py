@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
 from skseqmetric._input import check_sequences
+from skseqmetric._training.callbacks import with_callbacks
 
 
 class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeighbors):
@@ -86,6 +87,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         self.n_candidates = n_candidates
         self.n_bins = n_bins
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.
 
@@ -107,6 +109,10 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         target = quantile_classes(self._y, self.n_bins) if self._is_supervised() else self._y
         self._fit_metric(sequences, target, fit_params)
         return self
+
+    @property
+    def _n_stored(self) -> int:
+        return self.n_neighbors
 
     def predict(self, X: Any) -> np.ndarray:
         """Mean of the nearest sequences' values.

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors
 from skseqmetric._input import check_sequences
+from skseqmetric._training.callbacks import with_callbacks
 
 
 class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SequenceNeighbors):
@@ -76,6 +77,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self.algorithm = algorithm
         self.n_candidates = n_candidates
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.
 

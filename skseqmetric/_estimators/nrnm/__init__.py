@@ -1,7 +1,7 @@
-"""Non-local recurrent neural memory: classifier of sequences, classifier of steps, metric."""
+"""Non-local recurrent neural memory: classes and numbers of sequences or of steps, and a metric."""
 
-from skseqmetric._estimators.nrnm.classifier import NRNMClassifier
+from skseqmetric._estimators.nrnm.classifier import NRNMClassifier, NRNMStepClassifier
 from skseqmetric._estimators.nrnm.metric import NRNMMetric
-from skseqmetric._estimators.nrnm.steps import NRNMStepClassifier
+from skseqmetric._estimators.nrnm.regressor import NRNMRegressor
 
-__all__ = ["NRNMClassifier", "NRNMMetric", "NRNMStepClassifier"]
+__all__ = ["NRNMClassifier", "NRNMMetric", "NRNMRegressor", "NRNMStepClassifier"]

@@ -1,32 +1,22 @@
-"""NRNMClassifier: one label a sequence, from a recurrent network with a non-local memory."""
+"""NRNMClassifier: labels of sequences or of steps, from a recurrent network with a non-local memory."""
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-import torch
-from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import StrOptions
 
+from skseqmetric._base import renamed, with_defaults
 from skseqmetric._estimators.nrnm.base import MemoryEstimator
-from skseqmetric._networks.memory import MemoryNetwork
-from skseqmetric._networks.stem import stem_strides
-from skseqmetric._tasks.label_training import LabelTraining, SequenceClassification
+from skseqmetric._tasks import Classes, decision, probabilities
 from skseqmetric._training.callbacks import with_callbacks
 
 
-class NRNMClassifier(
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    SequenceClassification,
-    LabelTraining,
-    MemoryEstimator,
-):
-    r"""Sequence classifier: a recurrent network with a non-local recurrent memory.
+@renamed(readout="pooling", stem_channels="n_filters")
+class NRNMClassifier(ClassifierMixin, MemoryEstimator):
+    r"""Classes of sequences, or of every step: a recurrent network with a non-local recurrent memory.
 
     A memory of S slots is written once per window of steps by self-attention over the block that just ended, and read
     at every step of the next ones, so that information has a short way over many steps:
@@ -42,7 +32,11 @@ class NRNMClassifier(
         h_t = \sigma(o) \odot \tanh c_t
 
     with the usual gates f, i, o, g of an LSTM and w = S s steps between updates. The class scores are a linear map of
-    the mean of the states (or of the last one, `readout="last"`), trained by cross-entropy.
+    the pooled states, trained by cross-entropy.
+
+    With `target="step"` they are a linear map of every state :math:`h_t`. State, memory and stem then read nothing
+    behind t, so that a label never depends on what comes later, and `predict_step` gives the labels of `predict` one
+    incoming step at a time.
 
     Parameters
     ----------
@@ -69,25 +63,35 @@ class NRNMClassifier(
         Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
     memory_dropout : float, default=0.5
         Share of the memory that is not read, drawn for every sequence and update in training.
-    readout : {"last", "mean"}, default="mean"
-        What the states of the last layer become: the last valid one, as in the papers, or the mean of the valid ones.
-    instance_channels : bool, default=True
+    target : {"sequence", "step"}, default="sequence"
+        What has a label: a whole sequence, or every step.
+    pooling : {"mean", "last", "both"}, default="mean"
+        Pooling over time: the mean of the valid states of the last layer, the last one (as in the papers), or both side
+        by side. With `target="step"` for `transform` only.
+    instance_channels : bool or "auto", default="auto"
         Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
-        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen beside the
-        large ones that set the scale of the training data; for those below 5 % of it, leave "jitter", whose noise
-        would hide them, out of `augment`.
-    stem_channels : int or None, default=64
-        Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
+        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen next to the
+        large ones that set the scale of the training data. For movements below 5 % of it, leave "jitter" out of
+        `augment`: its noise would hide them. "auto": True, but False with `target="step"`, where no step may read the
+        whole sequence.
+    n_filters : int or None, default=64
+        Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem. With
+        `target="step"` they are padded in front only.
     max_recurrent_steps : int or None, default=64
         The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
-        recurrent steps; None for stride 1. Without a stem nothing is shortened.
+        recurrent steps; None for stride 1. Nothing is shortened without a stem, or with `target="step"`.
     dropout : float, default=0.2
         Share of the stem's filters silenced, sequence by sequence, in training.
     class_weight : dict, "balanced" or None, default=None
-        Factor of the loss of every class; "balanced": inversely proportional to the summed weight of a class.
-    augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
+        Factor of the loss of every class; "balanced": inversely proportional to the summed weight of a class, or
+        of its steps.
+    ignore_label : object, default=None
+        With `target="step"` a label that means "none": such steps are not learned from and not scored. Needed where y
+        is one array padded to the longest sequence.
+    augment : "auto", sequence of {"jitter", "warp", "crop"}, callable or None, default="auto"
         Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
-        time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and
+        time warp; "crop": up to 5 % off either end. "auto": all three, or "jitter" alone with `target="step"`, as the
+        others would part steps from their labels. A callable takes (values (B, T, C), lengths (B,), generator) and
         returns values.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over the training steps, in float64.
@@ -97,8 +101,8 @@ class NRNMClassifier(
         Batches of an epoch at least: small training sets need updates, not epochs.
     max_updates : int or None, default=1500
         Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
-    batch_size : int, default=32
-        Sequences of a batch.
+    batch_size : int or "auto", default="auto"
+        Sequences of a batch; "auto" is 32, or 16 with `target="step"`.
     learning_rate : float, default=3e-3
         Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
     weight_decay : float, default=1e-2
@@ -129,6 +133,8 @@ class NRNMClassifier(
         Labels.
     module_ : torch.nn.Module
         The network.
+    network_config_ : dict
+        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
     window_ : int or None
         Recurrent steps between two updates of the memory.
     n_iter_ : int
@@ -147,7 +153,10 @@ class NRNMClassifier(
 
     The equations are those of [1]_ and [2]_ and of the authors' published program, with masks for each sequence, a last
     block that is written although unfinished, and layer norms that keep their gains; stem, instance channels, the mean
-    as read-out, schedule and defaults are ours.
+    as pooling, schedule and defaults are ours.
+
+    A sequence counts by its weight, however long it is: its loss with `target="step"` is the mean over its
+    labelled steps.
 
     References
     ----------
@@ -158,20 +167,24 @@ class NRNMClassifier(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skseqmetric import NRNMClassifier
     >>> from skseqmetric.datasets import make_shifted_sequences
     >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
-    >>> classifier = NRNMClassifier(8, stem_channels=8, max_epochs=5, random_state=0).fit(X[:40], y[:40])
+    >>> classifier = NRNMClassifier(8, n_filters=8, max_epochs=5, random_state=0).fit(X[:40], y[:40])
     >>> classifier.predict(X[40:]).shape
     (20,)
+    >>> rising = [np.where(np.cumsum(x[:, 0]) > 0, "up", "down") for x in X]
+    >>> labeller = NRNMClassifier(8, target="step", n_filters=None, max_epochs=5, random_state=0).fit(X, rising)
+    >>> [len(labels) == len(x) for x, labels in zip(X[:2], labeller.predict(X[:2]))]
+    [True, True]
+    >>> label, state = labeller.predict_step(X[0][0])
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
         **MemoryEstimator._parameter_constraints,
-        **LabelTraining._parameter_constraints,
-        "readout": [StrOptions({"last", "mean"})],
-        "instance_channels": ["boolean"],
-        "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "ignore_label": [object],
     }
 
     def __init__(  # noqa: PLR0915  (one line a parameter)
@@ -188,18 +201,20 @@ class NRNMClassifier(
         memory_input: str = "pooled",
         zoneout: float = 0.1,
         memory_dropout: float = 0.5,
-        readout: str = "mean",
-        instance_channels: bool = True,
-        stem_channels: int | None = 64,
+        target: str = "sequence",
+        pooling: str = "mean",
+        instance_channels: bool | str = "auto",
+        n_filters: int | None = 64,
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.2,
         class_weight: Any = None,
-        augment: Any = ("jitter", "warp", "crop"),
+        ignore_label: Any = None,
+        augment: Any = "auto",
         scaling: str | None = "channel",
         max_epochs: int = 100,
         min_batches: int = 6,
         max_updates: int | None = 1500,
-        batch_size: int = 32,
+        batch_size: int | str = "auto",
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
         early_stopping: bool = False,
@@ -224,12 +239,14 @@ class NRNMClassifier(
         self.memory_input = memory_input
         self.zoneout = zoneout
         self.memory_dropout = memory_dropout
-        self.readout = readout
+        self.target = target
+        self.pooling = pooling
         self.instance_channels = instance_channels
-        self.stem_channels = stem_channels
+        self.n_filters = n_filters
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
         self.class_weight = class_weight
+        self.ignore_label = ignore_label
         self.augment = augment
         self.scaling = scaling
         self.max_epochs = max_epochs
@@ -252,14 +269,15 @@ class NRNMClassifier(
     # ------------------------------------------------------------------ fitting
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn to tell classes of sequences apart.
+        """Learn to label sequences, or their steps.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Training sequences.
-        y : array-like of shape (n,)
-            Class of every sequence.
+        y : array-like of shape (n,); with `target="step"` list of n arrays (T_i,), or array (n, T)
+            Class of every sequence or step. One array of steps for sequences of different lengths is padded with
+            `ignore_label`.
         sample_weight : array-like of shape (n,), optional
             Weight of every sequence in the loss. A weight of 2 is the same as writing the sequence twice, a weight of 0
             the same as leaving it out.
@@ -273,13 +291,13 @@ class NRNMClassifier(
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), a single class, a window longer than the longest
-            training sequence, or parameters that contradict each other.
+            For input outside the contract (see `check_sequences`), labels that do not match the sequences or their
+            steps, a single class, a window longer than the longest training sequence, or parameters that contradict
+            each other.
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._check_settings()
-        self._fit_labelled(X, y, sample_weight, groups)
+        self._fit(X, y, sample_weight, groups)
         return self
 
     @with_callbacks
@@ -293,32 +311,41 @@ class NRNMClassifier(
         classes : array-like of shape (K,), optional
             All labels that are to come, in the first call; those of y where None.
         """
-        self._check_settings()
-        self._partial_fit_labelled(X, y, sample_weight, classes)
+        declared = None if classes is None else Classes(every_step=self.target == "step", labels=np.unique(classes))
+        self._partial_fit(X, y, sample_weight, declared)
         return self
 
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> MemoryNetwork:
-        return self._network(
-            n_channels,
-            longest,
-            generator,
-            head="sequence",
-            n_outputs=len(self.classes_),
-            readout=self.readout,
-            with_instance=self.instance_channels,
-        )
+    def _make_task(self) -> Classes:
+        return Classes(every_step=self.target == "step", class_weight=self.class_weight, ignore_label=self.ignore_label)
 
-    def _strides(self, longest: int) -> tuple[int, int]:
-        return stem_strides(longest, self.max_recurrent_steps)
+    # ------------------------------------------------------------------ prediction
+    def decision_function(self, X: Any) -> Any:
+        """Class scores (logits).
 
-    # ------------------------------------------------------------------ features
-    def transform(self, X: Any) -> np.ndarray:
-        """The read-out of the last layer's states, (n, n_units) float32: features for any classifier."""
-        check_is_fitted(self)
-        return self._run(X, self.module_.features, self._n_features_out)
+        (n, K), or (n,) for the second of two classes against the first; with `target="step"` a list of n arrays
+        (T_i, K) or (T_i,).
+        """
+        return decision(self._outputs(X))
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        # features are float32 whatever comes in
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+    def predict_proba(self, X: Any) -> Any:
+        """Class probabilities, columns as in `classes_`: (n, K), or a list of n arrays (T_i, K)."""
+        return probabilities(self._outputs(X))
+
+    def predict(self, X: Any) -> Any:
+        """The most probable class of every sequence, (n,), or of every step, a list of n arrays (T_i,)."""
+        outputs = self._outputs(X)
+        return self._task.answer(outputs)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of sequences that are predicted rightly; with `target="step"` of labelled steps.
+
+        A sequence counts by its weight, a step by the weight of its sequence.
+        """
+        answers = self.predict(X)
+        return self._task.score(y, answers, sample_weight)
+
+
+class NRNMStepClassifier(NRNMClassifier):
+    """`NRNMClassifier(target="step")` under its former name; every parameter is described there."""
+
+    __init__ = with_defaults(NRNMClassifier.__init__, target="step")

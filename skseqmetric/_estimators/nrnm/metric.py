@@ -1,24 +1,26 @@
-"""NRNMMetric: a distance learned by twin recurrent networks with a non-local memory."""
+"""NRNMMetric: a learned distance from a recurrent network with a non-local memory."""
 
 from __future__ import annotations
 
 from numbers import Integral
 from typing import Any
 
-import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
-from skseqmetric._estimators.nrnm.base import MemoryEstimator
-from skseqmetric._metrics.embedding import LearnedSequenceMetric
+from skseqmetric._base import renamed
+from skseqmetric._estimators.nrnm import memory
+from skseqmetric._metrics.embedding import EmbeddingMetric
 from skseqmetric._networks.memory import MemoryNetwork
-from skseqmetric._networks.stem import stem_strides
+from skseqmetric._tasks import Task
+from skseqmetric._training.data import TrainingSet
 
 
-class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
+@renamed(readout="pooling", stem_channels="n_filters", n_outputs="n_components")
+class NRNMMetric(EmbeddingMetric):
     r"""Learned distance between sequences: twin recurrent networks with a non-local recurrent memory.
 
     One network (`NRNMClassifier` has its equations) reads both sequences of a pair, each on its own; the mean h of its
-    states (the last one with `readout="last"`) is mapped to a point on the unit sphere, and the distance is the one
+    states (or as `pooling` says) is mapped to a point on the unit sphere, and the distance is the one
     between the points:
 
     .. math::
@@ -53,21 +55,22 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
     memory_dropout : float, default=0.5
         Share of the memory that is not read, drawn for every sequence and update in training.
-    readout : {"last", "mean"}, default="mean"
-        What the states of the last layer become: the last valid one, as in the papers, or the mean of the valid ones.
+    pooling : {"mean", "last", "both"}, default="mean"
+        Pooling over time: the mean of the valid states of the last layer, the last one (as in the papers), or both side
+        by side.
     instance_channels : bool, default=True
         Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
-        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen beside the
-        large ones that set the scale of the training data; for those below 5 % of it, leave "jitter", whose noise
-        would hide them, out of `augment`.
-    stem_channels : int or None, default=64
+        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen next to the
+        large ones that set the scale of the training data. For movements below 5 % of it, leave "jitter" out of
+        `augment`: its noise would hide them.
+    n_filters : int or None, default=64
         Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
     max_recurrent_steps : int or None, default=64
         The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
         recurrent steps; None for stride 1. Without a stem nothing is shortened.
     dropout : float, default=0.2
         Share of the stem's filters silenced, sequence by sequence, in training.
-    n_outputs : int, default=64
+    n_components : int, default=64
         Numbers D of the embedding.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
         Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone, the probability that a pair
@@ -122,6 +125,8 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         Labels seen in `fit` and `partial_fit`.
     module_ : torch.nn.Module
         The network.
+    network_config_ : dict
+        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
     window_ : int or None
         Recurrent steps between two updates of the memory.
     n_iter_ : int
@@ -141,7 +146,7 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
     memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
 
     The memory is that of [1]_ and [2]_, similarity learning with twins an application of [2]_; the unit sphere, the
-    losses other than the contrastive and triplet ones, stem, instance channels, the mean as read-out, schedule and
+    losses other than the contrastive and triplet ones, stem, instance channels, the mean as pooling, schedule and
     defaults are ours.
 
     References
@@ -156,18 +161,16 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
     >>> from skseqmetric import NRNMMetric, SequenceKNeighborsClassifier
     >>> from skseqmetric.datasets import make_shifted_sequences
     >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
-    >>> metric = NRNMMetric(8, stem_channels=8, max_epochs=5, random_state=0)
+    >>> metric = NRNMMetric(8, n_filters=8, max_epochs=5, random_state=0)
     >>> SequenceKNeighborsClassifier(metric, n_neighbors=1).fit(X[:40], y[:40]).predict(X[40:]).shape
     (20,)
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **LearnedSequenceMetric._parameter_constraints,
-        **MemoryEstimator._parameter_constraints,
-        "readout": [StrOptions({"last", "mean"})],
+        **EmbeddingMetric._parameter_constraints,
+        **memory.CONSTRAINTS,
         "instance_channels": ["boolean"],
-        "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
-        "n_outputs": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(  # noqa: PLR0915  (one line a parameter)
@@ -184,12 +187,12 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         memory_input: str = "pooled",
         zoneout: float = 0.1,
         memory_dropout: float = 0.5,
-        readout: str = "mean",
+        pooling: str = "mean",
         instance_channels: bool = True,
-        stem_channels: int | None = 64,
+        n_filters: int | None = 64,
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.2,
-        n_outputs: int = 64,
+        n_components: int = 64,
         loss: Any = "nca",
         margin: float = 1.0,
         samples_per_class: int = 4,
@@ -223,12 +226,12 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         self.memory_input = memory_input
         self.zoneout = zoneout
         self.memory_dropout = memory_dropout
-        self.readout = readout
+        self.pooling = pooling
         self.instance_channels = instance_channels
-        self.stem_channels = stem_channels
+        self.n_filters = n_filters
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
-        self.n_outputs = n_outputs
+        self.n_components = n_components
         self.loss = loss
         self.margin = margin
         self.samples_per_class = samples_per_class
@@ -251,16 +254,17 @@ class NRNMMetric(LearnedSequenceMetric, MemoryEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
 
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> MemoryNetwork:
-        return self._network(
-            n_channels,
-            longest,
-            generator,
-            head="embedding",
-            n_outputs=self.n_outputs,
-            readout=self.readout,
-            with_instance=self.instance_channels,
-        )
+    _network = MemoryNetwork
+    module_: MemoryNetwork
+    _coupled = False
 
-    def _strides(self, longest: int) -> tuple[int, int]:
-        return stem_strides(longest, self.max_recurrent_steps)
+    def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
+        memory.check_memory(self, training, "embedding", continued=continued)
+
+    def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
+        return memory.memory_config(self, training, "embedding", self.n_components)
+
+    # ------------------------------------------------------------------ looks into the network
+    hidden_states = memory.hidden_states
+    memory_states = memory.memory_states
+    window_ = memory.window_

@@ -1,112 +1,100 @@
-"""What both recurrent estimators share: the network's shape, its answers, and a look at its states."""
+"""What both recurrent estimators share: network times task, the head, and looks into the states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base.supervised import SupervisedSequenceEstimator, Training, check_steps_stay
+from skseqmetric._base import NetworkEstimator, Objective, Stage, streaming
+from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.recurrent import RecurrentNetwork
+from skseqmetric._tasks import Task
+from skseqmetric._tensors.inference import run_steps
+from skseqmetric._training.batches import Plan
+from skseqmetric._training.data import TrainingSet
+from skseqmetric._training.objectives import TaskObjective
+from skseqmetric._training.sampling import shuffled_batches
 
-Answers = np.ndarray | list[np.ndarray]
 
-
-class RecurrentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SupervisedSequenceEstimator):
-    """Supervised estimators over a `RecurrentNetwork`."""
+class RecurrentEstimator(NetworkEstimator):
+    """A task of whole sequences or of every step, learned by a `RecurrentNetwork`."""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **SupervisedSequenceEstimator._parameter_constraints,
+        **NetworkEstimator._parameter_constraints,
         "n_units": [Interval(Integral, 1, None, closed="left")],
         "cell": [StrOptions({"lstm", "gru"})],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "target": [StrOptions({"sequence", "step"})],
-        "readout": [StrOptions({"last", "mean"})],
+        "pooling": [StrOptions(set(POOLINGS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
     }
 
+    _network = RecurrentNetwork
     module_: RecurrentNetwork
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        if self.target == "step":
-            check_steps_stay(self.augment)
+    def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
+        """Nothing contradicts."""
 
-    def _check_data(self, training: Training, classes: np.ndarray | None, *, continued: bool) -> None:
-        super()._check_data(training, classes, continued=continued)
-        if continued and self.target != self.module_.target:
-            raise ValueError(
-                f"target={self.target!r}, but the network of the earlier fit has target={self.module_.target!r}: "
-                "fit a new one."
-            )
+    def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
+        return {
+            "n_channels": training.sequences.n_channels,
+            "n_units": self.n_units,
+            "n_targets": task.n_outputs,
+            "cell": self.cell,
+            "n_layers": self.n_layers,
+            "bidirectional": self.bidirectional,
+            "target": self.target,
+            "pooling": self.pooling,
+            "dropout": self.dropout,
+        }
 
-    def _network(self, n_channels: int, n_targets: int, generator: torch.Generator) -> RecurrentNetwork:
-        return RecurrentNetwork(
-            n_channels,
-            self.n_units,
-            n_targets,
-            cell=self.cell,
-            n_layers=self.n_layers,
-            bidirectional=self.bidirectional,
-            target=self.target,
-            readout=self.readout,
-            dropout=self.dropout,
-            generator=generator,
-        )
+    def _make_objective(self, training: TrainingSet, task: Task, generator: torch.Generator, stage: Stage) -> Objective:
+        return Objective(TaskObjective(self.module_, task, generator))
+
+    def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
+        return partial(shuffled_batches, training.sequences.lengths, size, n_batches, rng)
 
     # ------------------------------------------------------------------ the head
     @property
-    def _units(self) -> tuple[Any, Any]:
-        """(scale, shift) from the network's answers to the caller's units."""
-        return 1.0, 0.0
+    def _units_of_y(self) -> tuple[Any, Any]:
+        """(scale, shift) from the network's outputs to the units of y."""
+        return getattr(self, "y_scale_", 1.0), getattr(self, "y_mean_", 0.0)
 
     @property
     def coef_(self) -> np.ndarray:
         """Weights (K, F) of the linear head in the caller's units, for states of F = D H numbers (D directions)."""
         check_is_fitted(self)
-        scale, _ = self._units
+        scale, _ = self._units_of_y
         return self._head("weight") * np.reshape(scale, (-1, 1))
 
     @property
     def intercept_(self) -> np.ndarray:
         """Biases (K,) of the linear head in the caller's units."""
         check_is_fitted(self)
-        scale, shift = self._units
+        scale, shift = self._units_of_y
         return self._head("bias") * scale + shift
 
     def _head(self, name: str) -> np.ndarray:
         return self.module_.head.get_parameter(name).detach().cpu().numpy().astype(np.float64)
 
-    # ------------------------------------------------------------------ answers
-    def _answers(self, X: Any) -> Answers:
-        """What the network says in the caller's units: (n, K), or a list of (T_i, K) where targets are of steps."""
-        check_is_fitted(self)
-        if self.module_.target == "step":
-            return [self._in_units(numbers) for numbers in self._each_step(X, self.module_)]
-        return self._in_units(self._run(X, self.module_, self.module_.head.out_features))
+    # ------------------------------------------------------------------ answers after every step
+    predict_step = streaming.predict_step
+    predict_stream = streaming.predict_stream
+    _advance = streaming.advance_network
 
-    def _each_step(self, X: Any, run: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> list[np.ndarray]:
-        """run(values, lengths) -> (B, T, width) of all sequences, n arrays (T_i, width)."""
-        return self._run_steps(X, lambda values, lengths: (run(values, lengths), lengths))
+    def predict_prefixes(self, X: Any) -> list[np.ndarray]:
+        """The network's outputs after every prefix of a sequence.
 
-    def _in_units(self, numbers: np.ndarray) -> np.ndarray:
-        scale, shift = self._units
-        return numbers.astype(np.float64) * scale + shift
-
-    def predict_steps(self, X: Any) -> list[np.ndarray]:
-        """What the network says at every step.
-
-        With `target="sequence"` the last row of a sequence is what it says of the whole one, the rows before what it
-        would say had the sequence ended there; the backward states of a bidirectional network have then read all of it
-        at each step. With `target="step"` what it says of each step.
+        With `target="sequence"` the last row is the output for the whole sequence. The rows before are the outputs, had
+        the sequence ended there; the backward states of a bidirectional network have read all of it at each step. With
+        `target="step"` the rows are the outputs at every step.
 
         Parameters
         ----------
@@ -117,8 +105,9 @@ class RecurrentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Supe
         answers : list of n arrays (T_i, K), float32
             Outputs of a regressor, in the units of y; scores (logits) of a classifier, columns as in `classes_`.
         """
-        check_is_fitted(self)
-        return [self._in_units(numbers).astype(np.float32) for numbers in self._each_step(X, self.module_.steps)]
+        flat = self._checked(X)
+        outputs = run_steps(flat, lambda values, lengths: (self.module_.prefixes(values, lengths), lengths))
+        return [block.astype(np.float32) for block in self._task.in_units_of_y(outputs)]
 
     # ------------------------------------------------------------------ states
     def hidden_states(self, X: Any, *, kind: str = "hidden", layer: int = -1) -> list[np.ndarray]:
@@ -143,7 +132,7 @@ class RecurrentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Supe
         ValueError
             For a kind or layer that the network does not have.
         """
-        check_is_fitted(self)
+        flat = self._checked(X)
         if kind not in ("hidden", "cell") or (kind == "cell" and self.module_.cell != "lstm"):
             kinds = "'hidden' and 'cell'" if self.module_.cell == "lstm" else "'hidden' alone"
             raise ValueError(f"kind={kind!r}: cell={self.module_.cell!r} has states of kind {kinds}.")
@@ -151,18 +140,5 @@ class RecurrentEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Supe
         if not -n_layers <= layer < n_layers:
             raise ValueError(f"layer={layer} is out of range: this network has n_layers={n_layers}.")
 
-        return self._each_step(X, partial(self.module_.states, kind=kind, layer=layer))
-
-    def transform(self, X: Any) -> np.ndarray:
-        """The read-out of the last layer's states, (n, D H) float32: features for any estimator.
-
-        "last" or "mean" as `readout` says, with either `target`.
-        """
-        check_is_fitted(self)
-        return self._run(X, self.module_.features, self._n_features_out)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        # features are float32 whatever comes in
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+        run = partial(self.module_.states, kind=kind, layer=layer)
+        return run_steps(flat, lambda values, lengths: (run(values, lengths), lengths))

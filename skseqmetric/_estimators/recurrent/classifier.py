@@ -1,26 +1,21 @@
-"""RecurrentClassifier: labels of sequences or of their steps, from a trained LSTM or GRU."""
+"""RecurrentClassifier: labels of sequences, or of their steps, from a trained LSTM or GRU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-import torch
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils._param_validation import StrOptions
 
-from skseqmetric._estimators.recurrent.base import Answers, RecurrentEstimator
-from skseqmetric._input import Sequences, check_labels, check_step_labels
-from skseqmetric._networks.recurrent import RecurrentNetwork
-from skseqmetric._tasks.label_training import LabelTraining, decision, matched
-from skseqmetric._training.batches import StepLabels
+from skseqmetric._base import renamed
+from skseqmetric._estimators.recurrent.base import RecurrentEstimator
+from skseqmetric._tasks import Classes, decision, probabilities
 from skseqmetric._training.callbacks import with_callbacks
-from skseqmetric.metrics import step_accuracy
 
 
-class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
+@renamed(readout="pooling", predict_steps="predict_prefixes")
+class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
     r"""Classifier of sequences, or of every step of sequences: a trained LSTM or GRU with a linear head.
 
     A state is updated at every step, by the gates of an LSTM [1]_ or of a GRU [2]_,
@@ -35,7 +30,7 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
         h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 
     from h = c = 0 before the first step. The K class scores are A h + a, of the state after the last step, of the mean
-    of all states (`readout="mean"`), or of every state (`target="step"`). All weights are trained by cross-entropy.
+    of all states (`pooling="mean"`), or of every state (`target="step"`). All weights are trained by cross-entropy.
     The counterpart of `EchoStateClassifier`, whose recurrent weights are drawn and left as they are, with the same
     interface: a pipeline or a grid search can choose between them.
 
@@ -51,9 +46,9 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
         A second recurrence reads every sequence from its end to its start; a state then is that of both, 2 H numbers.
     target : {"sequence", "step"}, default="sequence"
         What has a label: a sequence, y (n,), or every step, y a list of n arrays (T_i,). Predictions are alike.
-    readout : {"last", "mean"}, default="last"
-        What the head reads with `target="sequence"`: the state after the last step (of the backward direction after
-        its own last one, the first step), or the mean of all states.
+    pooling : {"last", "mean", "both"}, default="last"
+        Pooling over time: the last valid state (of the backward direction its own last one, at the first step), the
+        mean of the valid ones, or both side by side. With `target="step"` for `transform` only.
     dropout : float, default=0.0
         Share of the units silenced between layers and before the head in training, each for all steps of a sequence.
     class_weight : dict, "balanced" or None, default=None
@@ -109,6 +104,8 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
         Its biases.
     module_ : torch.nn.Module
         The network.
+    network_config_ : dict
+        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
     n_iter_ : int
         Epochs trained.
     history_ : list of dict
@@ -143,13 +140,13 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
     >>> classifier = RecurrentClassifier(8, cell="gru", max_epochs=5, random_state=0).fit(X[:40], y[:40])
     >>> classifier.predict(X[40:]).shape
     (20,)
-    >>> [scores.shape == (len(x), 2) for x, scores in zip(X[:2], classifier.predict_steps(X[:2]))]
+    >>> [scores.shape == (len(x), 2) for x, scores in zip(X[:2], classifier.predict_prefixes(X[:2]))]
     [True, True]
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
         **RecurrentEstimator._parameter_constraints,
-        **LabelTraining._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "ignore_label": [object],
     }
 
@@ -161,7 +158,7 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
         n_layers: int = 1,
         bidirectional: bool = False,
         target: str = "sequence",
-        readout: str = "last",
+        pooling: str = "last",
         dropout: float = 0.0,
         class_weight: Any = None,
         ignore_label: Any = None,
@@ -189,7 +186,7 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
         self.n_layers = n_layers
         self.bidirectional = bidirectional
         self.target = target
-        self.readout = readout
+        self.pooling = pooling
         self.dropout = dropout
         self.class_weight = class_weight
         self.ignore_label = ignore_label
@@ -242,8 +239,7 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._check_settings()
-        self._fit_labelled(X, y, sample_weight, groups)
+        self._fit(X, y, sample_weight, groups)
         return self
 
     @with_callbacks
@@ -257,57 +253,35 @@ class RecurrentClassifier(ClassifierMixin, LabelTraining, RecurrentEstimator):
         classes : array-like of shape (K,), optional
             All labels that are to come, in the first call; those of y where None.
         """
-        self._check_settings()
-        self._partial_fit_labelled(X, y, sample_weight, classes)
+        declared = None if classes is None else Classes(every_step=self.target == "step", labels=np.unique(classes))
+        self._partial_fit(X, y, sample_weight, declared)
         return self
 
-    def _check_targets(
-        self, y: Any, sequences: Sequences, known: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | StepLabels]:
-        least = 2 if known is None else 1
-        if self.target == "step":
-            classes, codes = check_step_labels(y, sequences.lengths, ignore_label=self.ignore_label, min_classes=least)
-        else:
-            classes, codes = check_labels(y, len(sequences), estimator=self, min_classes=least)
-        if known is not None:
-            classes, codes = known, matched(classes, codes, known)
-        return classes, StepLabels(codes, sequences.lengths) if self.target == "step" else codes
-
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> RecurrentNetwork:
-        return self._network(n_channels, len(self.classes_), generator)
+    def _make_task(self) -> Classes:
+        return Classes(every_step=self.target == "step", class_weight=self.class_weight, ignore_label=self.ignore_label)
 
     # ------------------------------------------------------------------ prediction
-    def _each(self, function: Callable[[np.ndarray], np.ndarray], X: Any) -> Answers:
-        """The function of all scores (n, K), or of those (T_i, K) of every sequence."""
-        scores = self._answers(X)
-        return [function(of_steps) for of_steps in scores] if isinstance(scores, list) else function(scores)
-
-    def decision_function(self, X: Any) -> Answers:
+    def decision_function(self, X: Any) -> Any:
         """Class scores (logits).
 
         (n, K), or (n,) for the second of two classes against the first; with `target="step"` a list of n arrays
         (T_i, K) or (T_i,).
         """
-        return self._each(decision, X)
+        return decision(self._outputs(X))
 
-    def predict_proba(self, X: Any) -> Answers:
+    def predict_proba(self, X: Any) -> Any:
         """Class probabilities, columns as in `classes_`: (n, K), or a list of n arrays (T_i, K)."""
-        return self._each(_probabilities, X)
+        return probabilities(self._outputs(X))
 
-    def predict(self, X: Any) -> Answers:
+    def predict(self, X: Any) -> Any:
         """The most probable class of every sequence, (n,), or of every step, a list of n arrays (T_i,)."""
-        return self._each(lambda scores: self.classes_[scores.argmax(axis=1)], X)
+        outputs = self._outputs(X)
+        return self._task.answer(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of sequences that are predicted rightly; with `target="step"` of labelled steps.
 
-        A sequence counts by its weight, a step by that of its sequence.
+        A sequence counts by its weight, a step by the weight of its sequence.
         """
-        check_is_fitted(self)
-        if self.module_.target == "sequence":
-            return float(super().score(X, y, sample_weight))
-        return step_accuracy(y, list(self.predict(X)), ignore_label=self.ignore_label, sample_weight=sample_weight)
-
-
-def _probabilities(scores: np.ndarray) -> np.ndarray:
-    return softmax(scores, axis=1)
+        answers = self.predict(X)
+        return self._task.score(y, answers, sample_weight)

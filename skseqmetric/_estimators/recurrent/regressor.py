@@ -1,28 +1,23 @@
-"""RecurrentRegressor: numbers for sequences or for their steps, from a trained LSTM or GRU."""
+"""RecurrentRegressor: numbers for sequences, or for their steps, from a trained LSTM or GRU."""
 
 from __future__ import annotations
 
 from typing import Any, Self
 
-import numpy as np
-import torch
-from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from skseqmetric._estimators.recurrent.base import Answers, RecurrentEstimator
-from skseqmetric._input import Sequences, check_real_targets, check_step_targets, check_weights
-from skseqmetric._networks.recurrent import RecurrentNetwork
-from skseqmetric._tasks.target_training import TargetTraining
-from skseqmetric._training.batches import StepTargets
+from skseqmetric._base import renamed
+from skseqmetric._estimators.recurrent.base import RecurrentEstimator
+from skseqmetric._tasks import Numbers
 from skseqmetric._training.callbacks import with_callbacks
 
 
-class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
+@renamed(readout="pooling", predict_steps="predict_prefixes")
+class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
     r"""Regressor of sequences, or of every step of sequences: a trained LSTM or GRU with a linear head.
 
     The network is that of `RecurrentClassifier`, which has its equations; its K outputs are A h + a of the state after
-    the last step, of the mean of all states (`readout="mean"`), or of every state (`target="step"`). All weights are
+    the last step, of the mean of all states (`pooling="mean"`), or of every state (`target="step"`). All weights are
     trained by the mean squared error
 
     .. math::
@@ -47,9 +42,9 @@ class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
     target : {"sequence", "step"}, default="sequence"
         What has targets: a sequence, y (n,) or (n, K), or every step, y a list of n arrays (T_i,) or (T_i, K).
         Predictions are alike.
-    readout : {"last", "mean"}, default="last"
-        What the head reads with `target="sequence"`: the state after the last step (of the backward direction after
-        its own last one, the first step), or the mean of all states.
+    pooling : {"last", "mean", "both"}, default="last"
+        Pooling over time: the last valid state (of the backward direction its own last one, at the first step), the
+        mean of the valid ones, or both side by side. With `target="step"` for `transform` only.
     dropout : float, default=0.0
         Share of the units silenced between layers and before the head in training, each for all steps of a sequence.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=None
@@ -101,6 +96,8 @@ class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
         however long it is. The deviation of a constant output is set to 1.
     module_ : torch.nn.Module
         The network.
+    network_config_ : dict
+        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
     n_iter_ : int
         Epochs trained.
     history_ : list of dict
@@ -146,11 +143,6 @@ class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
     [True, True, True]
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
-        **RecurrentEstimator._parameter_constraints,
-        **TargetTraining._parameter_constraints,
-    }
-
     def __init__(
         self,
         n_units: int = 20,
@@ -159,7 +151,7 @@ class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
         n_layers: int = 1,
         bidirectional: bool = False,
         target: str = "sequence",
-        readout: str = "last",
+        pooling: str = "last",
         dropout: float = 0.0,
         augment: Any = None,
         scaling: str | None = "channel",
@@ -185,7 +177,7 @@ class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
         self.n_layers = n_layers
         self.bidirectional = bidirectional
         self.target = target
-        self.readout = readout
+        self.pooling = pooling
         self.dropout = dropout
         self.augment = augment
         self.scaling = scaling
@@ -235,8 +227,7 @@ class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        self._check_settings()
-        self._fit_labelled(X, y, sample_weight, groups)
+        self._fit(X, y, sample_weight, groups)
         return self
 
     @with_callbacks
@@ -245,52 +236,25 @@ class RecurrentRegressor(RegressorMixin, TargetTraining, RecurrentEstimator):
 
         Parameters as in `fit`.
         """
-        self._check_settings()
-        self._partial_fit_labelled(X, y, sample_weight)
+        self._partial_fit(X, y, sample_weight)
         return self
 
-    def _check_targets(
-        self, y: Any, sequences: Sequences, known: np.ndarray | None
-    ) -> tuple[None, np.ndarray | StepTargets]:
-        if self.target == "step":
-            values, self._one_column = check_step_targets(y, sequences.lengths, estimator=self)
-            return None, StepTargets(values, sequences.lengths)
-        values, self._one_column = check_real_targets(y, len(sequences), estimator=self)
-        return None, values
-
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> RecurrentNetwork:
-        return self._network(n_channels, len(self.y_mean_), generator)
+    def _make_task(self) -> Numbers:
+        return Numbers(every_step=self.target == "step")
 
     # ------------------------------------------------------------------ prediction
-    @property
-    def _units(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.y_scale_, self.y_mean_
-
-    def predict(self, X: Any) -> Answers:
+    def predict(self, X: Any) -> Any:
         """Outputs in the units of y.
 
         (n, K), or (n,) where y was; with `target="step"` a list of n arrays (T_i, K) or (T_i,).
         """
-        outputs = self._answers(X)
-        if not self._one_column:
-            return outputs
-        return [of_steps[:, 0] for of_steps in outputs] if isinstance(outputs, list) else outputs[:, 0]
+        outputs = self._outputs(X)
+        return self._task.answer(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination R^2, 1 at best, averaged over the outputs; with `target="step"` of all steps.
 
-        A sequence counts by its weight, a step by that of its sequence.
+        A sequence counts by its weight, a step by the weight of its sequence.
         """
-        check_is_fitted(self)
-        if self.module_.target == "sequence":
-            return float(super().score(X, y, sample_weight))
-        predicted = self.predict(X)
-        lengths = np.array([len(outputs) for outputs in predicted])
-        true, _ = check_step_targets(y, lengths, estimator=self)
-        weights = np.repeat(check_weights(sample_weight, len(lengths)), lengths)
-        return float(r2_score(true, np.concatenate(predicted).reshape(true.shape), sample_weight=weights))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+        answers = self.predict(X)
+        return self._task.score(y, answers, sample_weight)

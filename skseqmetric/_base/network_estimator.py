@@ -1,0 +1,352 @@
+"""The template of every estimator whose network is trained by gradient descent."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skseqmetric._base.transaction import unchanged_if_refused
+from skseqmetric._input import Sequences, check_sequences, check_weights
+from skseqmetric._tasks import Blocks, Task
+from skseqmetric._tensors.devices import device_or_cpu, on_cpu, resolve_device
+from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.inference import run_sequences, run_steps
+from skseqmetric._tensors.scaling import channel_scaling
+from skseqmetric._tensors.seeding import draw_seed, numpy_generator, torch_generator
+from skseqmetric._training.augmentation import Augment
+from skseqmetric._training.batches import Columns, Plan, TargetBatches
+from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
+from skseqmetric._training.data import TrainingSet
+from skseqmetric._training.loop import Batches, TrainingOptions, train
+
+
+class Stage(NamedTuple):
+    """Where a fit stands: its epochs, the number of the first one, and whether the network is a new one."""
+
+    epochs: int
+    first_epoch: int
+    fresh: bool
+
+
+class Objective(NamedTuple):
+    """What is minimised, a module from a batch to a scalar, and the columns that it reads beyond the targets."""
+
+    module: nn.Module
+    columns: Columns | None = None
+
+
+class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator, ABC):
+    """An estimator whose parameters are learned by gradient descent; equal rows are one row of summed weight.
+
+    A subclass names the class of its network and fills five hooks: which task, which network, which parameters
+    contradict each other, what is minimised, which batches. Its public `fit` and `partial_fit` call `_fit` and
+    `_partial_fit`. After a fit `type(module_)(**network_config_)` builds the same network with new weights.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "scaling": [StrOptions({"channel"}), None],
+        "device": [str],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "min_batches": [Interval(Integral, 1, None, closed="left")],
+        "max_updates": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "random_state": ["random_state", np.random.Generator],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "callbacks": [list, tuple, None],
+        "augment": ["array-like", str, HasMethods(["__call__"]), None],
+    }
+
+    _network: ClassVar[type[nn.Module]]
+
+    _seed: int
+    _task: Any
+    # of the last partial_fit, so that the next one continues its moments
+    _optimizer_state: dict[str, Any] | None
+
+    # ------------------------------------------------------------------ hooks
+    @abstractmethod
+    def _make_task(self) -> Task:
+        """What y is to mean, by the parameters."""
+
+    @abstractmethod
+    def _check_combinations(self, training: TrainingSet, task: Any, *, continued: bool) -> None:
+        """Refuse parameters that contradict each other or the data; `continued` where an earlier network goes on."""
+
+    @abstractmethod
+    def _network_config(self, training: TrainingSet, task: Any) -> dict[str, Any]:
+        """The arguments of the network's class, all but `generator`."""
+
+    @abstractmethod
+    def _make_objective(self, training: TrainingSet, task: Any, generator: torch.Generator, stage: Stage) -> Objective:
+        """What is minimised over `module_`; random numbers of the network come from the generator."""
+
+    @abstractmethod
+    def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
+        """Which rows form the batches of an epoch."""
+
+    # ------------------------------------------------------------------ fitting
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, images: Any = None) -> None:
+        """A whole fit: the budget of updates under the one-cycle schedule."""
+        continued = self.warm_start and hasattr(self, "module_")
+        with unchanged_if_refused(self):
+            task = self._checked_task(self._task if continued else None)
+            task, training, groups = self._checked_data(X, y, sample_weight, groups, images, task, reset=not continued)
+            if training.classes is not None and len(np.unique(training.classes)) < 2:
+                raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
+            seed, validation = self._seed if continued else draw_seed(self.random_state), None
+            if self.early_stopping:
+                training, validation = training.split(groups, self.validation_fraction, seed)
+            self._begin(training, task, seed, continued=continued)
+        self._optimizer_state = None
+        self._learn(training, validation, (X, y), fresh=not continued)
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, declared: Any = None, images: Any = None) -> None:
+        """One epoch at a constant learning rate; `declared` is a task that knows more than y, for the first call."""
+        first = not hasattr(self, "module_")
+        with unchanged_if_refused(self):
+            task = self._checked_task(declared if first else self._task)
+            task, training, _ = self._checked_data(X, y, sample_weight, None, images, task, reset=first)
+            self._begin(training, task, draw_seed(self.random_state) if first else self._seed, continued=not first)
+        self._optimizer_state = self._learn(training, None, (X, y), fresh=first, epochs=1)
+
+    def _checked_task(self, earlier: Task | None) -> Task:
+        """The task by valid parameters, which follows an earlier one if there is one."""
+        self._validate_params()
+        task = self._make_task()
+        self._check_parameters(task)
+        return task if earlier is None else task.following(earlier)
+
+    def _check_parameters(self, task: Task) -> None:
+        resolve_device(self.device)
+        Augment(self.augment, every_step=task.every_step)
+
+    def _checked_data(
+        self, X: Any, y: Any, sample_weight: Any, groups: Any, images: Any, task: Task, *, reset: bool
+    ) -> tuple[Task, TrainingSet, np.ndarray | None]:
+        """Everything a fit was given, checked once and merged, and the task that has seen y."""
+        sequences = check_sequences(X, estimator=self, reset=reset)
+        task, targets = task.check(y, sequences)
+        weights = check_weights(sample_weight, len(sequences))
+        pool = None if images is None else images.checked(task, targets)
+        training, groups = TrainingSet.merged(sequences, targets, weights, groups, pool)
+        return task, training, groups
+
+    def _begin(self, training: TrainingSet, task: Task, seed: int, *, continued: bool) -> None:
+        """The network that is trained: the earlier one, or a new one with the scaling of this data."""
+        self._check_combinations(training, task, continued=continued)
+        task = task.learn(training.targets, training.weights)
+        if not continued:
+            self._start(training, task, seed)
+        self._task = task
+        self.__dict__.update(task.attributes)
+        # a threshold belongs to the distance that it was calibrated on
+        self.__dict__.pop("threshold_", None)
+
+    def _start(self, training: TrainingSet, task: Task, seed: int) -> None:
+        """A new network from the seed; nothing of an earlier one stays."""
+        n_channels = training.sequences.n_channels
+        self.mean_, self.scale_ = np.zeros(n_channels), np.ones(n_channels)
+        if self.scaling is not None:
+            self.mean_, self.scale_ = channel_scaling(training.sequences, training.weights)
+        for name in self._task.attributes if hasattr(self, "_task") else ():
+            self.__dict__.pop(name, None)
+        self._seed, self._optimizer_state = seed, None
+        self.history_: list[dict[str, Any]] = []
+        self.n_iter_ = 0
+        self.network_config_ = self._network_config(training, task)
+        network: Any = self._network(**self.network_config_, generator=torch_generator(seed))
+        self.module_: Any = network.to(resolve_device(self.device)).eval()
+        self._n_features_out: int = self.module_.n_outputs
+
+    def _learn(
+        self,
+        training: TrainingSet,
+        validation: TrainingSet | None,
+        data: tuple[Any, Any],
+        *,
+        fresh: bool,
+        epochs: int | None = None,
+    ) -> dict[str, Any] | None:
+        """The budget of a full fit under the one-cycle schedule, or `epochs` at a constant learning rate."""
+        rng, generator = self._generators()
+        size = self._resolved_batch_size()
+        all_epochs, n_batches = self._budget(len(training), size)
+        # parts of a fit go on counting epochs; a whole fit counts its own
+        stage = Stage(self.max_epochs, self.n_iter_, fresh) if epochs else Stage(all_epochs, 0, fresh)
+        objective = self._make_objective(training, self._task, generator, stage)
+        plan = self._plan_batches(training, size, n_batches, rng)
+        batches = self._batches(training, plan)
+        batches.augment, batches.columns = self._augmentation(generator), objective.columns
+        held_out = None if validation is None else self._batches(validation, self._fixed_plan(validation, size))
+        updates = None if epochs else all_epochs * n_batches
+        return self._minimise(objective, batches, held_out, epochs or all_epochs, updates, data)
+
+    def _generators(self) -> tuple[np.random.Generator, torch.Generator]:
+        # the stream number makes every call of partial_fit draw something new, and a repeated fit the same
+        rng = numpy_generator(self._seed, self.n_iter_)
+        return rng, torch_generator(int(rng.integers(2**31 - 1)), self._device)
+
+    def _resolved_batch_size(self) -> int:
+        """The batch size; "auto" is 32, or 16 where every step has a target."""
+        if isinstance(self.batch_size, str):
+            return 16 if self._task.every_step else 32
+        return self.batch_size
+
+    def _budget(self, n_items: int, batch_size: int) -> tuple[int, int]:
+        """(epochs, batches per epoch) of a full fit on n_items."""
+        n_batches = max(self.min_batches, -(-n_items // batch_size))
+        if self.max_updates is None:
+            return self.max_epochs, n_batches
+        return min(self.max_epochs, -(-self.max_updates // n_batches)), n_batches
+
+    def _batches(self, part: TrainingSet, plan: Plan) -> TargetBatches:
+        targets, device = self._task.network_targets(part.targets), self._device
+        return TargetBatches(
+            self._flat(part.sequences),
+            torch.from_numpy(targets).to(device) if isinstance(targets, np.ndarray) else targets.to(device),
+            torch.from_numpy(part.weights.astype(np.float32)).to(device),
+            plan,
+        )
+
+    def _fixed_plan(self, validation: TrainingSet, size: int) -> Plan:
+        """The same validation batches in every epoch."""
+        n_batches = -(-len(validation) // size)
+        batches = self._plan_batches(validation, size, n_batches, numpy_generator(self._seed, 2**32))()
+        return lambda: batches
+
+    def _augmentation(self, generator: torch.Generator) -> Any:
+        return partial(Augment(self.augment, every_step=self._task.every_step), generator=generator)
+
+    def _minimise(
+        self,
+        objective: Objective,
+        batches: Batches,
+        validation: Batches | None,
+        epochs: int,
+        n_updates: int | None,
+        data: tuple[Any, Any],
+    ) -> dict[str, Any] | None:
+        """Run the loop, record `history_` and `n_iter_`, return the optimizer's state."""
+        reporter = EpochReporter(self, *data, epochs, self._fitted_copy)
+        options = self._training_options(epochs, n_updates, validation is not None, reporter, objective.columns)
+        result = train(objective.module, batches, validation, options, self._optimizer_state)
+        self.history_ += [{**row, "epoch": self.n_iter_ + row["epoch"]} for row in result.history]
+        self.n_iter_ += len(result.history)
+        if result.failure is not None:
+            raise FloatingPointError(f"{type(self).__name__}: {result.failure}")
+        if result.interrupted:
+            warnings.warn(
+                f"{type(self).__name__}: training was interrupted in epoch {len(result.history) + 1} of {epochs}; the "
+                "weights learned so far are kept and the estimator can be used.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        reporter.end()
+        return result.optimizer_state
+
+    def _training_options(
+        self,
+        epochs: int,
+        n_updates: int | None,
+        early_stopping: bool,
+        reporter: EpochReporter,
+        columns: Columns | None,
+    ) -> TrainingOptions:
+        return TrainingOptions(
+            max_epochs=epochs,
+            n_updates=n_updates,
+            early_stopping=early_stopping,
+            device=self._device,
+            callbacks=tuple(self.callbacks or ()),
+            on_epoch_begin=reporter.begin_epoch,
+            on_epoch_end=reporter.end_epoch,
+            parts=getattr(columns, "losses", None),
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            precision=self.precision,
+            verbose=self.verbose,
+        )
+
+    def _fitted_copy(self) -> dict[str, Any]:
+        """The fitted attributes as they are now, for callbacks that look at an estimator in training."""
+        fitted = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
+        return {**fitted, "module_": copy.deepcopy(self.module_).eval()}
+
+    # ------------------------------------------------------------------ inference
+    @property
+    def _device(self) -> torch.device:
+        return next(self.module_.parameters()).device
+
+    def _flat(self, sequences: Sequences) -> FlatSequences:
+        """Flat float32 values on the device, (x - mean_) / scale_."""
+        return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
+
+    def _checked(self, X: Any) -> FlatSequences:
+        """New sequences, as the network reads them."""
+        check_is_fitted(self)
+        return self._flat(check_sequences(X, estimator=self, reset=False))
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The features of every sequence that the network has learned: its embedding, or its pooled states.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+
+        Returns
+        -------
+        features : ndarray of shape (n, D), float32
+        """
+        return self._features(X)
+
+    def _features(self, X: Any) -> np.ndarray:
+        return run_sequences(self._checked(X), self.module_.features, self._n_features_out)
+
+    def _outputs(self, X: Any) -> Blocks:
+        """The network's outputs: (n, K), or n arrays (T_i, K) where targets are of steps."""
+        flat = self._checked(X)
+        if self._task.every_step:
+            return run_steps(flat, lambda values, lengths: (self.module_(values, lengths), lengths))
+        return run_sequences(flat, self.module_, self._task.n_outputs)
+
+    # ------------------------------------------------------------------ scikit-learn
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        # features and embeddings are float32 whatever comes in
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "module_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # saved on the CPU, so that a model from a GPU host opens on a host without one
+        return {name: on_cpu(value) for name, value in dict(super().__getstate__()).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "module_"):
+            self.module_.to(device_or_cpu(self.device))

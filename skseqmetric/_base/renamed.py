@@ -1,0 +1,62 @@
+"""Constructors of estimators: old names of parameters are refused by their new ones, and defaults exchanged."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar
+
+Class = TypeVar("Class", bound=type)
+
+
+def renamed(**names: str) -> Callable[[Class], Class]:
+    """Class decorator: an old name of a parameter, method or attribute is an error that names the new one.
+
+    `names` maps old to new. It holds for the constructor, `set_params` (and so for searches) and attributes.
+    """
+
+    def decorate(cls: Class) -> Class:
+        init, set_params = cls.__init__, cls.set_params  # type: ignore[misc, attr-defined]
+
+        @wraps(init)
+        def checked_init(self: Any, *args: Any, **parameters: Any) -> None:
+            _refuse(cls.__name__, names, parameters, TypeError)
+            init(self, *args, **parameters)
+
+        @wraps(set_params)
+        def checked_set_params(self: Any, **parameters: Any) -> Any:
+            _refuse(cls.__name__, names, parameters, ValueError)
+            return set_params(self, **parameters)
+
+        def getattr_(self: Any, name: str) -> Any:
+            _refuse(cls.__name__, names, [name], AttributeError)
+            raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+        cls.__init__, cls.set_params, cls.__getattr__ = (  # type: ignore[misc, attr-defined]
+            checked_init,
+            checked_set_params,
+            getattr_,
+        )
+        return cls
+
+    return decorate
+
+
+def _refuse(name: str, renamed_names: dict[str, str], given: Iterable[str], error: type[Exception]) -> None:
+    for old in given:
+        if old in renamed_names:
+            raise error(f"{name} has no {old!r} any more: it is called {renamed_names[old]!r} now.")
+
+
+def with_defaults(init: Callable[..., None], **defaults: Any) -> Callable[..., None]:
+    """A constructor with other defaults, as its signature tells."""
+    signature = inspect.signature(init)
+    changed = [p.replace(default=defaults[p.name]) if p.name in defaults else p for p in signature.parameters.values()]
+
+    @wraps(init)
+    def with_them(self: Any, *args: Any, **parameters: Any) -> None:
+        init(self, *args, **{**defaults, **parameters})
+
+    with_them.__signature__ = signature.replace(parameters=changed)  # type: ignore[attr-defined]
+    return with_them

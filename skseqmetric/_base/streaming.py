@@ -1,0 +1,76 @@
+"""Answers one incoming step at a time, for estimators whose answers never depend on later steps.
+
+The functions here are methods of those estimators: each has a `_task` and `_advance(x, state) -> outputs (K,), state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+
+def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
+    """The answer to one incoming step: what `predict` gives for the last step of the sequence so far.
+
+    Needs `target="step"` and a network that reads forwards only.
+
+    Parameters
+    ----------
+    x : array-like of shape (C,)
+        The step, in the units of the training data.
+    state : object or None, default=None
+        What the previous call returned; None for the first step. It is not changed, and its size does not grow.
+
+    Returns
+    -------
+    answer : one of `classes_`, or numbers in the units of y
+    state : object
+        To be passed with the next step.
+
+    Raises
+    ------
+    ValueError
+        For a step of another shape, NaN or infinity in it, or an estimator whose answers depend on later steps.
+    """
+    check_is_fitted(self)
+    check_causal(self, "predict_step")
+    outputs, state = self._advance(_checked_step(self, x), state)
+    return self._task.answer(outputs[np.newaxis])[0], state
+
+
+def predict_stream(self: Any, steps: Iterable[Any]) -> Iterator[Any]:
+    """Yield an answer for every incoming step (C,), as soon as it is there; see `predict_step`."""
+    state = None
+    for x in steps:
+        answer, state = self.predict_step(x, state)
+        yield answer
+
+
+@torch.inference_mode()
+def advance_network(self: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+    """The outputs (K,) of a network with `first_state` and `advance`, and its next state."""
+    scaled = torch.from_numpy(((x - self.mean_) / self.scale_).astype(np.float32)).to(self._device)
+    outputs, state = self.module_.advance(scaled, self.module_.first_state() if state is None else state)
+    return outputs.cpu().numpy(), state
+
+
+def check_causal(estimator: Any, method: str) -> None:
+    """Refuse an estimator that was fitted for whole sequences, or reads them backwards too."""
+    if not estimator._task.every_step or getattr(estimator, "bidirectional", False):
+        raise ValueError(
+            f"{method} answers at every step from the steps so far: fit with target='step'"
+            f"{' and bidirectional=False' if hasattr(estimator, 'bidirectional') else ''}."
+        )
+
+
+def _checked_step(estimator: Any, x: Any) -> np.ndarray:
+    row, n_channels = np.asarray(x, dtype=np.float64), estimator.n_channels_
+    if row.shape != (n_channels,):
+        raise ValueError(f"x has shape {row.shape}, but a step of this estimator has shape ({n_channels},).")
+    if not np.isfinite(row).all():
+        raise ValueError(f"x is not finite in channel {int(np.argmin(np.isfinite(row)))}.")
+    return row

@@ -1,0 +1,205 @@
+"""The memory of the NRNM estimators: its shape by the parameters, and looks into a fitted one."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._networks.pooling import POOLINGS
+from skseqmetric._networks.stem import stem_strides, steps_behind
+from skseqmetric._ops.weights import MemoryForm, MemoryScan
+from skseqmetric._tensors.inference import over_batches, run_steps
+from skseqmetric._training.data import TrainingSet
+
+FOREVER = 2**31
+"""A window that no sequence outlasts: the memory is never written, and the network is the plain backbone."""
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "n_units": [Interval(Integral, 1, None, closed="left")],
+    "n_layers": [Interval(Integral, 1, None, closed="left")],
+    "cell": [StrOptions({"lstm", "gru", "rnn"})],
+    "n_slots": [Interval(Integral, 1, None, closed="left")],
+    "stride": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "window": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+    "n_heads": [Interval(Integral, 1, None, closed="left")],
+    "attention": ["boolean"],
+    "memory_input": [StrOptions({"pooled", "tokens"})],
+    "zoneout": [Interval(Real, 0, 1, closed="left")],
+    "memory_dropout": [Interval(Real, 0, 1, closed="left")],
+    "pooling": [StrOptions(set(POOLINGS))],
+    "instance_channels": ["boolean", StrOptions({"auto"})],
+    "n_filters": [Interval(Integral, 1, None, closed="left"), None],
+    "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+}
+
+
+# ------------------------------------------------------------------ shape
+
+
+def check_memory(estimator: Any, training: TrainingSet, head: str, *, continued: bool) -> None:
+    """Refuse a memory whose parameters contradict each other, or that these data would never read."""
+    if estimator.attention and estimator.n_units % estimator.n_heads:
+        raise ValueError(f"n_units={estimator.n_units} is not divisible by n_heads={estimator.n_heads}.")
+    window, n_slots, stride = estimator.window, estimator.n_slots, estimator.stride
+    if not isinstance(window, str) and window is not None:
+        if stride == "auto" and window % n_slots:
+            raise ValueError(f"window={window} is not a multiple of n_slots={n_slots}.")
+        if stride != "auto" and window != n_slots * stride:
+            raise ValueError(f"window={window} is not n_slots * stride = {n_slots} * {stride}: leave one to 'auto'.")
+    if head == "step" and estimator.instance_channels is True:
+        raise ValueError("instance_channels=True reads a whole sequence before its first step: target='step' cannot.")
+    if not continued:
+        _form(estimator, _strides(estimator, training, head), int(training.sequences.lengths.max()))
+
+
+def memory_config(estimator: Any, training: TrainingSet, head: str, n_outputs: int) -> dict[str, Any]:
+    """The arguments of `MemoryNetwork` by the parameters of an estimator and the longest training sequence."""
+    strides = _strides(estimator, training, head)
+    with_instance = head != "step" if estimator.instance_channels == "auto" else estimator.instance_channels
+    return {
+        "n_channels": training.sequences.n_channels,
+        "n_units": estimator.n_units,
+        "form": _form(estimator, strides, int(training.sequences.lengths.max())),
+        "n_layers": estimator.n_layers,
+        "head": head,
+        "n_outputs": n_outputs,
+        "pooling": estimator.pooling,
+        "n_filters": estimator.n_filters,
+        "strides": strides,
+        "dropout": estimator.dropout,
+        "zoneout": estimator.zoneout,
+        "memory_dropout": estimator.memory_dropout,
+        "with_instance": with_instance,
+    }
+
+
+def _strides(estimator: Any, training: TrainingSet, head: str) -> tuple[int, int]:
+    """Strides of the stem; a label at every step needs every step."""
+    if head == "step":
+        return 1, 1
+    return stem_strides(int(training.sequences.lengths.max()), estimator.max_recurrent_steps)
+
+
+def _form(estimator: Any, strides: tuple[int, int], longest: int) -> MemoryForm:
+    """Slots and stride for sequences of at most so many steps."""
+    n_steps = steps_behind(longest, strides) if estimator.n_filters else longest
+    slots, stride, window = estimator.n_slots, estimator.stride, estimator.window
+    if window is None:
+        slots, stride = 1, FOREVER
+    elif window != "auto":
+        stride = window // slots
+    elif stride == "auto":
+        wanted = max(2, round(n_steps / 4))
+        slots = min(slots, wanted)
+        stride = max(1, round(wanted / slots))
+    if window is not None and (window, estimator.stride) != ("auto", "auto") and slots * stride > n_steps:
+        raise ValueError(
+            f"The memory is written every n_slots * stride = {slots} * {stride} = {slots * stride} recurrent "
+            f"steps, but the longest training sequence has {n_steps}: it would never be read. Use a shorter "
+            "window, or window='auto' with stride='auto'."
+        )
+    return MemoryForm(estimator.cell, slots, stride, estimator.n_heads, estimator.attention, estimator.memory_input)
+
+
+# ------------------------------------------------------------------ methods of the fitted estimators
+
+
+def _window(self: Any) -> int | None:
+    """Recurrent steps between two updates of the memory; None without memory."""
+    check_is_fitted(self)
+    window = self.network_config_["form"].window
+    return None if window >= FOREVER else int(window)
+
+
+window_ = property(_window)
+
+
+def hidden_states(self: Any, X: Any, *, layer: int = -1) -> list[np.ndarray]:
+    """The states h_t of a layer after every recurrent step.
+
+    Parameters
+    ----------
+    X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+    layer : int, default=-1
+        Of which layer; -1 is the one that is read.
+
+    Returns
+    -------
+    states : list of n arrays (T_i', H), float32
+        Recurrent steps T_i' are steps of the sequence, or fewer where the stem has strides.
+
+    Raises
+    ------
+    ValueError
+        For input outside the contract (see `check_sequences`), or a layer that there is not.
+    """
+    flat = self._checked(X)
+    _check_layer(self, layer)
+
+    def run(values: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features, steps = self.module_.encode(values, lengths)
+        return self.module_.scans(features, steps)[layer].states, steps
+
+    return run_steps(flat, run)
+
+
+def memory_states(self: Any, X: Any, *, layer: int = -1) -> Bunch:
+    """The memory after every update, and what attended to what.
+
+    Parameters
+    ----------
+    X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+    layer : int, default=-1
+        Of which layer.
+
+    Returns
+    -------
+    states : Bunch
+        memory : list of n arrays (U_i, S, H), the S slots after each of the U_i updates; the last update, which
+        closes the sequence, is in it although no step follows it.
+        attention : list of n arrays (U_i, m, S + E, S + E), rows summing to 1 over the tokens attended to: first
+        the S hidden states of the block, then its E input tokens (1 for "pooled", S for "tokens"); missing tokens
+        of an unfinished block are 0. None with `attention=False`.
+        steps : list of n arrays (U_i, S) of int, the input step at which each hidden state of a block was taken
+        (the first of those that a step of the recurrence stands for, with strides in the stem); -1 where missing.
+    """
+    check_is_fitted(self)
+    if self.window_ is None:
+        raise ValueError("This estimator was fitted with window=None: it has no memory.")
+    _check_layer(self, layer)
+    flat = self._checked(X)
+    found: list[Any] = [None] * len(flat)
+    factor = 1 if self.module_.stem is None else int(np.prod(self.module_.stem.strides))
+
+    def look(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
+        features, steps = self.module_.encode(values, lengths)
+        scan = self.module_.scans(features, steps, keep=True)[layer]
+        for row, (i, n_steps) in enumerate(zip(indices, steps.tolist(), strict=True)):
+            found[i] = _of_sequence(scan, row, n_steps, self.module_.memory_layers()[layer].form, factor)
+
+    over_batches(flat, look)
+    memory, attention, steps = (list(part) for part in zip(*found, strict=True))
+    return Bunch(memory=memory, attention=attention if self.network_config_["form"].attention else None, steps=steps)
+
+
+def _check_layer(estimator: Any, layer: int) -> None:
+    n_layers = len(estimator.module_.memory_layers())
+    if not -n_layers <= layer < n_layers:
+        raise ValueError(f"layer={layer} is none of the {n_layers} of this network: 0 is the first, -1 the last.")
+
+
+def _of_sequence(
+    scan: MemoryScan, row: int, n_steps: int, form: MemoryForm, factor: int
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    n_updates = form.n_updates(n_steps)
+    memory = scan.memory[row, :n_updates].cpu().numpy().copy()  # type: ignore[index]
+    maps = None if scan.attention is None else scan.attention[row, :n_updates].cpu().numpy().copy()
+    steps = np.arange(n_updates * form.n_slots).reshape(n_updates, form.n_slots) * form.stride
+    return memory, maps, np.where(steps < n_steps, steps * factor, -1)

@@ -1,0 +1,87 @@
+"""A distance given as a function of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._metrics.protocol import Metric
+from skseqmetric._metrics.search import nearest_by_pairs
+
+
+@dataclass(frozen=True)
+class PreparedList:
+    """The sequences as a list of (T_i, C) arrays."""
+
+    series: list[np.ndarray]
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class CallableMetric(Metric):
+    """A distance given as a function on tiles.
+
+    Parameters
+    ----------
+    function : callable (queries, references) -> array-like (len(queries), len(references))
+        Takes two lists of (T_i, C) arrays and returns all distances between them, finite; it should be symmetric with
+        d(x, x) = 0, and must not change the arrays.
+    max_pairs : int, default=65536
+        Pairs the function gets in one call at most.
+    """
+
+    def __init__(
+        self, function: Callable[[list[np.ndarray], list[np.ndarray]], Any], *, max_pairs: int = 2**16
+    ) -> None:
+        self.function = function
+        self.max_pairs = max_pairs
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the input; nothing is learned."""
+        check_sequences(X, estimator=self)
+        self.__dict__.pop("threshold_", None)
+        return self
+
+    def _prepare(self, sequences: Sequences) -> PreparedList:
+        return PreparedList(sequences.to_list(), sequences.lengths)
+
+    def _tile(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), len(columns)))
+        width = min(len(columns), max(1, int(self.max_pairs**0.5)))
+        height = max(1, self.max_pairs // max(1, width))
+        for i in range(0, len(rows), height):
+            for j in range(0, len(columns), width):
+                part = slice(i, i + height), slice(j, j + width)
+                out[part] = self._call(left, rows[part[0]], right, columns[part[1]])
+        return out
+
+    def _rows(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
+        out = np.empty(len(rows))
+        for row in np.unique(rows):
+            at = np.flatnonzero(rows == row)
+            out[at] = self._tile(left, np.array([row]), right, columns[at])[0]
+        return out
+
+    def _embeddings(self, prepared: PreparedList) -> None:
+        return None
+
+    def _nearest(
+        self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
+
+    def _call(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
+        tile = self.function([left.series[i] for i in rows], [right.series[j] for j in columns])
+        array = np.asarray(tile, dtype=np.float64)
+        if array.shape != (len(rows), len(columns)):
+            raise ValueError(
+                f"metric={self.function!r} was given {len(rows)} and {len(columns)} sequences and returned shape "
+                f"{array.shape}: it must return all distances between them, shape ({len(rows)}, {len(columns)})."
+            )
+        return array

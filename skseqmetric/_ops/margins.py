@@ -1,0 +1,216 @@
+"""How far two labels are apart, what that means for margins, and which negatives it allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import Hamming, Levenshtein
+
+CURRICULUM_STAGES = 5
+
+LabelDistance = str | np.ndarray | Callable[[Any, Any], float]
+
+
+def label_distance(
+    how: LabelDistance,
+    first: Any,
+    second: Any,
+    *,
+    table: bool = False,
+    classes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Distance of labels, in float64.
+
+    Parameters
+    ----------
+    how : {"classes", "ordered", "edit", "substitutions"}, array (K, K) or callable
+        "classes": 1 for unequal classes. "ordered": abs(a - b) of the class codes. "edit": Levenshtein distance of two
+        sequences of codes. "substitutions": the number of places at which two sequences of equal length differ, -1 for
+        unequal lengths (`choose_negatives` leaves those out). Array: entry (a, b). Callable: how(a, b), of the classes
+        themselves if `classes` is given, else of what `first` and `second` hold; called once for each different
+        pair of classes.
+    first, second : array of int class codes (B,) and (B,) or (B, M); or two lists of B integer arrays
+        The lists are for "edit", "substitutions" and callables.
+    table : bool
+        Every first against every second: (B,) and (M,) -> (B, M).
+    classes : array (K,), optional
+        What the codes stand for, for a callable.
+
+    Returns
+    -------
+    array (B,) or (B, M) of float64
+    """
+    if isinstance(how, str) and how in _OF_SEQUENCES:
+        return _OF_SEQUENCES[how](first, second, table).astype(np.float64)
+    if callable(how) and not _are_codes(first):
+        return _called_on_sequences(how, first, second, table)
+    codes = _aligned(np.asarray(first), np.asarray(second), table)
+    if callable(how):
+        return _called_on_codes(how, *codes, classes)
+    if isinstance(how, str):
+        return _OF_CODES[how](*codes).astype(np.float64)
+    return np.asarray(how, dtype=np.float64)[codes]
+
+
+def check_label_matrix(matrix: Any, n_classes: int) -> np.ndarray:
+    """A user's (K, K) label distances as float64: finite, >= 0, and 0 on the diagonal."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if matrix.shape != (n_classes, n_classes):
+        raise ValueError(
+            f"A matrix of label distances needs one row and one column a class, so ({n_classes}, {n_classes}); "
+            f"got the shape {matrix.shape}."
+        )
+    wrong = ~(np.isfinite(matrix) & (matrix >= 0))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        raise ValueError(
+            f"Label distances must be finite and not negative, got {matrix[row, column]} at ({row}, {column}) "
+            f"of the matrix of shape {matrix.shape}."
+        )
+    diagonal = np.flatnonzero(matrix.diagonal())
+    if len(diagonal):
+        k = int(diagonal[0])
+        raise ValueError(
+            f"A class has the distance 0 from itself, got {matrix[k, k]} at ({k}, {k}) "
+            f"of the matrix of shape {matrix.shape}."
+        )
+    return matrix
+
+
+def default_beta(distance: str, n_components: int) -> float:
+    """Margin for each unit of label distance, for embeddings of length 1 and size D = `n_components`.
+
+    1e-3 for mse, 0.1 for cosine and pearson. A margin must be small beside the largest value the distance can take:
+    a hinge that cannot close has no margin, its gradient is the same whatever the number. 0.1 is a twentieth of
+    cosine's 2. The others get the same twentieth of what they reach: kl of `_largest_kl(D)`, 0.0024 for D = 64; mmd
+    0.1 of the 2 of one kernel (its narrow kernels, which would make it 10, are rarely exhausted); coral 0.025 / D^2 of
+    1 / (2 D^2); homm 0.2 / D^3 of 4 / D^3.
+    """
+    betas = {
+        "mse": 1e-3,
+        "cosine": 0.1,
+        "pearson": 0.1,
+        "kl": _largest_kl(n_components) / 20,
+        "mmd": 0.1,
+        "coral": 0.025 / n_components**2,
+        "homm": 0.2 / n_components**3,
+    }
+    return betas[distance]
+
+
+def _largest_kl(n_components: int) -> float:
+    """Of softmax(u) from softmax(v), over u and v of length 1 and size D; D >= 2, and 0 for D = 1.
+
+    Softmax does not see a constant, so that the best vectors sum to 0, and the divergence is largest where all of u
+    points at one component and v away from it: logits g and -g there beside 0 elsewhere, g = sqrt(D / (D - 1)).
+    About 3.1 / D for large D.
+    """
+    rest = n_components - 1
+    if rest == 0:
+        return 0.0
+    g = math.sqrt(n_components / rest)
+    share = math.exp(g) / (math.exp(g) + rest)
+    return 2 * g * share + math.log((math.exp(-g) + rest) / (math.exp(g) + rest))
+
+
+def least_edit_distance(epoch: int, max_epochs: int) -> int:
+    """Least label distance a negative should have in this epoch: 5 in the first fifth of training, 1 in the last.
+
+    1 + floor(5 (max_epochs - epoch - 1) / max_epochs), with epochs counted from 0; 1 after the last one too. Far
+    negatives, which are easy to tell apart, come first.
+    """
+    return 1 + CURRICULUM_STAGES * max(max_epochs - epoch - 1, 0) // max_epochs
+
+
+def choose_negatives(distances: np.ndarray, least: float, rng: np.random.Generator) -> np.ndarray:
+    """One of M candidates for each of B anchors, drawn uniformly from those at a label distance of `least` or more.
+
+    Where none is that far, from the farthest there are. A candidate at distance 0 (the same label) or below is never
+    taken: an anchor that has no others gets -1. One random number an anchor; O(B M).
+
+    Parameters
+    ----------
+    distances : array (B, M)
+    least : float
+    rng : numpy Generator
+
+    Returns
+    -------
+    array (B,) of int64: indices into the M candidates, or -1
+    """
+    draws = rng.random(len(distances))
+    if distances.shape[1] == 0:
+        return np.full(len(distances), -1)
+    others = np.where(distances > 0, distances, 0.0)
+    farthest = others.max(axis=1, keepdims=True)
+    eligible = (others >= np.minimum(least, farthest)) & (others > 0)
+    count = eligible.cumsum(axis=1)
+    # A draw below 1 times n stays below n, but rounding may lift it there.
+    wanted = np.minimum((draws * count[:, -1]).astype(np.int64), count[:, -1] - 1)
+    return np.where(count[:, -1] > 0, (count > wanted[:, None]).argmax(axis=1), -1)
+
+
+def _are_codes(labels: Any) -> bool:
+    return isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer)
+
+
+def _aligned(first: np.ndarray, second: np.ndarray, table: bool) -> tuple[np.ndarray, np.ndarray]:
+    if table or second.ndim > first.ndim:
+        first = first[:, None]
+    if table:
+        second = second[None]
+    first, second = np.broadcast_arrays(first, second)
+    return first, second
+
+
+def _called_on_codes(
+    how: Callable[[Any, Any], float], first: np.ndarray, second: np.ndarray, classes: np.ndarray | None
+) -> np.ndarray:
+    pairs, position = np.unique(np.stack([first.ravel(), second.ravel()], axis=1), axis=0, return_inverse=True)
+    names = pairs if classes is None else np.asarray(classes)[pairs]
+    values = np.array([_value(how, a, b) for a, b in names.tolist()], dtype=np.float64)
+    return values[position.ravel()].reshape(first.shape)
+
+
+def _called_on_sequences(how: Callable[[Any, Any], float], first: Any, second: Any, table: bool) -> np.ndarray:
+    if table:
+        return np.array([[_value(how, a, b) for b in second] for a in first], dtype=np.float64).reshape(
+            len(first), len(second)
+        )
+    return np.array([_value(how, a, b) for a, b in zip(first, second, strict=True)], dtype=np.float64)
+
+
+def _value(how: Callable[[Any, Any], float], a: Any, b: Any) -> float:
+    value = float(how(a, b))
+    if not 0 <= value < np.inf:
+        raise ValueError(f"A label distance must be finite and not negative, got {value} for {a!r} and {b!r}.")
+    return value
+
+
+def _edit(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool) -> np.ndarray:
+    return _of_sequences(Levenshtein.distance, first, second, table)
+
+
+def _substitutions(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool) -> np.ndarray:
+    lengths = (np.array([len(codes) for codes in labels], dtype=np.int64) for labels in (first, second))
+    comparable = np.equal(*_aligned(*lengths, table))
+    return np.where(comparable, _of_sequences(Hamming.distance, first, second, table), -1)
+
+
+def _of_sequences(
+    distance: Callable[..., int], first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool
+) -> np.ndarray:
+    compare = process.cdist if table else process.cpdist
+    lists = ([codes.tolist() for codes in labels] for labels in (first, second))
+    return compare(*lists, scorer=distance, dtype=np.int64)
+
+
+_OF_CODES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "classes": np.not_equal,
+    "ordered": lambda first, second: np.abs(first.astype(np.int64) - second.astype(np.int64)),
+}
+_OF_SEQUENCES: dict[str, Callable[[Any, Any, bool], np.ndarray]] = {"edit": _edit, "substitutions": _substitutions}

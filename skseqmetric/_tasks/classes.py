@@ -1,0 +1,147 @@
+"""Class labels, of whole sequences or of every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from sklearn.metrics import accuracy_score
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from skseqmetric._input import Sequences, check_labels, check_step_labels
+from skseqmetric._tasks.base import Blocks, Targets, Task, check_same_target, each_block
+from skseqmetric._tensors.steps import IGNORED, StepTargets
+from skseqmetric.metrics import step_accuracy
+
+
+@dataclass(frozen=True)
+class Classes(Task):
+    """Classes, learned by cross-entropy of class scores; targets are codes, places in `labels`.
+
+    class_weight : factors of the loss by class, "balanced" or None.
+    ignore_label : a label of steps that means "none".
+    labels : the sorted labels, known after `check`; a network for K classes takes no others later.
+    growing : whether later fits may bring new labels, for learners that do not count classes.
+    factors : one factor of the loss a class, (K,), known after `learn`.
+    """
+
+    class_weight: Any = None
+    ignore_label: Any = None
+    labels: Any = None
+    growing: bool = False
+    factors: Any = None
+
+    # ------------------------------------------------------------------ fitting
+    def following(self, earlier: Task) -> Self:
+        check_same_target(self.every_step, earlier.every_step)
+        # after fit_pairs a metric knows no labels
+        return replace(self, labels=getattr(earlier, "labels", None))
+
+    def check(self, y: Any, sequences: Sequences) -> tuple[Self, Targets]:
+        known = None if self.growing else self.labels
+        fewest = 2 if known is None else 1
+        if self.every_step:
+            lengths = sequences.lengths
+            labels, codes = check_step_labels(y, lengths, ignore_label=self.ignore_label, min_classes=fewest)
+        else:
+            labels, codes = check_labels(y, len(sequences), min_classes=fewest)
+        if known is not None:
+            labels, codes = known, _matched(labels, codes, known)
+        _check_class_weight(self.class_weight, labels)
+        if self.growing and self.labels is not None:
+            labels = np.union1d(self.labels, labels)
+        return replace(self, labels=labels), StepTargets(codes, sequences.lengths) if self.every_step else codes
+
+    def learn(self, targets: Targets, weights: np.ndarray) -> Self:
+        codes, shares = _counted(targets, weights)
+        counts = np.bincount(codes, shares, minlength=len(self.labels))
+        factors = class_factors(self.class_weight, self.labels, counts)
+        return replace(self, factors=factors, mean_weight=float((shares * factors[codes]).sum() / len(weights)))
+
+    def network_targets(self, targets: Targets) -> Targets:
+        return targets
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy by class factor; of steps the mean over the labelled steps of a sequence."""
+        given = targets != IGNORED
+        codes = targets.clamp_min(0)
+        cost = cross_entropy(outputs.flatten(0, -2), codes.flatten(), reduction="none").view_as(codes)
+        factors = torch.from_numpy(self.factors.astype(np.float32)).to(cost.device)
+        cost = cost * factors[codes] * given
+        return cost.sum(1) / given.sum(1).clamp_min(1) if self.every_step else cost
+
+    # ------------------------------------------------------------------ answers
+    def in_units_of_y(self, outputs: Blocks) -> Blocks:
+        return outputs
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.labels)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {"classes_": self.labels}
+
+    def answer(self, outputs: Blocks) -> Blocks:
+        """The class of the highest score."""
+        return each_block(lambda scores: self.labels[scores.argmax(axis=1)], outputs)
+
+    def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
+        """Share of right answers; a step counts by the weight of its sequence, and only where it has a label."""
+        if self.every_step:
+            return step_accuracy(y, list(answers), ignore_label=self.ignore_label, sample_weight=sample_weight)
+        return float(accuracy_score(y, answers, sample_weight=sample_weight))
+
+
+def decision(scores: Blocks) -> Blocks:
+    """Scores (n, K) as scikit-learn has them, float64: (n,) for the second of two classes against the first."""
+
+    def one(block: np.ndarray) -> np.ndarray:
+        block = block.astype(np.float64)
+        return block[:, 1] - block[:, 0] if block.shape[1] == 2 else block
+
+    return each_block(one, scores)
+
+
+def probabilities(scores: Blocks, sharpness: float = 1.0) -> Blocks:
+    """Softmax of scores times `sharpness`, in float64."""
+    return each_block(lambda block: softmax(sharpness * block.astype(np.float64), axis=1), scores)
+
+
+def class_factors(class_weight: Any, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """One factor a class (K,), from the summed weights (K,) of the training data."""
+    if class_weight is None:
+        return np.ones(len(counts))
+    if class_weight == "balanced":
+        present = counts > 0
+        return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
+    return np.array([class_weight.get(label, 1.0) for label in labels.tolist()])
+
+
+def _check_class_weight(class_weight: Any, labels: np.ndarray) -> None:
+    unknown = [label for label in class_weight if label not in labels] if isinstance(class_weight, dict) else []
+    if unknown:
+        raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {labels}.")
+
+
+def _matched(labels: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Codes of `labels` as codes of the `known` ones, of which they are a part; `IGNORED` stays."""
+    unknown = np.setdiff1d(labels, known)
+    if len(unknown):
+        label = unknown.tolist()[0]
+        raise ValueError(f"y has the label {label!r}, which is not among the classes {known} of the first fit.")
+    return np.where(codes == IGNORED, IGNORED, np.searchsorted(known, labels)[codes])
+
+
+def _counted(targets: Targets, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes, and how much each counts: a sequence its weight, a labelled step its share of that."""
+    if not isinstance(targets, StepTargets):
+        return targets, weights
+    given = targets.values != IGNORED
+    row = np.repeat(np.arange(len(targets)), targets.lengths)
+    per_row = np.bincount(row, given, minlength=len(targets))
+    return targets.values[given], (weights / np.maximum(per_row, 1))[row][given]

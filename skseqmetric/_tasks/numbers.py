@@ -1,0 +1,108 @@
+"""Real numbers to predict, for whole sequences or for every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from sklearn.metrics import r2_score
+from torch import Tensor
+
+from skseqmetric._input import Sequences, check_real_targets, check_step_targets, check_weights
+from skseqmetric._ops.steps import valid_steps
+from skseqmetric._tasks.base import Blocks, Targets, Task, check_same_target, each_block
+from skseqmetric._tensors.scaling import usable_deviation
+from skseqmetric._tensors.steps import StepTargets
+
+
+@dataclass(frozen=True)
+class Numbers(Task):
+    """Numbers, learned by squared error; targets are rows (n, K), or (sum of lengths, K) for every step.
+
+    A network learns (y - mean) / scale. Mean and standard deviation (K,) are those of the first training data, in
+    which every sequence counts by its weight however many steps it has; `learn` finds them.
+    one_column : whether y has no axis of outputs.
+    """
+
+    one_column: bool = False
+    n_columns: int | None = None
+    mean: Any = None
+    scale: Any = None
+
+    # ------------------------------------------------------------------ fitting
+    def following(self, earlier: Numbers) -> Self:
+        check_same_target(self.every_step, earlier.every_step)
+        return replace(self, n_columns=earlier.n_columns, mean=earlier.mean, scale=earlier.scale)
+
+    def check(self, y: Any, sequences: Sequences) -> tuple[Self, Targets]:
+        if self.every_step:
+            values, one_column = check_step_targets(y, sequences.lengths)
+        else:
+            values, one_column = check_real_targets(y, len(sequences))
+        n_columns = values.shape[1]
+        if self.n_columns not in (None, n_columns):
+            raise ValueError(f"y has {n_columns} outputs, but this estimator was first fitted with {self.n_columns}.")
+        task = replace(self, one_column=one_column, n_columns=n_columns)
+        return task, StepTargets(values, sequences.lengths) if self.every_step else values
+
+    def learn(self, targets: Targets, weights: np.ndarray) -> Self:
+        task = replace(self, mean_weight=float(weights.mean()))
+        if self.mean is not None:
+            return task
+        values, shares = _values(targets), _shares(targets, weights)
+        mean = shares @ values
+        deviation = np.sqrt(shares @ np.square(values - mean))
+        return replace(task, mean=mean, scale=usable_deviation(deviation, mean, values.dtype))
+
+    def network_targets(self, targets: Targets) -> Targets:
+        values = ((_values(targets) - self.mean) / self.scale).astype(np.float32)
+        return replace(targets, values=values) if isinstance(targets, StepTargets) else values
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
+        """Squared error, averaged over outputs and, for targets of steps, over the steps of a sequence."""
+        cost = (outputs - targets).square().mean(-1)
+        if not self.every_step:
+            return cost
+        return cost.masked_fill(~valid_steps(lengths, cost.shape[1]), 0).sum(1) / lengths
+
+    # ------------------------------------------------------------------ answers
+    @property
+    def n_outputs(self) -> int:
+        return int(self.n_columns or 0)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {} if self.mean is None else {"y_mean_": self.mean, "y_scale_": self.scale}
+
+    def in_units_of_y(self, outputs: Blocks) -> Blocks:
+        """The outputs in the units of y, float64; those of a read-out that learned y itself are so already."""
+        scale, shift = (1.0, 0.0) if self.mean is None else (self.scale, self.mean)
+        return each_block(lambda block: block.astype(np.float64) * scale + shift, outputs)
+
+    def answer(self, outputs: Blocks) -> Blocks:
+        """Outputs in the units of y, without the axis of outputs where y has none."""
+        numbers = self.in_units_of_y(outputs)
+        return each_block(lambda block: block[:, 0], numbers) if self.one_column else numbers
+
+    def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
+        """Coefficient of determination R^2, averaged over the outputs; a step counts by the weight of its sequence."""
+        if not self.every_step:
+            return float(r2_score(y, answers, sample_weight=sample_weight))
+        lengths = np.array([len(rows) for rows in answers])
+        true, _ = check_step_targets(y, lengths)
+        weights = np.repeat(check_weights(sample_weight, len(lengths)), lengths)
+        return float(r2_score(true, np.concatenate(answers).reshape(true.shape), sample_weight=weights))
+
+
+def _values(targets: Targets) -> np.ndarray:
+    """All targets, (n, K) or (sum of lengths, K)."""
+    return targets.values if isinstance(targets, StepTargets) else targets
+
+
+def _shares(targets: Targets, weights: np.ndarray) -> np.ndarray:
+    """What each row of targets counts, in all 1: a sequence its weight, a step its share of that."""
+    weights = weights / weights.sum()
+    if not isinstance(targets, StepTargets):
+        return weights
+    return np.repeat(weights / targets.lengths, targets.lengths)

@@ -1,0 +1,66 @@
+"""Pairs of sequences that belong together or do not: the weak supervision of metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from torch import Tensor
+
+from skseqmetric._input import Sequences, check_pairs
+from skseqmetric._ops.metric_losses import PAIR_LOSSES
+from skseqmetric._tasks.base import Targets, Task
+
+
+@dataclass(frozen=True)
+class Pairs(Task):
+    """Same or different; outputs are squared distances, targets are True where both sequences belong together.
+
+    kind : the loss of a pair, a name of `PAIR_LOSSES`.
+    margin : distance from which different sequences cost nothing more, or at which a pair is undecided.
+    pairs : rows (P, 2) of the sequences, known after `check`.
+    threshold : distance up to which a pair is called the same.
+    """
+
+    kind: str = "contrastive"
+    margin: float = 1.0
+    pairs: Any = None
+    threshold: float | None = None
+
+    def following(self, earlier: Any) -> Self:
+        return self
+
+    def check(self, y: Any, sequences: Sequences) -> tuple[Self, Targets]:
+        pairs, same = y
+        pairs, same = check_pairs(pairs, same, len(sequences))
+        return type(self)(kind=self.kind, margin=self.margin, pairs=pairs), same > 0
+
+    def learn(self, targets: Targets, weights: np.ndarray) -> Self:
+        return self
+
+    def network_targets(self, targets: Targets) -> Targets:
+        return targets
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
+        return PAIR_LOSSES[self.kind](outputs, targets, self.margin)
+
+    @property
+    def n_outputs(self) -> int:
+        return 1
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+    def in_units_of_y(self, outputs: Any) -> Any:
+        return outputs
+
+    def answer(self, outputs: Any) -> Any:
+        """+1 where a distance is at most the threshold, else -1."""
+        return np.where(outputs <= self.threshold, 1, -1)
+
+    def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
+        """Share of pairs that are called rightly."""
+        return float(accuracy_score(y, answers, sample_weight=sample_weight))

@@ -1,0 +1,167 @@
+"""Labels that are sequences of symbols: checked, spelled in codes, compared with the steps there are for them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skseqmetric._ops.ctc import least_steps
+from skseqmetric._tensors.steps import IGNORED, StepTargets
+
+BLANK = 0
+"""The code that stands for no symbol; the symbols have the codes 1 to K."""
+
+Symbols = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True)
+class SymbolLabels:
+    """n labels as tuples of symbols, given either all as strings or all as lists."""
+
+    labels: list[Symbols]
+    kind: str  # "string" or "list"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def check_symbol_labels(y: Any, n: int, *, name: str = "y", of: str = "X has {} sequences") -> SymbolLabels:
+    """Labels of n sequences.
+
+    Parameters
+    ----------
+    y : sequence of n labels
+        All of them strings, or all of them lists, tuples or arrays of hashable symbols; empty ones may be among them.
+    n : int
+    name, of : str
+        For messages: what y is, and what there are n of.
+
+    Raises
+    ------
+    ValueError
+        Another number of labels than n, or no label at all.
+    TypeError
+        One string for the list, a label that is neither a string nor a list, or both kinds.
+    """
+    if y is None:
+        raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
+    if isinstance(y, str):
+        raise TypeError(f"{name} is one string, expected a list of labels: put it in brackets.")
+    labels = list(y)
+    if len(labels) != n:
+        raise ValueError(f"{name} has {len(labels)} labels, but {of.format(n)}: pass one label for each.")
+    checked = [_symbols(f"{name}[{i}]", label) for i, label in enumerate(labels)]
+    strings = [isinstance(label, str) for label in labels]
+    if any(strings) and not all(strings):
+        first, other = strings.index(True), strings.index(False)
+        raise TypeError(f"{name}[{first}] is a string and {name}[{other}] is not: pass labels of one kind.")
+    return SymbolLabels(checked, "string" if all(strings) else "list")
+
+
+def check_alphabet(symbols: Iterable[Any], name: str = "y") -> np.ndarray:
+    """Distinct symbols (K,), K >= 1, sorted, as an array of objects.
+
+    Raises
+    ------
+    ValueError
+        No symbol, or one that does not equal itself (NaN).
+    TypeError
+        Symbols that cannot be hashed or sorted.
+    """
+    try:
+        distinct = {_plain(symbol) for symbol in symbols}
+        unequal = [symbol for symbol in distinct if symbol != symbol]  # NaN alone is so
+        ordered = sorted(distinct)
+    except TypeError as error:
+        raise TypeError(f"The symbols of {name} must be hashable and of kinds that can be sorted: {error}.") from error
+    if unequal:
+        raise ValueError(f"{name} has the symbol {unequal[0]!r}, which does not equal itself: replace it.")
+    if not ordered:
+        raise ValueError(f"{name} has no symbol: there is nothing to learn.")
+    alphabet = np.empty(len(ordered), dtype=object)
+    for k, symbol in enumerate(ordered):  # one by one, as a symbol may be a tuple
+        alphabet[k] = symbol
+    return alphabet
+
+
+def spelled(labels: SymbolLabels, alphabet: np.ndarray) -> list[np.ndarray]:
+    """Labels as arrays of codes (L_i,); a symbol that the alphabet has not is `IGNORED`."""
+    codes = {symbol: k for k, symbol in enumerate(alphabet, start=BLANK + 1)}
+    return [np.array([codes.get(symbol, IGNORED) for symbol in label], dtype=np.int64) for label in labels.labels]
+
+
+def check_known(codes: Sequence[np.ndarray], labels: SymbolLabels, alphabet: np.ndarray) -> None:
+    """Refuse a symbol that is not in the alphabet of the first fit, and an alphabet that strings cannot have."""
+    others = [symbol for symbol in alphabet if not isinstance(symbol, str) or len(symbol) != 1]
+    if labels.kind == "string" and others:
+        raise ValueError(f"The labels are strings, whose symbols are single characters; {others[0]!r} is none.")
+    for i, (row, label) in enumerate(zip(codes, labels.labels, strict=True)):
+        if (row == IGNORED).any():
+            symbol = label[int(np.argmin(row))]
+            raise ValueError(
+                f"y[{i}] has the symbol {symbol!r}, which is not among those of the first fit: "
+                f"{', '.join(map(repr, alphabet))}."
+            )
+
+
+def check_room(codes: Sequence[np.ndarray], lengths: np.ndarray, steps: np.ndarray) -> None:
+    """Refuse a label that cannot be spelled in the steps (n,) that are left of its sequence of `lengths` (n,)."""
+    needed = np.array([least_steps(label) for label in codes])
+    short = np.flatnonzero(needed > steps)
+    if len(short):
+        i = int(short[0])
+        raise ValueError(
+            f"y[{i}] does not fit: its {len(codes[i])} symbols take {needed[i]} steps (one each, and one between equal "
+            f"neighbours), but sequence {i} has {lengths[i]} steps, of which the series encoder leaves {steps[i]}. "
+            f"{len(short)} of {len(codes)} labels do not fit: sample the sequences more densely, or pass an encoder "
+            "that leaves more steps."
+        )
+
+
+def with_start_symbol(codes: Sequence[np.ndarray]) -> StepTargets:
+    """Codes as targets of training, each behind one `IGNORED`.
+
+    So an empty label has a row too, and the bytes of a sequence and of its label cannot be those of another pair.
+    """
+    lengths = np.array([len(label) + 1 for label in codes], dtype=np.int64)
+    flat = np.full(lengths.sum(), IGNORED)
+    flat[np.arange(len(flat)) != np.repeat(np.cumsum(lengths) - lengths, lengths)] = np.concatenate(list(codes))
+    return StepTargets(flat, lengths)
+
+
+def without_start_symbol(targets: StepTargets) -> list[np.ndarray]:
+    """The codes that `with_start_symbol` was given."""
+    return [row[1:] for row in targets]
+
+
+def numbered(codes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Distinct labels, sorted, and the place of every label among them (n,)."""
+    rows = [tuple(label.tolist()) for label in codes]
+    distinct = sorted(set(rows))
+    places = {row: k for k, row in enumerate(distinct)}
+    return [np.array(row, dtype=np.int64) for row in distinct], np.array([places[row] for row in rows], dtype=np.int64)
+
+
+def written(codes: np.ndarray, alphabet: np.ndarray, kind: str) -> Any:
+    """Codes (L,) as a "string" or a "list" of symbols."""
+    symbols = [alphabet[code - 1] for code in codes]
+    return "".join(symbols) if kind == "string" else symbols
+
+
+def _symbols(name: str, label: Any) -> Symbols:
+    if not isinstance(label, str | list | tuple | np.ndarray):
+        raise TypeError(f"{name} must be a string or a list of symbols, got {type(label).__name__}.")
+    try:
+        symbols = tuple(_plain(symbol) for symbol in label)
+        hash(symbols)
+    except TypeError as error:
+        raise TypeError(f"{name} must be a string or a list of hashable symbols: {error}.") from error
+    return symbols
+
+
+def _plain(symbol: Any) -> Any:
+    """The Python object that a NumPy scalar holds."""
+    return symbol.item() if isinstance(symbol, np.generic) else symbol

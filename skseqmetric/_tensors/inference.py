@@ -1,0 +1,59 @@
+"""A function of padded batches over whole data sets, batches side by side on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from skseqmetric._ops.parallel import run_tiles
+from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+
+MAX_STEPS = 32768
+"""Padded steps of one inference batch: large enough for full kernels, small enough to stay in cache and memory."""
+
+Run = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+RunSteps = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def over_batches(
+    flat: FlatSequences, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], max_steps: int = MAX_STEPS
+) -> None:
+    """run(values, lengths, indices) on every batch of sequences of similar lengths."""
+
+    @torch.inference_mode()
+    def each(indices: np.ndarray) -> None:
+        run(*flat.padded(indices), indices)
+
+    run_tiles(each, batches_by_length(flat.host_lengths, max_steps, flat.digests), n_threads(flat.device))
+
+
+def run_sequences(flat: FlatSequences, run: Run, width: int, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
+    """run(values, lengths) -> (B, width) of all sequences: (n, width) in their order."""
+    out = np.empty((len(flat), width), dtype=dtype)
+
+    def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
+        out[indices] = run(values, lengths).cpu().numpy()
+
+    over_batches(flat, each)
+    return out
+
+
+def run_steps(flat: FlatSequences, run: RunSteps, max_steps: int = MAX_STEPS) -> list[np.ndarray]:
+    """run(values, lengths) -> (B, T', width) and the steps (B,) of all sequences: n arrays (T_i', width)."""
+    out: list[Any] = [None] * len(flat)
+
+    def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
+        found, steps = run(values, lengths)
+        for i, rows, n_steps in zip(indices, found.cpu().numpy(), steps.tolist(), strict=True):
+            out[i] = rows[:n_steps].copy()
+
+    over_batches(flat, each, max_steps)
+    return out
+
+
+def n_threads(device: torch.device) -> int | None:
+    """Tiles in parallel on the CPU; one after the other on a device that is parallel in itself."""
+    return None if device.type == "cpu" else 1

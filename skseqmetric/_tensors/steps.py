@@ -1,0 +1,54 @@
+"""Targets of every step: one flat array on the host, read from the device as padded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORED = -1
+"""The code of a step that has no label, and of the steps past a sequence's end."""
+
+
+@dataclass(frozen=True)
+class StepTargets:
+    """One target a step, values (sum of lengths, ...), sequence after sequence; `IGNORED` is a code without label."""
+
+    values: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(np.split(self.values, np.cumsum(self.lengths)[:-1]))
+
+    def __getitem__(self, rows: np.ndarray) -> Self:
+        single = list(self)
+        return type(self)(np.concatenate([single[i] for i in rows]), self.lengths[rows])
+
+    def to(self, device: torch.device) -> PaddedTargets:
+        """On the device, to be read batch by batch."""
+        offsets = torch.from_numpy(np.cumsum(self.lengths) - self.lengths)
+        tensors = torch.from_numpy(self.values), torch.from_numpy(self.lengths), offsets
+        return PaddedTargets(*(tensor.to(device) for tensor in tensors))
+
+
+@dataclass(frozen=True)
+class PaddedTargets:
+    """Targets of steps on the device; indexing with rows (B,) gives (B, T, ...), `IGNORED` past the end."""
+
+    values: Tensor
+    lengths: Tensor
+    offsets: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        lengths = self.lengths[rows]
+        steps = torch.arange(int(lengths.max()), device=lengths.device)
+        inside = steps < lengths[:, None]
+        padded = self.values[self.offsets[rows][:, None] + torch.where(inside, steps, 0)]
+        return torch.where(inside.view(*inside.shape, *[1] * (padded.ndim - 2)), padded, IGNORED)
