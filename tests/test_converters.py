@@ -1,4 +1,4 @@
-"""Converters: they only rearrange, there and back."""
+"""Converters: values stay, and the way back gives the same arrays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skseqmetric._input import check_sequences
-from skseqmetric._input.converters import from_channels_first, from_padded, to_padded
+from skseqmetric import check_sequences, from_channels_first, from_padded, to_padded
 
 NAN = np.nan
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
-from skseqmetric._input import check_images, check_sequences
+from skseqmetric import check_images, check_sequences
 from skseqmetric.datasets import (
     gramian_angular_field,
     make_sine_images,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
-from skseqmetric._input import check_sequences
+from skseqmetric import check_sequences
 from skseqmetric.datasets import (
     make_cross_situational,
     one_clause_sentences,

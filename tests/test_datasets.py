@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 from sklearn.utils import Bunch
 
-from skseqmetric._input import check_sequences
+from skseqmetric import check_sequences
 from skseqmetric.datasets import (
     _synthetic,
     load_japanese_vowels,

@@ -1,4 +1,4 @@
-"""The door for images: every form means the same pixels, and every bad input is named."""
+"""`check_images`: every form means the same pixels, and every bad input is named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from skseqmetric._input import Images, check_images
+from skseqmetric import Images, check_images
 
 NAN, INF = np.nan, np.inf
 
@@ -156,15 +156,15 @@ def test_opposite_infinities_are_found() -> None:
         ([np.zeros((3, 4)), None], "image 1 has dtype object"),
         ([np.zeros((3, 4), "uint8"), np.zeros((3, 4))], "image 1 has dtype float64, but image 0 has uint8"),
         ([np.zeros((3, 4)), np.zeros((3, 4), "uint8")], "image 1 has dtype uint8, but image 0 has float64"),
-        (np.zeros((2, 28, 28, 5)), "5 channels along its last axis, at most 4 are accepted"),
+        (np.zeros((2, 28, 28, 5)), "5 channels along its last axis, but at most 4 are accepted"),
         (np.zeros((2, 3, 28, 28)), "If the axes are (n, c, h, w), pass numpy.moveaxis(images, 1, -1)"),
         (np.zeros((2, 3, 4), complex), "Complex data not supported: images is complex"),
         (np.full((2, 3, 4), "a"), "images has dtype <U1, but pixels are real numbers"),
         (np.zeros((2, 3, 4), object), "images has dtype object"),
         (np.zeros((2, 3, 4), "datetime64[s]"), "images has dtype datetime64[s]"),
-        (sp.csr_array(np.eye(3)), "Sparse images are not supported"),
-        (np.ma.masked_equal(np.eye(3)[np.newaxis], 0), "images has masked pixels"),
-        ([np.ma.masked_equal(np.eye(3), 0)], "image 0 has masked pixels"),
+        (sp.csr_array(np.eye(3)), "images is sparse, which is not supported: pass images.toarray()"),
+        (np.ma.masked_equal(np.eye(3)[np.newaxis], 0), "images has masked values"),
+        ([np.ma.masked_equal(np.eye(3), 0)], "image 0 has masked values"),
         (torch.zeros(2, 3, 3, requires_grad=True), "images, of type Tensor, does not convert to an array"),
     ],
 )

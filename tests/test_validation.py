@@ -1,8 +1,9 @@
-"""The door: every form of input means the same sequences, and every bad input is named."""
+"""`check_sequences`: every form of input means the same sequences, and every bad input is named."""
 
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric import Sequences, check_sequences
 
 NAN = np.nan
 DTYPES = ["float16", "float32", "float64", ">f4", ">f8", "longdouble", "int8", "uint16", "int64", "bool"]
@@ -186,9 +187,48 @@ def test_input_is_neither_changed_nor_kept(items, form):
     np.testing.assert_array_equal(sequences.values, values)
 
 
-def test_sequences_pass_through():
-    sequences = check_sequences([np.zeros((2, 3))])
+def peak_of(function):
+    """Most bytes that are allocated at once while `function` runs."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def nan_tails(array):
+    array[::2, -7:] = NAN
+    return array
+
+
+COPIED_ONCE = {
+    "list": lambda a: list(a),
+    "list of float32": lambda a: list(a.astype("float32")),
+    "list of integers": lambda a: list(a.astype("int64")),
+    "list in Fortran order": lambda a: [np.asfortranarray(x) for x in a],
+    "list of views": lambda a: list(a[:, ::2]),
+    "array": lambda a: a,
+    "array of float32": lambda a: a.astype("float32"),
+    "array of views": lambda a: a[:, :, ::2],
+    "array with padding": nan_tails,
+    "table": lambda a: a.reshape(len(a), -1),
+}
+
+
+@pytest.mark.parametrize("form", COPIED_ONCE)
+def test_data_are_copied_once(rng, form):
+    X = COPIED_ONCE[form](rng.uniform(0, 100, (40, 50, 64)))
+    size = check_sequences(X).values.nbytes  # the first call also fills caches
+    assert size <= peak_of(lambda: check_sequences(X)) < 1.1 * size
+
+
+def test_sequences_pass_through_and_take_copies_once(rng):
+    sequences = check_sequences(list(rng.uniform(0, 100, (40, 50, 64))))
     assert check_sequences(sequences) is sequences
+    assert peak_of(lambda: check_sequences(sequences)) < 10_000
+    size = sequences.take(range(0, 40, 2)).values.nbytes
+    assert size <= peak_of(lambda: sequences.take(range(0, 40, 2))) < 1.1 * size
 
 
 # ------------------------------------------------------------------------------------------- Sequences
@@ -276,13 +316,13 @@ BAD_INPUTS = {
     "text table": (np.array([["a", "b"]]), "arrays of bytes/strings.*Pass a list"),
     "text in objects": (
         [GOOD, np.array([["a", 1]], dtype=object)],
-        "sequence 1 has dtype object .*no number",
+        "sequence 1 has dtype object .*not a number",
     ),
     "text array": (np.array([[["a"]]]), "X has dtype <U1"),
     "dates": ([np.zeros((2, 2), "datetime64[s]")], r"sequence 0 has dtype datetime64\[s\]"),
     "date table": (np.zeros((2, 2), "datetime64[s]"), r"X has dtype datetime64\[s\]"),
     "huge integers": ([np.array([[10**400]], dtype=object)], "sequence 0 has dtype object"),
-    "sparse": (sp.csr_array(GOOD), r"Sparse X is not supported.*X\.toarray\(\)"),
+    "sparse": (sp.csr_array(GOOD), r"X is sparse, which is not supported: pass X\.toarray\(\)\. Pass a list"),
     "sparse sequence": ([GOOD, sp.csr_array(GOOD)], r"sequence 1 is sparse.*toarray\(\)"),
     "nested DataFrame": (pd.DataFrame({"a": [pd.Series([1.0, 2.0])]}), "Pass a list of"),
     "text DataFrame": (pd.DataFrame({"a": ["x", "y"]}), "could not convert string to float.*Pass a list of"),
@@ -352,6 +392,6 @@ def test_in_a_padded_array_it_is_named_too(items, value, data):
     ],
 )
 def test_a_nan_tail_outside_padded_arrays_is_not_guessed(X, where, hint):
-    with pytest.raises(ValueError, match=f"sequence 0, {where} is NaN.*impute or cut") as error:
+    with pytest.raises(ValueError, match=f"sequence 0, {where} is NaN.*impute them or cut") as error:
         check_sequences(X)
     assert ("pass from_padded(X)" in str(error.value)) == hint

@@ -1,4 +1,4 @@
-"""The door and a fitted estimator: what fit saw is what predict takes, in scikit-learn's own words."""
+"""`check_sequences` in an estimator: what fit saw is what predict takes, in scikit-learn's own words."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import check_labels, check_sequences
+from skseqmetric import check_sequences
 
 NAN = np.nan
 
@@ -46,16 +47,13 @@ class Summary(TransformerMixin, SequenceEstimator):
 
 class NearestSummary(ClassifierMixin, SequenceEstimator):
     def fit(self, X, y):
-        sequences = check_sequences(X, estimator=self)
-        self.classes_, self.encoded_ = check_labels(y, len(sequences), estimator=self)
-        self.features_ = features(sequences)
+        self.neighbors_ = KNeighborsClassifier(1).fit(features(check_sequences(X, estimator=self)), y)
+        self.classes_ = self.neighbors_.classes_
         return self
 
     def predict(self, X):
         check_is_fitted(self)
-        queries = features(check_sequences(X, estimator=self, reset=False))
-        distances = ((queries[:, np.newaxis] - self.features_) ** 2).sum(axis=2)
-        return self.classes_[self.encoded_[distances.argmin(axis=1)]]
+        return self.neighbors_.predict(features(check_sequences(X, estimator=self, reset=False)))
 
 
 @pytest.mark.global_rng  # one of these checks shuffles with the global generator itself

@@ -1,4 +1,4 @@
-"""The one door for input: what a caller passes becomes `Sequences` or `Images`, or an error that says what to do."""
+"""Input: what a caller passes becomes `Sequences`, `Images` or checked targets, or an error that says what to do."""
 
 from __future__ import annotations
 

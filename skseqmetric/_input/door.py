@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from skseqmetric._input.arrays import SparseInputError, as_array, kind_of, refuse_complex, refuse_other_objects
 from skseqmetric._input.sequences import Sequences
 
 _FORMS = (
@@ -17,51 +17,82 @@ _FORMS = (
     "univariate sequences."
 )
 _IMPUTE = (
-    "Missing values inside a sequence are not supported: impute or cut them before "
+    "Missing values inside a sequence are not supported: impute them or cut them off first "
     "(trailing all-NaN rows of a padded (n, T, C) array are taken as padding)."
 )
-_PADDING = "It is not guessed that the NaN from there on are padding: if they are, pass from_padded(X)."
-
-
-class SparseInputError(ValueError, TypeError):
-    """Sparse X: a ValueError like all wrong input, and a TypeError because scikit-learn takes it for one."""
+_PADDING = "All later steps are NaN too: if they are padding, pass from_padded(X)."
 
 
 def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Sequences:
     """Turn any accepted input into `Sequences`, or say what is wrong with it.
 
+    Every estimator of this package passes its X through this function. Use it in your own estimators too: they then
+    accept the same input and refuse the rest with the same messages.
+
     Parameters
     ----------
     X : list of (T_i, C) arrays, array (n, T, C), table (n, T), or Sequences
-        - list, tuple or 1-D object array of n sequences, each (T_i, C) with T_i >= 1 and C the same
-          everywhere; a sequence may be anything `numpy.asarray` takes (nested lists, DataFrame, CPU tensor);
-        - array (n, T, C); steps at the end of a sequence that are NaN in every channel are padding and cut;
-        - table (n, T): array, DataFrame, or list of n equally long 1-D rows; each row is a univariate
-          sequence of T steps.
-
-        `Sequences` pass through as they are: only the checks against the fitted estimator are made.
+        - List, tuple or 1-D object array of n sequences, each (T_i, C) with T_i >= 1 and the same C. A sequence may
+          be anything that `numpy.asarray` takes (nested lists, DataFrame, CPU tensor).
+        - Array (n, T, C). Steps at the end of a sequence that are NaN in every channel are padding and are cut off.
+        - Table (n, T): array, DataFrame, or list of n equally long 1-D rows. Each row is a univariate sequence of T
+          steps.
+        - `Sequences` are returned as they are. They are only compared with the fitted estimator.
     estimator : estimator, default=None
-        With `reset=True` it gets `n_channels_` and, for a table, `n_features_in_` and `feature_names_in_`;
-        with `reset=False` X is compared with them.
+        With `reset=True` it gets `n_channels_` and, for a table, `n_features_in_` and `feature_names_in_`. With
+        `reset=False` X is compared with these attributes.
     reset : bool, default=True
-        True in `fit`, False afterwards.
+        True in `fit`, False in every other method.
 
     Returns
     -------
     Sequences
-        Values are float32 for float16 and float32 input, else float64. Never a view of the caller's data.
+        Values are float32 for float16 and float32 input, else float64. They are never a view of the caller's data.
 
     Raises
     ------
     ValueError
-        For everything that is not one of the forms above; the message names the first offending sequence,
-        step and channel (counted from 0) and the remedy.
+        X has none of these forms. The message names the first wrong sequence, step and channel (counted from 0) and
+        says what to do.
     TypeError
-        A cell of a 2-D object array is no number (scikit-learn's own error for it).
+        A cell of a 2-D object array is not a number (scikit-learn's own error for it).
+
+    See Also
+    --------
+    check_images : The same for images.
+    to_padded, from_padded, from_channels_first : Convert between layouts.
 
     Notes
     -----
-    One copy of the data and time O(number of values); no Python per value or per step.
+    A list of float arrays or a 3-D array is copied once, into `values`. Time is O(number of values), without a Python
+    loop over values or steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import check_sequences
+    >>> sequences = check_sequences([np.zeros((2, 3)), np.ones((4, 3))])
+    >>> sequences.values.shape, sequences.lengths.tolist()
+    ((6, 3), [2, 4])
+    >>> check_sequences([np.zeros((2, 3)), np.ones((4, 2))])
+    Traceback (most recent call last):
+    ...
+    ValueError: sequence 1 has 2 channels, but sequence 0 has 3. Every sequence must be (steps, channels) with the same
+    channels.
+
+    In an estimator of one's own:
+
+    >>> from sklearn.base import BaseEstimator, TransformerMixin
+    >>> class LastStep(TransformerMixin, BaseEstimator):
+    ...     def fit(self, X, y=None):
+    ...         check_sequences(X, estimator=self)
+    ...         return self
+    ...
+    ...     def transform(self, X):
+    ...         sequences = check_sequences(X, estimator=self, reset=False)
+    ...         return sequences.values[sequences.offsets + sequences.lengths - 1]
+    >>> LastStep().fit_transform([[[1.0], [2.0]], [[3.0]]]).tolist()
+    [[2.0], [3.0]]
     """
     if isinstance(X, Sequences):
         _check_against(estimator, None, X, reset)
@@ -82,22 +113,19 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
 
 def _unwrap(X: Any) -> Any:
     """List of 2-D arrays, 3-D array, 2-D array or DataFrame: the form X has, or an error."""
-    if sp.issparse(X):
-        raise SparseInputError("Sparse X is not supported, sequences are dense: pass X.toarray().")
-    if X is None or isinstance(X, (str, bytes, dict, set, frozenset, numbers.Number)):
-        raise ValueError(f"X is {_kind_of(X)}. {_FORMS}")
+    refuse_other_objects(X, "X", _FORMS)
     if _is_data_frame(X):
         return X
     if isinstance(X, (list, tuple)) or (getattr(X, "ndim", None) == 1 and _holds_objects(X)):
         return _unwrap_items(X, [_as_item(x, i) for i, x in enumerate(X)])
-    array = _as_array(X, "X")
+    array = as_array(X, "X")
     if array.ndim not in (2, 3):
         raise _dimension_error(array)
     return array
 
 
 def _unwrap_items(X: Any, items: list[np.ndarray]) -> Any:
-    """Leave (T_i, C) items a list, stack equally long rows to a table, refuse the rest."""
+    """Return a list of (T_i, C) items as it is, stack equally long rows to a table, and refuse the rest."""
     if not items:
         raise ValueError(f"X is empty: at least one sequence is needed. {_FORMS}")
     ndims = {a.ndim for a in items}
@@ -120,14 +148,14 @@ def _item_error(x: Any, item: np.ndarray, i: int) -> ValueError:
     if sp.issparse(x):
         return SparseInputError(f"sequence {i} is sparse, which is not supported: pass its toarray().")
     return ValueError(
-        f"sequence {i} is {_kind_of(x)} with {item.ndim} dimension(s), shape {item.shape}, but every "
+        f"sequence {i} is {kind_of(x)} with {item.ndim} dimension(s), shape {item.shape}, but every "
         f"sequence must be 2-D, (steps, channels). {_FORMS}"
     )
 
 
 def _dimension_error(array: np.ndarray) -> ValueError:
     if array.dtype.kind == "O" and array.ndim == 0:
-        return ValueError(f"X is {_kind_of(array.item())}. {_FORMS}")
+        return ValueError(f"X is {kind_of(array.item())}. {_FORMS}")
     if array.dtype.kind in "OUSTV":
         return ValueError(f"X holds text or objects (dtype {array.dtype}), not numbers. {_FORMS}")
     if array.ndim == 1:
@@ -139,7 +167,7 @@ def _dimension_error(array: np.ndarray) -> ValueError:
 
 
 def _is_data_frame(X: Any) -> bool:
-    """Tell a DataFrame of pandas, polars and their like."""
+    """Whether X is a DataFrame of pandas, polars or the like."""
     return hasattr(X, "columns") and hasattr(X, "shape")
 
 
@@ -147,51 +175,38 @@ def _holds_objects(X: Any) -> bool:
     return getattr(getattr(X, "dtype", None), "kind", None) == "O"
 
 
-def _kind_of(x: Any) -> str:
-    return "None" if x is None else f"of type {type(x).__name__}"
-
-
 # ------------------------------------------------------------------------------------- arrays of numbers
 
 
-def _as_array(x: Any, name: str) -> np.ndarray:
-    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise ValueError(f"{name} has masked values, which are not supported: impute or cut them before.")
-    try:
-        return np.asarray(x)
-    # nested lists of unequal lengths; tensors on a GPU or with a gradient
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name}, {_kind_of(x)}, does not convert to an array: {error}") from error
-
-
 def _as_item(x: Any, i: int) -> np.ndarray:
-    return x if type(x) is np.ndarray else _as_array(x, f"sequence {i}")
+    return x if type(x) is np.ndarray else as_array(x, f"sequence {i}")
 
 
 def _numeric(array: np.ndarray, name: str) -> np.ndarray:
     """Real numbers as they are, objects converted to float64, everything else refused."""
-    kind = array.dtype.kind
-    if kind in "biuf":
+    refuse_complex(array, name)
+    if array.dtype.kind in "biuf":
         return array
-    if kind == "c":
-        raise ValueError(f"Complex data not supported: {name} is complex. Pass real and imaginary parts as channels.")
-    if kind != "O":
-        raise ValueError(f"{name} has dtype {array.dtype}: encode text, bytes or dates as numbers before.")
+    if array.dtype.kind != "O":
+        raise ValueError(f"{name} has dtype {array.dtype}: encode text, bytes or dates as numbers first.")
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} has dtype object and holds what is no number: {error}") from error
+        raise ValueError(f"{name} has dtype object and holds something that is not a number: {error}") from error
+
+
+def _float_dtype(arrays: list[np.ndarray]) -> type[np.floating]:
+    """float32 if all input is float16 or float32, else float64: time stamps and coordinates keep their digits."""
+    small = all(d.kind == "f" and d.itemsize <= 4 for d in {a.dtype for a in arrays})
+    return np.float32 if small else np.float64
 
 
 def _to_float(arrays: list[np.ndarray]) -> np.ndarray:
-    """Stack along the first axis into one new C-contiguous array.
-
-    float32 when nothing is lost by it, else float64: time stamps and coordinates keep their digits.
-    """
-    small = all(d.kind == "f" and d.itemsize <= 4 for d in {a.dtype for a in arrays})
-    with np.errstate(over="ignore"):  # an extended float that becomes inf is named by the check for it
-        stacked = np.concatenate(arrays, dtype=np.float32 if small else np.float64, casting="unsafe")
-    return np.ascontiguousarray(stacked)
+    """Stack along the first axis into one new C-contiguous array of floats."""
+    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
+    stacked = np.empty(shape, dtype=_float_dtype(arrays))  # without it, concatenate may choose Fortran order
+    with np.errstate(over="ignore"):  # an extended float that becomes inf is found and named later
+        return np.concatenate(arrays, out=stacked, casting="unsafe")
 
 
 # ------------------------------------------------------------------------------------------- three forms
@@ -237,19 +252,23 @@ def _transposed_hint(shapes: np.ndarray, i: int) -> str:
 
 
 def _from_padded_array(array: np.ndarray) -> Sequences:
-    """Array (n, T, C), its NaN tails cut."""
+    """Array (n, T, C), its NaN tails cut off."""
     array = _numeric(array, "X")
     if 0 in array.shape:
         what = ("sequences", "steps", "channels")[array.shape.index(0)]
         raise ValueError(f"X of shape {array.shape} is empty, it has zero {what}. {_FORMS}")
     n, steps, channels = array.shape
-    values = _to_float([array])
-    lengths = np.full(n, steps, dtype=np.int64)
-    if not _all_finite(values):
-        lengths = _lengths_before_tail(values)
-        values = values[np.arange(steps) < lengths[:, np.newaxis]]
-        _check_finite(values, lengths)
-    return Sequences(values.reshape(-1, channels), lengths)
+    if _all_finite(array):
+        lengths = np.full(n, steps, dtype=np.int64)
+        values = _to_float([array]).reshape(-1, channels)
+    else:
+        lengths = _lengths_before_tail(array)
+        kept = (np.arange(steps) < lengths[:, np.newaxis]).ravel()
+        values = array.reshape(-1, channels).compress(kept, axis=0)
+        with np.errstate(over="ignore"):
+            values = values.astype(_float_dtype([array]), copy=False)
+    _check_finite(values, lengths)
+    return Sequences(values, lengths)
 
 
 def _lengths_before_tail(values: np.ndarray) -> np.ndarray:
@@ -284,13 +303,15 @@ def _from_table(table: Any, estimator: Any) -> Sequences:
 
 
 def _all_finite(values: np.ndarray) -> bool:
-    """One pass without a mask; a sum that overflows is settled with the mask."""
+    """Whether all values are finite: one pass without a mask, and a mask only if the sum is not finite."""
+    if values.dtype.kind != "f":
+        return True
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum())) or bool(np.isfinite(values).all())
 
 
 def _check_finite(values: np.ndarray, lengths: np.ndarray, padding_hint: str = "") -> None:
-    """Name the first NaN or inf of values (sum of lengths, C); the hint is given where a NaN tail begins."""
+    """Refuse NaN and inf in values (sum of lengths, C), with the hint if only NaN follow in the sequence."""
     if _all_finite(values):
         return
     row, channel = divmod(int(np.argmin(np.isfinite(values))), values.shape[1])
@@ -306,7 +327,7 @@ def _check_finite(values: np.ndarray, lengths: np.ndarray, padding_hint: str = "
 
 
 def _check_against(estimator: Any, source: Any, sequences: Sequences, reset: bool) -> None:
-    """Record what X looks like on the estimator, or compare; source is the table X was, if it is at hand."""
+    """Record what X looks like on the estimator, or compare the two; source is the table that X was, if known."""
     if estimator is None:
         return
     if not reset:

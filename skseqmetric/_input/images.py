@@ -1,34 +1,45 @@
-"""`check_images`: arrays and lists of images become `Images`, or an error that says what to do."""
+"""`check_images`: arrays and lists of images become `Images`."""
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from skseqmetric._input.door import SparseInputError
-from skseqmetric._input.sequences import _as_index
+from skseqmetric._input.arrays import as_array, as_index, refuse_complex, refuse_other_objects
 
-_MOST_CHANNELS = 4  # grey, grey + alpha, RGB, RGBA: more along the last axis are axes in another order
+_MOST_CHANNELS = 4  # grey, grey + alpha, RGB, RGBA; if there are more, the axes are in another order
 _FORMS = (
     "Pass an array of shape (n, h, w), or (n, h, w, c) with the channels last, or a list of equally large "
     "(h, w) or (h, w, c) arrays."
 )
-_RESIZE = "Resize, crop or pad the images to one size before."
+_RESIZE = "Resize, crop or pad the images to one size first."
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """n images of one size.
+    """n images of one size: what `check_images` returns.
 
-    Attributes
+    Every estimator that takes images accepts `Images` and does not check or copy them again.
+
+    Parameters
     ----------
-    values : ndarray (n, c, h, w) float32, C-contiguous
-        All pixels, finite.
+    values : ndarray (n, c, h, w) float32
+        All pixels, finite and C-contiguous.
+
+    See Also
+    --------
+    check_images : Makes `Images` from arrays and lists. The constructor checks nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import check_images
+    >>> images = check_images(np.zeros((5, 28, 20, 3), dtype=np.uint8))
+    >>> len(images), images.shape, images.take([0, 2]).values.shape
+    (5, (3, 28, 20), (2, 3, 28, 20))
     """
 
     values: np.ndarray
@@ -44,10 +55,10 @@ class Images:
 
     def take(self, rows: Any) -> Images:
         """Copy the images at `rows` (integers, a boolean mask or a slice), in that order."""
-        return Images(self.values[np.arange(len(self))[_as_index(rows)]])  # integers copy
+        return Images(self.values[np.arange(len(self))[as_index(rows)]])  # integers copy
 
     def digests(self) -> np.ndarray:
-        """A 64-bit fingerprint of every image, (n,): equal for equal images, and else by accident only."""
+        """A 64-bit hash of every image, (n,): equal images have equal hashes, others differ almost surely."""
         prints = [int.from_bytes(blake2b(x.tobytes(), digest_size=8).digest(), "little") for x in self.values]
         return np.array(prints, dtype=np.uint64)
 
@@ -58,37 +69,53 @@ def check_images(images: Any, *, n_expected: int | None = None, like: tuple[int,
     Parameters
     ----------
     images : array (n, h, w) or (n, h, w, c), list of such images, or Images
-        Channels come last, 1 <= c <= 4. A list, tuple or 1-D object array holds n images, each (h, w) or
-        (h, w, c) and all of one shape; an image may be anything `numpy.asarray` takes (nested lists, a
-        picture of Pillow, CPU tensor). `Images` pass through as they are: only `n_expected` and `like` are
-        checked.
+        Channels come last, 1 <= c <= 4. A list, tuple or 1-D object array holds n images, all (h, w) or all
+        (h, w, c), of one size. An image may be anything that `numpy.asarray` takes (nested lists, a Pillow image, CPU
+        tensor). `Images` are returned as they are: only `n_expected` and `like` are checked.
     n_expected : int, default=None
-        Number of images there must be: one a sequence.
+        Number of images that there must be: one for each sequence.
     like : (int, int, int), default=None
-        Channels, height and width (c, h, w) that the images must have: those seen at fit.
+        Channels, height and width (c, h, w) that the images must have: those of the images seen in `fit`.
 
     Returns
     -------
     Images
-        Values are float32: uint8 is divided by 255, everything else keeps its numbers (bool: 0 and 1). Never
+        Values are float32. uint8 is divided by 255; all other numbers stay as they are (bool: 0 and 1). They are never
         a view of the caller's data.
 
     Raises
     ------
     ValueError
-        For everything that is not one of the forms above; the message names the first offending image and
-        pixel (counted from 0) and the remedy.
+        `images` has none of these forms. The message names the first wrong image and pixel (counted from 0) and says
+        what to do.
+
+    See Also
+    --------
+    check_sequences : The same for sequences.
 
     Notes
     -----
-    One copy of the data and time O(number of pixels); no Python per pixel.
+    An array is copied once, into `values`. Time is O(number of pixels), without a Python loop over pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import check_images
+    >>> images = check_images([np.zeros((8, 6), dtype=np.uint8), np.full((8, 6), 255, dtype=np.uint8)])
+    >>> images.shape, images.values.min(), images.values.max()
+    ((1, 8, 6), np.float32(0.0), np.float32(1.0))
+    >>> check_images(np.zeros((2, 3, 28, 28)))
+    Traceback (most recent call last):
+    ...
+    ValueError: images of shape (2, 3, 28, 28) has 28 channels along its last axis, but at most 4 are accepted: the
+    channels come last, (n, h, w, c). If the axes are (n, c, h, w), pass numpy.moveaxis(images, 1, -1).
     """
     if not isinstance(images, Images):
         images = _from_array(_as_stack(images))
     if n_expected is not None and len(images) != n_expected:
         raise ValueError(
-            f"Got {len(images)} images for {n_expected} sequences, but image i must belong to sequence i. For "
-            "images that are no partners of the sequences, give their labels."
+            f"Got {len(images)} images for {n_expected} sequences, but image i must belong to sequence i. If images "
+            "and sequences are not paired, pass the labels of the images too."
         )
     if like is not None and images.shape != tuple(like):
         raise ValueError(f"The images are {_size_of(images.shape)}, but at fit they were {_size_of(like)}. {_RESIZE}")
@@ -104,11 +131,8 @@ def _size_of(shape: tuple[int, int, int]) -> str:
 
 
 def _as_stack(images: Any) -> np.ndarray:
-    """Array of real numbers with three or four axes, none of them of length zero."""
-    if sp.issparse(images):
-        raise SparseInputError("Sparse images are not supported: pass images.toarray(), reshaped to (n, h, w).")
-    if images is None or isinstance(images, (str, bytes, dict, set, frozenset, numbers.Number)):
-        raise ValueError(f"images is {_kind_of(images)}. {_FORMS}")
+    """Array of real numbers with three or four axes, none of length zero."""
+    refuse_other_objects(images, "images", _FORMS)
     if isinstance(images, (list, tuple)) or (getattr(images, "ndim", None) == 1 and hasattr(images, "__getitem__")):
         array = _stacked([_as_real(image, f"image {i}") for i, image in enumerate(images)])
     else:
@@ -124,16 +148,9 @@ def _as_stack(images: Any) -> np.ndarray:
 
 
 def _as_real(x: Any, name: str) -> np.ndarray:
-    """Array of real numbers; objects are not tried for numbers, an image has none."""
-    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise ValueError(f"{name} has masked pixels, which are not supported: fill them before.")
-    try:
-        array = np.asarray(x)
-    # nested lists of unequal lengths; tensors on a GPU or with a gradient
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name}, {_kind_of(x)}, does not convert to an array: {error}") from error
-    if array.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: {name} is complex. Pass real and imaginary parts as channels.")
+    """Array of real numbers; objects are not converted, because no image has this dtype."""
+    array = as_array(x, name)
+    refuse_complex(array, name)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} has dtype {array.dtype}, but pixels are real numbers. {_FORMS}")
     return array
@@ -150,10 +167,10 @@ def _stacked(items: list[np.ndarray]) -> np.ndarray:
             raise ValueError(f"image {i} has {a.ndim} dimension(s), shape {a.shape}. {_FORMS}")
         if a.shape != first.shape:
             raise ValueError(f"image {i} has shape {a.shape}, but image 0 has {first.shape}. {_RESIZE}")
-        if (a.dtype == np.uint8) != (first.dtype == np.uint8):  # stacked, nobody would know which to scale
+        if (a.dtype == np.uint8) != (first.dtype == np.uint8):  # after np.stack, nobody knows which to divide by 255
             raise ValueError(
-                f"image {i} has dtype {a.dtype}, but image 0 has {first.dtype}: uint8 is divided by 255 and the "
-                "rest is not. Bring all images to one dtype."
+                f"image {i} has dtype {a.dtype}, but image 0 has {first.dtype}: only uint8 is "
+                "divided by 255. Convert all images to one dtype."
             )
     return np.stack(items)
 
@@ -168,13 +185,9 @@ def _channels_error(array: np.ndarray) -> ValueError:
     if array.shape[1] <= _MOST_CHANNELS:
         hint = " If the axes are (n, c, h, w), pass numpy.moveaxis(images, 1, -1)."
     return ValueError(
-        f"images of shape {array.shape} has {array.shape[3]} channels along its last axis, at most "
+        f"images of shape {array.shape} has {array.shape[3]} channels along its last axis, but at most "
         f"{_MOST_CHANNELS} are accepted: the channels come last, (n, h, w, c).{hint}"
     )
-
-
-def _kind_of(x: Any) -> str:
-    return "None" if x is None else f"of type {type(x).__name__}"
 
 
 # ------------------------------------------------------------------------------------------------ pixels
@@ -186,7 +199,7 @@ def _from_array(array: np.ndarray) -> Images:
         array = array[..., np.newaxis]
     n, height, width, channels = array.shape
     values = np.empty((n, channels, height, width), dtype=np.float32)
-    with np.errstate(over="ignore"):  # a number that becomes inf is named by the check for it
+    with np.errstate(over="ignore"):  # a number that becomes inf is found and named later
         values[...] = np.moveaxis(array, -1, 1)
     if array.dtype == np.uint8:
         values /= 255
@@ -195,7 +208,7 @@ def _from_array(array: np.ndarray) -> Images:
 
 
 def _check_finite(values: np.ndarray, array: np.ndarray) -> None:
-    """Name the first pixel of values (n, c, h, w) that is NaN or inf; array (n, h, w, c) is where it came from."""
+    """Refuse NaN and inf in values (n, c, h, w); array (n, h, w, c) holds the pixels as they were passed."""
     with np.errstate(invalid="ignore"):  # inf - inf
         finite = array.dtype.kind != "f" or bool(np.isfinite(values.sum(dtype=np.float64)))
     if finite:
@@ -207,5 +220,5 @@ def _check_finite(values: np.ndarray, array: np.ndarray) -> None:
         what = f"{source}, too large for float32"
     raise ValueError(
         f"image {i}, row {row}, column {column}, channel {channel} is {what}. Missing or infinite pixels are not "
-        "supported: fill them before."
+        "supported: fill them first."
     )

@@ -1,4 +1,4 @@
-"""What every estimator works on once the input has passed the door."""
+"""What every estimator works on after its input is checked."""
 
 from __future__ import annotations
 
@@ -8,19 +8,37 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._input.arrays import as_index
+
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """n sequences stacked along time.
+    """n sequences stacked along time: what `check_sequences` returns.
 
-    Attributes
+    Every estimator accepts `Sequences` as X and does not check or copy them again.
+
+    Parameters
     ----------
-    values : ndarray (sum of lengths, C) float32 or float64, C-contiguous
-        All steps of all sequences, finite.
+    values : ndarray (sum of lengths, C) float32 or float64
+        All steps of all sequences, finite and C-contiguous.
     lengths : ndarray (n,) int64
-        Steps of every sequence, each >= 1.
-    table_width : int or None
-        Number of columns when the input was a 2-D table, else None.
+        Number of steps of each sequence, >= 1.
+    table_width : int or None, default=None
+        Number of columns if the input was a 2-D table, else None.
+
+    See Also
+    --------
+    check_sequences : Makes `Sequences` from lists, arrays and tables. The constructor checks nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skseqmetric import check_sequences
+    >>> sequences = check_sequences([np.zeros((2, 3)), np.ones((4, 3))])
+    >>> len(sequences), sequences.n_channels, sequences.values.shape
+    (2, 3, (6, 3))
+    >>> sequences[1].shape, sequences.take([1, 1, 0]).lengths.tolist()
+    ((4, 3), [4, 4, 2])
     """
 
     values: np.ndarray
@@ -42,25 +60,18 @@ class Sequences:
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """First row of every sequence in `values`, (n,) int64."""
+        """First row of each sequence in `values`, (n,) int64."""
         return np.cumsum(self.lengths) - self.lengths
 
     def to_list(self) -> list[np.ndarray]:
-        """List views of the single sequences, each (T_i, C)."""
+        """List of views of the single sequences, each (T_i, C)."""
         starts = self.offsets.tolist()
         return [self.values[s : s + t] for s, t in zip(starts, self.lengths.tolist(), strict=True)]
 
     def take(self, indices: Any) -> Sequences:
         """Copy the sequences at `indices` (integers, a boolean mask or a slice), in that order."""
-        indices = np.arange(len(self))[_as_index(indices)]
+        indices = np.arange(len(self))[as_index(indices)]
         lengths = self.lengths[indices]
         shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
         rows = np.repeat(shift, lengths) + np.arange(lengths.sum())
         return Sequences(self.values[rows], lengths, self.table_width)
-
-
-def _as_index(indices: Any) -> Any:
-    if isinstance(indices, slice):
-        return indices
-    array = np.asarray(indices)
-    return array.astype(np.int64) if array.size == 0 else array  # an empty list is float64 to NumPy

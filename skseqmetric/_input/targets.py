@@ -1,4 +1,4 @@
-"""What comes beside the sequences: labels, numbers to predict, pairs with constraints, weights."""
+"""Checks of what is passed with the sequences: labels, numbers to predict, pairs, weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2)
     estimator : estimator, default=None
         Named in messages.
     min_classes : int, default=2
-        Fewest classes that are of use.
+        Least number of classes.
 
     Returns
     -------
@@ -35,7 +35,8 @@ def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2)
     Raises
     ------
     ValueError
-        y is None, not one label a sequence, not of length n, continuous, not finite, or of too few classes.
+        y is None, is not one label a sequence, does not have length n, is continuous or not finite, or has too few
+        classes.
     """
     _refuse_none(y, estimator)
     y = column_or_1d(y, warn=True)
@@ -43,12 +44,7 @@ def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2)
     check_classification_targets(y)
     if len(y) != n:
         raise ValueError(f"y has {len(y)} labels, but X has {n} sequences: pass one label a sequence.")
-    classes, encoded = np.unique(y, return_inverse=True)
-    if len(classes) < min_classes:
-        count = "one class" if len(classes) == 1 else f"{len(classes)} classes"
-        names = ", ".join(repr(c) for c in classes.tolist())
-        raise ValueError(f"y holds only {count}, {names}: at least {min_classes} classes are needed.")
-    return classes, encoded.astype(np.int64)
+    return _encoded(y, min_classes)
 
 
 def check_step_labels(
@@ -59,13 +55,13 @@ def check_step_labels(
     Parameters
     ----------
     y : list of n array-likes (T_i,), or array (n, T)
-        In one array, what lies behind a sequence's end must be `ignore_label`.
+        The array is padded with `ignore_label` after the end of each sequence.
     lengths : ndarray (n,)
         Steps T_i of the sequences.
     ignore_label : object, default=None
-        A label that means "none".
+        The label of steps that have none.
     min_classes : int, default=2
-        Fewest classes that are of use.
+        Least number of classes.
 
     Returns
     -------
@@ -77,27 +73,33 @@ def check_step_labels(
     Raises
     ------
     ValueError
-        y is None or not of n parts, labels and steps of a sequence (which is named) differ in number, labels are not
-        finite or continuous, or of too few classes.
+        y is None or does not have n parts, a sequence (which is named) has more or fewer labels than steps, or the
+        labels are continuous, not finite, or of too few classes.
     """
     _refuse_none(y, None)
-    if len(y) != len(lengths):
-        raise ValueError(f"y has labels of {len(y)} sequences, but X has {len(lengths)} sequences.")
+    _check_parts(y, len(lengths), "labels")
     padded = isinstance(y, np.ndarray) and y.ndim == 2
-    parts = [_labels_of(i, y[i], int(n), padded, ignore_label) for i, n in enumerate(lengths)]
-    labels = np.concatenate(parts)
+    parts = enumerate(zip(y, lengths.tolist(), strict=True))
+    labels = np.concatenate([_labels_of(i, part, n, padded, ignore_label) for i, (part, n) in parts])
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
     given = np.ones(len(labels), dtype=bool) if ignore_label is None else labels != ignore_label
     if not given.any():
-        raise ValueError(f"y holds nothing but ignore_label={ignore_label!r}.")
+        raise ValueError(f"y holds no label other than ignore_label={ignore_label!r}.")
     check_classification_targets(labels[given])
-    classes, codes = np.unique(labels[given], return_inverse=True)
-    if len(classes) < min_classes:
-        raise ValueError(f"y holds only one class, {classes.tolist()[0]!r}: at least {min_classes} classes are needed.")
     encoded = np.full(len(labels), -1, dtype=np.int64)
-    encoded[given] = codes
+    classes, encoded[given] = _encoded(labels[given], min_classes)
     return classes, encoded
+
+
+def _encoded(labels: np.ndarray, min_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted distinct labels, and the index of each label among them."""
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < min_classes:
+        count = "one class" if len(classes) == 1 else f"{len(classes)} classes"
+        names = ", ".join(repr(c) for c in classes.tolist())
+        raise ValueError(f"y holds only {count}, {names}: at least {min_classes} classes are needed.")
+    return classes, codes.astype(np.int64)
 
 
 def _labels_of(i: int, labels: Any, n_steps: int, padded: bool, ignore_label: Any) -> np.ndarray:
@@ -107,13 +109,13 @@ def _labels_of(i: int, labels: Any, n_steps: int, padded: bool, ignore_label: An
     if padded and len(labels) > n_steps and ignore_label is not None and (labels[n_steps:] == ignore_label).all():
         return labels[:n_steps]
     if len(labels) != n_steps:
-        hint = ". An array y is padded with ignore_label, which must be given." if padded else "."
+        hint = ". An array y must be padded with ignore_label, which must be given." if padded else "."
         raise ValueError(f"y[{i}] has {len(labels)} labels, but sequence {i} has {n_steps} steps{hint}")
     return labels
 
 
 def check_real_targets(y: Any, n: int, *, estimator: Any = None) -> tuple[np.ndarray, bool]:
-    """Numbers to be predicted, one row a sequence.
+    """Numbers to predict, one row a sequence.
 
     Parameters
     ----------
@@ -129,22 +131,22 @@ def check_real_targets(y: Any, n: int, *, estimator: Any = None) -> tuple[np.nda
     values : ndarray (n, K) float64
         A new array.
     one_column : bool
-        Whether y was (n,), so that predictions are to be so too.
+        Whether y was (n,); predictions then have this shape too.
 
     Raises
     ------
     ValueError
-        y is None, of another number of rows than n, of another shape, not numeric, complex, or not finite (the first
-        such row is named).
+        y is None, has another number of rows than n or another shape, or is not numeric, complex, or not finite (the
+        first such row is named).
     """
     _refuse_none(y, estimator)
-    hint = ", one row a sequence; targets of every step are for target='step'"
+    hint = ", one row a sequence; targets of every step need target='step'"
     values = _table(y, n, "y", f"X has {n} sequences", hint)
     return values.reshape(n, -1), values.ndim == 1
 
 
 def check_step_targets(y: Any, lengths: np.ndarray, *, estimator: Any = None) -> tuple[np.ndarray, bool]:
-    """Numbers to be predicted at every step of n sequences.
+    """Numbers to predict at every step of n sequences.
 
     Parameters
     ----------
@@ -160,31 +162,37 @@ def check_step_targets(y: Any, lengths: np.ndarray, *, estimator: Any = None) ->
     values : ndarray (sum of lengths, K) float64
         Sequence after sequence; a new array.
     one_column : bool
-        Whether the parts of y were (T_i,), so that predictions are to be so too.
+        Whether the parts of y were (T_i,); predictions then have this shape too.
 
     Raises
     ------
     ValueError
-        y is None, not of n parts, or the part of a sequence (which is named) is not (T_i,) or (T_i, K), not alike in
-        shape to the first one, not numeric, complex or not finite.
+        y is None or does not have n parts, or the part of a sequence (which is named) is not (T_i,) or (T_i, K), has
+        another K than the first part, or is not numeric, complex or not finite.
     """
     _refuse_none(y, estimator)
-    if not hasattr(y, "__len__") or len(y) != len(lengths):
-        n_parts = f"targets of {len(y)} sequences" if hasattr(y, "__len__") else f"one value, {y!r}"
-        raise ValueError(f"y has {n_parts}, but X has {len(lengths)} sequences.")
-    parts = []
+    _check_parts(y, len(lengths), "targets")
+    parts: list[np.ndarray] = []
     for i, (part, n_steps) in enumerate(zip(y, lengths.tolist(), strict=True)):
         parts.append(_table(part, n_steps, f"y[{i}]", f"sequence {i} has {n_steps} steps", ", one row a step"))
         if parts[i].shape[1:] != parts[0].shape[1:]:
             raise ValueError(
-                f"y[{i}] has shape {parts[i].shape} and y[0] has {parts[0].shape}: every step needs as many targets."
+                f"y[{i}] has shape {parts[i].shape} and y[0] has {parts[0].shape}: every step needs the same number of "
+                "targets."
             )
     values = np.concatenate(parts)
     return values.reshape(len(values), -1), values.ndim == 1
 
 
+def _check_parts(y: Any, n: int, what: str) -> None:
+    """Refuse y unless it has one part for each of n sequences; `what` is for messages."""
+    if not hasattr(y, "__len__") or len(y) != n:
+        n_parts = f"{what} of {len(y)} sequences" if hasattr(y, "__len__") else f"one value, {y!r}"
+        raise ValueError(f"y has {n_parts}, but X has {n} sequences.")
+
+
 def _table(y: Any, n: int, name: str, expected: str, hint: str) -> np.ndarray:
-    """Finite numbers (n,) or (n, K) in a new float64 array; what follows n is for messages."""
+    """Finite numbers (n,) or (n, K) in a new float64 array; `name`, `expected` and `hint` are for messages."""
     try:
         values = np.asarray(y)
         if values.dtype.kind not in "biufO":
@@ -209,8 +217,8 @@ def _refuse_none(y: Any, estimator: Any) -> None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
 
 
-def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of sequences that are known to be alike or not.
+def check_pairs(pairs: Any, same: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of sequences that are known to be the same or different.
 
     Parameters
     ----------
@@ -220,8 +228,6 @@ def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tu
         +1 or True: the same; -1 or False: different.
     n : int
         Number of sequences.
-    both_kinds : bool, default=True
-        Whether at least one pair of each kind is needed.
 
     Returns
     -------
@@ -232,8 +238,8 @@ def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tu
     Raises
     ------
     ValueError
-        Wrong shape, an index out of range or a `same` other than +1 / -1 (row and value are named), unequal
-        lengths, no pair, a sequence said to differ from itself, or (`both_kinds`) pairs of one kind only.
+        The shape is wrong, an index is out of range, a `same` is neither +1 nor -1 (row and value are named), the
+        lengths differ, there is no pair, a sequence differs from itself, or all pairs are of one kind.
     """
     pairs = check_pair_indices(pairs, n)
     signs = _check_same(same, len(pairs))
@@ -241,7 +247,7 @@ def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tu
     if contradiction.any():
         row = int(np.argmax(contradiction))
         raise ValueError(f"pairs[{row}] says that sequence {pairs[row, 0]} differs from itself: remove it.")
-    if both_kinds and (signs == signs[0]).all():
+    if (signs == signs[0]).all():
         missing = "-1 (different)" if signs[0] == 1 else "+1 (the same)"
         raise ValueError(f"same holds only {signs[0]:+d}: at least one pair with {missing} is needed.")
     return pairs, signs
@@ -250,7 +256,7 @@ def check_pairs(pairs: Any, same: Any, n: int, *, both_kinds: bool = True) -> tu
 def _check_same(same: Any, n_pairs: int) -> np.ndarray:
     array = np.asarray(same)
     if array.shape != (n_pairs,):
-        raise ValueError(f"same has shape {array.shape}, but there are {n_pairs} pairs: pass one a pair.")
+        raise ValueError(f"same has shape {array.shape}, but there are {n_pairs} pairs: pass one number a pair.")
     signs = np.where(array, 1, -1) if array.dtype.kind == "b" else array
     wrong = ~np.isin(signs, (1, -1))
     if wrong.any():
@@ -265,7 +271,7 @@ def check_pair_indices(pairs: Any, n: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        No pair, another shape or dtype, or an index out of range (its row and value are named).
+        There is no pair, shape or dtype are wrong, or an index is out of range (its row and value are named).
     """
     array = np.asarray(pairs)
     if array.size == 0:
@@ -289,7 +295,7 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        Another length than n, a negative, NaN or infinite weight, or all weights zero.
+        The length is not n, a weight is negative, NaN or infinite, or all weights are zero.
     """
     if sample_weight is None or isinstance(sample_weight, numbers.Number):
         sample_weight = np.full(n, 1.0 if sample_weight is None else sample_weight)
