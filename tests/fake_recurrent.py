@@ -1,4 +1,4 @@
-"""A recurrent estimator as small as one can be: a leaky sum of its inputs, read out by given weights."""
+"""A minimal recurrent estimator: a leaky sum of its inputs, and outputs by given weights."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class LeakySum(BaseEstimator):
             found.append(np.array(states))
         return found
 
-    def predict_steps(self, X: Any) -> list[np.ndarray]:
+    def predict_prefixes(self, X: Any) -> list[np.ndarray]:
         weights = np.ones((X[0].shape[1], 1)) if self.weights is None else self.weights
         return [states @ np.asarray(weights, dtype=np.float32) for states in self.hidden_states(X)]
 
     def predict(self, X: Any) -> np.ndarray:
-        return np.stack([outputs[-1] for outputs in self.predict_steps(X)])
+        return np.stack([outputs[-1] for outputs in self.predict_prefixes(X)])

@@ -1,4 +1,4 @@
-"""The states of every recurrent estimator: what is read from them is what the estimator says."""
+"""The states of every recurrent estimator: its outputs follow from them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ from skseqmetric import (
     SyncGRUMetric,
 )
 from skseqmetric.inspection import hidden_states
-from skseqmetric.inspection._hidden_states import _steps_read
 from tests.fake_recurrent import LeakySum
 
 Data = tuple[list[np.ndarray], np.ndarray]
-SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 2, "min_batches": 2, "random_state": 0}
-# float32 read-outs of states that are summed in another order
+SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 2, "min_batches": 2, "random_state": 0}
+# float32 sums over states, in another order
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
 
 
@@ -45,23 +44,23 @@ def assert_states_close(found: list[np.ndarray], expected: list[np.ndarray]) -> 
 
 
 # ------------------------------------------------------------------ networks with memory
-@pytest.mark.parametrize("readout", ["mean", "last"])
-@pytest.mark.parametrize("stem_channels", [None, 8])
-def test_features_of_the_memory_network_are_read_from_its_states(
-    ragged: Data, readout: str, stem_channels: int | None
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+@pytest.mark.parametrize("n_filters", [None, 8])
+def test_features_of_the_memory_network_are_its_pooled_states(
+    ragged: Data, pooling: str, n_filters: int | None
 ) -> None:
-    settings = {**SMALL, "readout": readout, "stem_channels": stem_channels, "max_recurrent_steps": 6}
+    settings = {**SMALL, "pooling": pooling, "n_filters": n_filters, "max_recurrent_steps": 6}
     classifier = NRNMClassifier(**settings).fit(*ragged)
     states = classifier.hidden_states(ragged[0])
-    factor = 1 if stem_channels is None else 2  # 12 steps become 6
+    factor = 1 if n_filters is None else 2  # 12 steps become 6
     assert [h.shape for h in states] == [(-(-len(x) // factor), 8) for x in ragged[0]]
     assert {h.dtype for h in states} == {np.dtype(np.float32)}
-    read = means(states) if readout == "mean" else np.stack([h[-1] for h in states])
+    read = means(states) if pooling == "mean" else np.stack([h[-1] for h in states])
     np.testing.assert_allclose(classifier.transform(ragged[0]), read, **CLOSE)
 
 
-def test_embedding_of_the_memory_metric_is_read_from_its_states(ragged: Data) -> None:
-    metric = NRNMMetric(**SMALL, n_outputs=5).fit(*ragged)
+def test_embedding_of_the_memory_metric_follows_from_its_states(ragged: Data) -> None:
+    metric = NRNMMetric(**SMALL, n_components=5).fit(*ragged)
     head = metric.module_.head
     with torch.no_grad():
         embedded = head(torch.from_numpy(means(metric.hidden_states(ragged[0])))).numpy()
@@ -69,7 +68,7 @@ def test_embedding_of_the_memory_metric_is_read_from_its_states(ragged: Data) ->
     np.testing.assert_allclose(metric.transform(ragged[0]), expected, **CLOSE)
 
 
-def test_step_labels_are_read_from_the_states_and_these_know_no_future(ragged: Data) -> None:
+def test_step_labels_follow_from_the_states_which_know_no_future(ragged: Data) -> None:
     X = ragged[0]
     labeller = NRNMStepClassifier(**SMALL).fit(X, [np.arange(len(x)) % 2 for x in X])
     states, head = labeller.hidden_states(X), labeller.module_.head
@@ -108,14 +107,14 @@ def coupled(request: pytest.FixtureRequest) -> SyncGRUMetric:
     return SyncGRUMetric(**SMALL, coupling=request.param).fit(X, np.arange(18) % 3)
 
 
-def test_embedding_is_read_from_the_free_states(coupled: SyncGRUMetric, ragged: Data) -> None:
+def test_embedding_follows_from_the_free_states(coupled: SyncGRUMetric, ragged: Data) -> None:
     states = coupled.hidden_states(ragged[0])
     assert [h.shape for h in states] == [(len(x), 16) for x in ragged[0]]
     np.testing.assert_allclose(means(states), coupled.transform(ragged[0]), **CLOSE)
 
 
 def test_both_directions_stand_at_their_own_place(ragged: Data) -> None:
-    metric = SyncGRUMetric(**SMALL, readout="last").fit(*ragged)
+    metric = SyncGRUMetric(**SMALL, pooling="last").fit(*ragged)
     states = metric.hidden_states(ragged[0])
     # the forward half ends at the last step, the backward half at the first
     ends = np.stack([np.append(h[-1, :8], h[0, 8:]) for h in states])
@@ -143,7 +142,7 @@ def test_a_sequence_coupled_to_itself_runs_free(coupled: SyncGRUMetric, ragged: 
 
 
 # ------------------------------------------------------------------ sequences and images
-def test_outputs_of_the_cross_modal_network_are_read_from_the_states(ragged: Data) -> None:
+def test_outputs_of_the_cross_modal_network_follow_from_the_states(ragged: Data) -> None:
     X, y = ragged
     small = {"n_filters": 6, "n_units": 5, "max_epochs": 2, "random_state": 0}
     embedder = CrossModalTripletEmbedder(4, **small).fit(X, y)
@@ -210,7 +209,12 @@ def test_states_of_every_prefix(ragged: Data) -> None:
     ],
 )
 def test_input_steps_read_at_every_recurrent_step(n_states: int, n_steps: int, expected: list[int]) -> None:
-    assert _steps_read(n_states, n_steps).tolist() == expected
+    class Network:
+        def hidden_states(self, X: Any) -> list[np.ndarray]:
+            return [np.zeros((n_states, 1), dtype=np.float32) for _ in X]
+
+    (steps,) = hidden_states(Network(), [np.zeros((n_steps, 1))], initial=False).steps
+    assert steps.tolist() == expected
 
 
 def test_steps_where_the_stem_has_strides(ragged: Data) -> None:

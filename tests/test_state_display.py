@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skseqmetric import NRNMClassifier, NRNMStepClassifier, RecurrentClassifier
 from skseqmetric.inspection import RecurrentStateDisplay, RecurrentStateMap, hidden_states
-from skseqmetric.inspection._drawing import COLOURS
 from tests.fake_recurrent import LeakySum
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
@@ -73,9 +73,9 @@ def test_a_fitted_map_is_frozen_and_an_unfitted_one_is_copied() -> None:
 
 def test_names_belong_to_the_last_input_step_where_steps_are_skipped(ragged: Any) -> None:
     X, y = ragged
-    classifier = NRNMClassifier(
-        8, stem_channels=8, max_recurrent_steps=6, max_epochs=2, min_batches=2, random_state=0
-    ).fit(X, y)
+    classifier = NRNMClassifier(8, n_filters=8, max_recurrent_steps=6, max_epochs=2, min_batches=2, random_state=0).fit(
+        X, y
+    )
     display = RecurrentStateDisplay.from_estimator(
         classifier, X, map=RecurrentStateMap(PCA(2)), step_names=[[f"s{t + 1}" for t in range(len(x))] for x in X]
     )
@@ -89,7 +89,9 @@ def test_through_a_pipeline_with_options_and_without_the_initial_state() -> None
     display = make(pipeline, options={"scale": 3.0}, initial=False)
     expected = display.map_.transform([6 * h for h in LeakySum().hidden_states(one_hot(SENTENCES))])
     assert np.array_equal(display.points[1], expected[1])
-    np.testing.assert_allclose(display.outputs[0], LeakySum(weights=2 * WEIGHTS).predict_steps(one_hot(SENTENCES))[0])
+    np.testing.assert_allclose(
+        display.outputs[0], LeakySum(weights=2 * WEIGHTS).predict_prefixes(one_hot(SENTENCES))[0]
+    )
     assert display.steps[0].tolist() == [1, 2, 3, 4]
 
 
@@ -115,9 +117,11 @@ def test_trajectories_run_through_their_states_and_name_every_word() -> None:
     texts = sorted(text.get_text() for text in display.ax_.texts if text.get_text())
     # the common beginning is named once
     assert texts == sorted(["start", "BEGIN", "a", "cup", "END", "cup", "END"])
-    colours = {text.get_text(): text.get_color() for text in display.ax_.texts}
-    assert colours["a"] == COLOURS[0]
-    assert colours["BEGIN"] not in COLOURS
+    own = {line.get_label().replace("\n", " "): line.get_color() for line in display.ax_.lines}
+    drawn = {(text.get_text(), *text.xy): text.get_color() for text in display.ax_.texts}
+    for i, s in ((0, 3), (2, 2)):  # "cup" of each sentence in the colour of its line
+        assert drawn[("cup", *display.points[i][s])] == own[f"{' '.join(SENTENCES[i])} (one)"]
+    assert drawn[("BEGIN", *display.points[0][1])] not in own.values()
     assert legend_texts(display) == [
         "all 23 states",
         "BEGIN a cup END (one)",
@@ -127,11 +131,65 @@ def test_trajectories_run_through_their_states_and_name_every_word() -> None:
     ]
 
 
-def test_labels_stand_at_their_points_or_are_led_there() -> None:
+def test_labels_belong_to_their_points() -> None:
     display = make().plot_trajectories([1])
     named = {(text.get_text(), *text.xy) for text in display.ax_.texts if text.get_text()}
     names = ["start", *SENTENCES[1]]
     assert named == {(name, *point.astype(float)) for name, point in zip(names, display.points[1], strict=True)}
+
+
+def walk(points: np.ndarray, names: list[str], ax: Any = None) -> RecurrentStateDisplay:
+    """One trajectory through these points (S, 2), every point with its name."""
+    display = RecurrentStateDisplay(points=[points], steps=[np.arange(len(points))], step_names=[names])
+    return display.plot_trajectories(label_every=1, ax=ax)
+
+
+def boxes(display: RecurrentStateDisplay) -> list[Any]:
+    """Where the labels are, in pixels; a text without letters is a line from a label to its point."""
+    from matplotlib.text import Text
+
+    display.figure_.canvas.draw()
+    return [Text.get_window_extent(text) for text in display.ax_.texts if text.get_text()]
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.3, 1.0])
+def test_labels_cover_neither_each_other_nor_the_frame(rng: np.random.Generator, spread: float) -> None:
+    _, ax = pyplot.subplots(figsize=(7, 5))
+    ax.plot([0, 0, 1, 1], [0, 1, 0, 1], ls="")  # the points fill a part of the axes
+    names = [f"word {i}" for i in range(40)]
+    display = walk(0.5 + spread * (rng.random((40, 2)) - 0.5), names, ax)
+    assert display.ax_.get_title() == "Trajectories of 1 sequence"  # no label was left out
+    assert [text.get_text() for text in ax.texts if text.get_text()] == names
+    for a, b in combinations(boxes(display), 2):
+        assert not a.overlaps(b)
+    frame = ax.get_window_extent()
+    assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 and b.y1 <= frame.y1 for b in boxes(display))
+
+
+def test_a_label_leaves_its_line_free_and_stands_near() -> None:
+    _, ax = pyplot.subplots()
+    ax.plot([-0.5, 1.5], [0, 1], ls="")
+    display = walk(np.column_stack([np.linspace(0, 1, 5), np.full(5, 0.5)]), [f"w{i}" for i in range(5)], ax)
+    height = ax.transData.transform((0.5, 0.5))[1]
+    for box in boxes(display)[1:-1]:  # the ends of the line have room to their side
+        assert box.y0 > height or box.y1 < height
+        assert min(abs(box.y0 - height), abs(box.y1 - height)) < 12  # pixels
+    assert len(ax.texts) == 5  # and no line from a label to its point
+
+
+def test_a_label_far_from_its_point_gets_a_line_and_one_without_room_is_left_out() -> None:
+    codes, points = [np.array([0])], [np.array([[0.5, 0.5]])]
+    display = RecurrentStateDisplay(points=points, steps=[np.array([1])], codes=codes)
+    crowded = RecurrentStateDisplay(points=points * 12, steps=[np.array([1])] * 12, codes=codes * 12)
+    assert not [text for text in display.plot_errors().ax_.texts if not text.get_text()]
+    assert len([text for text in crowded.plot_errors(mark=12).ax_.texts if text.get_text()]) == 12
+    lines = [text for text in crowded.ax_.texts if not text.get_text()]
+    assert lines
+    assert {text.xy for text in lines} == {(0.5, 0.5)}
+    _, ax = pyplot.subplots(figsize=(2, 2))
+    left_out = walk(np.array([[0.0, 0.0], [1.0, 1.0]]), ["a", "w" * 60], ax)
+    assert ax.get_title() == "Trajectories of 1 sequence (1 names left out: no room)"
+    assert len(boxes(left_out)) == 1
 
 
 def test_the_first_of_each_class_is_shown_where_nobody_chooses() -> None:
@@ -213,7 +271,7 @@ def test_places_by_time_step_and_name() -> None:
 # ------------------------------------------------------------------ outputs
 def test_output_is_the_colour_and_the_histogram() -> None:
     display = make(output_names=["cup", "bowl"], layer="output", output="bowl", bins=7)
-    outputs = np.concatenate(LeakySum(weights=WEIGHTS).predict_steps(one_hot(SENTENCES)))
+    outputs = np.concatenate(LeakySum(weights=WEIGHTS).predict_prefixes(one_hot(SENTENCES)))
     drawn = display.ax_.collections[1]
     assert np.array_equal(drawn.get_array(), np.sort(outputs[:, 1]))
     inner = np.concatenate([points[1:] for points in display.points])
@@ -241,7 +299,7 @@ def judge(outputs: np.ndarray, i: int) -> np.ndarray:
 
 def test_codes_are_those_of_the_judge() -> None:
     display = make(judge=judge, layer="errors")
-    outputs = LeakySum(weights=WEIGHTS).predict_steps(one_hot(SENTENCES))
+    outputs = LeakySum(weights=WEIGHTS).predict_prefixes(one_hot(SENTENCES))
     for i, (codes, own) in enumerate(zip(display.codes, outputs, strict=True)):
         assert np.array_equal(codes[0], [-1, -1])
         assert np.array_equal(codes[1:], judge(own, i))
@@ -305,20 +363,20 @@ def test_states_of_a_classifier_are_right_or_wrong() -> None:
     classifier = LeakySum(weights=WEIGHTS, classes=["cup", "bowl"]).fit(None)
     y = np.array(["cup", "cup", "cup", "bowl"])
     display = make(classifier, y=y, labels=None, layer="errors")
-    for codes, outputs, label in zip(display.codes, classifier.predict_steps(one_hot(SENTENCES)), y, strict=True):
+    for codes, outputs, label in zip(display.codes, classifier.predict_prefixes(one_hot(SENTENCES)), y, strict=True):
         assert codes.tolist() == [-1, *(np.array(["cup", "bowl"])[outputs.argmax(axis=1)] == label)]
     assert [text.partition(":")[0] for text in legend_texts(display)[:2]] == ["right", "wrong"]
     assert display.labels.tolist() == y.tolist()
     assert list(display.output_names) == ["cup", "bowl"]
     of_steps = make(classifier, y=[["bowl"] * len(s) for s in SENTENCES], labels=None)
     assert of_steps.labels is None
-    for codes, outputs in zip(of_steps.codes, classifier.predict_steps(one_hot(SENTENCES)), strict=True):
+    for codes, outputs in zip(of_steps.codes, classifier.predict_prefixes(one_hot(SENTENCES)), strict=True):
         assert codes.tolist() == [-1, *(outputs.argmax(axis=1) == 1)]
 
 
 def test_a_classifier_without_outputs_at_its_steps_is_asked_for_every_prefix(ragged: Any) -> None:
     X, y = ragged[0][:8], ragged[1][:8]
-    classifier = NRNMClassifier(8, stem_channels=None, max_epochs=2, min_batches=2, random_state=0).fit(*ragged)
+    classifier = NRNMClassifier(8, n_filters=None, max_epochs=2, min_batches=2, random_state=0).fit(*ragged)
     small_map = RecurrentStateMap(PCA(2))
     display = RecurrentStateDisplay.from_estimator(classifier, X, y=y, map=small_map, layer="errors")
     for x, outputs, codes, label in zip(X, display.outputs, display.codes, y, strict=True):
@@ -342,7 +400,7 @@ def test_labels_in_a_table_are_taken_in_their_order() -> None:
 def test_a_classifier_of_steps_says_something_at_each(ragged: Any) -> None:
     X = ragged[0]
     y = [np.arange(len(x)) % 2 for x in X]
-    labeller = NRNMStepClassifier(8, stem_channels=8, max_epochs=2, min_batches=2, random_state=0).fit(X, y)
+    labeller = NRNMStepClassifier(8, n_filters=8, max_epochs=2, min_batches=2, random_state=0).fit(X, y)
     display = RecurrentStateDisplay.from_estimator(labeller, X, y=y, map=RecurrentStateMap(PCA(2)), layer="errors")
     assert np.mean(np.concatenate([codes[1:] for codes in display.codes])) == pytest.approx(labeller.score(X, y))
 

@@ -1,9 +1,10 @@
-"""The map of recurrent states: what is fitted, what is placed where, and the figures that judge it."""
+"""The map of recurrent states: what is fitted, what is placed where, and the measures of a map."""
 
 from __future__ import annotations
 
 import pickle
 import sys
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -239,7 +240,7 @@ class Seen:
 def test_umap_is_made_as_documented(
     states: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, seed: Any, n_jobs: int
 ) -> None:
-    monkeypatch.setattr("skseqmetric.inspection._state_map._umap", lambda: Seen)
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Seen))
     RecurrentStateMap(random_state=seed).fit(states)
     assert {k: Seen.made[k] for k in ("n_components", "n_neighbors", "n_jobs")} == {
         "n_components": 2,

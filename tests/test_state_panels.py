@@ -11,9 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from skseqmetric.inspection._state_map import RecurrentStateMap
-from skseqmetric.inspection._state_panels import HyperparameterPanels, StatePanel, state_panels
-from skseqmetric.inspection._unit_analyses import relative_time
+from skseqmetric.inspection import HyperparameterPanels, RecurrentStateMap
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 LENGTHS = (9, 12, 7)
@@ -55,6 +53,10 @@ class Predictor(Reservoir):
         return super().fit(X)
 
 
+def panels_of(estimator: Any, X: Any, **options: Any) -> list[Any]:
+    return HyperparameterPanels.from_estimator(estimator, X, **options).panels
+
+
 @pytest.fixture
 def X(rng: np.random.Generator) -> list[np.ndarray]:
     return [rng.normal(size=(length, 2)) for length in LENGTHS]
@@ -67,7 +69,7 @@ def labels() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("network", [Reservoir(), Predictor()])
 def test_every_setting_has_its_map_and_numbers(X: Any, labels: Any, network: Reservoir) -> None:
-    panels = state_panels(network, X, param_grid=GRID, labels=labels, reducer=PCA(2), n_neighbors=4)
+    panels = panels_of(network, X, param_grid=GRID, labels=labels, reducer=PCA(2), n_neighbors=4)
     settings = [(leak, radius) for leak in GRID["leak"] for radius in GRID["spectral_radius"]]
     assert [(p.params["leak"], p.params["spectral_radius"]) for p in panels] == settings
     for panel, (leak, radius) in zip(panels, settings, strict=True):
@@ -84,28 +86,28 @@ def test_every_setting_has_its_map_and_numbers(X: Any, labels: Any, network: Res
 
 def test_reducers_without_transform_and_their_own_copies(X: Any) -> None:
     reducer = TSNE(perplexity=5, init="pca", random_state=0, max_iter=250)
-    panels = state_panels(Reservoir(), X, param_grid={"leak": (0.5,), "seed": (0, 1)}, reducer=reducer, n_neighbors=3)
+    panels = panels_of(Reservoir(), X, param_grid={"leak": (0.5,), "seed": (0, 1)}, reducer=reducer, n_neighbors=3)
     assert not hasattr(reducer, "embedding_")
     assert not np.array_equal(panels[0].points[0], panels[1].points[0])
 
 
 def test_labels_are_relative_time_by_default(X: Any) -> None:
-    (panel,) = state_panels(Reservoir(), X, param_grid={"leak": [1.0], "seed": [0]}, reducer=PCA(2), n_neighbors=3)
+    (panel,) = panels_of(Reservoir(), X, param_grid={"leak": [1.0], "seed": [0]}, reducer=PCA(2), n_neighbors=3)
     for own, length in zip(panel.labels, LENGTHS, strict=True):
-        assert np.array_equal(own, relative_time(length, 5))
+        assert own.tolist() == [10 + 20 * int(5 * (t + 0.5) / length) for t in range(length)]  # middles of fifths
 
 
 def test_default_grid_is_spectral_radius_by_leak(X: Any) -> None:
-    panels = state_panels(Reservoir(), X, reducer=PCA(2), n_neighbors=3)
+    panels = panels_of(Reservoir(), X, reducer=PCA(2), n_neighbors=3)
     assert len(panels) == 16
     assert list(panels[0].params) == ["spectral_radius", "leak"]
 
 
 def test_settings_side_by_side_are_the_same(X: Any, labels: Any) -> None:
     options = {"param_grid": GRID, "labels": labels, "reducer": PCA(2), "n_neighbors": 4}
-    alone = state_panels(Reservoir(), X, **options)
+    alone = panels_of(Reservoir(), X, **options)
     with parallel_config(backend="threading"):  # processes would take seconds to start
-        together = state_panels(Reservoir(), X, n_jobs=2, **options)
+        together = panels_of(Reservoir(), X, n_jobs=2, **options)
     for one, other in zip(alone, together, strict=True):
         assert one.params == other.params
         assert one.trustworthiness == other.trustworthiness
@@ -115,21 +117,21 @@ def test_settings_side_by_side_are_the_same(X: Any, labels: Any) -> None:
 @pytest.mark.parametrize("grid", [{"leak": [1.0]}, {"leak": [1.0], "seed": [0], "spectral_radius": [1.0]}])
 def test_grid_is_of_two_parameters(X: Any, grid: Any) -> None:
     with pytest.raises(ValueError, match="must give two parameters"):
-        state_panels(Reservoir(), X, param_grid=grid)
+        panels_of(Reservoir(), X, param_grid=grid)
 
 
 def test_wrong_grids_and_labels_are_refused(X: Any, labels: Any) -> None:
     with pytest.raises(ValueError, match="at least one value each"):
-        state_panels(Reservoir(), X, param_grid={"leak": [], "seed": [0]})
+        panels_of(Reservoir(), X, param_grid={"leak": [], "seed": [0]})
     with pytest.raises(ValueError, match="Invalid parameter 'density'"):
-        state_panels(Reservoir(), X, param_grid={"leak": [1.0], "density": [0.1]})
+        panels_of(Reservoir(), X, param_grid={"leak": [1.0], "density": [0.1]})
     with pytest.raises(ValueError, match=r"labels\[2\] has shape \(9,\), but sequence 2 has 7 steps"):
-        state_panels(Reservoir(), X, param_grid=GRID, labels=[*labels[:2], labels[0]], reducer=PCA(2))
+        panels_of(Reservoir(), X, param_grid=GRID, labels=[*labels[:2], labels[0]], reducer=PCA(2))
 
 
 def test_table_of_settings(X: Any, labels: Any) -> None:
     pytest.importorskip("pandas")
-    panels = state_panels(Reservoir(), X, param_grid=GRID, labels=labels, reducer=PCA(2), n_neighbors=4)
+    panels = panels_of(Reservoir(), X, param_grid=GRID, labels=labels, reducer=PCA(2), n_neighbors=4)
     frame = HyperparameterPanels(panels).to_frame()
     assert frame.columns.tolist() == ["leak", "spectral_radius", "trustworthiness", "n_islands", "purity"]
     assert frame["leak"].tolist() == [0.1, 0.1, 0.5, 0.5, 1.0, 1.0]
@@ -175,9 +177,11 @@ def test_points_have_the_colour_of_their_label(X: Any, labels: Any) -> None:
         assert np.array_equal(scatter.get_facecolors()[0, :3], to_rgb(colours[label]))
 
 
-def test_panels_in_a_given_figure() -> None:
+def test_panels_in_a_given_figure(X: Any) -> None:
+    (made,) = panels_of(Reservoir(), X, param_grid={"leak": [1.0], "seed": [0]}, reducer=PCA(2), n_neighbors=3)
     points = [np.array([[0.0, 0.0], [1.0, 0.0]]), np.zeros((1, 2))]
-    panel = StatePanel({"a": "x", "b": None}, points, [np.array([10.0, 90.0]), np.array([50.0])], 0.75, 1, 0.5)
+    labels = [np.array([10.0, 90.0]), np.array([50.0])]
+    panel = made._replace(params={"a": "x", "b": None}, points=points, labels=labels, n_islands=1)
     figure = pyplot.figure(layout="constrained")
     display = HyperparameterPanels([panel], label_name="time").plot(figure=figure)
     figure.canvas.draw()

@@ -1,4 +1,4 @@
-"""What single units do: the analyses against plain loops, and what is drawn of them."""
+"""Single units: the analyses against plain loops, and their pictures."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skseqmetric.inspection._unit_activity import UnitActivityDisplay
-from skseqmetric.inspection._unit_analyses import (
-    activity_by_category,
-    polyvalent_units,
-    relative_time,
-    specific_units,
-    state_changes,
-    winglets,
-)
+from skseqmetric.inspection import UnitActivityDisplay
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 WORDS = [list("abcab"), list("cad"), list("a")]
@@ -60,6 +52,25 @@ def legend(display: UnitActivityDisplay) -> list[str]:
     return [text.get_text() for text in display.ax_.get_legend().get_texts()]
 
 
+def with_weights(coef: Any) -> UnitActivityDisplay:
+    """A display of weights (K, H) and one zero state."""
+    return UnitActivityDisplay(states=[np.zeros((1, np.shape(coef)[1]))], coef=np.asarray(coef))
+
+
+def state_changes(x: np.ndarray, bidirectional: bool = False) -> np.ndarray:
+    """|x_t - x_{t-1}|, and |x_t - x_{t+1}| for the second half of the units if these read from the end."""
+    changes = np.empty_like(x)
+    for t, unit in np.ndindex(x.shape):
+        before = t + 1 if bidirectional and unit >= x.shape[1] // 2 else t - 1
+        changes[t, unit] = abs(x[t, unit] - (x[before, unit] if 0 <= before < len(x) else 0))
+    return changes
+
+
+def largest(w: np.ndarray, n: int) -> list[int]:
+    """The n units of the largest |weight|, the largest first."""
+    return sorted(range(len(w)), key=lambda unit: -abs(w[unit]))[:n]
+
+
 # ------------------------------------------------------------------------------------------------ analyses
 
 
@@ -67,18 +78,12 @@ def legend(display: UnitActivityDisplay) -> list[str]:
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_changes_are_from_the_state_before(rng: np.random.Generator, length: int, bidirectional: bool) -> None:
     x = rng.normal(size=(length, 4))
-    expected = np.empty_like(x)
-    for t in range(length):
-        for unit in range(4):
-            came_from = t + 1 if bidirectional and unit >= 2 else t - 1
-            expected[t, unit] = abs(x[t, unit] - (x[came_from, unit] if 0 <= came_from < length else 0))
-    assert np.array_equal(state_changes(x, bidirectional=bidirectional), expected)
-    assert state_changes(x.astype(np.float32)).dtype == np.float32
+    display = UnitActivityDisplay(states=[x], bidirectional=bidirectional).plot("changes")
+    assert np.array_equal(lines(display)[:4], state_changes(x, bidirectional).T)
 
 
 def test_winglets_fall_and_rise(coef: np.ndarray) -> None:
-    wings = winglets(coef)
-    for w, wing in zip(coef, wings, strict=True):
+    for w, wing in zip(coef, lines(with_weights(coef).plot("winglets")), strict=True):
         assert np.array_equal(wing, [abs(v) for v in sorted(w)])
         n_negative = int((w < 0).sum())
         assert (np.diff(wing[:n_negative]) <= 0).all()
@@ -96,7 +101,7 @@ def reference_lists(coef: np.ndarray, n: int) -> list[dict[int, int]]:
 
 @pytest.mark.parametrize(("n_extreme", "min_lists"), [(1, 1), (2, 2), (3, 4), (6, 6), (1, 6)])
 def test_polyvalent_units_are_in_many_lists(coef: np.ndarray, n_extreme: int, min_lists: int) -> None:
-    found = polyvalent_units(coef, n_extreme=n_extreme, min_lists=min_lists)
+    found = with_weights(coef).polyvalent(n_extreme=n_extreme, min_lists=min_lists)
     lists = reference_lists(coef, n_extreme)
     counts = {unit: sum(unit in own for own in lists) for unit in range(12)}
     expected = sorted((u for u in counts if counts[u] >= min_lists), key=lambda u: (-counts[u], u))
@@ -105,8 +110,8 @@ def test_polyvalent_units_are_in_many_lists(coef: np.ndarray, n_extreme: int, mi
     assert found.roles.tolist() == [[own.get(unit, 0) for own in lists] for unit in expected]
 
 
-def test_lists_are_full_where_weights_are_equal() -> None:
-    found = polyvalent_units(np.zeros((2, 7)), n_extreme=3, min_lists=1)
+def test_lists_are_full_if_weights_are_equal() -> None:
+    found = with_weights(np.zeros((2, 7))).polyvalent(n_extreme=3, min_lists=1)
     assert np.array_equal((found.roles == 1).sum(axis=0), [3, 3])
     assert np.array_equal((found.roles == -1).sum(axis=0), [3, 3])
 
@@ -114,12 +119,12 @@ def test_lists_are_full_where_weights_are_equal() -> None:
 @pytest.mark.parametrize("n_extreme", [0, 7])
 def test_lists_must_not_overlap(coef: np.ndarray, n_extreme: int) -> None:
     with pytest.raises(ValueError, match=f"n_extreme={n_extreme} must be .* half of the 12 units"):
-        polyvalent_units(coef, n_extreme=n_extreme)
+        with_weights(coef).polyvalent(n_extreme=n_extreme)
 
 
 def test_table_of_polyvalent_units(coef: np.ndarray) -> None:
     pytest.importorskip("pandas")
-    found = polyvalent_units(coef, n_extreme=2, min_lists=2)
+    found = with_weights(coef).polyvalent(n_extreme=2, min_lists=2)
     frame = found.to_frame(list("uvwxyz"))
     assert frame.index.tolist() == found.units.tolist()
     assert frame.columns.tolist() == [*"uvwxyz", "n_lists"]
@@ -127,24 +132,24 @@ def test_table_of_polyvalent_units(coef: np.ndarray) -> None:
     assert np.array_equal(frame["n_lists"], found.n_lists)
 
 
-def test_specific_units_have_the_largest_weights() -> None:
-    coef = np.array([[0.5, -3, 2, -0.1], [1, 1, 1, -1]])
-    assert specific_units(coef, 0, n_units=3).tolist() == [1, 2, 0]
-    assert specific_units(coef, 1, n_units=9).tolist() == [0, 1, 2, 3]
+def test_units_of_an_output_have_the_largest_weights() -> None:
+    display = with_weights([[0.5, -3, 2, -0.1], [1, 1, 1, -1]])
+    assert legend(display.plot(output=0, n_units=3)) == ["1", "2", "0"]
+    assert legend(display.plot(output=1, n_units=9)) == ["0", "1", "2", "3"]
     with pytest.raises(ValueError, match="output=2 must be from 0 to 1"):
-        specific_units(coef, 2)
+        display.plot(output=2)
     with pytest.raises(ValueError, match="output=-1 must be"):
-        specific_units(coef, -1)
+        display.specific(-1)
 
 
-@pytest.mark.parametrize("n_bins", [1, 3, 5, 10])
 @pytest.mark.parametrize("n_steps", [1, 2, 7, 10, 99])
-def test_relative_time_is_the_part_that_a_step_is_in(n_steps: int, n_bins: int) -> None:
-    found = relative_time(n_steps, n_bins)
-    middles = 100 * (np.arange(n_steps) + 0.5) / n_steps
-    # a step on the border of two parts is half a part away; 1e-9 for rounding
-    assert (abs(found - middles) <= 50 / n_bins + 1e-9).all()
-    assert set(found) <= {100 * (k + 0.5) / n_bins for k in range(n_bins)}
+def test_relative_time_is_the_tenth_that_contains_a_step(n_steps: int) -> None:
+    times = (np.arange(n_steps) + 0.5) / n_steps
+    tenths = np.array([(2 * t + 1) * 10 // (2 * n_steps) for t in range(n_steps)])
+    # the change at a step is its time
+    found = UnitActivityDisplay(states=[np.cumsum(times)[:, np.newaxis]], coef=np.ones((1, 1))).specific()
+    assert found.categories.tolist() == [5 + 10 * k for k in np.unique(tenths).tolist()]
+    np.testing.assert_allclose(found.mean, [times[tenths == k].mean() for k in np.unique(tenths)], rtol=1e-12)
 
 
 def reference_activity(
@@ -152,7 +157,7 @@ def reference_activity(
 ) -> dict[Any, tuple[float, float, int]]:
     by_label: dict[Any, list[float]] = {}
     for x, own in zip(states, labels, strict=True):
-        change = state_changes(np.asarray(x, dtype=np.float64), bidirectional=bidirectional)
+        change = state_changes(np.asarray(x, dtype=np.float64), bidirectional)
         sums: dict[Any, list[float]] = {}
         for t, label in enumerate(own):
             sums.setdefault(label, []).append(sum(change[t, unit] for unit in units))
@@ -162,10 +167,13 @@ def reference_activity(
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("units", [None, [3], [7, 0, 11]])
-def test_activity_is_averaged_within_then_over_sequences(states: Any, units: Any, bidirectional: bool) -> None:
-    found = activity_by_category(states, WORDS, units, bidirectional=bidirectional)
-    expected = reference_activity(states, WORDS, range(12) if units is None else units, bidirectional)
+@pytest.mark.parametrize("n_units", [12, 1, 3])
+def test_activity_is_averaged_within_then_over_sequences(
+    states: Any, coef: np.ndarray, n_units: int, bidirectional: bool
+) -> None:
+    display = UnitActivityDisplay(states=states, step_labels=WORDS, coef=coef, bidirectional=bidirectional)
+    found = display.specific(3, n_units=n_units)
+    expected = reference_activity(states, WORDS, largest(coef[3], n_units), bidirectional)
     assert found.categories.tolist() == list("abcd")
     for label, mean, std, n in zip(*found, strict=True):
         # float32 changes summed in another order
@@ -173,10 +181,10 @@ def test_activity_is_averaged_within_then_over_sequences(states: Any, units: Any
         assert n == expected[label][2]
 
 
-def test_activity_by_numbers(states: Any) -> None:
-    labels = [relative_time(length) for length in LENGTHS]
-    found = activity_by_category(states, labels)
-    assert found.categories.tolist() == sorted({float(v) for own in labels for v in own})
+def test_activity_by_relative_time(states: Any, coef: np.ndarray) -> None:
+    found = UnitActivityDisplay(states=states, coef=coef).specific()
+    # middles of the tenths that contain the steps of 5, 3 and 1 steps
+    assert found.categories.tolist() == sorted({15.0, 35.0, 55.0, 75.0, 95.0} | {15.0, 55.0, 85.0} | {55.0})
     assert found.n_sequences.sum() == 9  # no part of a sequence here has two steps
 
 
@@ -187,9 +195,9 @@ def test_activity_by_numbers(states: Any) -> None:
         ([*WORDS[:1], list("ca"), *WORDS[2:]], r"categories\[1\] has shape \(2,\), but sequence 1 has 3 steps"),
     ],
 )
-def test_every_step_needs_a_category(states: Any, labels: Any, message: str) -> None:
+def test_every_step_needs_a_category(states: Any, coef: np.ndarray, labels: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        activity_by_category(states, labels)
+        UnitActivityDisplay(states=states, step_labels=labels, coef=coef).specific()
 
 
 # ------------------------------------------------------------------------------------------------ display
@@ -208,7 +216,7 @@ def test_traces_of_all_units(states: Any, coef: np.ndarray) -> None:
 
 def test_traces_of_the_units_of_an_output_are_coloured(states: Any, coef: np.ndarray) -> None:
     display = UnitActivityDisplay.from_estimator(Network(coef_=coef), states, output=4, n_units=3)
-    chosen = specific_units(coef, 4, n_units=3)
+    chosen = largest(coef[4], 3)
     assert np.array_equal(lines(display)[12:], states[0][:, chosen].T)
     assert legend(display) == [str(unit) for unit in chosen]
     assert "output 4" in display.ax_.get_legend().get_title().get_text()
@@ -223,12 +231,12 @@ def test_winglets_of_named_outputs(states: Any, coef: np.ndarray) -> None:
     display = UnitActivityDisplay.from_estimator(
         Network(coef_=coef, classes_=np.arange(6) + 7), states, kind="winglets"
     )
-    assert np.array_equal(lines(display), winglets(coef))
+    assert np.array_equal(lines(display), np.abs(np.sort(coef, axis=1)))
     assert legend(display) == ["7", "8", "9", "10", "11", "12"]
     named = UnitActivityDisplay.from_estimator(
         Network(coef_=coef), states, kind="winglets", output_names=list("uvwxyz"), coef=-coef
     )
-    assert np.array_equal(lines(named), winglets(-coef))
+    assert np.array_equal(lines(named), np.abs(np.sort(-coef, axis=1)))
     assert legend(named) == list("uvwxyz")
 
 
@@ -256,7 +264,7 @@ def test_bars_of_what_moves_the_units_of_an_output(states: Any, coef: np.ndarray
     display = UnitActivityDisplay.from_estimator(
         Network(coef_=coef), states, kind="specific", output=2, n_units=4, step_labels=WORDS, groups=groups
     )
-    expected = activity_by_category(states, WORDS, specific_units(coef, 2, n_units=4))
+    expected = display.specific(2, n_units=4)
     mean = dict(zip("abcd", expected.mean, strict=True))
     order = sorted("bd", key=lambda word: -mean[word]) + ["a", "c"]  # in order of the groups, "other" last
     assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == order
@@ -277,7 +285,7 @@ def test_bars_over_relative_time_are_in_its_order(states: Any, coef: np.ndarray)
 def test_bidirectional_networks_and_cell_states(states: Any) -> None:
     network = Network(bidirectional=True)
     both = UnitActivityDisplay.from_estimator(network, states, kind="changes")
-    assert np.array_equal(lines(both), state_changes(states[0], bidirectional=True).T)
+    assert np.array_equal(lines(both), state_changes(states[0], True).T)
     one = UnitActivityDisplay.from_estimator(network, states, kind="changes", bidirectional=False)
     assert np.array_equal(lines(one), state_changes(states[0]).T)
     cell = UnitActivityDisplay.from_estimator(network, states, state_options={"kind": "cell"})

@@ -1,4 +1,4 @@
-"""What a recurrent memory attends to: the attention of one sequence, block by block, over its steps."""
+"""The attention of a recurrent memory to the steps of one sequence, block by block."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from skseqmetric.inspection._drawing import COLOURS, make_axes
 
 
 class AttentionDisplay:
-    """Attention maps of one sequence: who in a block attends to which of its steps.
+    """Attention maps of one sequence: how much each state of a block attends to each step of the block.
 
     Parameters
     ----------
     weights : ndarray of shape (U, S, S)
-        Attention of the S hidden states of each of U blocks to each other, averaged over heads or of one; what goes to
-        the tokens of the inputs is missing from its rows. NaN where a step is missing.
+        Attention of the S hidden states of each of U blocks to each other, of one head or as the mean of all heads.
+        Attention to the tokens of the inputs is left out. NaN for missing steps.
     steps : ndarray of shape (U, S) of int
-        Input step at which each of these states was taken, -1 where missing.
+        Input step of each of these states, -1 if missing.
 
     Attributes
     ----------
@@ -42,15 +42,15 @@ class AttentionDisplay:
         x : array (T, C)
             The sequence.
         head : int or None, default=None
-            Of which head of the attention; None for their mean.
+            Head of the attention; None: the mean of all heads.
         layer : int, default=-1
-            Of which layer.
+            Layer of the network.
         ax : matplotlib axes, default=None
 
         Raises
         ------
         ValueError
-            Where the estimator has no attention or no memory.
+            If the estimator has no attention or no memory.
         """
         states = estimator.memory_states([x], layer=layer)
         if states.attention is None:
@@ -63,7 +63,7 @@ class AttentionDisplay:
         return cls(weights=weights, steps=steps).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
-        """Draw a column for every step attended to, and in it a cell for each step of the same block that attends."""
+        """Draw a column for every attended step, with a cell for every attending state of the same block."""
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         n_blocks, n_slots, _ = self.weights.shape

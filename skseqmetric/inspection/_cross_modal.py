@@ -1,4 +1,4 @@
-"""Pictures of an embedding that sequences and images share: a retrieval sheet, and a map of both."""
+"""Pictures of a joint embedding of sequences and images: a retrieval sheet, and a map of both."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from skseqmetric._input import check_images, check_sequences
 from skseqmetric.inspection._drawing import COLOURS, make_axes
 
 _RIGHT, _WRONG, _PALE = COLOURS[0], COLOURS[1], "#BBBBBB"
-# Lengths in a sheet are in heights of a cell.
+# Lengths in a sheet are multiples of the height of a cell.
 _GAP = 0.3  # between two cells: room for a frame and a line of text
-_INCHES = 0.95  # height of a cell in a figure of our own
-_MOST_QUERIES = 8  # that are chosen where the caller does not choose
+_INCHES = 0.95  # height of a cell in a new figure
+_MOST_QUERIES = 8  # by default
 
 
 class CrossModalRetrievalDisplay:
-    """A sheet of sequences: each in a row with its nearest images, those of its own class framed.
+    """A sheet of sequences: each row has a sequence and its nearest images; a frame marks images of its class.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ class CrossModalRetrievalDisplay:
     labels : array-like of shape (Q,)
         Class of every sequence.
     images : ndarray of shape (Q, K, h, w, c)
-        The K nearest images of every sequence, the nearest first; c is 1 (grey), 2 (grey and alpha; the grey is drawn),
-        3 (RGB) or 4 (RGBA).
+        The K nearest images of every sequence, the nearest first; c is 1 (grey), 2 (grey and alpha; only the grey is
+        drawn), 3 (RGB) or 4 (RGBA).
     image_labels : array-like of shape (Q, K)
         Class of every image.
     strokes : list of Q arrays (T_i,) or None, default=None
-        Which stroke of the pen every step belongs to: no line is drawn where it changes. None: one stroke.
+        Stroke of the pen at every step. There is no line between two strokes. None: one stroke.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class CrossModalRetrievalDisplay:
 
     @property
     def right(self) -> np.ndarray:
-        """Which images are of the class of their query, (Q, K) of bool."""
+        """Whether each image has the class of its query, (Q, K) of bool."""
         return np.asarray(self.image_labels) == np.asarray(self.labels)[:, np.newaxis]
 
     @classmethod
@@ -71,7 +71,7 @@ class CrossModalRetrievalDisplay:
         cmap: str = "gray",
         ax: Any = None,
     ) -> Self:
-        """Search the images for those nearest to some of the sequences, and plot.
+        """Find the nearest images of some of the sequences, and plot.
 
         Parameters
         ----------
@@ -80,13 +80,13 @@ class CrossModalRetrievalDisplay:
         y : array-like of shape (n,)
             Their classes.
         images : m images
-            What is searched, in a form that the estimator's fit takes.
+            The images to search, in any form that the estimator's fit accepts.
         image_labels : array-like of shape (m,) or None, default=None
-            Their classes. None: images[i] belongs to X[i] and is of class y[i].
+            Their classes. None: images[i] belongs to X[i] and has class y[i].
         rows : array-like of int or None, default=None
-            Which sequences are the queries. None: the first of each of the first eight classes, in order of class.
+            Numbers of the queries. None: the first sequence of each of the first eight classes, in order of class.
         n_neighbors : int, default=6
-            Images K for each.
+            Number K of images for each query.
         strokes : int, list of n arrays (T_i,) or None, default=None
             Stroke of every step of every sequence, or the channel that holds it.
         view, y_axis, cmap, ax
@@ -95,7 +95,7 @@ class CrossModalRetrievalDisplay:
         Raises
         ------
         ValueError
-            Where a sequence or an image has no class, or there are fewer images than are asked for.
+            If a sequence or an image has no class, or there are fewer images than n_neighbors.
         """
         sequences = check_sequences(X).to_list()
         pixels = np.moveaxis(check_images(images).values, 1, -1)
@@ -115,17 +115,17 @@ class CrossModalRetrievalDisplay:
         return display.plot(ax=ax, view=view, y_axis=y_axis, cmap=cmap)
 
     def plot(self, *, ax: Any = None, view: str = "auto", y_axis: str = "up", cmap: str = "gray") -> Self:
-        """Draw the queries in a column and their images beside them; under an image of another class stands which.
+        """Draw the queries in a column and their images to the right; images of another class show their class below.
 
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Drawn into; a new figure of fitting size otherwise.
+            Drawn into; otherwise a new figure of fitting size.
         view : {"auto", "path", "series"}, default="auto"
-            A query's first two channels as the path of a pen, dark where it begins and lighter with time, or all its
-            channels over time. "auto": a path where there are two channels or more.
+            "path": the first two channels of a query as the path of a pen, dark at its beginning and lighter with time.
+            "series": all channels over time. "auto": a path if there are two channels or more.
         y_axis : {"up", "down"}, default="up"
-            Where the larger y of a path is.
+            Direction of larger y in a path.
         cmap : str, default="gray"
             matplotlib's colour map for images of one channel. "gray_r" turns bright ink on black into ink on paper.
         """
@@ -134,12 +134,12 @@ class CrossModalRetrievalDisplay:
         n_rows, n_columns, height, width = pictures.shape[:4]
         widths = np.r_[_query_width(self.queries, width / height, as_path), np.full(n_columns, width / height)]
         lefts = np.cumsum(widths + _GAP) - widths - _GAP
-        lefts[1:] += _GAP  # what is asked stands apart from what is found
+        lefts[1:] += _GAP  # separates the queries from the images
         tops = np.arange(n_rows) * (1 + _GAP)
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         if ax is None:
-            margin = 0.6 + 0.11 * max(len(str(label)) for label in self.labels)  # of the classes' names on the left
+            margin = 0.6 + 0.11 * max(len(str(label)) for label in self.labels)  # for the names of the classes
             size = np.array([lefts[-1] + widths[-1] + margin, tops[-1] + 2])
             self.figure_.set_size_inches(*np.maximum(size * _INCHES, (6, 2)))
         self._draw_queries(tops, widths[0], as_path, -1 if y_axis == "up" else 1)
@@ -191,7 +191,7 @@ class CrossModalRetrievalDisplay:
 
 
 class CrossModalMapDisplay:
-    """Sequences and images as points of one plane: the colour is the class, the marker what it is.
+    """Sequences and images as points of one plane: colours show the class, markers tell sequences from images.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ class CrossModalMapDisplay:
         reducer: Any = None,
         ax: Any = None,
     ) -> Self:
-        """Embed sequences and images, reduce all embeddings together to two numbers each, and plot.
+        """Embed sequences and images, reduce all embeddings together to two numbers, and plot.
 
         Parameters
         ----------
@@ -239,18 +239,17 @@ class CrossModalMapDisplay:
             Their classes.
         images : m images
         image_labels : array-like of shape (m,) or None, default=None
-            Their classes. None: images[i] belongs to X[i] and is of class y[i].
+            Their classes. None: images[i] belongs to X[i] and has class y[i].
         reducer : object with `fit_transform`, default=None
-            From the embedding to the plane. None: the two main axes of a principal component analysis, a projection in
-            which a gap between the modalities stays a gap. More than a few classes need a map that is not linear, such
-            as scikit-learn's TSNE.
+            From the embedding to the plane. None: the two main axes of a principal component analysis, which keeps a
+            gap between the modalities. Many classes need a nonlinear map, such as scikit-learn's TSNE.
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
 
         Raises
         ------
         ValueError
-            Where a sequence or an image has no class.
+            If a sequence or an image has no class.
         """
         parts = estimator.transform(X), estimator.transform_images(images)
         y = _one_each(y, len(parts[0]), "y", "sequences")
@@ -268,14 +267,14 @@ class CrossModalMapDisplay:
         return display.plot(ax=ax)
 
     def plot(self, *, ax: Any = None, legend: bool = True) -> Self:
-        """Draw sequences as filled points and images as open squares, and the name of each class above its sequences.
+        """Draw sequences as filled points, images as open squares, and the name of each class above its sequences.
 
         Parameters
         ----------
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
         legend : bool, default=True
-            Explain the markers. The names explain the colours, which repeat after ten classes.
+            Explain the markers. Names explain the colours, which repeat after ten classes.
         """
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
@@ -290,7 +289,7 @@ class CrossModalMapDisplay:
         for k, label in enumerate(classes):
             self._name([points[labels == label] for _, points, labels in modalities], str(label), k)
         self.ax_.margins(0.08)
-        self.ax_.set(xticks=[], yticks=[], title="Sequences and images in the embedding they share")
+        self.ax_.set(xticks=[], yticks=[], title="Sequences and images in their joint embedding")
         self.ax_.set_xlabel(f"{self.method} axis 1 (no unit)")
         self.ax_.set_ylabel(f"{self.method} axis 2 (no unit)")
         if legend:
@@ -299,7 +298,7 @@ class CrossModalMapDisplay:
         return self
 
     def _name(self, parts: list[np.ndarray], text: str, k: int) -> None:
-        """Just above the sequences of a class (without any: its images) and what of the class lies among them."""
+        """Write a name just above the sequences of a class, or above its images if it has no sequences."""
         from matplotlib.patheffects import withStroke
 
         own = np.concatenate(parts)
@@ -346,7 +345,7 @@ def _is_path(view: str, y_axis: str, queries: list[np.ndarray]) -> bool:
 
 
 def _query_width(queries: list[np.ndarray], image_width: float, as_path: bool) -> float:
-    """Of the column of the queries: paths get what the broadest of them needs, at most twice an image's width."""
+    """Return the width of the column of queries: that of the widest path, at most twice an image's width."""
     if not as_path:
         return max(1.6, image_width)
     extents = np.array([np.ptp(x[:, :2], axis=0) for x in queries])
@@ -355,7 +354,7 @@ def _query_width(queries: list[np.ndarray], image_width: float, as_path: bool) -
 
 
 def _drawable(images: Any) -> np.ndarray:
-    """What matplotlib draws in the right colours: (Q, K, h, w) or (Q, K, h, w, 3 or 4) in [0, 1]."""
+    """Prepare images for matplotlib: (Q, K, h, w) as they are, or (Q, K, h, w, 3 or 4) scaled to [0, 1]."""
     pictures = np.asarray(images)
     if pictures.shape[-1] <= 2:
         return pictures[..., 0]
@@ -364,7 +363,7 @@ def _drawable(images: Any) -> np.ndarray:
 
 
 def _draw_path(ax: Any, points: np.ndarray, stroke: np.ndarray, top: float, width: float) -> None:
-    """Path of a pen (T, 2), y downwards, as large as the cell takes it and in its middle; time is its colour."""
+    """Draw the path of a pen (T, 2), y downwards, as large as fits into the cell; its colour is the time."""
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
 
@@ -372,15 +371,15 @@ def _draw_path(ax: Any, points: np.ndarray, stroke: np.ndarray, top: float, widt
     room = np.array([width, 1.0])
     scale = min((r / e for r, e in zip(room * 0.92, extent, strict=True) if e > 0), default=1.0)
     placed = (points - low) * scale + (room - extent * scale) / 2 + [0, top]
-    colours = colormaps["viridis"](np.linspace(0, 0.8, len(points)))  # no paler: the paper is white
+    colours = colormaps["viridis"](np.linspace(0, 0.8, len(points)))  # paler colours vanish on white paper
     joined = np.append(False, stroke[1:] == stroke[:-1])
-    before = np.arange(len(points)) - joined  # a stroke begins with a line of length 0, its dot
+    before = np.arange(len(points)) - joined  # a stroke begins with a line of length 0, drawn as a dot
     lines = np.stack([placed[before], placed], axis=1)
     ax.add_collection(LineCollection(list(lines), colors=colours, linewidths=2.6, capstyle="round"))
 
 
 def _draw_series(ax: Any, values: np.ndarray, top: float, width: float) -> None:
-    """Channels in [0, 1] over time (T, C), a line each."""
+    """Draw channels in [0, 1] over time (T, C), one line per channel."""
     time = np.linspace(0, width, len(values)) if len(values) > 1 else np.array([width / 2])
     marker = "" if len(values) > 1 else "."
     for c, channel in enumerate(values.T):

@@ -11,7 +11,7 @@ from skseqmetric.inspection._drawing import make_axes, style
 
 
 class EmbeddingDisplay:
-    """Sequences as points of the plane, near where their embeddings are near, coloured by class.
+    """A map of sequences: near points have near embeddings, and the colour is the class.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class EmbeddingDisplay:
     def from_estimator(
         cls, metric: Any, X: Any, y: Any, *, reducer: Any = None, random_state: Any = 0, ax: Any = None
     ) -> Self:
-        """Embed X by the fitted `metric`, reduce to two numbers, and plot.
+        """Embed X with the fitted `metric`, reduce the embeddings to two numbers, and plot.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class EmbeddingDisplay:
         y : array-like of shape (n,)
             Classes.
         reducer : object with `fit_transform`, default=None
-            From the embedding to the plane; t-SNE by default.
+            From the embedding to the plane. None: t-SNE.
         random_state : int, RandomState or None, default=0
             Of the default reducer.
         ax : matplotlib axes, default=None
@@ -61,7 +61,7 @@ class EmbeddingDisplay:
         return cls(points=points, labels=np.asarray(y), method=method).plot(ax=ax)
 
     def plot(self, *, ax: Any = None, legend: bool = True) -> Self:
-        """Draw one marker and colour a class, its name written above the median of its points."""
+        """Draw every class with its own marker and colour, and its name above its points."""
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         for k, label in enumerate(np.unique(self.labels)):
@@ -69,7 +69,7 @@ class EmbeddingDisplay:
             self.ax_.scatter(*own.T, s=26, alpha=0.75, linewidths=0.5, label=str(label), **style(k))
             self._name(own, str(label), style(k)["color"])
         self.ax_.margins(0.12)
-        self.ax_.set(xticks=[], yticks=[], title="Sequences by learned distance: near means alike")
+        self.ax_.set(xticks=[], yticks=[], title="Sequences by learned distance")
         self.ax_.set_xlabel(f"{self.method} axis 1 (no unit)")
         self.ax_.set_ylabel(f"{self.method} axis 2 (no unit)")
         if legend:
@@ -77,7 +77,7 @@ class EmbeddingDisplay:
         return self
 
     def _name(self, points: np.ndarray, text: str, colour: str) -> None:
-        """Just above most of the points (a few stray ones do not push the name away)."""
+        """Write the name just above most of the points, so that a few stray ones do not push it away."""
         place = np.median(points[:, 0]), np.quantile(points[:, 1], 0.9)
         self.ax_.annotate(
             text, place, (0, 9), textcoords="offset points", ha="center", va="bottom", weight="bold", color=colour

@@ -1,4 +1,4 @@
-"""The states of any fitted recurrent estimator after every prefix of its sequences, and how long each prefix is."""
+"""The states of any fitted recurrent estimator after every prefix of its sequences, and the length of each prefix."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ from skseqmetric._input import check_sequences
 
 
 def hidden_states(estimator: Any, X: Any, Y: Any = None, *, initial: bool = True, **options: Any) -> Bunch:
-    """States of a recurrent estimator after every prefix of every sequence, the empty one included.
+    """Return the states of a recurrent estimator after every prefix of every sequence, also the empty prefix.
 
     Parameters
     ----------
     estimator : fitted estimator with a method `hidden_states`
-        All recurrent ones of the package have it. A fitted Pipeline that ends in one transforms X first; of a fitted
-        grid search the best estimator is taken.
+        All recurrent estimators of the package have it. A fitted Pipeline that ends in one transforms X first. A
+        fitted grid search uses its best estimator.
     X : n sequences
-        As the estimator takes them.
+        In any form that the estimator accepts.
     Y : n sequences, optional
         Partners, for `SyncGRUMetric`: the states of the coupled pairs (X[p], Y[p]).
     initial : bool, default=True
         Begin every list of states with h_0 = 0, the state before the first step.
     **options
-        For the estimator's method: layer=..., or kind="cell" of an LSTM.
+        For the estimator's method: layer=..., or kind="cell" for an LSTM.
 
     Returns
     -------
     states : Bunch
         states : list of n arrays (S_i, H) of float32, S_i = T_i' + 1 with `initial` and T_i' without, for T_i'
         recurrent steps.
-        steps : list of n arrays (S_i,) of int, the input steps that were read when each of these states was reached: 0
-        for the initial one, T_i for the last one. Where a recurrent step stands for several input steps, they are
-        counted to the last of these, whatever a convolution in front reads beyond; the backward half of a
-        bidirectional state has read the other steps.
-        partner_states, partner_steps : the same of Y, where it is given.
+        steps : list of n arrays (S_i,) of int, the number of input steps read before each state: 0 for the initial
+        one, T_i for the last one. If a recurrent step covers several input steps, the last of them counts; a
+        convolution may read further. The backward half of a bidirectional state has read the other steps.
+        partner_states, partner_steps : the same for Y, if it is given.
 
     Raises
     ------
     TypeError
-        For an estimator without recurrent states, or an option that its method does not know.
+        If the estimator has no recurrent states, or its method does not know an option.
     NotFittedError
-        For one that is not fitted.
+        If the estimator is not fitted.
     """
     last, inputs = final_estimator(estimator, X)
     if not hasattr(last, "hidden_states"):
@@ -62,7 +61,7 @@ def hidden_states(estimator: Any, X: Any, Y: Any = None, *, initial: bool = True
 
 
 def final_estimator(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """What predicts in the end, and the X that it is given: without the pipeline and the search around it."""
+    """Return the last estimator of a pipeline or a search, and the X that it receives."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
         return estimator, X
@@ -71,7 +70,7 @@ def final_estimator(estimator: Any, X: Any) -> tuple[Any, Any]:
 
 
 def mapped_by_default(estimator: Any) -> dict[str, Any]:
-    """Options of `hidden_states` for a map: the cell states of an LSTM, as in the paper, where it offers them."""
+    """Return options of `hidden_states` for a map: the cell states of an LSTM, as in the paper, if it has them."""
     offered = signature(estimator.hidden_states).parameters if hasattr(estimator, "hidden_states") else ()
     return {"kind": "cell"} if "kind" in offered and getattr(estimator, "cell", None) == "lstm" else {}
 
@@ -86,10 +85,10 @@ def _of_prefixes(states: list[np.ndarray], X: Any, initial: bool) -> dict[str, l
 
 
 def _steps_read(n_states: int, n_steps: int) -> np.ndarray:
-    """Input steps (S,) read after every recurrent step of a sequence of n_steps.
+    """Return the number of input steps read after every recurrent step of a sequence of n_steps, (S,).
 
-    Strides and poolings of the package are powers of 2, and ceil(n_steps / stride) steps are left; only one power of 2
-    leaves as many as there are, if more than one is left. Any other number is spread evenly.
+    Strides and poolings of the package are powers of 2 and leave ceil(n_steps / stride) steps. If more than one step is
+    left, only one power of 2 fits. Any other number of states is spread evenly.
     """
     count = np.arange(1, n_states + 1)
     stride = 1

@@ -27,13 +27,13 @@ from skseqmetric.inspection._state_outputs import (
 LAYERS = ("trajectories", "final", "places", "output", "errors")
 CODE_NAMES = ("invalid", "valid", "exact")
 RIGHT_OR_WRONG = ("wrong", "right")
-_MOST_TRAJECTORIES = 3  # where the caller does not choose
+_MOST_TRAJECTORIES = 3  # by default
 _RING = 3.0  # points of 1/72 inch that a ring needs
-_LONGEST_NAME = 90  # of a sequence that is named after its steps
+_LONGEST_NAME = 90  # of a sequence that gets its name from its steps
 
 
 class DifficultExample(NamedTuple):
-    """A sequence, how its last state is judged, the share of its states that are judged 0, and its name."""
+    """A sequence, the code of its last state, the share of its states with code 0, and its name."""
 
     sequence: int
     final_code: int
@@ -44,30 +44,30 @@ class DifficultExample(NamedTuple):
 class RecurrentStateDisplay:
     """The states of a recurrent network after every prefix of n sequences, placed in one map: RSSviz.
 
-    Each of the five layers is one call: `plot_trajectories`, `plot_final`, `plot_places`, `plot_output`, `plot_errors`,
-    or `plot` with its name. Lists hold an array of S_i entries for each sequence, one a state.
+    One call draws one of five layers: `plot_trajectories`, `plot_final`, `plot_places`, `plot_output`, `plot_errors`,
+    or `plot` with the name of the layer. Lists hold an array of S_i entries for each sequence, one per state.
 
     Parameters
     ----------
     points : list of n arrays (S_i, 2)
         Place of every state.
     steps : list of n arrays (S_i,) of int
-        Input steps read at every state; 0 at the initial one, where there is one.
+        Input steps read at every state; 0 at an initial state.
     step_names : list of n sequences of S_i names, or None, default=None
-        Such as the word read last. None: the number of steps is the name.
+        Such as the last word. None: the number of steps is the name.
     places : list of n sequences of S_i labels, or None, default=None
-        Where in its sequence a state is, such as "first clause". None of a state: no label.
+        The place of a state in its sequence, such as "first clause". None for a state: no label.
     labels : array-like of shape (n,) or None, default=None
         Class, or a number, of every sequence.
     outputs : list of n arrays (S_i, K) or None, default=None
-        What the network would say at every state; NaN where that is not known.
+        Outputs of the network at every state; NaN if unknown.
     output_names : sequence of K names or None, default=None
     codes : list of n arrays (S_i,) or (S_i, parts) of int, or None, default=None
-        How good that is: 0 is the worst code, -1 a state that is not judged; in parts, if an output has several.
+        How good the outputs are: 0 is the worst code, -1 marks a state that is not judged. An output can have parts.
     code_names : sequence of 2 or 3 names, default=("invalid", "valid", "exact")
         Of the codes 0, 1 and 2.
     names : sequence of n names or None, default=None
-        Of the sequences. None: their step names, where these are not too long, or numbers.
+        Of the sequences. None: their step names if these are short enough, else numbers.
     method : str, default="UMAP"
         What placed the states; names the axes.
 
@@ -131,50 +131,50 @@ class RecurrentStateDisplay:
         ax: Any = None,
         **drawing: Any,
     ) -> Self:
-        """Collect the states of a fitted recurrent estimator, place them, see what it says at each, and plot a layer.
+        """Collect the states of a fitted recurrent estimator and its outputs there, place the states, and plot a layer.
 
         Parameters
         ----------
         estimator : fitted recurrent estimator, or Pipeline that ends in one
         X : n sequences
         y : array-like of shape (n,), or list of n arrays (T_i,), or None, default=None
-            Classes of the sequences or of their steps. The states of a classifier are then judged: right where the
+            Classes of the sequences or of their steps. They judge the states of a classifier: a state is right if the
             class of the largest output is that of y.
         map : RecurrentStateMap or None, default=None
-            A fitted one is used as it is; of one that is not, a copy is fitted on these states, and found in `map_`.
-            None: ``RecurrentStateMap()``.
+            A fitted map is used as it is. Otherwise a copy is fitted on these states and stored in `map_`. None:
+            ``RecurrentStateMap()``.
         places, step_names : list of n sequences of T_i entries, or None, default=None
-            As in the class, but given for every input step (or for every recurrent step).
+            As in the class, but with one entry for every input step (or for every recurrent step).
         names : sequence of n names or None, default=None
         labels : array-like of shape (n,) or None, default=None
-            None: y, where it has one entry a sequence.
+            None: y, if it has one entry per sequence.
         output_names : sequence of K names or None, default=None
             None: the classes of a classifier.
         judge : callable or None, default=None
-            judge(outputs, i) takes the outputs (T_i', K) at all states of sequence i and returns codes (T_i',), or
-            (T_i', parts), of 0 (invalid), 1 (valid) and 2 (exact), from a comparison with the target of the sequence.
+            judge(outputs, i) compares the outputs (T_i', K) at all states of sequence i with the target of the
+            sequence. It returns codes (T_i',) or (T_i', parts): 0 (invalid), 1 (valid) or 2 (exact).
         code_names : sequence of 2 or 3 names or None, default=None
             None: "invalid", "valid", "exact" with `judge`, else "wrong", "right".
         initial : bool, default=True
             Show the state before the first step.
         options : dict or None, default=None
-            Of the estimator's `hidden_states`. None: the cell states of a recurrent estimator with ``cell="lstm"``,
-            as in the paper, ``{"kind": "cell"}``.
+            Of the estimator's `hidden_states`. None: ``{"kind": "cell"}`` for a recurrent estimator with
+            ``cell="lstm"``, as in the paper.
         layer, ax, **drawing
             As in `plot`.
 
         Raises
         ------
         TypeError
-            For an estimator without recurrent states.
+            If the estimator has no recurrent states.
         ValueError
-            For names, places or codes that do not match the states, or a layer for which something is missing.
+            If names, places or codes do not match the states, or a layer needs something that is missing.
 
         Notes
         -----
-        Outputs at the states are what the estimator's `predict_steps` returns, or its probabilities where it labels
-        steps. Of another classifier, for the layers "output" and "errors" and with `judge`, they are its probabilities
-        for every prefix: one prediction a state. At the initial state nothing is said.
+        The outputs come from the estimator's `predict_prefixes`, or from its probabilities if it labels steps. For the
+        layers "output" and "errors" and with `judge`, any other classifier predicts every prefix: one prediction per
+        state. The initial state has no output.
         """
         _check_layer(layer)
         last, inputs = final_estimator(estimator, X)
@@ -220,15 +220,15 @@ class RecurrentStateDisplay:
         return getattr(self, f"plot_{layer}")(ax=ax, **drawing)
 
     def plot_trajectories(self, sequences: Any = None, *, ax: Any = None, label_every: int | None = None) -> Self:
-        """All states in grey, and the way of some sequences through them, every point named after its step.
+        """Draw all states in grey, and the trajectories of some sequences, each point labelled with its step.
 
         Parameters
         ----------
         sequences : array-like of int or None, default=None
-            Which. None: the first of each of the first three classes, or the first three.
+            None: the first sequence of each of the first three classes, or the first three sequences.
         ax : matplotlib axes, default=None
         label_every : int or None, default=None
-            Name one state of so many, and the last one. None: all of up to 20 states a sequence, else some 20 of them.
+            Label every such state, and the last one. None: about 20 labels per sequence at most.
         """
         chosen = self._first_sequences() if sequences is None else [int(i) for i in np.atleast_1d(sequences)]
         title = f"Trajectories of {len(chosen)} sequence{'s' if len(chosen) > 1 else ''}"
@@ -243,7 +243,7 @@ class RecurrentStateDisplay:
         return self
 
     def plot_final(self, *, ax: Any = None) -> Self:
-        """All states in grey, and the last one of every sequence, coloured by its label."""
+        """Draw all states in grey, and the last state of every sequence coloured by its label."""
         self._begin(ax, f"Final states of {len(self.points)} sequences")
         self._cloud()
         last = np.stack([points[-1] for points in self.points])
@@ -253,13 +253,13 @@ class RecurrentStateDisplay:
         return self
 
     def plot_places(self, *, by: str | None = None, ax: Any = None) -> Self:
-        """All states, coloured by where in their sequence they are.
+        """Draw all states coloured by their place in the sequence.
 
         Parameters
         ----------
         by : {"place", "time", "step", "name"} or None, default=None
-            The labels of `places`; the share of the sequence that was read; the number of steps read; or the step's
-            name. None: "place" where places are given, else "time".
+            The labels of `places`, the share of the sequence that was read, the number of steps read, or the name of
+            the step. None: "place" if places are given, else "time".
         ax : matplotlib axes, default=None
         """
         by = ("time" if self.places is None else "place") if by is None else by
@@ -273,16 +273,16 @@ class RecurrentStateDisplay:
         return self
 
     def plot_output(self, output: Any = 0, *, ax: Any = None, bins: int = 40) -> Self:
-        """All states, coloured by one output, and beside them, as a colour bar, its histogram.
+        """Draw all states coloured by one output; its histogram is the colour bar.
 
         Parameters
         ----------
         output : int or name, default=0
-            Which column, or its name.
+            Number or name of the output.
         ax : matplotlib axes, default=None
-            The histogram is drawn to the right of them.
+            The histogram appears to the right of them.
         bins : int, default=40
-            Of the histogram. Colours end where 1 % of the values are smaller or larger.
+            Of the histogram. The colour scale ends at the 1st and 99th percentile of the values.
         """
         values, name = values_of_output(self.outputs, output, self.output_names)
         known = np.isfinite(values)
@@ -293,14 +293,16 @@ class RecurrentStateDisplay:
         return self
 
     def plot_errors(self, *, part: int | None = None, mark: int = 3, ax: Any = None) -> Self:
-        """All states by how good the output there is, against the target of the whole sequence; final ones are framed.
+        """Draw all states by the quality of their output against the target of the whole sequence.
+
+        The last state of every sequence is framed.
 
         Parameters
         ----------
         part : int or None, default=None
-            Which part of the output. None: the worst of all parts.
+            Part of the output. None: the worst of all parts.
         mark : int, default=3
-            So many of the most difficult sequences are named, unless their last state is judged best.
+            Number of the most difficult sequences to name. Sequences whose last state has the best code are not named.
         ax : matplotlib axes, default=None
         """
         codes, names = codes_of_part(self._all_codes, part), list(map(str, self.code_names))
@@ -320,7 +322,7 @@ class RecurrentStateDisplay:
 
     # ------------------------------------------------------------------ what the layers show
     def difficult_examples(self, n: int = 10) -> list[DifficultExample]:
-        """The sequences that the network finds most difficult, the worst first.
+        """Return the sequences that the network finds most difficult, the worst first.
 
         Parameters
         ----------
@@ -329,8 +331,8 @@ class RecurrentStateDisplay:
         Returns
         -------
         examples : list of up to n DifficultExample (sequence, final_code, wrong_share, name)
-            In the order of the code of the last state (of its worst part, then of the sum of all parts) and, where it
-            is the same, of the share of states that are judged 0.
+            Ordered by the code of the last state (its worst part, then the sum of all parts), then by the share of
+            states with code 0.
         """
         ranked = by_difficulty(self._all_codes)[:n]
         return [DifficultExample(i, code, share, self._name(i)) for i, code, share in ranked]
@@ -338,11 +340,13 @@ class RecurrentStateDisplay:
     @property
     def _all_codes(self) -> list[np.ndarray]:
         if self.codes is None:
-            raise ValueError("There are no errors to show: give y to a classifier, or judge to one with predict_steps.")
+            raise ValueError(
+                "There are no errors to show: pass y for a classifier, or judge for any estimator with outputs."
+            )
         return [np.asarray(own) for own in self.codes]
 
     def _place_values(self, by: str) -> tuple[np.ndarray, str]:
-        """A value of every state, None where there is none, and what it is."""
+        """Return a value of every state (None if it has none), and what the values are."""
         if by == "time":
             return np.concatenate([100 * steps / steps[-1] for steps in self.steps]), "time (% of the sequence)"
         if by == "step":
@@ -364,7 +368,7 @@ class RecurrentStateDisplay:
         self.figure_ = self.ax_.figure
 
     def _fit(self, ax: Any) -> None:
-        """Give a figure of our own its height."""
+        """Set the height of a figure that was made here."""
         if ax is None:
             fit_figure(self.ax_, self._stacked(self.points))
             fit_legend(self.ax_)
@@ -392,7 +396,7 @@ class RecurrentStateDisplay:
         return self._name(i) if self.labels is None else f"{self._name(i)} ({self.labels[i]})"
 
     def _step_texts(self, i: int) -> list[str]:
-        """What stands beside the states of sequence i."""
+        """Return the labels of the states of sequence i."""
         if self.step_names is None:
             return [str(step) for step in self.steps[i]]
         return [START if name is None else str(name) for name in self.step_names[i]]

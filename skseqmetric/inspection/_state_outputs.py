@@ -1,8 +1,9 @@
-"""What belongs to every state: what an estimator says there, how good that is, and what the caller calls it."""
+"""What belongs to every state: the outputs of the estimator, codes that judge them, and the caller's names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,21 @@ Judge = Callable[[np.ndarray, int], Any]
 
 
 def step_outputs(estimator: Any, X: Any, steps: list[np.ndarray], *, from_prefixes: bool) -> list[np.ndarray] | None:
-    """Outputs (S_i, K) at every state, NaN at the initial one; None where there are none to be had.
+    """Return outputs (S_i, K) at every state, NaN at the initial one; None if the estimator gives none.
 
-    The estimator's `predict_steps`, or its probabilities where it labels steps; of any other classifier those of every
-    prefix, if `from_prefixes`: one prediction a state.
+    They come from the estimator's `predict_prefixes`, or from its probabilities if it labels steps. With
+    `from_prefixes`, any other classifier predicts the probabilities of every prefix, one prediction per state.
     """
-    if hasattr(estimator, "predict_steps"):
-        outputs = estimator.predict_steps(X)
-    elif not hasattr(estimator, "predict_proba"):
-        return None
-    elif isinstance(estimator.predict_proba(X[:1]), list):
-        outputs = estimator.predict_proba(X)
-    elif from_prefixes:
-        outputs = _of_prefixes(estimator, X, steps)
-    else:
+    outputs = None
+    if hasattr(estimator, "predict_prefixes"):
+        with suppress(ValueError):  # X was checked before; some estimators need target="step"
+            outputs = estimator.predict_prefixes(X)
+    if outputs is None and hasattr(estimator, "predict_proba"):
+        if isinstance(estimator.predict_proba(X[:1]), list):
+            outputs = estimator.predict_proba(X)
+        elif from_prefixes:
+            outputs = _of_prefixes(estimator, X, steps)
+    if outputs is None:
         return None
     return [at_states(own, read, "outputs") for own, read in zip(outputs, steps, strict=True)]
 
@@ -39,10 +41,10 @@ def _of_prefixes(estimator: Any, X: Any, steps: list[np.ndarray]) -> list[np.nda
 
 
 def at_states(values: Any, steps: np.ndarray, name: str, missing: Any = np.nan) -> np.ndarray:
-    """Values of the input steps, or of the recurrent steps, as values of the states; `missing` at the initial one.
+    """Turn values of the input steps, or of the recurrent steps, into values of the states.
 
-    values : (T, ...) for T input steps, or (S, ...) or (S - 1, ...) for S states, the first of which is the initial one
-    where steps[0] = 0.
+    values : (T, ...) for T input steps, or one row for every state but the initial one. The first of the S states is
+    the initial one if steps[0] = 0; it gets the value `missing`.
     """
     values, first = np.asarray(values), int(steps[0] == 0)
     n_states, n_steps = len(steps) - first, int(steps[-1])
@@ -57,9 +59,9 @@ def at_states(values: Any, steps: np.ndarray, name: str, missing: Any = np.nan) 
 
 
 def values_of_output(outputs: list[np.ndarray] | None, output: Any, names: Any) -> tuple[np.ndarray, str]:
-    """One output at all states of all sequences, and its name."""
+    """Return one output at all states of all sequences, and its name."""
     if outputs is None:
-        raise ValueError("There are no outputs to show: the estimator has neither predict_steps nor predict_proba.")
+        raise ValueError("There are no outputs to show: the estimator has neither predict_prefixes nor predict_proba.")
     n = outputs[0].shape[1]
     names = [str(name) for name in (range(n) if names is None else names)]
     k = names.index(output) if output in names else output
@@ -69,7 +71,7 @@ def values_of_output(outputs: list[np.ndarray] | None, output: Any, names: Any) 
 
 
 def judged(outputs: list[np.ndarray], steps: list[np.ndarray], judge: Judge, n_codes: int) -> list[np.ndarray]:
-    """Codes (S_i,) or (S_i, parts) of int, -1 at the initial state, from judge(outputs (T_i', K), i)."""
+    """Return codes (S_i,) or (S_i, parts) of int from judge(outputs (T_i', K), i), -1 at the initial state."""
     codes = []
     for i, (values, read) in enumerate(zip(outputs, steps, strict=True)):
         first = int(read[0] == 0)
@@ -87,7 +89,7 @@ def judged(outputs: list[np.ndarray], steps: list[np.ndarray], judge: Judge, n_c
 
 
 def class_judge(estimator: Any, y: Any, steps: list[np.ndarray]) -> Judge | None:
-    """1 where the class of largest output is that of y, 0 elsewhere; None without classes, or without y."""
+    """Return a judge: 1 if the class of the largest output is that of y, else 0. None without classes or y."""
     classes = getattr(estimator, "classes_", None)
     if y is None or classes is None:
         return None
@@ -103,7 +105,7 @@ def class_judge(estimator: Any, y: Any, steps: list[np.ndarray]) -> Judge | None
 
 
 def codes_of_part(codes: list[np.ndarray], part: int | None) -> list[np.ndarray]:
-    """Codes (S_i,) of one part, or of the worst one of every state."""
+    """Return the codes (S_i,) of one part, or the code of the worst part at every state."""
     parts = [own.reshape(len(own), -1) for own in codes]
     if part is None:
         return [own.min(axis=1) for own in parts]
@@ -114,10 +116,10 @@ def codes_of_part(codes: list[np.ndarray], part: int | None) -> list[np.ndarray]
 
 
 def by_difficulty(codes: list[np.ndarray]) -> list[tuple[int, int, float]]:
-    """Sequence, code of its last state, and share of its judged states whose code is 0; the worst sequence first.
+    """Rank sequences, the worst first: number, code of the last state, share of the judged states with code 0.
 
-    In the order of the last state's worst part, of the sum of its parts, and of that share. Sequences whose last state
-    is not judged are left out.
+    The order follows the worst part of the last state, then the sum of its parts, then that share. Sequences whose
+    last state is not judged are left out.
     """
     ranked = []
     for i, (own, worst) in enumerate(zip(codes, codes_of_part(codes, None), strict=True)):
@@ -128,7 +130,7 @@ def by_difficulty(codes: list[np.ndarray]) -> list[tuple[int, int, float]]:
 
 
 def of_states(values: Any, steps: list[np.ndarray], name: str) -> list[np.ndarray] | None:
-    """Values of the input steps as values of the states, None at the initial one."""
+    """Turn values of the input steps into values of the states, None at the initial one."""
     if values is None:
         return None
     if len(values) != len(steps):
@@ -137,7 +139,7 @@ def of_states(values: Any, steps: list[np.ndarray], name: str) -> list[np.ndarra
 
 
 def labels_of(labels: Any, y: Any, n: int) -> np.ndarray | None:
-    """One label a sequence: those given, or those of y where it has one entry a sequence."""
+    """Return one label per sequence: `labels`, or y if it has one entry per sequence."""
     if labels is None and (y is None or np.ndim(next(iter(y)))):
         return None
     array = np.asarray(y if labels is None else labels)

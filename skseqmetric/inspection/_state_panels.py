@@ -1,4 +1,4 @@
-"""How the states of an untrained network lie for a grid of two of its parameters: a small map and numbers for each."""
+"""States of an untrained network for a grid of two parameters: a small map and its measures for every setting."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from skseqmetric.inspection._state_map import RecurrentStateMap
 from skseqmetric.inspection._unit_analyses import check_step_values, relative_time
 
 SPECTRAL_RADIUS_BY_LEAK = {"spectral_radius": (0.5, 0.9, 1.3, 1.7), "leak": (0.05, 0.2, 0.5, 1.0)}
-_N_PARTS = 5  # of a sequence, that are told apart by default
-_CELL = (2.3, 2.6)  # inches of a map and what is written around it
+_N_PARTS = 5  # of a sequence, the default labels
+_CELL = (2.3, 2.6)  # inches of a map and the text around it
 _MARGIN = (2.0, 1.0)  # inches for the legend and for the title
 
 
 class StatePanel(NamedTuple):
-    """One setting: its parameters, a map of its states, and what the map is like in numbers.
+    """One setting: its parameters, a map of its states, and the measures of this map.
 
-    `points` are n arrays (S_i, 2), `labels` n arrays (S_i,). `trustworthiness` and `purity` are at best 1 (chance level
-    of the purity: the sum of the squared shares of the labels); `n_islands` counts the clusters that HDBSCAN finds.
+    `points` are n arrays (S_i, 2), `labels` n arrays (S_i,). `trustworthiness` and `purity` are at best 1; the chance
+    level of the purity is the sum of the squared shares of the labels. `n_islands` counts HDBSCAN's clusters.
     """
 
     params: dict[str, Any]
@@ -37,43 +37,18 @@ class StatePanel(NamedTuple):
     purity: float
 
 
-def state_panels(
-    estimator: Any,
-    X: Any,
-    *,
-    param_grid: Mapping[str, Sequence[Any]] | None = None,
-    labels: Any = None,
-    reducer: Any = None,
-    random_state: Any = 42,
-    n_neighbors: int = 10,
-    n_jobs: int | None = None,
-) -> list[StatePanel]:
-    """Run the sequences through a fresh network for every setting of a grid, and map its states.
-
-    `HyperparameterPanels.from_estimator` describes the parameters. The second parameter of the grid changes faster.
-    """
-    grid = SPECTRAL_RADIUS_BY_LEAK if param_grid is None else dict(param_grid)
-    if len(grid) != 2 or not all(len(values) for values in grid.values()):
-        raise ValueError(f"param_grid={grid!r} must give two parameters, rows and columns, at least one value each.")
-    settings = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    networks = [clone(estimator).set_params(**params) for params in settings]
-    maps = [RecurrentStateMap(reducer, random_state=random_state) for _ in settings]
-    run = delayed(_panel)
-    jobs = (run(*setting, X, labels, n_neighbors) for setting in zip(networks, maps, settings, strict=True))
-    return list(Parallel(n_jobs=n_jobs)(jobs))
-
-
 class HyperparameterPanels:
     """A grid of small state maps, one for every setting of two parameters of a network before any training.
 
     Parameters
     ----------
     panels : list of StatePanel
-        Of all pairs of values of two parameters, those of the second changing faster.
+        One for every pair of values of two parameters; the second parameter changes faster. `from_estimator`
+        makes them.
     label_name : str, default="place"
-        What the labels tell. Labels of dtype float are coloured along a scale, others by category.
+        Title of the legend. Labels of dtype float get colours along a scale, others one colour per category.
     n_neighbors : int, default=10
-        With which trustworthiness and purity were computed.
+        Number of neighbours for trustworthiness and purity.
 
     Attributes
     ----------
@@ -110,15 +85,14 @@ class HyperparameterPanels:
         Parameters
         ----------
         estimator : estimator with `hidden_states`
-            A network whose states do not depend on training, such as an echo state network: of a copy for every
-            setting the weights are drawn by `fit_reservoir(X)`, or by `fit(X)` where it has no such method. Give it an
-            integer `random_state`, so that nothing but the two parameters differs, and bidirectional=False where a
-            state is to know the steps before it only.
+            A network whose states do not depend on training, such as an echo state network. For every setting, a copy
+            draws its weights in `fit_reservoir(X)`, or in `fit(X)` without such a method. With an integer
+            `random_state` only the two parameters differ. With bidirectional=False a state knows only earlier steps.
         X : n sequences
         param_grid : mapping of two parameter names to their values, or None, default=None
             Rows and columns. None: spectral_radius (0.5, 0.9, 1.3, 1.7) x leak (0.05, 0.2, 0.5, 1).
         labels : list of n arrays (T_i,) or None, default=None
-            A place label of every step, such as the clause that it is in. None: relative time, in fifths.
+            A label of every step, such as its clause. None: relative time, in fifths.
         label_name : str or None, default=None
             Title of the legend. None: "place", or "relative time (%)".
         reducer : object with `fit_transform`, or None, default=None
@@ -128,34 +102,35 @@ class HyperparameterPanels:
         n_neighbors : int, default=10
             Of trustworthiness and purity.
         n_jobs : int or None, default=None
-            Settings side by side, as joblib counts them; None: one.
+            Number of settings that run at the same time, as in joblib. None: one.
 
         Raises
         ------
         ValueError
-            The grid is not of two parameters, or there is not one label for every step.
+            If the grid does not have two parameters, or a step has no label.
 
         Notes
         -----
-        Cost of each setting: one run of the network, a fit of the map, and O(m^2 H) for the trustworthiness of m
+        Cost of each setting: one run of the network, one fit of the map, and O(m^2 H) for the trustworthiness of m
         distinct states.
         """
-        panels = state_panels(
-            estimator,
-            X,
-            param_grid=param_grid,
-            labels=labels,
-            reducer=reducer,
-            random_state=random_state,
-            n_neighbors=n_neighbors,
-            n_jobs=n_jobs,
-        )
+        grid = SPECTRAL_RADIUS_BY_LEAK if param_grid is None else dict(param_grid)
+        if len(grid) != 2 or not all(len(values) for values in grid.values()):
+            raise ValueError(
+                f"param_grid={grid!r} must give two parameters, rows and columns, at least one value each."
+            )
+        settings = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+        networks = [clone(estimator).set_params(**params) for params in settings]
+        maps = [RecurrentStateMap(reducer, random_state=random_state) for _ in settings]
+        run = delayed(_panel)
+        jobs = (run(*setting, X, labels, n_neighbors) for setting in zip(networks, maps, settings, strict=True))
+        panels = list(Parallel(n_jobs=n_jobs)(jobs))
         if label_name is None:
             label_name = "relative time (%)" if labels is None else "place"
         return cls(panels, label_name=label_name, n_neighbors=n_neighbors).plot()
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame: a row a setting, its two parameters, trustworthiness, n_islands and purity."""
+        """Return a pandas DataFrame with a row per setting: its two parameters, trustworthiness, n_islands, purity."""
         try:
             import pandas as pd
         except ImportError as error:
@@ -166,12 +141,12 @@ class HyperparameterPanels:
     # ------------------------------------------------------------------------------------------------ drawing
 
     def plot(self, *, figure: Any = None) -> Self:
-        """Draw the maps, the numbers of each below it, and one legend.
+        """Draw the maps, their measures below them, and one legend.
 
         Parameters
         ----------
         figure : matplotlib figure or subfigure, default=None
-            Drawn into; a new one of fitting size otherwise.
+            Drawn into; otherwise a new one of fitting size.
         """
         columns = len({repr(list(panel.params.values())[1]) for panel in self.panels})
         rows = len(self.panels) // columns
@@ -229,7 +204,7 @@ def _make_figure(rows: int, columns: int) -> Any:
 
 
 def _looks(panels: list[StatePanel]) -> dict[Any, dict[str, Any]]:
-    """Colour and marker of every label, in the order of the legend."""
+    """Return colour and marker of every label, in the order of the legend."""
     every = np.concatenate([label for panel in panels for label in panel.labels])
     labels = in_order(every)
     if every.dtype.kind != "f":

@@ -1,4 +1,4 @@
-"""How pairs of sequences fall into step: the gap between the two halves of a coupled network over time."""
+"""How pairs of sequences synchronize: the gap between the two halves of a coupled network over time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GRID = 50
 
 
 def sample_pairs_of_labels(y: np.ndarray, n_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Up to n_pairs index pairs (P, 2) of one class, and as many of two classes, without repetition."""
+    """Draw up to n_pairs index pairs (P, 2) with equal classes, and as many with different classes, each pair once."""
     rows, columns = np.triu_indices(len(y), 1)
     same = y[rows] == y[columns]
     chosen = [rng.permutation(np.flatnonzero(mask))[:n_pairs] for mask in (same, ~same)]
@@ -26,7 +26,7 @@ class SynchronizationDisplay:
     Parameters
     ----------
     same, different : ndarray of shape (P, 50)
-        Gap of every pair, read at 50 places from the start to the end of the longer sequence.
+        Gap of every pair at 50 times from the start to the end of the longer sequence.
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class SynchronizationDisplay:
         y : array-like of shape (n,)
             Classes.
         n_pairs : int, default=200
-            Pairs of each kind at most.
+            Most pairs of each kind.
         random_state : int or None, default=0
-            Seed of the choice of pairs.
+            Seed for the choice of pairs.
         ax : matplotlib axes, default=None
         """
         pairs = sample_pairs_of_labels(np.asarray(y), n_pairs, np.random.default_rng(random_state))
@@ -61,7 +61,7 @@ class SynchronizationDisplay:
         return cls(same=curves[0], different=curves[1]).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
-        """Draw the median of each kind of pair and the band from the lower to the upper quartile."""
+        """Draw the median and the band between the quartiles for each kind of pair."""
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         time = np.linspace(0, 100, GRID)
@@ -74,16 +74,16 @@ class SynchronizationDisplay:
         self.ax_.set(
             xlabel="time (% of the longer sequence)",
             ylabel="gap between the two halves  |h¹ − h²|",
-            title="How far the two halves of a coupled pair are apart",
+            title="Gap between the two halves of coupled pairs",
             xlim=(0, 100),
         )
         self.ax_.set_ylim(bottom=0)
-        self.ax_.legend(frameon=False, title="median and middle half of")
+        self.ax_.legend(frameon=False, title="median and quartiles of")
         return self
 
 
 def _curves(metric: Any, X: Any, pairs: np.ndarray) -> np.ndarray:
-    """Gaps of the pairs on the common grid of relative time, (P, 50)."""
+    """Return the gaps of the pairs on a common grid of relative time, (P, 50)."""
     if not len(pairs):
         return np.empty((0, GRID))
     gaps = metric.synchronization([X[i] for i in pairs[:, 0]], [X[j] for j in pairs[:, 1]])

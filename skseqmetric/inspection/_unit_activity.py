@@ -1,4 +1,4 @@
-"""Pictures of single units: their traces over a sequence, their weights on the outputs, what they react to."""
+"""Pictures of single units: traces over a sequence, weights on the outputs, reactions to steps."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from skseqmetric.inspection._unit_analyses import (
 
 KINDS = ("traces", "changes", "total_change", "winglets", "polyvalent", "specific")
 _GREY, _PALE = "#999999", "#DDDDDD"
-_LINES = [colour for colour in COLOURS if colour != _GREY]  # the other units are grey
+_LINES = [colour for colour in COLOURS if colour != _GREY]  # grey is for the other units
 _DASHES = ("-", "--", ":", "-.")
-_MOST_STEP_LABELS = 40  # more of them would not be legible below an axis
+_MOST_STEP_LABELS = 40  # more would not be legible below an axis
 _MOST_UNIT_LABELS = 60
 _MOST_LEGEND_ROWS = 20
 
 
 class UnitActivityDisplay:
-    """What single units of a recurrent network do: four analyses, each an array first and a picture second.
+    """Single units of a recurrent network: four analyses, each as arrays and as a picture.
 
     Parameters
     ----------
     states : list of n arrays (T_i, H)
-        State after every step of n sequences, from the zero state on.
+        State after every step of n sequences. The state before the first step is zero.
     step_labels : list of n arrays (T_i,) or None, default=None
-        A word or another label of every step. None: steps are told by their relative time, in tenths.
+        A word or another label of every step. None: the relative time of the step, in tenths.
     coef : ndarray of shape (K, H) or None, default=None
-        Weight of every unit on every output; what looks at no weights ("traces", "changes", "total_change") needs none.
+        Weight of every unit on every output. The kinds "traces", "changes" and "total_change" need no weights.
     output_names : sequence of K names or None, default=None
         None: numbers.
     groups : mapping from step label to str, or None, default=None
-        Kinds of labels that are to be compared, such as content words and structure words.
+        Kinds of labels to compare, such as content words and structure words.
     bidirectional : bool, default=False
         The second half of the units reads from the end.
 
@@ -91,35 +91,35 @@ class UnitActivityDisplay:
         ax: Any = None,
         **options: Any,
     ) -> Self:
-        """Run the sequences through the network, take the weights of its read-out, and plot.
+        """Run the sequences through the network, take the weights of its readout, and plot.
 
         Parameters
         ----------
         estimator : fitted estimator with `hidden_states`
-            An echo state network or a trained recurrent one; also a Pipeline that ends in one, or a grid search for
-            one. Memory: every state of X.
+            An echo state network or a trained recurrent one, also in a Pipeline or a grid search. All states of X are
+            in memory at once.
         X : n sequences
         kind : str, default="traces"
             As in `plot`.
         step_labels, groups
             As in the class.
         coef : array-like of shape (K, H) or None, default=None
-            Weights of the outputs. None: the estimator's `coef_`, where it has as many columns as there are units (an
-            echo state network with summary="both" has twice as many: give those of the last state, or of the mean).
+            Weights of the outputs. None: the estimator's `coef_`, if it has one column per unit. An echo state network
+            with pooling="both" has two: pass the columns of the last state, or of the mean.
         output_names : sequence of K names or None, default=None
             None: the estimator's classes, or numbers.
         bidirectional : bool or None, default=None
-            Whether the second half of the units reads from the end. None: as the estimator's parameter of that name
-            says, where it has one.
+            Whether the second half of the units reads from the end. None: the estimator's parameter of that name, or
+            False.
         state_options : mapping or None, default=None
-            For the estimator's `hidden_states`, such as {"kind": "cell"} of an LSTM.
+            For the estimator's `hidden_states`, such as {"kind": "cell"} for an LSTM.
         ax, **options
             As in `plot`.
 
         Raises
         ------
         ValueError
-            There is not one label for every step, or not one weight for every unit and output.
+            If a step has no label, or `coef` does not have one weight for every unit and output.
         """
         network, X = final_estimator(estimator, X)
         run = hidden_states(network, X, initial=False, **(state_options or {}))
@@ -145,24 +145,24 @@ class UnitActivityDisplay:
     # ------------------------------------------------------------------------------------------------ numbers
 
     def polyvalent(self, *, n_extreme: int = 5, min_lists: int = 5) -> PolyvalentUnits:
-        """Units that are among the extreme weights of many outputs (see `polyvalent_units`)."""
+        """Return the units that are among the n_extreme smallest or largest weights of at least min_lists outputs."""
         return polyvalent_units(self._weights, n_extreme=n_extreme, min_lists=min_lists)
 
     def specific(self, output: int = 0, *, n_units: int = 10) -> CategoryActivity:
-        """How much the units of largest weight on one output move at every label of a step."""
+        """Return how much the n_units units of largest |weight| on one output move at every label of a step."""
         labels = self.step_labels
         if labels is None:
             labels = [relative_time(len(x)) for x in self.states]
-        units = specific_units(self._weights, output, n_units=n_units)
+        units = specific_units(self._weights, output, n_units)
         return activity_by_category(self.states, labels, units, bidirectional=self.bidirectional)
 
     @property
     def _weights(self) -> np.ndarray:
         if self.coef is None:
             raise ValueError(
-                "This analysis looks at the weights of the outputs, and there are none, or not one for each unit: pass "
-                'coef of shape (outputs, units). The read-out of an echo state network with summary="both" has those '
-                "of the last state first, coef_[:, :units], then those of the mean."
+                "This analysis needs the weights of the outputs, one for each unit: pass coef of shape (outputs, "
+                'units). The readout of an echo state network with pooling="both" has the weights of the last state, '
+                "coef_[:, :units], then those of the mean."
             )
         return np.asarray(self.coef)
 
@@ -189,22 +189,24 @@ class UnitActivityDisplay:
         Parameters
         ----------
         kind : str, default="traces"
-            - "traces", "changes", "total_change": of one sequence the states x_t of all units, how far each moves,
-              |x_t - x_{t-1}|, or the sum of that over the units;
-            - "winglets": |sort(w_k)| of every output;
-            - "polyvalent": a table of the units that are extreme for many outputs, and for which;
-            - "specific": how much the units of largest |weight| on one output move at every label of a step, mean and
-              standard deviation over the sequences.
+            - "traces": the states x_t of all units over one sequence;
+            - "changes": how far each unit moves, |x_t - x_{t-1}|, over one sequence;
+            - "total_change": the sum of the changes over the units;
+            - "winglets": |sort(w_k)| for every output;
+            - "polyvalent": a table of the units with extreme weights on many outputs;
+            - "specific": how much the units of largest |weight| on one output move at every label of a step, as mean
+              and standard deviation over the sequences.
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
         sequence : int, default=0
-            Of "traces", "changes" and "total_change".
+            For "traces", "changes" and "total_change".
         output : int or None, default=None
-            Of "specific" (None: 0). In "traces" and "changes" the units of largest |weight| on it are coloured.
+            For "specific" (None: 0). "traces" and "changes" colour the units of largest |weight| on it.
         n_units : int, default=10
-            How many units of largest |weight|.
+            Number of units of largest |weight|.
         n_extreme, min_lists : int, default=5
-            Of "polyvalent": length of either end of an output's list, and in how many lists a unit has to be.
+            For "polyvalent": the list of an output has n_extreme units at either end. A unit must be in min_lists
+            lists.
         """
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} must be one of {', '.join(map(repr, KINDS))}.")
@@ -225,7 +227,7 @@ class UnitActivityDisplay:
     def _draw_traces(self, sequence: int, output: int | None, n_units: int, *, changes: bool) -> None:
         curves = self._changes(sequence) if changes else np.asarray(self.states[sequence])
         time = np.arange(1, len(curves) + 1)
-        chosen = np.arange(0) if output is None else specific_units(self._weights, output, n_units=n_units)
+        chosen = np.arange(0) if output is None else specific_units(self._weights, output, n_units)
         if output is None and curves.shape[1] <= len(_LINES):
             chosen = np.arange(curves.shape[1])
         marker = "o" if len(curves) == 1 else None
@@ -330,7 +332,7 @@ class UnitActivityDisplay:
 
 
 def _weights_of_units(network: Any, coef: Any, n_units: int) -> np.ndarray | None:
-    """Given weights if they fit, else those of a read-out that has one for each unit, else none."""
+    """Return the given weights if they fit, else those of a readout with one weight for each unit, else None."""
     if coef is None:
         coef = getattr(network, "coef_", None)
         return coef if np.ndim(coef) == 2 and np.shape(coef)[1] == n_units else None
@@ -344,14 +346,14 @@ def _line(k: int) -> dict[str, Any]:
 
 
 def _slanted(labels: list[str]) -> dict[str, Any]:
-    """Short labels stand upright, long ones lean."""
+    """Slant labels that are too long to stand next to each other."""
     if max(map(len, labels)) * len(labels) <= 50:
         return {}
     return {"rotation": 55, "ha": "right", "rotation_mode": "anchor"}
 
 
 def _order_of_bars(found: CategoryActivity, groups: Mapping[Any, str] | None) -> tuple[np.ndarray, list[str]]:
-    """Group by group, names by descending mean and numbers by value; and the group of each."""
+    """Order bars by group, then names by descending mean and numbers by value; also return the group of each bar."""
     names = found.categories.tolist()
     kinds = ["other" if groups is None else groups.get(name, "other") for name in names]
     ranks = list(dict.fromkeys([*(() if groups is None else groups.values()), "other"]))

@@ -1,4 +1,4 @@
-"""What single units of a recurrent network do: their changes from step to step and their weight on every output."""
+"""Analyses of single units of a recurrent network: their changes at every step and their weights on the outputs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 
 def state_changes(states: np.ndarray, *, bidirectional: bool = False) -> np.ndarray:
-    """How far every unit moves when it reads a step, |x_t - x_{t-1}| with x_0 = 0, (T, H) of states (T, H).
+    """Return how far every unit moves at every step, |x_t - x_{t-1}| with x_0 = 0, (T, H) for states (T, H).
 
-    With `bidirectional`, the second half of the units has read from the end: |x_t - x_{t+1}| with x_{T+1} = 0.
+    With `bidirectional`, the second half of the units reads from the end: |x_t - x_{t+1}| with x_{T+1} = 0.
     """
     n_forward = states.shape[1] // 2 if bidirectional else states.shape[1]
     zero = np.zeros((), dtype=states.dtype)
@@ -20,18 +20,18 @@ def state_changes(states: np.ndarray, *, bidirectional: bool = False) -> np.ndar
 
 
 def winglets(coef: np.ndarray) -> np.ndarray:
-    """|sort(w_k)| of the weights w_k of every output, (K, H) of coef (K, H).
+    """Return |sort(w_k)| for the weights w_k of every output, (K, H) for coef (K, H).
 
-    Sorted with their sign and drawn without it, the weights of an output are two wings: the negative ones fall from the
-    left, the positive ones rise to the right. High, narrow wings are an output that a few units carry.
+    The weights of an output form two wings: the negative ones fall from the left, the positive ones rise to the right.
+    With high, narrow wings a few units carry the output.
     """
     return np.abs(np.sort(coef, axis=1))
 
 
 class PolyvalentUnits(NamedTuple):
-    """Units that many outputs lean on: `units` (P,), and `roles` (P, K), +1, -1 or 0.
+    """Units with extreme weights on many outputs: `units` (P,), and `roles` (P, K), +1, -1 or 0.
 
-    A role says whether the weight of an output is among its largest (+1), its smallest (-1) or neither (0).
+    The role of a unit for an output: its weight is among the largest (+1), among the smallest (-1), or neither (0).
     """
 
     units: np.ndarray
@@ -39,11 +39,11 @@ class PolyvalentUnits(NamedTuple):
 
     @property
     def n_lists(self) -> np.ndarray:
-        """In the lists of how many outputs each unit is, (P,)."""
+        """Number of outputs that have each unit in their list, (P,)."""
         return np.count_nonzero(self.roles, axis=1)
 
     def to_frame(self, output_names: Sequence[Any] | None = None) -> Any:
-        """A pandas DataFrame: a row a unit, a column an output, and the column "n_lists"."""
+        """Return a pandas DataFrame with a row per unit, a column per output, and the column "n_lists"."""
         try:
             import pandas as pd
         except ImportError as error:
@@ -53,33 +53,34 @@ class PolyvalentUnits(NamedTuple):
 
 
 def polyvalent_units(coef: Any, *, n_extreme: int = 5, min_lists: int = 5) -> PolyvalentUnits:
-    """Find the units that are among the extreme weights of many outputs.
+    """Find the units with extreme weights on many outputs.
 
     Parameters
     ----------
     coef : array-like of shape (K, H)
         Weight of every unit on every output.
     n_extreme : int, default=5
-        An output's list holds its n_extreme smallest and its n_extreme largest weights; equal ones count as ascending.
+        The list of an output has its n_extreme smallest and its n_extreme largest weights; equal ones are in the order
+        of their units.
     min_lists : int, default=5
-        A unit is polyvalent that is in the lists of at least so many outputs.
+        A unit is polyvalent if it is in the lists of at least so many outputs.
 
     Returns
     -------
     PolyvalentUnits
-        Those in most lists first; of equally many, by number.
+        Units in the most lists first, then by number.
 
     Raises
     ------
     ValueError
-        The two ends of a list overlap, 2 n_extreme > H.
+        If the two ends of a list overlap, 2 n_extreme > H.
     """
     coef = np.asarray(coef)
     n_outputs, n_units = coef.shape
     if not 1 <= n_extreme <= n_units // 2:
         raise ValueError(
-            f"n_extreme={n_extreme} must be at least 1 and at most half of the {n_units} units: a list holds so many "
-            "of the largest and so many of the smallest weights."
+            f"n_extreme={n_extreme} must be at least 1 and at most half of the {n_units} units: a list has n_extreme "
+            "of the largest and n_extreme of the smallest weights."
         )
     order = np.argsort(coef, axis=1, kind="stable")
     roles = np.zeros((n_units, n_outputs), dtype=np.int8)
@@ -92,25 +93,24 @@ def polyvalent_units(coef: Any, *, n_extreme: int = 5, min_lists: int = 5) -> Po
     return PolyvalentUnits(units, roles[units])
 
 
-def specific_units(coef: Any, output: int, *, n_units: int = 10) -> np.ndarray:
-    """The units of the largest |weight| on one output, the largest first, (n_units,); all, where there are fewer."""
-    coef = np.asarray(coef)
+def specific_units(coef: np.ndarray, output: int, n_units: int) -> np.ndarray:
+    """Return the n_units units (or all, if fewer) with the largest |weight| on one output, the largest first."""
     if not 0 <= output < len(coef):
         raise ValueError(f"output={output} must be from 0 to {len(coef) - 1}: there are {len(coef)} outputs.")
     return np.argsort(-np.abs(coef[output]), kind="stable")[:n_units]
 
 
 def relative_time(n_steps: int, n_bins: int = 10) -> np.ndarray:
-    """The part of a sequence that each of its T steps is in, (T,): the middle of that part, in % of the sequence.
+    """Return the part of a sequence that contains each step, (T,): the middle of that part, in % of the sequence.
 
-    Step t (from 0) is at (t + 1/2) / T; with ten bins the parts are named 5, 15, ..., 95.
+    Step t (from 0) lies at (t + 1/2) / T; ten parts have the names 5, 15, ..., 95.
     """
     bins = (np.arange(n_steps) + 0.5) * n_bins // n_steps
     return 100 * (bins + 0.5) / n_bins
 
 
 class CategoryActivity(NamedTuple):
-    """Activity by category of step, all (C,), the categories in order: `mean`, `std` and `n_sequences` of each."""
+    """Activity by category of step: `categories` in order, and `mean`, `std` and `n_sequences` of each, all (C,)."""
 
     categories: np.ndarray
     mean: np.ndarray
@@ -119,35 +119,34 @@ class CategoryActivity(NamedTuple):
 
 
 def activity_by_category(
-    states: Sequence[Any], categories: Sequence[Any], units: Any = None, *, bidirectional: bool = False
+    states: Sequence[Any], categories: Sequence[Any], units: np.ndarray, *, bidirectional: bool
 ) -> CategoryActivity:
-    """How much a group of units moves at every category of step.
+    """Return how much a group of units moves at every category of step.
 
-    The activity at a step is the sum over the units of |x_t - x_{t-1}|, in units of the states; that of a sequence at a
-    category is its mean over the steps of that category.
+    The activity at a step is the sum over the units of |x_t - x_{t-1}|. The activity of a sequence at a category is the
+    mean over the steps of that category.
 
     Parameters
     ----------
     states : list of n arrays (T_i, H)
     categories : list of n arrays (T_i,)
         A word or any other label of every step.
-    units : array-like of int or None, default=None
-        Whose activity. None: of all.
-    bidirectional : bool, default=False
+    units : ndarray of int
+        The group.
+    bidirectional : bool
         As in `state_changes`.
 
     Returns
     -------
     CategoryActivity
-        Mean and (population) standard deviation over the sequences that have a category, and how many these are.
+        Mean and (population) standard deviation over the sequences that have a category, and their number.
 
     Raises
     ------
     ValueError
-        There is not one label for every step.
+        If a step has no label.
     """
     check_step_values(categories, [len(x) for x in states], "categories")
-    units = slice(None) if units is None else np.asarray(units)
     changes = (state_changes(np.asarray(x), bidirectional=bidirectional)[:, units] for x in states)
     activity = np.concatenate([own.sum(axis=1, dtype=np.float64) for own in changes])
     names, codes = np.unique(np.concatenate([np.asarray(c) for c in categories]), return_inverse=True)
@@ -161,7 +160,7 @@ def activity_by_category(
 
 
 def check_step_values(values: Sequence[Any], lengths: Sequence[int], name: str) -> None:
-    """Refuse anything but one value for every step of every sequence, naming the first sequence that is wrong."""
+    """Raise an error that names the first wrong sequence, unless every step of every sequence has one value."""
     if len(values) != len(lengths):
         raise ValueError(f"{name} has {len(values)} sequences, but X has {len(lengths)}: give one array for each.")
     for i, (own, length) in enumerate(zip(values, lengths, strict=True)):
