@@ -1,4 +1,4 @@
-"""Makers of sequences with images: fields by hand, words by their parts."""
+"""Makers of sequences with images: fields by hand, sines by their equation, words by their parts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
 from skseqmetric import check_images, check_sequences
-from skseqmetric.datasets import (
-    gramian_angular_field,
-    make_sine_images,
-    make_sine_words,
-    make_words,
-)
+from skseqmetric.datasets import gramian_angular_field, make_sine_images, make_sine_words, make_words
 from tests.test_render_trajectory import slow_picture
 
 # ----------------------------------------------------------------------------------- Gramian angular field

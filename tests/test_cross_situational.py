@@ -1,4 +1,4 @@
-"""The cross-situational task: the published sentences, teachers by their laws, decoding against plain loops."""
+"""The cross-situational task: the published sentences, roles of words, and the laws of the teachers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ import pytest
 from sklearn.utils import Bunch
 
 from skseqmetric import check_sequences
-from skseqmetric.datasets import (
-    make_cross_situational,
-    one_clause_sentences,
-    sentence_roles,
-)
+from skseqmetric.datasets import make_cross_situational, one_clause_sentences, sentence_roles
 
 FIRST_OBJECTS = ["glass", "cup", "bowl", "orange", "spoon", "apple", "accordion", "acoustic", "bagpipes", "banjo"]
 POSITIONS = ["left", "right", "middle"]

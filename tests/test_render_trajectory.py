@@ -1,4 +1,4 @@
-"""Pictures of trajectories: beside plain loops, by their mass, turned and mirrored."""
+"""Pictures of trajectories: against plain loops, by their mass, turned and mirrored."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skseqmetric.datasets import (
-    render_trajectory,
-)
+from skseqmetric.datasets import render_trajectory
 
 
 def scribble(rng: np.random.Generator, n: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +136,7 @@ def test_points_are_not_changed() -> None:
         (np.zeros((0, 2)), {}, "points has shape (0, 2)"),
         (np.zeros((3, 1)), {}, "points has shape (3, 1)"),
         (np.zeros((3, 4)), {}, "points has 4 columns: say which one holds the stroke, such as strokes=3"),
-        (np.zeros((3, 3)), {"strokes": 3}, "strokes=3 must be a column of points behind x and y, 2 to 2"),
+        (np.zeros((3, 3)), {"strokes": 3}, "strokes=3 must be a column of points after x and y, 2 to 2"),
         (np.zeros((3, 3)), {"strokes": [0, 1]}, "strokes has shape (2,), but it must be (3,)"),
         ([[0, 0], [1, np.nan]], {}, "points: step 1 is NaN or infinite"),
         ([[0, 0], [1, 1]], {"size": 0}, "size=(0, 0) must be at least 1"),

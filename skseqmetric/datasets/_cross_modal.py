@@ -1,4 +1,4 @@
-"""Sequences with images of their class: sines and their Gramian angular fields."""
+"""Sequences with images of their class: sines and Gramian angular fields."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric.datasets._pen import check_ranges, check_steps_finite, range_of
-from skseqmetric.datasets._synthetic import _generator
+from skseqmetric.datasets._arguments import check_ranges, check_steps_finite, generator, range_of
 
 _SYMBOLS = string.digits + string.ascii_lowercase
 _LOWEST_FREQUENCY = 10.0  # cycles in 1000 steps, class 0
@@ -33,10 +32,10 @@ def make_sine_images(
               \quad t = 0, \ldots, \mathrm{n\_steps} - 1,
 
     :math:`\varphi` uniform in :math:`[0, 2 \pi)` and :math:`\eta_t` uniform in [0, noise). Its image is the
-    `gramian_angular_field` of a second, independent draw of the same class, so that the two share their class and
-    nothing else. By default a sequence holds 2 to 3.8 cycles, 0.2 more from class to class.
+    `gramian_angular_field` of a second, independent sine of the same class: the two share nothing but their class. By
+    default a sequence holds 2 cycles in class 0 and 3.8 in class 9.
 
-    Sine classes under uniform noise with such images are after [1]_; the frequencies, the number of steps and the
+    Sine classes with uniform noise and such images come from [1]_. The frequencies, the number of steps and the
     random phase are a reconstruction.
 
     Parameters
@@ -48,8 +47,8 @@ def make_sine_images(
     noise : float, default=0.3
         Largest noise b, >= 0; the sine has amplitude 1. From 0 to 1.9 is usual.
     spacing : float, default=1.0
-        Step of the frequency from class to class, > 0, in cycles in 1000 steps: 2.5 is easy at any usual noise, 0.5
-        hard at little. The highest frequency stays below 500.
+        Difference of the frequencies of neighbouring classes, > 0, in cycles in 1000 steps. 2.5 is easy at any usual
+        noise, 0.5 is hard even with little noise. The highest frequency must be below 500.
     n_steps : int, default=200
         Steps of every sequence, >= 2.
     image_size : int, default=64
@@ -95,7 +94,7 @@ def make_sine_images(
         }
     )
     frequencies = _frequencies(n_classes, spacing, noise, image_noise)
-    rng = _generator(random_state)
+    rng = generator(random_state)
     y = rng.permutation(np.repeat(np.arange(n_classes, dtype=np.int64), n_per_class))
     X = np.stack([_sine(rng, frequencies[k], n_steps, noise) for k in y])
     images = [gramian_angular_field(_sine(rng, frequencies[k], n_steps, image_noise), image_size) for k in y]
@@ -114,7 +113,7 @@ def make_sine_words(
     image_noise: float | None = None,
     random_state: Any = None,
 ) -> tuple[list[np.ndarray], list[str], np.ndarray]:
-    """Make words of noisy sines: segments of several classes one after the other, with the word as label.
+    """Make words of noisy sines: each symbol of the word is a segment of one class.
 
     Every segment is a sine as in `make_sine_images`, with its own phase and number of steps. The image is the
     `gramian_angular_field` of a second, independent draw of the same word.
@@ -124,16 +123,16 @@ def make_sine_words(
     n_words : int, default=200
         Words, >= 1.
     n_classes : int, default=10
-        Symbols, 1 to 36: the digits, then the small letters.
+        Symbols, 1 to 36: the digits, then lower-case letters.
     length : int or (int, int), default=(3, 6)
         Symbols of a word, or the least and the largest number (uniform, both included).
     noise : float, default=0.3
         Largest noise, >= 0; the sine has amplitude 1.
     spacing : float, default=2.5
-        Step of the frequency from class to class, > 0, in cycles in 1000 steps.
+        Difference of the frequencies of neighbouring classes, > 0, in cycles in 1000 steps.
     n_steps : int or (int, int), default=(80, 120)
-        Steps of a segment, or the least and the largest number. With the largest below twice the least, a symbol
-        is told from the same symbol twice.
+        Steps of a segment, or the least and the largest number. If the largest is below twice the least, one symbol
+        is never as long as two.
     image_size : int, default=64
         Height and width of the images, >= 1.
     image_noise : float, default=None
@@ -171,7 +170,7 @@ def make_sine_words(
         }
     )
     frequencies = _frequencies(n_classes, spacing, noise, image_noise)
-    rng = _generator(random_state)
+    rng = generator(random_state)
 
     def drawn(codes: np.ndarray, b: float) -> np.ndarray:
         steps = rng.integers(fewest, most, size=len(codes), endpoint=True)
@@ -185,7 +184,7 @@ def make_sine_words(
 
 
 def gramian_angular_field(series: Any, size: int = 64) -> np.ndarray:
-    r"""Picture a series by the summation field of its Gramian angles.
+    r"""Turn a series into an image: its Gramian angular summation field.
 
     The series is averaged over `size` equally long pieces and rescaled to [-1, 1], which gives
     :math:`\tilde x`. With :math:`\phi_i = \arccos \tilde x_i`, pixel (i, j) is
@@ -198,8 +197,8 @@ def gramian_angular_field(series: Any, size: int = 64) -> np.ndarray:
     series : array-like (T,) or (T, 1)
         T >= 1 finite values.
     size : int, default=64
-        Height and width, >= 1. A step on the border of two pieces counts in each by its share, so `size` need not
-        divide T and may be larger.
+        Height and width, >= 1. A step on the border of two pieces counts in each by its share: `size` may be any
+        number, also larger than T.
 
     Returns
     -------
@@ -255,7 +254,7 @@ def _frequencies(n_classes: int, spacing: float, noise: float, image_noise: floa
 
 
 def _piece_means(x: np.ndarray, size: int) -> np.ndarray:
-    """Mean of x, taken for piecewise constant, over `size` equally long pieces, (size,)."""
+    """Mean of the piecewise constant x over `size` equally long pieces, (size,)."""
     total = np.concatenate([[0.0], np.cumsum(x)])
     edges = np.linspace(0, len(x), size + 1)
     return np.diff(np.interp(edges, np.arange(len(x) + 1), total)) * (size / len(x))

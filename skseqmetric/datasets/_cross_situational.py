@@ -1,4 +1,4 @@
-"""Cross-situational learning: sentences about one or two objects, beside scenes that show more than they say."""
+"""Cross-situational learning: sentences about one or two objects, and scenes that show more than they say."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
+from skseqmetric.datasets._arguments import generator
 from skseqmetric.datasets._cross_situational_grammar import (
     AND,
     BEGIN,
@@ -21,10 +22,9 @@ from skseqmetric.datasets._cross_situational_grammar import (
     group_sizes,
     one_clause_sentences,
 )
-from skseqmetric.datasets._synthetic import _generator
 
 _SECOND_OBJECT_SHOWN = 0.5
-"""Probability that the scene of a one-clause sentence holds an object which the sentence leaves out."""
+"""Probability that the scene of a one-clause sentence shows a second object."""
 
 
 def make_cross_situational(
@@ -34,7 +34,7 @@ def make_cross_situational(
     n_two_clauses: int = 700,
     random_state: Any = None,
 ) -> Bunch:
-    r"""Make the cross-situational learning task: the meaning of a sentence, from scenes that show more than it says.
+    r"""Make the cross-situational task: learn the meaning of sentences from scenes that show more than they say.
 
     Sentences follow the grammar ::
 
@@ -44,19 +44,19 @@ def make_cross_situational(
         GN  -> DET [COL] OBJ
         DET -> a | the      POS -> left | right | middle      COL -> red | orange | green | blue
 
-    OBJ is one of the first O = `n_objects` of 50 nouns, the fourth of which is "orange", a colour too. That makes 172 O
-    one-clause sentences. A sentence stands between the words BEGIN and END, has 6 to 19 words with them, and is one-hot
-    encoded word by word.
+    OBJ is one of the first O = `n_objects` of 50 nouns. The fourth one is "orange", which is also a colour. There are
+    172 O one-clause sentences. A sentence begins with BEGIN, ends with END, and has 6 to 19 words including these two.
+    Every word is one-hot encoded.
 
-    The teacher of a sentence is a scene of two objects, the first for the first clause: for each one the concatenated
-    one-hot codes of object (O), position (3) and colour (4). What the sentence mentions is as it says; what it leaves
-    open of an object that it mentions is drawn uniformly; a second object that it does not mention is in the scene
-    with probability 1/2, drawn uniformly in all three, and is zeros else.
+    The teacher of a sentence is a scene of two objects, the first one for the first clause. Each object is given by the
+    concatenated one-hot codes of object (O), position (3) and colour (4). The scene agrees with all that the sentence
+    mentions. What the sentence leaves open about an object is drawn uniformly. A second object that the sentence does
+    not mention is shown with probability 1/2, with uniformly drawn codes; otherwise its codes are zero.
 
     Parameters
     ----------
     n_objects : int, default=4
-        Objects O, 2 to 50: the number of words, and the difficulty.
+        Objects O, 2 to 50. More objects mean more words and a harder task.
     n_one_clause : int, default=300
         One-clause sentences in each of train and test, >= 0 and at most 86 O.
     n_two_clauses : int, default=700
@@ -71,22 +71,22 @@ def make_cross_situational(
             n = n_one_clause + n_two_clauses sentences each, in random order:
 
             - sentences : list of n lists of words, from BEGIN to END;
-            - X : list of n ndarrays (T_i, V) float32, the words' one-hot codes, V = 16 + O from four objects on, and
-              17 + O below, where no object is called orange;
-            - y : ndarray (n, 2 (O + 7)) float64, the teachers, those of test as random as those of train;
-            - meanings : ndarray (n, 2, 3) int64, for both slots the index of object, position and colour that the
-              sentence mentions, or -1.
+            - X : list of n ndarrays (T_i, V) float32, the one-hot codes of the words; V = 16 + O, or 17 + O for fewer
+              than four objects, none of which is called orange;
+            - y : ndarray (n, 2 (O + 7)) float64, the teachers; those of test are as random as those of train;
+            - meanings : ndarray (n, 2, 3) int64, the indices of object, position and colour that the sentence mentions
+              in both slots, -1 if it mentions none.
         vocabulary : list of V words
-            Sorted; column v of X is vocabulary[v].
+            Sorted; column v of X stands for vocabulary[v].
         target_names : list of 2 (O + 7) str
             Columns of y, such as "1 object cup" or "2 color red".
         objects, positions, colors : lists of words
-            What the indices of `meanings` stand for.
+            Names for the indices in `meanings`.
 
     Raises
     ------
     ValueError
-        A parameter is out of its range: with too few objects there are not as many different sentences.
+        A parameter is out of its range. Few objects have few different sentences.
 
     See Also
     --------
@@ -96,12 +96,12 @@ def make_cross_situational(
 
     Notes
     -----
-    All sentences of train and test together are different ones. One-clause sentences are drawn uniformly from all of
-    them without replacement. Two-clause sentences are drawn uniformly from all ordered pairs of clauses without
-    replacement, a clause with itself among them; they are never listed, so the cost is O(O + n). Either clause may also
-    be a one-clause sentence of train or test, and both may speak of the same object, which then has two slots.
+    No sentence occurs twice in train and test together. One-clause sentences are drawn uniformly without replacement.
+    So are two-clause sentences, from all ordered pairs of clauses, equal ones included. The pairs are never listed:
+    the cost is O(O + n). A clause of a pair may also be a one-clause sentence of train or test. Both clauses may be
+    about the same object, which then has two slots.
 
-    To learn at every word instead of at the last one, give each step the teacher of its sentence:
+    To train at every word and not only at the last one, give each step the teacher of its sentence:
     ``[np.tile(d, (len(x), 1)) for x, d in zip(X, y)]``.
 
     References
@@ -124,7 +124,7 @@ def make_cross_situational(
     """
     clauses = one_clause_sentences(n_objects)
     _check_sizes(n_one_clause, n_two_clauses, len(clauses))
-    rng = _generator(random_state)
+    rng = generator(random_state)
     drawn = _draw_sentences(rng, n_one_clause, n_two_clauses, len(clauses))
     vocabulary = sorted(STRUCTURE_WORDS.union(OBJECTS[:n_objects], POSITIONS, COLORS))
     train, test = (_encoded(rng, rows, clauses, vocabulary, n_objects) for rows in drawn)
@@ -158,7 +158,7 @@ def _target_names(n_objects: int) -> list[str]:
 def _encoded(
     rng: np.random.Generator, drawn: np.ndarray, clauses: list[Clause], vocabulary: list[str], n_objects: int
 ) -> Bunch:
-    """What is given of the sentences with clauses `drawn` (n, 2)."""
+    """Sentences, one-hot codes, teachers and meanings for the clauses `drawn` (n, 2)."""
     codes = {word: code for code, word in enumerate(vocabulary)}
     one_hot = np.eye(len(vocabulary), dtype=np.float32)
     sentences = [_sentence([clauses[c][0] for c in row if c >= 0]) for row in drawn.tolist()]
@@ -180,7 +180,7 @@ def _sentence(clauses: list[list[str]]) -> list[str]:
 
 
 def _teachers(rng: np.random.Generator, meanings: np.ndarray, n_objects: int) -> np.ndarray:
-    """Scenes (n, 2 (O + 7)) of the meanings (n, 2, 3), what is not mentioned drawn at random."""
+    """Scenes (n, 2 (O + 7)) of the meanings (n, 2, 3); what is not mentioned is random."""
     sizes = group_sizes(n_objects)
     scenes = np.where(meanings == NOT_MENTIONED, rng.integers(sizes, size=meanings.shape), meanings)
     shown = (meanings[..., 0] != NOT_MENTIONED) | (rng.random(meanings.shape[:2]) < _SECOND_OBJECT_SHOWN)
@@ -193,8 +193,8 @@ def _check_sizes(n_one: int, n_two: int, n_clauses: int) -> None:
     for name, (n, available) in rules.items():
         if not 0 <= n <= available // 2:
             raise ValueError(
-                f"{name}={n} must be 0 to {available // 2}: train and test share the {available} sentences that there "
-                "are of this kind. Ask for fewer, or for more objects."
+                f"{name}={n} must be 0 to {available // 2}: train and test share the {available} sentences "
+                "of this kind. Ask for fewer sentences or more objects."
             )
     if n_one + n_two == 0:
         raise ValueError("n_one_clause and n_two_clauses are both 0, but at least one sentence is needed.")

@@ -1,4 +1,4 @@
-"""The language of the cross-situational learning task: its words, its one-clause sentences, the roles of words."""
+"""The language of the cross-situational task: words, one-clause sentences, roles of words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from skseqmetric.datasets._pen import check_ranges
+from skseqmetric.datasets._arguments import check_ranges
 
 OBJECTS = (
     "glass",
@@ -68,7 +68,7 @@ BEGIN, AND, END = "BEGIN", "and", "END"
 STRUCTURE_WORDS = frozenset({BEGIN, AND, END, *DETERMINERS, "is", "on", "that", "there", "this"})
 
 N_SLOTS = 2
-"""Objects that a sentence can mention, and a scene show."""
+"""Most objects of a sentence and of a scene."""
 NOT_MENTIONED = -1
 
 Meaning = tuple[int, int, int]
@@ -87,7 +87,7 @@ def one_clause_sentences(n_objects: int = 4) -> list[Clause]:
     -------
     list of 172 O pairs (words, meaning)
         words: list of 4 to 8 words, without BEGIN and END. meaning: the indices (object, position, color) as in
-        `make_cross_situational`, -1 for what is not mentioned.
+        `make_cross_situational`, -1 for none.
 
     Raises
     ------
@@ -108,16 +108,16 @@ def one_clause_sentences(n_objects: int = 4) -> list[Clause]:
 
 
 def sentence_roles(sentence: Sequence[str], *, kind: str = "place") -> np.ndarray:
-    """Name the role of every word of a sentence, to colour states or traces by.
+    """Name the role of every word of a sentence, for example to colour plots of states.
 
     Parameters
     ----------
     sentence : sequence of T words
-        A sentence of the cross-situational task, or a part of one from its first word on.
+        A sentence of the cross-situational task, or its first T words.
     kind : {"place", "word"}, default="place"
-        "place": where the word stands: "begin", "first clause", "and", "second clause" or "end".
-        "word": what the word means: "object", "position", "color", or "structure" for all others. "orange" is a
-        colour after "is" and before an object, and an object else; as the last word of a part, it may be either.
+        "place": the place of the word: "begin", "first clause", "and", "second clause" or "end".
+        "word": the meaning of the word: "object", "position", "color", or "structure" for all others. "orange" is a
+        colour after "is" or before an object, and otherwise an object. As the last of the T words it may be either.
 
     Returns
     -------
@@ -126,8 +126,8 @@ def sentence_roles(sentence: Sequence[str], *, kind: str = "place") -> np.ndarra
     Raises
     ------
     ValueError
-        The sentence is one string, has "and" twice, or, for "word", a word that is not of the grammar; or `kind` is
-        none of the two.
+        The sentence is one string, has "and" twice, or has a word outside the grammar (for "word"), or `kind` is
+        unknown.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def sentence_roles(sentence: Sequence[str], *, kind: str = "place") -> np.ndarra
 
 
 def clauses_of(sentence: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words before and behind the first "and" of a sentence, none where it has one clause."""
+    """The words before and after the first "and"; the second list is empty for a single clause."""
     if isinstance(sentence, str):
         raise ValueError(f"the sentence {sentence!r} must be a list of words: pass sentence.split().")
     words = list(sentence)
@@ -160,17 +160,17 @@ def clauses_of(sentence: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def group_sizes(n_objects: int) -> Meaning:
-    """Concepts of a slot in the order of its outputs: objects, positions, colours."""
+    """Numbers of objects, positions and colours, in the order of the outputs of a slot."""
     return n_objects, len(POSITIONS), len(COLORS)
 
 
 def check_n_objects(n_objects: int) -> None:
-    """Two objects are the fewest among which the decoder can tell one from none."""
+    """Refuse fewer than two objects: the decoder could not tell one object from none."""
     check_ranges({f"n_objects={n_objects} must be 2 to {len(OBJECTS)}": 2 <= n_objects <= len(OBJECTS)})
 
 
 def _noun_groups_shown(index: int) -> Iterator[Clause]:
-    """Clauses with a noun group GN, the colour of which is told before the object or not at all."""
+    """Clauses with a noun group GN: the colour stands before the object, or is missing."""
     for determiner, color in product(DETERMINERS, (NOT_MENTIONED, *range(len(COLORS)))):
         noun_group = [determiner, *([] if color == NOT_MENTIONED else [COLORS[color]]), OBJECTS[index]]
         for pronoun in ("this", "that"):
@@ -184,7 +184,7 @@ def _noun_groups_shown(index: int) -> Iterator[Clause]:
 
 
 def _colors_told(index: int) -> Iterator[Clause]:
-    """Clauses that end in "is" and a colour."""
+    """Clauses that end with "is" and a colour."""
     for determiner, color in product(DETERMINERS, range(len(COLORS))):
         subject, told = [determiner, OBJECTS[index]], ["is", COLORS[color]]
         yield [*subject, *told], (index, NOT_MENTIONED, color)

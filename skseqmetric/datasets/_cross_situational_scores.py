@@ -1,4 +1,4 @@
-"""What a model of the cross-situational task has understood: decoding, errors and a baseline."""
+"""Scores of the cross-situational task: decoding, errors and a baseline."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric.datasets._arguments import check_ranges
 from skseqmetric.datasets._cross_situational_grammar import (
     N_SLOTS,
     NOT_MENTIONED,
@@ -18,7 +19,6 @@ from skseqmetric.datasets._cross_situational_grammar import (
     clauses_of,
     group_sizes,
 )
-from skseqmetric.datasets._pen import check_ranges
 
 _INVALID, _EXACT = 0, 2
 
@@ -35,12 +35,12 @@ def decode_meanings(outputs: Any, n_objects: int, threshold: float = 1.3) -> np.
     Parameters
     ----------
     outputs : array-like (n, 2 (O + 7))
-        Columns as those of y in `make_cross_situational`, a row for every sentence, or for every step of one.
+        Columns as in y of `make_cross_situational`; one row for each sentence, or for each step of one.
     n_objects : int
         Objects O, 2 to 50.
     threshold : float, default=1.3
-        Least certainty, in multiples of an even guess, >= 0. Certainty ends at K: in a group of K < threshold
-        concepts nothing is ever answered.
+        Least probability, in multiples of a uniform guess 1 / K, >= 0. Groups of K < threshold concepts always give
+        none.
 
     Returns
     -------
@@ -75,20 +75,20 @@ def decode_meanings(outputs: Any, n_objects: int, threshold: float = 1.3) -> np.
 
 
 def rate_meanings(meanings: Any, decoded: Any) -> np.ndarray:
-    """Rate what was decoded for both objects of every sentence.
+    """Rate the decoded meaning of both objects of every sentence.
 
     Parameters
     ----------
     meanings : array-like (n, 2, 3) of int
-        What the sentences mention, as in `make_cross_situational`.
+        What the sentences mention, as `make_cross_situational` returns it.
     decoded : array-like (n, 2, 3) of int
         What `decode_meanings` made of a model's outputs.
 
     Returns
     -------
     ndarray (n, 2) int64
-        For every slot 0, invalid: something mentioned is wrong or missing; 1, valid: all that is mentioned is right,
-        but something else was answered as well; 2, exact: both are equal.
+        For every slot 0, 1 or 2. 0, invalid: something mentioned is wrong or missing. 1, valid: all that is mentioned
+        is right, but more was decoded. 2, exact: both are equal.
 
     Raises
     ------
@@ -110,19 +110,19 @@ def rate_meanings(meanings: Any, decoded: Any) -> np.ndarray:
 
 
 def valid_error(meanings: Any, decoded: Any) -> float:
-    """Share of sentences of which anything that they mention is decoded wrong.
+    """Share of sentences with an invalid slot: something that they mention is decoded wrongly.
 
     Parameters
     ----------
     meanings : array-like (n, 2, 3) of int
-        What the sentences mention, -1 for what they do not.
+        What the sentences mention, -1 for none.
     decoded : array-like (n, 2, 3) of int
-        What `decode_meanings` made of a model's outputs.
+        What `decode_meanings` returned for a model's outputs.
 
     Returns
     -------
     float
-        In [0, 1]. What is answered beyond the sentence is not counted.
+        In [0, 1]. What is decoded beyond the sentence is not counted.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def valid_error(meanings: Any, decoded: Any) -> float:
 
     See Also
     --------
-    exact_error : Counts everything; never less.
+    exact_error : Counts everything; never smaller.
     rate_meanings : Object by object.
 
     Examples
@@ -145,14 +145,14 @@ def valid_error(meanings: Any, decoded: Any) -> float:
 
 
 def exact_error(meanings: Any, decoded: Any) -> float:
-    """Share of sentences of which any of the six fields is decoded wrong.
+    """Share of sentences with any of the six fields decoded wrongly.
 
     Parameters
     ----------
     meanings : array-like (n, 2, 3) of int
         What the sentences mention, -1 for what they do not.
     decoded : array-like (n, 2, 3) of int
-        What `decode_meanings` made of a model's outputs; a field that is not mentioned must be -1 here too.
+        What `decode_meanings` returned for a model's outputs; a field that is not mentioned must be -1 here too.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def exact_error(meanings: Any, decoded: Any) -> float:
 
     See Also
     --------
-    valid_error : Leaves out what is not mentioned.
+    valid_error : Ignores fields that are not mentioned.
     rate_meanings : Object by object.
 
     Examples
@@ -179,17 +179,17 @@ def exact_error(meanings: Any, decoded: Any) -> float:
 
 
 class KeywordMemory(BaseEstimator):
-    """Baseline of the cross-situational task that remembers clauses by their key words, whatever their order.
+    """Baseline of the cross-situational task: remembers clauses by their key words, in any order.
 
-    The key words of a clause are those that name an object, a position or a colour. For every bag of key words (each
-    as often as it occurs) the memory keeps the last object that the teachers showed with such a clause, in either
-    slot, and answers it for every clause with the same bag. It says nothing, zeros, for a bag it has never met and for
-    a second clause that is missing. So it knows neither words nor grammar, only what it has met.
+    Key words name an object, a position or a colour. For every multiset of key words, the memory keeps the last object
+    that the teachers showed with such a clause, in either slot. It predicts this object for every clause with the same
+    key words. It predicts zeros for key words that it has not seen, and for a missing second clause. It knows neither
+    words nor grammar.
 
     Attributes
     ----------
     memory_ : dict of {tuple of str: ndarray (K,)}
-        Bags, as sorted words, and the slot remembered for each, K = O + 7.
+        Sorted key words, and the slot remembered for them, K = O + 7.
     n_outputs_ : int
         Columns of y, 2 K.
 
@@ -204,14 +204,14 @@ class KeywordMemory(BaseEstimator):
     """
 
     def fit(self, sentences: Sequence[Sequence[str]], y: Any) -> KeywordMemory:
-        """Go through the sentences once, in their order.
+        """Remember the sentences in their order.
 
         Parameters
         ----------
         sentences : list of n lists of words
-            Sentences of one or two clauses with "and" between.
+            Sentences of one clause, or of two clauses joined by "and".
         y : array-like (n, 2 K)
-            Teachers, the columns of the first slot before those of the second, as in `make_cross_situational`.
+            Teachers as in `make_cross_situational`: first the columns of the first slot.
 
         Returns
         -------
@@ -225,8 +225,8 @@ class KeywordMemory(BaseEstimator):
         y = check_array(y, dtype=np.float64, input_name="y")
         if len(sentences) != len(y) or y.shape[1] % N_SLOTS:
             raise ValueError(
-                f"y has shape {y.shape}, but {len(sentences)} sentences need ({len(sentences)}, 2 K): a row for each, "
-                "and equally many columns for both slots."
+                f"y has shape {y.shape}, but {len(sentences)} sentences need ({len(sentences)}, 2 K): one row each, "
+                "and K columns for each of the two slots."
             )
         slots = y.reshape(len(y), N_SLOTS, -1)
         self.memory_ = {bag: slots[i, k].copy() for i, k, bag in _bags(sentences)}
@@ -234,7 +234,7 @@ class KeywordMemory(BaseEstimator):
         return self
 
     def predict(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-        """Recall the objects of sentences.
+        """Recall the objects of the sentences.
 
         Parameters
         ----------
@@ -275,7 +275,7 @@ def _checked_meanings(name: str, values: Any) -> np.ndarray:
 
 
 def _bags(sentences: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """Sentence, slot and sorted key words of every clause that has any."""
+    """Sentence, slot and sorted key words of every clause that has key words."""
     for i, sentence in enumerate(sentences):
         for k, clause in enumerate(clauses_of(sentence)):
             bag = tuple(sorted(word for word in clause if word not in STRUCTURE_WORDS))

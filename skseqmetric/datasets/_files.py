@@ -1,4 +1,4 @@
-"""The ragged .npz form: every split stacked along time, with its lengths and labels."""
+"""Ragged sequences in .npz files: each split stacked along time, with lengths and labels."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ Split = tuple[list[np.ndarray], Any]
 def read_sequences(path: str | os.PathLike[str]) -> dict[str, Split]:
     """Read ragged sequences from an .npz file.
 
-    The file holds, for every split S (such as "train" and "test"):
+    For every split S (such as "train" and "test") the file holds:
 
     - `S_values` (sum of lengths, C): all sequences stacked along time;
     - `S_lengths` (n,) int: steps of every sequence;
     - `S_labels`, optional: (n,), one label a sequence, or (sum of lengths,), one label a step.
 
-    A file with the keys `values`, `lengths`, `labels` has one split without name, "". Other keys are
-    ignored.
+    The keys `values`, `lengths` and `labels` belong to a split without a name, "". Other keys are ignored.
 
     Parameters
     ----------
     path : path-like
-        The file. It is read without pickle, so a file from elsewhere cannot run code.
+        The file. It is read without pickle, so that it cannot run code.
 
     Returns
     -------
     dict of {split: (X, y)}
         X: list of n ndarrays (T_i, C) of the dtype in the file. y: ndarray (n,); for step-wise labels a list
-        of n ndarrays (T_i,); None where the file has no labels. Splits come in the order of the file.
+        of n ndarrays (T_i,); None if the file has no labels. Splits come in the order of the file.
 
     Raises
     ------
     ValueError
-        The file is no .npz, a key is missing (it is named), or lengths, values and labels do not fit.
+        The file is not an .npz file, a key is missing (it is named), or lengths, values and labels do not agree.
     FileNotFoundError
         There is no such file.
 
@@ -49,7 +48,7 @@ def read_sequences(path: str | os.PathLike[str]) -> dict[str, Split]:
 
     Notes
     -----
-    Where every sequence has one step, labels are read as one label a sequence.
+    If every sequence has one step, labels are read as one label a sequence.
 
     Examples
     --------
@@ -79,25 +78,25 @@ def write_sequences(path: str | os.PathLike[str], splits: Mapping[str, tuple[Any
     Parameters
     ----------
     path : path-like
-        The file, written under exactly this name. It is replaced in one step: a reader, or a crash half
-        way, finds the old file or the new one, never a part.
+        The file, written under exactly this name. It is replaced in one step: even after a crash it holds either the
+        old or the new data.
     splits : mapping of {split: (X, y)}
-        X: list of n arrays (T_i, C), or array (n, T, C). y: n labels; or a list of n arrays (T_i,), one label
-        a step; or None. What `read_sequences` returns can be written as it is, and comes back bit-equal.
+        X: list of n arrays (T_i, C), or array (n, T, C). y: n labels, a list of n arrays (T_i,) with one label a step,
+        or None. `read_sequences` returns X and y bit-equal, in this form.
 
     Raises
     ------
     ValueError
-        No split or an unusable name, a sequence that is not (T_i, C) of numbers with T_i >= 1, unequal
-        channels, or labels that do not fit; the message names split and sequence.
+        There is no split, a name is unusable, a sequence is not (T_i, C) of numbers with T_i >= 1, channels differ,
+        or labels do not agree with X. The message names split and sequence.
 
     See Also
     --------
-    read_sequences : The inverse, which describes the keys.
+    read_sequences : The inverse; describes the keys.
 
     Notes
     -----
-    Values keep their dtype (in native byte order; different dtypes are promoted to one), and may be NaN.
+    Values keep their dtype in native byte order (different dtypes are promoted to one), and may be NaN.
 
     Examples
     --------
@@ -126,7 +125,7 @@ def _key(split: str, part: str) -> str:
 
 
 def _split_names(keys: list[str], path: Any) -> list[str]:
-    """Splits in the order of the file; a file without any is refused."""
+    """Splits in the order of the file; there must be at least one."""
     parts = ("values", "lengths")
     splits = [key[: -len(part)].removesuffix("_") for key in keys for part in parts if _ends(key, part)]
     if not splits:

@@ -14,7 +14,7 @@ _N_SPEAKERS = 9
 
 
 def load_japanese_vowels(*, split: str | None = None, return_X_y: bool = False) -> Any:
-    """Load the Japanese Vowels dataset: tell which of nine men said /ae/.
+    """Load the Japanese Vowels dataset: tell which of nine men says /ae/.
 
     ================  =================================================
     sequences         640: 270 train (30 a speaker), 370 test (24 to 88)
@@ -26,8 +26,7 @@ def load_japanese_vowels(*, split: str | None = None, return_X_y: bool = False) 
     Parameters
     ----------
     split : {"train", "test"} or None, default=None
-        The split of the original publication, whose results it makes comparable. None: all 640, the 270 of
-        "train" first.
+        The split of the original publication: results are comparable. None: all 640 sequences, "train" first.
     return_X_y : bool, default=False
         Return `(data, target)` instead of a Bunch.
 
@@ -43,9 +42,9 @@ def load_japanese_vowels(*, split: str | None = None, return_X_y: bool = False) 
         feature_names : list of str
             Names of the 12 channels.
         split : ndarray (n,) of str
-            "train" or "test" for every sequence.
+            "train" or "test" for each sequence.
         DESCR : str
-            Source, licence, and how the file was made.
+            Source, licence, and making of the file.
         filename : str
             The file inside the package.
     (data, target) : tuple, if `return_X_y`
@@ -53,7 +52,7 @@ def load_japanese_vowels(*, split: str | None = None, return_X_y: bool = False) 
     Raises
     ------
     ValueError
-        `split` is something else.
+        `split` has another value.
 
     References
     ----------

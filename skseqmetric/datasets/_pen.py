@@ -1,4 +1,4 @@
-"""Pen trajectories: their pictures, and words of them."""
+"""Pen trajectories: pictures of them, and words made of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric.datasets._synthetic import _generator
+from skseqmetric.datasets._arguments import check_ranges, check_steps_finite, generator, range_of
 
-_PIECE = 4.0  # pixels: lines are cut into pieces no longer, and each is drawn into the pixels around it only
+_PIECE = 4.0  # most pixels of a piece of a line; each piece is drawn into the pixels around it only
 _INK = 0.08  # default thickness and margin, as parts of the shorter side
 _MARGIN = 0.1
 
@@ -25,22 +25,21 @@ def render_trajectory(
 ) -> np.ndarray:
     r"""Draw a pen trajectory as a smooth-edged picture, bright on black.
 
-    The trajectory is scaled to the picture, its ratio of width to height kept, and centred. Points of one stroke
-    that follow one another are joined by straight lines, and a pixel whose centre lies d pixels from the nearest
-    line has the value
+    The trajectory is scaled to the picture and centred; its ratio of width to height is kept. Straight lines join
+    successive points of one stroke. A pixel whose centre lies d pixels from the nearest line has the value
 
     .. math:: \min\{1, w, \max(0, w / 2 + 1 / 2 - d)\}, \quad w = \mathrm{thickness},
 
-    which is the part of the pixel that an upright or level line of width w covers.
+    which is the part of the pixel that a vertical or horizontal line of width w covers.
 
     Parameters
     ----------
     points : array-like (T, C)
-        Columns 0 and 1 are x and y of the pen, in any unit, T >= 1. Further columns are allowed where `strokes` is
-        given, and of no effect.
+        Columns 0 and 1 are x and y of the pen, in any unit, T >= 1. If `strokes` is given, more columns are allowed
+        and ignored.
     strokes : int or array-like (T,), default=None
-        Which stroke every point belongs to, or the column of `points` that says so. No line is drawn where it
-        changes from one point to the next; a stroke of one point is a dot. None: one stroke.
+        The stroke of every point, or the column of `points` that holds it. No line joins points of different strokes.
+        A stroke of one point is a dot. None: one stroke.
     size : int or (int, int), default=28
         Height and width of the picture in pixels; one number for both.
     thickness : float, default=None
@@ -48,12 +47,12 @@ def render_trajectory(
     margin : float, default=None
         Pixels without ink along the nearest sides, >= 0. None: 10 % of the shorter side.
     y_axis : {"up", "down"}, default="up"
-        "up": a larger y is higher in the picture, as pen tablets have it; "down": lower, as screens have it.
+        "up": a larger y is higher in the picture, as on pen tablets. "down": lower, as on screens.
 
     Returns
     -------
     ndarray (height, width) float32
-        In [0, 1]: 0 the ground, 1 the ink. Row 0 is the top.
+        In [0, 1]: 0 is the background, 1 the ink. Row 0 is the top.
 
     Raises
     ------
@@ -63,7 +62,7 @@ def render_trajectory(
 
     Notes
     -----
-    Time grows with the length of the line in pixels, times the square of the thickness; hardly with the size.
+    Time grows with the length of the line in pixels times the square of the thickness, and hardly with the size.
 
     Examples
     --------
@@ -94,27 +93,27 @@ def make_words(
     image_width: int | None = None,
     random_state: Any = None,
 ) -> tuple[list[np.ndarray], list[Any], np.ndarray, np.ndarray]:
-    """Write words with the letters or digits of one writer each, as trajectory, label and picture.
+    """Write words with symbols of one writer each: trajectory, label and picture.
 
-    For every word a writer is drawn, then its number of symbols, then that many of the writer's trajectories, with
-    replacement; all draws are uniform. The trajectories stand side by side: each is moved along x until the gap to the
-    one before is as drawn. y stays as recorded, so that symbols keep their place on the line.
+    For every word a writer, a number of symbols, and that many trajectories of the writer are drawn, uniformly and with
+    replacement. The trajectories stand side by side: each is moved along x to a random gap after the one before. y
+    stays as recorded, so that symbols keep their height on the line.
 
     Parameters
     ----------
     trajectories : list of n arrays (T_i, 2) or (T_i, 3)
-        One symbol each: x and y of the pen, y upwards, and which stroke a point belongs to (without: one stroke).
+        One symbol each: x and y of the pen, y upwards, and the stroke of each point (if missing: one stroke).
     symbols : array-like (n,)
-        What each trajectory is.
+        The symbol of each trajectory.
     writers : array-like (n,)
-        Who wrote it. Writers in different sets of words make for unseen writers: split before.
+        The writer of each trajectory. To test on unseen writers, split the trajectories by writer first.
     n_words : int, default=200
         Words, >= 1.
     length : int or (int, int), default=(3, 6)
         Symbols of a word, or the least and the largest number (uniform, both included).
     gap : (float, float), default=(0.1, 0.3)
-        Least and largest white space between two symbols (uniform), as parts of the median size of the writer's
-        trajectories, the size being the longer side of the box around one; >= 0.
+        Least and largest white space between two symbols (uniform), >= 0. The unit is the median size of the writer's
+        trajectories; the size of a trajectory is the longer side of its bounding box.
     image_height : int, default=28
         Pixels.
     image_width : int, default=None
@@ -125,20 +124,19 @@ def make_words(
     Returns
     -------
     X : list of n_words ndarrays (T_i, 3) float64
-        Channels x, y and pen-up: 1 at the first point of every stroke, which the pen reaches through the air,
-        otherwise 0. x begins at 0.
+        Channels x, y and pen-up, which is 1 at the first point of every stroke and otherwise 0. x begins at 0.
     words : list of n_words labels
-        Strings where every symbol is a string of one character, else lists of symbols.
+        Strings if every symbol is a string of one character, else lists of symbols.
     images : ndarray (n_words, image_height, image_width) float32
-        In [0, 1], drawn as by `render_trajectory` but from the left, black to the right of a short word. A word is
-        as large as fits, yet no larger than lets a symbol of the writer's median size fill the height.
+        In [0, 1], drawn as by `render_trajectory` but from the left; the rest to the right is 0. A word is as large as
+        fits, but a symbol of the writer's median size never exceeds the height.
     word_writers : ndarray (n_words,)
-        Who wrote each word.
+        The writer of each word.
 
     Raises
     ------
     ValueError
-        Lengths or shapes do not fit, a coordinate is not finite, or a parameter is out of its range.
+        Lengths or shapes do not agree, a coordinate is not finite, or a parameter is out of its range.
 
     Examples
     --------
@@ -160,7 +158,7 @@ def make_words(
     width = -(-3 * image_height * longest // 4) if image_width is None else image_width
     glyphs = [_as_glyph(x, i) for i, x in enumerate(trajectories)]
     labels, who = _checked_labels(symbols, writers, len(glyphs))
-    rng = _generator(random_state)
+    rng = generator(random_state)
     names, owner = np.unique(who, return_inverse=True)
     rows_of = [np.flatnonzero(owner == k) for k in range(len(names))]
     sizes = [float(np.median([np.ptp(glyphs[i][:, :2], axis=0).max() for i in rows])) for rows in rows_of]
@@ -204,7 +202,7 @@ def _checked_labels(symbols: Any, writers: Any, n: int) -> tuple[list[Any], np.n
 
 
 def _side_by_side(glyphs: list[np.ndarray], gaps: np.ndarray) -> np.ndarray:
-    """Move glyphs along x: the first begins at 0, every other a gap behind the end of the one before."""
+    """Move glyphs along x: the first begins at 0, each other one a gap after the end of the one before."""
     starts = np.array([g[:, 0].min() for g in glyphs])
     widths = np.array([np.ptp(g[:, 0]) for g in glyphs])
     shifts = np.append(0.0, np.cumsum(widths[:-1] + gaps)) - starts
@@ -214,7 +212,7 @@ def _side_by_side(glyphs: list[np.ndarray], gaps: np.ndarray) -> np.ndarray:
 
 
 def _strip(word: np.ndarray, glyph_size: float, height: int, width: int) -> np.ndarray:
-    """Picture of a word (T, 3); the size of a glyph keeps one of dots or dashes from being blown up."""
+    """Picture of a word (T, 3); `glyph_size` limits the scale of a word of dots or dashes."""
     stroke = np.cumsum(word[:, 2])
     return _picture(word[:, :2] * [1, -1], stroke, height, width, None, None, glyph_size=glyph_size)
 
@@ -232,12 +230,12 @@ def _as_points(points: Any, strokes: Any, name: str = "points") -> tuple[np.ndar
         if columns > 2:
             raise ValueError(
                 f"{name} has {columns} columns: say which one holds the stroke, such as strokes={columns - 1}, or pass "
-                "points[:, :2] if it is one stroke."
+                "points[:, :2] for a single stroke."
             )
         stroke = np.zeros(n)
     elif isinstance(strokes, (int, np.integer)):
         check_ranges(
-            {f"strokes={strokes} must be a column of {name} behind x and y, 2 to {columns - 1}": 2 <= strokes < columns}
+            {f"strokes={strokes} must be a column of {name} after x and y, 2 to {columns - 1}": 2 <= strokes < columns}
         )
         stroke = array[:, strokes]
     else:
@@ -276,7 +274,7 @@ def _picture(
 
 
 def _fitted(xy: np.ndarray, free: np.ndarray, glyph_size: float | None) -> np.ndarray:
-    """Scale points (T, 2) into the box [0, free], as large as it takes them; a single point has no scale."""
+    """Scale points (T, 2) to fill the box [0, free]; a single point has no scale."""
     low = xy.min(axis=0)
     extent = xy.max(axis=0) - low
     box = np.maximum(extent, [0.0, glyph_size or 0.0])
@@ -287,7 +285,7 @@ def _fitted(xy: np.ndarray, free: np.ndarray, glyph_size: float | None) -> np.nd
 
 
 def _lines(xy: np.ndarray, stroke: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends of every line to draw, (S, 2) each; every stroke begins with a line of length 0, its dot."""
+    """Both ends of every line to draw, (S, 2) each; every stroke begins with a dot, a line of length 0."""
     joined = np.append(False, stroke[1:] == stroke[:-1])
     before = np.arange(len(xy)) - joined
     return xy[before], xy
@@ -306,7 +304,7 @@ def _pieces(begins: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _ink(begins: np.ndarray, ends: np.ndarray, height: int, width: int, thickness: float) -> np.ndarray:
     """Picture of short lines, each drawn into the K x K pixels around its middle: O(S K^2)."""
-    reach = _PIECE / 2 + thickness / 2 + 0.5  # no ink further from the middle than this
+    reach = _PIECE / 2 + thickness / 2 + 0.5  # the ink is at most this far from the middle
     side = np.arange(int(2 * reach) + 1)
     corner = np.ceil((begins + ends) / 2 - reach - 0.5).astype(np.int64)  # (S, 2): column, row
     columns = (corner[:, 0, np.newaxis] + side)[:, np.newaxis, :]  # (S, 1, K)
@@ -327,27 +325,3 @@ def _distance_to_lines(x: np.ndarray, y: np.ndarray, begins: np.ndarray, ends: n
     along = ((x - bx) * dx + (y - by) * dy) / np.where(squared > 0, squared, 1.0)
     along = np.clip(along, 0.0, 1.0)
     return np.hypot(x - bx - along * dx, y - by - along * dy)
-
-
-# ------------------------------------------------------------------------------------------- parameters
-
-
-def range_of(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
-    """Least and largest of a number or a pair, both >= 1."""
-    least, largest = (value, value) if isinstance(value, (int, np.integer)) else value
-    check_ranges({f"{name}=({least}, {largest}) must be 1 <= least <= largest": 1 <= least <= largest})
-    return int(least), int(largest)
-
-
-def check_ranges(rules: dict[str, bool]) -> None:
-    """Raise the first rule that does not hold."""
-    for rule, holds in rules.items():
-        if not holds:
-            raise ValueError(rule + ".")
-
-
-def check_steps_finite(values: np.ndarray, name: str) -> None:
-    """Name the first step of values (T,) or (T, C) that is NaN or infinite."""
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"{name}: step {int(np.argmin(finite))} is NaN or infinite.")

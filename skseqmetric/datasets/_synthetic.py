@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric.datasets._arguments import check_ranges, generator, range_of
+
 _N_HARMONICS = 4
 _N_WARPS = 3
 
@@ -21,7 +23,7 @@ def make_shifted_sequences(
     noise: float = 0.1,
     random_state: Any = None,
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    r"""Make classes of smooth curves, seen under random time warp and shift.
+    r"""Make classes of smooth curves with random time warps and shifts.
 
     Class k has a random smooth prototype of period 1 and unit variance in every channel,
 
@@ -33,23 +35,23 @@ def make_shifted_sequences(
               w(u) = u + \mathrm{warp} \sum_{j=1}^{3} \frac{g_j}{\pi j} \sin(\pi j u),
 
     with :math:`\delta` uniform in [-shift, shift], :math:`\epsilon` standard normal and random g with
-    :math:`\sum_j |g_j| = 1`, so that w is increasing from w(0) = 0 to w(1) = 1: the order of events is kept,
-    their times are not.
+    :math:`\sum_j |g_j| = 1`, so that w increases from w(0) = 0 to w(1) = 1. The order of events stays, their
+    times change.
 
     Parameters
     ----------
     n_sequences : int, default=200
         At least `n_classes`.
     n_classes : int, default=4
-        Classes have equal sizes, up to one.
+        Class sizes differ by one at most.
     n_channels : int, default=3
         Channels C.
     length : int or (int, int), default=(40, 80)
         Steps of every sequence, or the least and the largest number (uniform, both included).
     shift : float, default=0.1
-        Largest shift, as a part of the period, >= 0.
+        Largest shift in periods, >= 0.
     warp : float, default=0.3
-        Strength of the warp, 0 <= warp < 1; local speed is between 1 - warp and 1 + warp.
+        Strength of the warp, 0 <= warp < 1. The local speed lies between 1 - warp and 1 + warp.
     noise : float, default=0.1
         Standard deviation of the noise, >= 0; prototypes have standard deviation 1.
     random_state : int, numpy Generator, RandomState or None, default=None
@@ -73,9 +75,19 @@ def make_shifted_sequences(
     >>> len(X), X[0].shape[1], sorted(set(y.tolist()))
     (10, 3, [0, 1])
     """
-    shortest, longest = (length, length) if isinstance(length, (int, np.integer)) else length
-    _check_ranges(n_sequences, n_classes, n_channels, shortest, longest, shift, warp, noise)
-    rng = _generator(random_state)
+    check_ranges(
+        {
+            f"n_classes={n_classes} must be at least 1 and at most n_sequences={n_sequences}": (
+                1 <= n_classes <= n_sequences
+            ),
+            f"n_channels={n_channels} must be at least 1": n_channels >= 1,
+            f"shift={shift} must be finite and >= 0": 0 <= shift < np.inf,
+            f"warp={warp} must be 0 <= warp < 1": 0 <= warp < 1,
+            f"noise={noise} must be finite and >= 0": 0 <= noise < np.inf,
+        }
+    )
+    shortest, longest = range_of("length", length)
+    rng = generator(random_state)
     prototypes = [_prototype(rng, n_channels) for _ in range(n_classes)]
     y = rng.permutation(np.arange(n_sequences, dtype=np.int64) % n_classes)
     lengths = rng.integers(shortest, longest, size=n_sequences, endpoint=True)
@@ -104,34 +116,3 @@ def _warped(rng: np.random.Generator, u: np.ndarray, warp: float) -> np.ndarray:
     g = rng.standard_normal(_N_WARPS)
     frequency = np.pi * np.arange(1, _N_WARPS + 1)
     return u + warp * np.sin(np.multiply.outer(u, frequency)) @ (g / np.abs(g).sum() / frequency)
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31 - 1))
-    return np.random.default_rng(random_state)
-
-
-def _check_ranges(
-    n_sequences: int,
-    n_classes: int,
-    n_channels: int,
-    shortest: int,
-    longest: int,
-    shift: float,
-    warp: float,
-    noise: float,
-) -> None:
-    rules = {
-        f"n_classes={n_classes} must be at least 1 and at most n_sequences={n_sequences}": (
-            1 <= n_classes <= n_sequences
-        ),
-        f"n_channels={n_channels} must be at least 1": n_channels >= 1,
-        f"length=({shortest}, {longest}) must be 1 <= least <= largest": 1 <= shortest <= longest,
-        f"shift={shift} must be finite and >= 0": 0 <= shift < np.inf,
-        f"warp={warp} must be 0 <= warp < 1": 0 <= warp < 1,
-        f"noise={noise} must be finite and >= 0": 0 <= noise < np.inf,
-    }
-    for rule, holds in rules.items():
-        if not holds:
-            raise ValueError(rule + ".")
