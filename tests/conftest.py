@@ -1,11 +1,11 @@
-"""What every test stands on: strict numerics, one thread each, untouched global generators, small data."""
+"""Shared by all tests: strict numerics, one thread, untouched global generators, small data."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-# Before NumPy and torch load their thread pools: the suite itself runs one process a core.
+# Set before NumPy and torch load their thread pools. The suite runs one process on each core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")  # no windows
 

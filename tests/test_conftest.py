@@ -1,4 +1,4 @@
-"""The guards that every other test relies on do bite."""
+"""The guards in conftest.py fail the tests that they should fail."""
 
 from __future__ import annotations
 

@@ -51,6 +51,21 @@ def public_methods(cls: type) -> list[tuple[str, object]]:
     ]
 
 
+def former_name(member: object) -> re.Match[str] | None:
+    """Base and new defaults of a former name, whose docstring is "`Base(parameter=default)` under its former name"."""
+    return re.match(r"`(\w+)\((.*)\)` under its former name", member.__doc__ or "")
+
+
+def documented_defaults_of(member: object) -> dict[str, str]:
+    """{parameter: text of its default}; a former name has those of its base, but for the ones that it names."""
+    former = former_name(member)
+    if former is None:
+        return documented_defaults(member.__doc__ or "")
+    base = getattr(skseqmetric, former[1])
+    assert issubclass(member, base)  # type: ignore[arg-type]
+    return documented_defaults(base.__doc__) | dict(re.findall(r"(\w+)=([^,]+)", former[2]))
+
+
 def documented_defaults(doc: str) -> dict[str, str]:
     """{parameter: text of its default} of a numpydoc "Parameters" section."""
     section = re.search(r"Parameters\n-+\n(.*?)(?:\n\w[\w ]*\n-+\n|\Z)", inspect.cleandoc(doc), re.S)
@@ -72,7 +87,7 @@ def test_import_leaves_optional_and_heavy_packages_alone(floor):
 
 
 def test_import_loads_little_beyond_torch_and_sklearn(floor):
-    # A count of modules is the steady stand-in for import time, which benchmarks/run_import.py measures.
+    # The number of modules stands for the import time, because it is reproducible; benchmarks/run_import.py measures.
     assert len(modules_after("import skseqmetric") - floor) < 0.3 * len(floor)
 
 
@@ -104,7 +119,7 @@ def test_public_object_is_documented(name):
 def test_documented_defaults_are_the_real_ones(name):
     member = getattr(skseqmetric, name)
     parameters = inspect.signature(member).parameters
-    documented = documented_defaults(member.__doc__)
+    documented = documented_defaults_of(member)
     real = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
     assert set(documented) == set(real)
     wrong = {key: (text, real[key]) for key, text in documented.items() if not _same(text, real[key])}
@@ -157,6 +172,6 @@ def test_examples_of_the_docstrings(name):
     assert results.failed == 0
 
 
-def test_every_estimator_has_an_example():
-    estimators = [getattr(skseqmetric, name) for name in CALLABLES if inspect.isclass(getattr(skseqmetric, name))]
-    assert [cls.__name__ for cls in estimators if ">>>" not in cls.__doc__] == []
+def test_every_public_class_and_function_has_an_example():
+    public = [getattr(skseqmetric, name) for name in CALLABLES]
+    assert [member.__name__ for member in public if ">>>" not in member.__doc__ and not former_name(member)] == []

@@ -54,7 +54,7 @@ def make_sine_images(
     image_size : int, default=64
         Height and width of the images, >= 1.
     image_noise : float, default=None
-        Largest noise of the sines behind the images, >= 0. None: `noise`.
+        Largest noise of the sines that the images show, >= 0. None: `noise`.
     random_state : int, numpy Generator, RandomState or None, default=None
         An int gives the same data every time. Global generators are neither used nor changed.
 
@@ -136,7 +136,7 @@ def make_sine_words(
     image_size : int, default=64
         Height and width of the images, >= 1.
     image_noise : float, default=None
-        Largest noise of the sines behind the images, >= 0. None: `noise`.
+        Largest noise of the sines that the images show, >= 0. None: `noise`.
     random_state : int, numpy Generator, RandomState or None, default=None
         An int gives the same data every time. Global generators are neither used nor changed.
 
