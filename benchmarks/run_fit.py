@@ -41,7 +41,7 @@ def estimator_epoch(X: np.ndarray, y: np.ndarray, device: str) -> Callable[[], f
         UNITS,
         coupling=None,
         bidirectional=False,
-        stem_channels=None,
+        n_filters=None,
         augment=None,
         max_epochs=1,
         min_batches=1,

@@ -67,7 +67,7 @@ def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict
     Q, _ = make_data(n_queries, seed=1)
     one_way = {"coupling": "symmetric", "n_units": 32, "bidirectional": False, "max_recurrent_steps": None}
     metrics = {
-        "coupled H=32, no stem": quick_metric(**one_way, stem_channels=None).fit(X, y),
+        "coupled H=32, no stem": quick_metric(**one_way, n_filters=None).fit(X, y),
         "coupled H=32, stem": quick_metric(**one_way).fit(X, y),
     }
 

@@ -49,16 +49,16 @@ TASKS: dict[str, Iterable[str]] = {
 PARTS = ("cost", *TASKS)
 ARMS_OF = {part: ("memory",) if part == "defaults" else ARMS for part in TASKS}
 LONG_MEMORY: Settings = (
-    ("readout", "last"),
+    ("pooling", "last"),
     ("instance_channels", False),
-    ("stem_channels", None),
+    ("n_filters", None),
     ("max_recurrent_steps", None),
     ("augment", None),
     ("max_epochs", 10),
     ("n_units", 64),
 )
 SETTINGS: dict[str, Settings] = {"memory": LONG_MEMORY, "steps": (("max_epochs", 60),)}
-QUICK: Settings = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("stem_channels", None))
+QUICK: Settings = (("max_epochs", 1), ("max_updates", 2), ("n_units", 8), ("n_filters", None))
 
 
 def settings_of(part: str, task: str) -> Settings:

@@ -15,6 +15,7 @@ from scipy import stats
 from benchmarks import activity, jobs
 from benchmarks.ablation import design, fitting, paired, tables
 from benchmarks.ablation.design import Arm, Job
+from skseqmetric import SyncGRUMetric
 
 # ---------------------------------------------------------------------------------------------------------- constraints
 
@@ -261,16 +262,14 @@ def test_nested_rows_come_back_rounded() -> None:
 
 # ---------------------------------------------------------------------------------------------------------------- a job
 
-TINY = {"n_units": 3, "stem_channels": 4, "max_epochs": 1, "min_batches": 1, "batch_size": 8}
+TINY = {"n_units": 3, "n_filters": 4, "max_epochs": 1, "min_batches": 1, "batch_size": 8}
 
 
 @pytest.mark.parametrize("coupling", ["scalar", "diffusive"])
 def test_gate_starts_where_it_is_told(coupling: str, ragged: tuple[list[np.ndarray], np.ndarray]) -> None:
     settings: dict[str, Any] = {**TINY, "coupling": coupling, "random_state": 0, "learning_rate": 1e-12}
-    moved, unmoved = fitting.GateStartMetric(**settings), fitting.GateStartMetric(**settings)
-    moved.gate_bias = 1.5
-    for metric, start in ((moved, 1.5), (unmoved, -2.0)):
-        metric.fit(*ragged)
+    for callbacks, start in (([fitting.GateStart(1.5)], 1.5), (None, -2.0)):
+        metric = SyncGRUMetric(**settings, callbacks=callbacks).fit(*ragged)
         for cell in metric.module_.cells:
             torch.testing.assert_close(cell.gate_bias, torch.full_like(cell.gate_bias, start))
 

@@ -65,7 +65,7 @@ class Arm:
 
 def _bare(**settings: Any) -> dict[str, Any]:
     """The recurrence alone: no stem, one direction, last state, no augmentation."""
-    return {"stem_channels": None, "readout": "last", "bidirectional": False, "augment": None, **settings}
+    return {"n_filters": None, "pooling": "last", "bidirectional": False, "augment": None, **settings}
 
 
 LOSS_CONFIGURATIONS = tuple(Configuration(loss, {"loss": loss}) for loss in LOSSES)
@@ -89,8 +89,8 @@ SEARCH_CONFIGURATIONS = (
     Configuration("embedding weight 0.3", {"loss": "nca", "embedding_weight": 0.3}),
     Configuration("contrastive, embedding weight 0", {"loss": "contrastive", "embedding_weight": 0.0}),
     Configuration("triplet, embedding weight 0", {"loss": "triplet", "embedding_weight": 0.0}),
-    Configuration("no stem", {"loss": "nca", "stem_channels": None}),
-    Configuration("last state", {"loss": "nca", "readout": "last"}),
+    Configuration("no stem", {"loss": "nca", "n_filters": None}),
+    Configuration("last state", {"loss": "nca", "pooling": "last"}),
     Configuration("one direction", {"loss": "nca", "bidirectional": False}),
     Configuration("no augmentation", {"loss": "nca", "augment": None}),
     Configuration("bare, nca", _bare(loss="nca")),

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
+from skorch.callbacks import Callback
 
 from benchmarks.ablation.design import SYNTHETIC, Job
 from benchmarks.activity import load_activity
 from benchmarks.problems import Split, load_problem
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
-from skseqmetric._networks.sync_gru import SyncGRUCell, SyncGRUNetwork
+from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops.dispatch import choose
 from skseqmetric.datasets import make_shifted_sequences
 
@@ -24,18 +25,18 @@ N_SYNTHETIC_TRAIN, N_SYNTHETIC_TEST, N_SYNTHETIC_CLASSES = 80, 400, 8
 SYNTHETIC_NOISE = 2.0  # enough that neither problem is solved
 
 
-class GateStartMetric(SyncGRUMetric):
-    """SyncGRUMetric whose coupling gate starts at `gate_bias` where that is a number; no parameter, so not cloned."""
+class GateStart(Callback):
+    """Starts the bias of the coupling gate at `bias`, before training."""
 
-    gate_bias: float | None = None
+    def __init__(self, bias: float) -> None:
+        self.bias = bias
 
-    def _build_network(self, n_channels: int, longest: int, generator: torch.Generator) -> SyncGRUNetwork:
-        network = super()._build_network(n_channels, longest, generator)
-        for cell in network.cells:
-            if self.gate_bias is not None and isinstance(cell, SyncGRUCell) and cell.gate_bias is not None:
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Fill the bias of every coupled cell."""
+        for module in net.module_.modules():
+            if isinstance(module, SyncGRUCell) and module.gate_bias is not None:
                 with torch.no_grad():
-                    cell.gate_bias.fill_(self.gate_bias)
-        return network
+                    module.gate_bias.fill_(self.bias)
 
 
 @functools.lru_cache(maxsize=8)
@@ -86,8 +87,8 @@ def _add_pairs(
 def run_job(job: Job, data: Path) -> dict[str, Any]:
     """Accuracies of 1-NN by the metric's distance and by its embedding, seconds, and how training went."""
     train, test = load(data, job.problem, job.seed if job.problem in SYNTHETIC else 0)
-    metric = GateStartMetric(coupling=job.coupling, random_state=job.seed, **job.settings)
-    metric.gate_bias = job.gate_bias
+    callbacks = None if job.gate_bias is None else [GateStart(job.gate_bias)]
+    metric = SyncGRUMetric(coupling=job.coupling, random_state=job.seed, callbacks=callbacks, **job.settings)
     start = time.perf_counter()
     failure = _fit(metric, train, job)
     fitted = time.perf_counter()

@@ -28,7 +28,7 @@ from benchmarks.cross_modal.tasks import (
 )
 from benchmarks.jobs import Job
 from skseqmetric import CrossModalTripletEmbedder
-from skseqmetric._estimators.cross_modal.margins import default_beta
+from skseqmetric._ops.margins import default_beta
 from skseqmetric.metrics import character_error_rate, word_error_rate
 
 Scores = dict[str, Any]
@@ -172,7 +172,7 @@ def fitted(estimator: Any, problem: Problem, arm: str) -> tuple[Any, float]:
 
 
 def pictures(problem: Problem, arm: str) -> Settings:
-    """What `fit` is given beside sequences and labels."""
+    """What `fit` is given with sequences and labels."""
     if arm == SERIES:
         return {}
     return {"images": problem.images, "image_labels": problem.image_labels}
@@ -182,7 +182,7 @@ def retrieval(embedder: Any, problem: Problem, k: int = 5) -> Scores:
     """Recall at 1 and k, trajectory -> image and image -> trajectory, characters of unseen drawers.
 
     A gallery is what one unseen drawer drew, each character once; the queries are what the other unseen drawers drew,
-    so that the query's own drawing is never among the answers. Every drawer's is the gallery once. Beside that the
+    so that the query's own drawing is never among the answers. Every drawer's is the gallery once. Also the
     same among the query's own drawer's images ("own"), where the answer is the picture of the very trajectory.
     """
     X, y = problem.test

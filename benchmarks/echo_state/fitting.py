@@ -21,7 +21,7 @@ PUBLISHED: dict[str, Any] = {
     "bias_scaling": 1.0,
     "input_density": 0.1,
     "bidirectional": False,
-    "summary": "last",
+    "pooling": "last",
 }
 FINAL = {**PUBLISHED, "spectral_radius": 1.1, "density": 0.85, "leak": 0.05, "alpha": 10**-3.5}
 CONTINUOUS = {

@@ -61,7 +61,7 @@ def throughput(units: int, density: float, *, threads: int, repeats: int) -> Res
             bias_scaling=0.0,
             input_density=0.1,
             bidirectional=False,
-            summary="last",
+            pooling="last",
             alpha=PENALTY,
             scaling=None,
             random_state=0,

@@ -54,7 +54,7 @@ def overridden() -> dict[str, list[str]]:
 def only_children() -> dict[str, str]:
     """Bases from which a single class of the package derives, and that class."""
     _import_everything()
-    children = {b.__name__: [c.__name__ for c in b.__subclasses__() if _is_own(c)] for b in bases()}
+    children = {base.__name__: [c.__name__ for c in base.__subclasses__() if _is_own(c)] for base in bases()}
     return {name: found[0] for name, found in children.items() if len(found) == 1}
 
 

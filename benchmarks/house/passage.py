@@ -14,7 +14,7 @@ import numpy as np
 
 import skseqmetric
 from benchmarks.harness import peak_memory, reset_peak_memory
-from skseqmetric import CrossModalTranscriber, NRNMStepClassifier, SequenceKNeighborsClassifier, SyncGRUMetric
+from skseqmetric import CrossModalTranscriber, NRNMClassifier, SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric.datasets import make_sine_words
 
 ROOT = Path(skseqmetric.__file__).parent
@@ -92,7 +92,7 @@ def traced_calls() -> dict[str, Call]:
     neighbors = SequenceKNeighborsClassifier(SyncGRUMetric(8, **SHORT), n_neighbors=1).fit(X, y)
     return {
         "SyncGRUMetric.fit": lambda: SyncGRUMetric(8, **SHORT).fit(X, y),
-        "NRNMStepClassifier.fit": lambda: NRNMStepClassifier(8, **SHORT).fit(X, labels),
+        "NRNMClassifier.fit, a label a step": lambda: NRNMClassifier(8, target="step", **SHORT).fit(X, labels),
         "CrossModalTranscriber.fit": lambda: transcriber.fit(W, words, images=images),
         "SequenceKNeighborsClassifier.kneighbors": lambda: neighbors.kneighbors(X),
     }

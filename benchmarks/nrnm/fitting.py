@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.jobs import Job
 from benchmarks.nrnm.tasks import Fold, classification, long_memory, steps_of
 from benchmarks.problems import timed_accuracy
-from skseqmetric import NRNMClassifier, NRNMMetric, NRNMStepClassifier, SequenceKNeighborsClassifier
+from skseqmetric import NRNMClassifier, NRNMMetric, SequenceKNeighborsClassifier
 from skseqmetric.metrics import step_accuracy, step_f1_score
 
 ARMS: dict[str, dict[str, Any]] = {"memory": {}, "backbone": {"window": None}}
@@ -37,14 +37,14 @@ def _folds(job: Job, data: Path | None) -> Any:
 
 def _run_fold(job: Job, fold: Fold, settings: dict[str, Any]) -> dict[str, float]:
     if job.part == "steps":
-        return _step_scores(NRNMStepClassifier(**settings), fold)
+        return _step_scores(NRNMClassifier(target="step", **settings), fold)
     model: Any = NRNMClassifier(**settings)
     if job.part == "similarity":
         model = SequenceKNeighborsClassifier(NRNMMetric(**settings), n_neighbors=1)
     return timed_accuracy(model, fold.train, fold.test)
 
 
-def _step_scores(labeller: NRNMStepClassifier, fold: Fold) -> dict[str, float]:
+def _step_scores(labeller: NRNMClassifier, fold: Fold) -> dict[str, float]:
     start = time.perf_counter()
     labeller.fit(*fold.train)
     fitted = time.perf_counter()

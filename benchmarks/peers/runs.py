@@ -46,7 +46,7 @@ def quick_metric(n_units: int, **settings: Any) -> SyncGRUMetric:
     bare = {
         "coupling": "symmetric",
         "bidirectional": False,
-        "stem_channels": None,
+        "n_filters": None,
         "max_epochs": 1,
         "min_batches": 2,
         "random_state": 0,
