@@ -1,8 +1,7 @@
 """The template of estimators that are trained by gradient descent."""
 
 from skseqmetric._base import streaming
-from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
+from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage, unchanged_if_refused
 from skseqmetric._base.renamed import renamed, with_defaults
-from skseqmetric._base.transaction import unchanged_if_refused
 
 __all__ = ["NetworkEstimator", "Objective", "Stage", "renamed", "streaming", "unchanged_if_refused", "with_defaults"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
@@ -17,19 +20,30 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skseqmetric._base.transaction import unchanged_if_refused
 from skseqmetric._input import Sequences, check_sequences, check_weights
 from skseqmetric._tasks import Blocks, Task
 from skseqmetric._tensors.devices import device_or_cpu, on_cpu, resolve_device
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.scaling import channel_scaling
-from skseqmetric._tensors.seeding import draw_seed, numpy_generator, torch_generator
+from skseqmetric._tensors.seeding import draw_seed
 from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import Columns, Plan, TargetBatches
 from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.loop import Batches, TrainingOptions, train
+
+
+@contextmanager
+def unchanged_if_refused(estimator: Any) -> Iterator[None]:
+    """A fit that is refused leaves the estimator as it was: its attributes are restored after an error in the body."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 class Stage(NamedTuple):
@@ -107,81 +121,82 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     # ------------------------------------------------------------------ fitting
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, images: Any = None) -> None:
         """A whole fit: the budget of updates under the one-cycle schedule."""
-        continued = self.warm_start and hasattr(self, "module_")
+        continued = self.warm_start and "module_" in vars(self)
         with unchanged_if_refused(self):
-            task = self._checked_task(self._task if continued else None)
+            task, augment = self._checked_task(self._task if continued else None)
             task, training, groups = self._checked_data(X, y, sample_weight, groups, images, task, reset=not continued)
-            if training.classes is not None and len(np.unique(training.classes)) < 2:
-                raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
-            seed, validation = self._seed if continued else draw_seed(self.random_state), None
+            training.check_variety()
+            seed = self._seed if continued else draw_seed(self.random_state)
+            validation = None
             if self.early_stopping:
                 training, validation = training.split(groups, self.validation_fraction, seed)
-            self._begin(training, task, seed, continued=continued)
+            training = self._begin(training, task, None if continued else seed)
         self._optimizer_state = None
-        self._learn(training, validation, (X, y), fresh=not continued)
+        self._learn(training, validation, augment, (X, y), fresh=not continued)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, declared: Any = None, images: Any = None) -> None:
         """One epoch at a constant learning rate; `declared` is a task that knows more than y, for the first call."""
-        first = not hasattr(self, "module_")
+        first = "module_" not in vars(self)
         with unchanged_if_refused(self):
-            task = self._checked_task(declared if first else self._task)
+            task, augment = self._checked_task(declared if first else self._task)
             task, training, _ = self._checked_data(X, y, sample_weight, None, images, task, reset=first)
-            self._begin(training, task, draw_seed(self.random_state) if first else self._seed, continued=not first)
-        self._optimizer_state = self._learn(training, None, (X, y), fresh=first, epochs=1)
+            training = self._begin(training, task, draw_seed(self.random_state) if first else None)
+        self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
 
-    def _checked_task(self, earlier: Task | None) -> Task:
-        """The task by valid parameters, which follows an earlier one if there is one."""
+    def _checked_task(self, earlier: Task | None) -> tuple[Task, Augment]:
+        """The task by valid parameters, which follows an earlier one if there is one; and the augmentation."""
         self._validate_params()
         task = self._make_task()
-        self._check_parameters(task)
-        return task if earlier is None else task.following(earlier)
-
-    def _check_parameters(self, task: Task) -> None:
-        resolve_device(self.device)
-        Augment(self.augment, every_step=task.every_step)
+        if earlier is not None:
+            task = task.following(earlier)
+        return task, Augment(self.augment, every_step=task.every_step)
 
     def _checked_data(
         self, X: Any, y: Any, sample_weight: Any, groups: Any, images: Any, task: Task, *, reset: bool
     ) -> tuple[Task, TrainingSet, np.ndarray | None]:
         """Everything a fit was given, checked once and merged, and the task that has seen y."""
         sequences = check_sequences(X, estimator=self, reset=reset)
+        weights = check_weights(sample_weight, len(sequences.lengths))
         task, targets = task.check(y, sequences)
-        weights = check_weights(sample_weight, len(sequences))
         pool = None if images is None else images.checked(task, targets)
         training, groups = TrainingSet.merged(sequences, targets, weights, groups, pool)
         return task, training, groups
 
-    def _begin(self, training: TrainingSet, task: Task, seed: int, *, continued: bool) -> None:
-        """The network that is trained: the earlier one, or a new one with the scaling of this data."""
-        self._check_combinations(training, task, continued=continued)
+    def _begin(self, training: TrainingSet, task: Task, seed: int | None) -> TrainingSet:
+        """Make a new network from the seed, with the scaling of this data, or keep the earlier one; what it learns."""
+        device = resolve_device(self.device)
         task = task.learn(training.targets, training.weights)
-        if not continued:
-            self._start(training, task, seed)
+        targets, attributes = task.network_targets(training.targets), task.attributes
+        self._check_combinations(training, task, continued=seed is None)
+        if seed is not None:
+            self._start(self._network_config(training, task), training, seed, device)
         self._task = task
-        self.__dict__.update(task.attributes)
+        self.__dict__.update(attributes)
         # a threshold belongs to the distance that it was calibrated on
         self.__dict__.pop("threshold_", None)
+        return replace(training, targets=targets)
 
-    def _start(self, training: TrainingSet, task: Task, seed: int) -> None:
-        """A new network from the seed; nothing of an earlier one stays."""
-        n_channels = training.sequences.n_channels
+    def _start(self, config: dict[str, Any], training: TrainingSet, seed: int, device: torch.device) -> None:
+        """A new network; nothing of an earlier one stays."""
+        for name in self._task.attributes if "_task" in vars(self) else ():
+            self.__dict__.pop(name, None)
+        self.network_config_ = config
+        network: Any = self._network(**config, generator=torch.Generator().manual_seed(seed))
+        self.module_: Any = network.to(device).eval()
+        self._n_features_out: int = self.module_.n_outputs
+        n_channels = training.sequences.values.shape[1]
         self.mean_, self.scale_ = np.zeros(n_channels), np.ones(n_channels)
         if self.scaling is not None:
             self.mean_, self.scale_ = channel_scaling(training.sequences, training.weights)
-        for name in self._task.attributes if hasattr(self, "_task") else ():
-            self.__dict__.pop(name, None)
         self._seed, self._optimizer_state = seed, None
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
-        self.network_config_ = self._network_config(training, task)
-        network: Any = self._network(**self.network_config_, generator=torch_generator(seed))
-        self.module_: Any = network.to(resolve_device(self.device)).eval()
-        self._n_features_out: int = self.module_.n_outputs
 
     def _learn(
         self,
         training: TrainingSet,
         validation: TrainingSet | None,
+        augment: Augment,
         data: tuple[Any, Any],
         *,
         fresh: bool,
@@ -190,21 +205,24 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         """The budget of a full fit under the one-cycle schedule, or `epochs` at a constant learning rate."""
         rng, generator = self._generators()
         size = self._resolved_batch_size()
-        all_epochs, n_batches = self._budget(len(training), size)
+        all_epochs, n_batches = self._budget(len(training.weights), size)
         # parts of a fit go on counting epochs; a whole fit counts its own
         stage = Stage(self.max_epochs, self.n_iter_, fresh) if epochs else Stage(all_epochs, 0, fresh)
-        objective = self._make_objective(training, self._task, generator, stage)
         plan = self._plan_batches(training, size, n_batches, rng)
+        objective = self._make_objective(training, self._task, generator, stage)
         batches = self._batches(training, plan)
-        batches.augment, batches.columns = self._augmentation(generator), objective.columns
-        held_out = None if validation is None else self._batches(validation, self._fixed_plan(validation, size))
+        batches.augment, batches.columns = partial(augment, generator=generator), objective.columns
+        held_out = None
+        if validation is not None:
+            validation = replace(validation, targets=self._task.network_targets(validation.targets))
+            held_out = self._batches(validation, self._fixed_plan(validation, size))
         updates = None if epochs else all_epochs * n_batches
         return self._minimise(objective, batches, held_out, epochs or all_epochs, updates, data)
 
     def _generators(self) -> tuple[np.random.Generator, torch.Generator]:
-        # the stream number makes every call of partial_fit draw something new, and a repeated fit the same
-        rng = numpy_generator(self._seed, self.n_iter_)
-        return rng, torch_generator(int(rng.integers(2**31 - 1)), self._device)
+        # the second number makes every call of partial_fit draw something new, and a repeated fit the same
+        rng = np.random.default_rng([self._seed, self.n_iter_])
+        return rng, torch.Generator(self._device).manual_seed(int(rng.integers(2**31 - 1)))
 
     def _resolved_batch_size(self) -> int:
         """The batch size; "auto" is 32, or 16 where every step has a target."""
@@ -220,7 +238,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return min(self.max_epochs, -(-self.max_updates // n_batches)), n_batches
 
     def _batches(self, part: TrainingSet, plan: Plan) -> TargetBatches:
-        targets, device = self._task.network_targets(part.targets), self._device
+        targets, device = part.targets, self._device
         return TargetBatches(
             self._flat(part.sequences),
             torch.from_numpy(targets).to(device) if isinstance(targets, np.ndarray) else targets.to(device),
@@ -230,12 +248,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
 
     def _fixed_plan(self, validation: TrainingSet, size: int) -> Plan:
         """The same validation batches in every epoch."""
-        n_batches = -(-len(validation) // size)
-        batches = self._plan_batches(validation, size, n_batches, numpy_generator(self._seed, 2**32))()
+        n_batches = -(-len(validation.weights) // size)
+        batches = self._plan_batches(validation, size, n_batches, np.random.default_rng([self._seed, 2**32]))()
         return lambda: batches
-
-    def _augmentation(self, generator: torch.Generator) -> Any:
-        return partial(Augment(self.augment, every_step=self._task.every_step), generator=generator)
 
     def _minimise(
         self,
@@ -247,7 +262,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         data: tuple[Any, Any],
     ) -> dict[str, Any] | None:
         """Run the loop, record `history_` and `n_iter_`, return the optimizer's state."""
-        reporter = EpochReporter(self, *data, epochs, self._fitted_copy)
+        followed = vars(self).get("_skl_callbacks")  # set by set_callbacks, or by a pipeline or a search
+        reporter = EpochReporter(self, *data, epochs, self._fitted_copy) if followed else None
         options = self._training_options(epochs, n_updates, validation is not None, reporter, objective.columns)
         result = train(objective.module, batches, validation, options, self._optimizer_state)
         self.history_ += [{**row, "epoch": self.n_iter_ + row["epoch"]} for row in result.history]
@@ -261,7 +277,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
                 ConvergenceWarning,
                 stacklevel=6,
             )
-        reporter.end()
+        if reporter is not None:
+            reporter.end()
         return result.optimizer_state
 
     def _training_options(
@@ -269,7 +286,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         epochs: int,
         n_updates: int | None,
         early_stopping: bool,
-        reporter: EpochReporter,
+        reporter: EpochReporter | None,
         columns: Columns | None,
     ) -> TrainingOptions:
         return TrainingOptions(
@@ -278,8 +295,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             early_stopping=early_stopping,
             device=self._device,
             callbacks=tuple(self.callbacks or ()),
-            on_epoch_begin=reporter.begin_epoch,
-            on_epoch_end=reporter.end_epoch,
+            on_epoch_begin=None if reporter is None else reporter.begin_epoch,
+            on_epoch_end=None if reporter is None else reporter.end_epoch,
             parts=getattr(columns, "losses", None),
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,

@@ -29,24 +29,34 @@ def renamed(**names: str) -> Callable[[Class], Class]:
             _refuse(cls.__name__, names, parameters, ValueError)
             return set_params(self, **parameters)
 
-        def getattr_(self: Any, name: str) -> Any:
-            _refuse(cls.__name__, names, [name], AttributeError)
-            raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}", name=name, obj=self)
-
-        cls.__init__, cls.set_params, cls.__getattr__ = (  # type: ignore[misc, attr-defined]
-            checked_init,
-            checked_set_params,
-            getattr_,
-        )
+        cls.__init__, cls.set_params = checked_init, checked_set_params  # type: ignore[misc, attr-defined]
+        for old in names:
+            setattr(
+                cls, old, _RenamedAttribute(f"{cls.__name__} has no {old!r} any more: it is called {names[old]!r} now.")
+            )
         return cls
 
     return decorate
 
 
+class _RenamedAttribute:
+    """An attribute that is not there, and says where it went."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(self.message)
+
+
 def _refuse(name: str, renamed_names: dict[str, str], given: Iterable[str], error: type[Exception]) -> None:
     for old in given:
         if old in renamed_names:
-            raise error(f"{name} has no {old!r} any more: it is called {renamed_names[old]!r} now.")
+            raise error(_message(name, old, renamed_names[old]))
+
+
+def _message(name: str, old: str, new: str) -> str:
+    return f"{name} has no {old!r} any more: it is called {new!r} now."
 
 
 def with_defaults(init: Callable[..., None], **defaults: Any) -> Callable[..., None]:

@@ -239,16 +239,12 @@ class SyncGRUMetric(EmbeddingMetric):
     _network = SyncGRUNetwork
     module_: SyncGRUNetwork
 
-    @property
-    def _coupled(self) -> bool:
-        return self.coupling is not None
-
     def _check_combinations(self, training: TrainingSet, task: Classes, *, continued: bool) -> None:
         """Nothing contradicts."""
 
     def _network_config(self, training: TrainingSet, task: Classes) -> dict[str, Any]:
         return {
-            "n_channels": training.sequences.n_channels,
+            "n_channels": training.sequences.values.shape[1],
             "n_units": self.n_units,
             "coupling": self.coupling,
             "bidirectional": self.bidirectional,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Self
@@ -22,6 +21,7 @@ from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.inference import run_sequences
 from skseqmetric._tensors.seeding import draw_seed
+from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import PairBatches, Plan
 from skseqmetric._training.callbacks import with_callbacks
 from skseqmetric._training.data import TrainingSet
@@ -43,13 +43,14 @@ class EmbeddingMetric(NetworkEstimator, Metric):
     }
 
     # parameters of the metrics whose pairs meet in the network, without effect in the others
+    coupling: str | None = None
     embedding_weight: float = 1.0
     pairs_per_sequence: int | None = None
 
     @property
-    @abstractmethod
     def _coupled(self) -> bool:
         """Whether the distance is that of a pair's own run; the network then has `pair_run`."""
+        return self.coupling is not None
 
     # ------------------------------------------------------------------ fitting
     @with_callbacks
@@ -117,25 +118,25 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         FloatingPointError
             When the loss is no longer finite; the last finite weights are kept.
         """
-        continued = self.warm_start and hasattr(self, "module_")
+        continued = self.warm_start and "module_" in vars(self)
         with unchanged_if_refused(self):
-            task, training = self._checked_pairs(X, pairs, same, reset=not continued)
-            self._begin(training, task, self._seed if continued else draw_seed(self.random_state), continued=continued)
+            task, training, augment = self._checked_pairs(X, pairs, same, reset=not continued)
+            self._begin(training, task, None if continued else draw_seed(self.random_state))
         self._optimizer_state = None
-        self._learn_pairs(training, task, (X, same), fresh=not continued)
+        self._learn_pairs(training, task, augment, (X, same))
         return self
 
-    def _checked_pairs(self, X: Any, pairs: Any, same: Any, *, reset: bool) -> tuple[Pairs, TrainingSet]:
+    def _checked_pairs(self, X: Any, pairs: Any, same: Any, *, reset: bool) -> tuple[Pairs, TrainingSet, Augment]:
         self._validate_params()
-        self._check_parameters(Pairs())
         if not isinstance(self.loss, str):
             raise ValueError("loss is a function of labels, and fit_pairs has none: use 'contrastive' or 'logistic'.")
+        augment = Augment(self.augment)
         sequences = check_sequences(X, estimator=self, reset=reset)
         task = Pairs(kind=self.loss if self.loss in PAIR_LOSSES else "contrastive", margin=self.margin)
         task, codes = task.check((pairs, same), sequences)
-        return task, TrainingSet(sequences, codes, np.ones(len(sequences)))
+        return task, TrainingSet(sequences, codes, np.ones(len(sequences))), augment
 
-    def _learn_pairs(self, training: TrainingSet, task: Pairs, data: tuple[Any, Any], *, fresh: bool) -> None:
+    def _learn_pairs(self, training: TrainingSet, task: Pairs, augment: Augment, data: tuple[Any, Any]) -> None:
         rng, generator = self._generators()
         size = max(1, self._resolved_batch_size() // 2)
         epochs, n_batches = self._budget(len(task.pairs), size)
@@ -145,10 +146,8 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             task.pairs,
             torch.from_numpy(training.targets).to(self._device),
             partial(shuffled_batches, longest, size, n_batches, rng),
-            self._augmentation(generator),
+            partial(augment, generator=generator),
         )
-        if fresh:
-            self.loss_: Any = self.loss
         weight, coupled = self.embedding_weight, self._coupled
         objective = PairObjective(self.module_, task, coupled=coupled, embedding_weight=weight, generator=generator)
         self._minimise(Objective(objective), batches, None, epochs, epochs * n_batches, data)
@@ -165,7 +164,8 @@ class EmbeddingMetric(NetworkEstimator, Metric):
     def _make_objective(
         self, training: TrainingSet, task: Classes, generator: torch.Generator, stage: Stage
     ) -> Objective:
-        if stage.fresh:
+        # a loss may learn too: it lives as long as the network
+        if stage.fresh or not hasattr(self, "loss_"):
             self.loss_ = copy.deepcopy(self.loss)
         objective = BlockObjective(
             self.module_,

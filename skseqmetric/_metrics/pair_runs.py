@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._networks.sync_gru import SyncGRUNetwork, to_time_order
+from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 from skseqmetric._tensors.inference import n_threads
@@ -45,13 +46,13 @@ def coupled_tile(
 ) -> np.ndarray:
     """Coupled distances (Q, R) of every chosen left sequence to every chosen right one."""
     out = np.empty((len(rows), len(columns)))
-    most = _most_sequences(network, left, right)
+    weights, most = network.weights(), _most_sequences(network, left, right)
     threads = n_threads(left.flat.device)
     for i in _parts(len(rows), most):
         first = _side(network, left.flat, rows[i])
         for j in _parts(len(columns), most):
             second = _side(network, right.flat, columns[j])
-            squared = network.squared_tile(first, second, n_threads=threads)
+            squared = sync_gru_tile(first, second, weights, network.pooling, n_threads=threads)
             out[i, j] = _roots(squared, left.flat.digests[rows[i]][:, None], right.flat.digests[columns[j]])
     return out
 
@@ -66,7 +67,7 @@ def coupled_rows(
 ) -> np.ndarray:
     """Coupled distances (P,) pair by pair; a sequence is encoded once, however many pairs it is part of."""
     out = np.empty(len(rows))
-    most = _most_sequences(network, left, right)
+    weights, most = network.weights(), _most_sequences(network, left, right)
     threads = n_threads(left.flat.device)
     if max(len(np.unique(rows)), len(np.unique(columns))) <= most:
         most = len(rows)
@@ -74,7 +75,7 @@ def coupled_rows(
         (i, at_i), (j, at_j) = (np.unique(chosen[part], return_inverse=True) for chosen in (rows, columns))
         first, second = _side(network, left.flat, i), _side(network, right.flat, j)
         pairs = (torch.from_numpy(at_i).to(first.lengths.device), torch.from_numpy(at_j).to(first.lengths.device))
-        squared = network.squared_tile(first, second, pairs=pairs, n_threads=threads)
+        squared = sync_gru_tile(first, second, weights, network.pooling, pairs=pairs, n_threads=threads)
         out[part] = _roots(squared, left.flat.digests[rows[part]], right.flat.digests[columns[part]])
     return out
 

@@ -13,7 +13,6 @@ from torch.nn.functional import normalize
 from skseqmetric._networks.encoders import ImageEncoder, SeriesEncoder
 from skseqmetric._networks.layers import linear
 from skseqmetric._ops.steps import valid_steps
-from skseqmetric._tensors.seeding import torch_generator
 
 
 def mean_of_steps(features: Tensor, lengths: Tensor) -> Tensor:
@@ -68,7 +67,7 @@ class CrossModalNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch_generator(0)
+        generator = generator or torch.Generator().manual_seed(0)
         self.series_encoder: nn.Module = (
             copy.deepcopy(series_encoder)
             if series_encoder is not None

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from skseqmetric._networks.pooling import n_poolings, pooled
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, instance_channels
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
 from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
-from skseqmetric._tensors.seeding import torch_generator
 
 
 def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.Generator) -> nn.Parameter:
@@ -113,7 +111,7 @@ class MemoryNetwork(SiameseNetwork):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch_generator(0)
+        generator = generator or torch.Generator().manual_seed(0)
         n_channels *= 4 if with_instance else 1
         self.pooling, self.with_instance = pooling, with_instance
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
@@ -122,7 +120,7 @@ class MemoryNetwork(SiameseNetwork):
             self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator, causal=head == "step")
         sizes = [n_filters or n_channels, *[n_units] * n_layers]
         self.layers = nn.ModuleList(MemoryLayer(a, b, form, generator) for a, b in pairwise(sizes))
-        width = n_units * n_poolings(pooling)
+        width = n_units * (2 if pooling == "both" else 1)
         self.head = nn.utils.skip_init(nn.Linear, n_units if head == "step" else width, n_outputs)
         nn.init.xavier_uniform_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
@@ -163,12 +161,9 @@ class MemoryNetwork(SiameseNetwork):
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The pooled states (B, n_outputs), or the embedding of length 1 made of them."""
         states = self.states(features, lengths, generator)
-
-        def one(how: str) -> Tensor:
-            last = how == "last"
-            return states[:, -1] if last else pool_states(states.transpose(0, 1)[:, None], lengths, how)
-
-        read = pooled(self.pooling, one)
+        # past its end a sequence repeats its last state
+        last = self.pooling == "last"
+        read = states[:, -1] if last else pool_states(states.transpose(0, 1)[:, None], lengths, self.pooling)
         return normalize(self.head(read), dim=1) if self.head_name == "embedding" else read
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:

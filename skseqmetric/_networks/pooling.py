@@ -13,8 +13,3 @@ POOLINGS = ("mean", "last", "both")
 def pooled(pooling: str, one: Callable[[str], Tensor]) -> Tensor:
     """one("last") or one("mean"), (B, D); for "both" the last state and then the mean, (B, 2 D)."""
     return torch.cat([one("last"), one("mean")], -1) if pooling == "both" else one(pooling)
-
-
-def n_poolings(pooling: str) -> int:
-    """How many numbers a unit becomes."""
-    return 2 if pooling == "both" else 1

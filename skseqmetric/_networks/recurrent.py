@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.layers import RecurrentLayers, StepState, linear, silence_filters
-from skseqmetric._networks.pooling import n_poolings, pooled
+from skseqmetric._networks.pooling import pooled
 from skseqmetric._ops.steps import pool_states
-from skseqmetric._tensors.seeding import torch_generator
 
 
 class RecurrentNetwork(nn.Module):
@@ -34,12 +33,12 @@ class RecurrentNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch_generator(0)
+        generator = generator or torch.Generator().manual_seed(0)
         self.n_units, self.cell, self.target, self.pooling, self.dropout = n_units, cell, target, pooling, dropout
         self.layers = RecurrentLayers(
             n_channels, n_units, n_layers, generator, cell=cell, bidirectional=bidirectional, dropout=dropout
         )
-        self.n_outputs = self.layers.n_outputs * n_poolings(pooling)
+        self.n_outputs = self.layers.n_outputs * (2 if pooling == "both" else 1)
         self.head = linear(self.layers.n_outputs if target == "step" else self.n_outputs, n_targets, generator)
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._networks.pooling import n_poolings, pooled
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.steps import reverse_valid
-from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan, sync_gru_tile
-from skseqmetric._ops.weights import RecurrentWeights, Side
-from skseqmetric._tensors.seeding import torch_generator
+from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
+from skseqmetric._ops.weights import RecurrentWeights
 
 
 class SyncGRUCell(nn.Module):
@@ -81,14 +79,14 @@ class SyncGRUNetwork(SiameseNetwork):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch_generator(0)
+        generator = generator or torch.Generator().manual_seed(0)
         self.pooling, self.n_units = pooling, n_units
         self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator) if n_filters else None
         self.n_features = n_filters or n_channels
         self.cells = nn.ModuleList(
             SyncGRUCell(self.n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
         )
-        self.n_outputs = n_units * len(self.cells) * n_poolings(pooling)
+        self.n_outputs = n_units * len(self.cells) * (2 if pooling == "both" else 1)
 
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
@@ -110,27 +108,12 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The pooled states of the uncoupled run, to which a sequence paired with itself reduces."""
-        ordered, weights = self.directions(features, lengths), self.weights()
-        return pooled(self.pooling, lambda how: gru_pooled(ordered, lengths, weights, how))
+        return gru_pooled(self.directions(features, lengths), lengths, self.weights(), self.pooling)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """The pooled states of both halves of the coupled pairs (rows[p], columns[p])."""
-        ordered, weights = self.directions(features, lengths), self.weights()
-
-        def both(how: str) -> Tensor:
-            return torch.stack(sync_gru_pooled(ordered, lengths, rows, columns, weights, how))
-
-        first, second = pooled(self.pooling, both)
-        return first, second
-
-    def squared_tile(
-        self, first: Side, second: Side, *, pairs: tuple[Tensor, Tensor] | None = None, n_threads: int | None = None
-    ) -> Tensor:
-        """Squared distances between the pooled states of coupled pairs: all (N, M), or (P,) of the given `pairs`."""
-        weights = self.weights()
-        kinds = ("last", "mean") if self.pooling == "both" else (self.pooling,)
-        tiles = [sync_gru_tile(first, second, weights, how, pairs=pairs, n_threads=n_threads) for how in kinds]
-        return tiles[0] if len(tiles) == 1 else tiles[0] + tiles[1]
+        ordered = self.directions(features, lengths)
+        return sync_gru_pooled(ordered, lengths, rows, columns, self.weights(), self.pooling)
 
     def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
         """States (B, T, D H) of the uncoupled run, those of both directions in time order."""

@@ -25,7 +25,12 @@ def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights])
 
 
 def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
-    """The "mean" of the valid states or the "last" one, (B, D H). Cost 6 H^2 FLOP a step, twice that backward."""
+    """The "mean" of the valid states or the "last" one, (B, D H); "both" gives (B, 2 D H), the last one first.
+
+    Cost 6 H^2 FLOP a step, twice that backward, and twice all that for "both".
+    """
+    if how == "both":
+        return torch.cat([gru_pooled(features, lengths, weights, one) for one in ("last", "mean")], 1)
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
     chosen = choose("gru", features, weights[0].n_units)
     if chosen == "compiled":

@@ -25,7 +25,12 @@ def freeze_ended(states: Tensor, lengths: Tensor) -> Tensor:
 
 
 def pool_states(states: Tensor, lengths: Tensor, how: str) -> Tensor:
-    """(T, D, B, H) -> (B, D H): "mean" of the valid states, or the "last" valid one; lengths (B,)."""
+    """(T, D, B, H) -> (B, D H): "mean" of the valid states, or the "last" valid one; lengths (B,).
+
+    "both" gives (B, 2 D H), the last one first.
+    """
+    if how == "both":
+        return torch.cat([pool_states(states, lengths, one) for one in ("last", "mean")], 1)
     if how == "last":
         return states[lengths - 1, :, torch.arange(len(lengths), device=states.device)].flatten(1)
     # a product is a safe mask: |h| < 1 at every step, also at those computed from padding

@@ -39,7 +39,14 @@ def sync_gru_scan(
 def sync_gru_pooled(
     features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str
 ) -> Halves:
-    """The "mean" of the valid states or the "last" one of both halves, (P, D H) each: what training needs."""
+    """The "mean" of the valid states or the "last" one of both halves, (P, D H) each: what training needs.
+
+    "both" gives (P, 2 D H) each, the last one first, at twice the cost.
+    """
+    if how == "both":
+        runs = [sync_gru_pooled(features, lengths, rows, columns, weights, one) for one in ("last", "mean")]
+        first, second = (torch.cat(half, 1) for half in zip(*runs, strict=True))
+        return first, second
     features = features.to(weights[0].hidden.dtype)
     chosen = choose("sync_gru", features, weights[0].n_units)
     if chosen == "compiled":
@@ -76,6 +83,9 @@ def sync_gru_tile(
     `n_threads` on the CPU, torch's number of intra-op threads where None. Cost as above; memory
     O(D T (N + M) (F + G)), the result, and in the eager form O(D T P G) where pairs are given.
     """
+    if how == "both":
+        last = sync_gru_tile(first, second, weights, "last", pairs=pairs, n_threads=n_threads)
+        return last + sync_gru_tile(first, second, weights, "mean", pairs=pairs, n_threads=n_threads)
     first, second = (Side(side.features.to(weights[0].hidden.dtype), side.lengths) for side in (first, second))
     chosen = choose("sync_gru", first.features, weights[0].n_units)
     if chosen == "compiled":

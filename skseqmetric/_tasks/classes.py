@@ -48,7 +48,7 @@ class Classes(Task):
             lengths = sequences.lengths
             labels, codes = check_step_labels(y, lengths, ignore_label=self.ignore_label, min_classes=fewest)
         else:
-            labels, codes = check_labels(y, len(sequences), min_classes=fewest)
+            labels, codes = check_labels(y, len(sequences.lengths), min_classes=fewest)
         if known is not None:
             labels, codes = known, _matched(labels, codes, known)
         _check_class_weight(self.class_weight, labels)

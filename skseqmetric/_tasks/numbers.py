@@ -39,7 +39,7 @@ class Numbers(Task):
         if self.every_step:
             values, one_column = check_step_targets(y, sequences.lengths)
         else:
-            values, one_column = check_real_targets(y, len(sequences))
+            values, one_column = check_real_targets(y, len(sequences.lengths))
         n_columns = values.shape[1]
         if self.n_columns not in (None, n_columns):
             raise ValueError(f"y has {n_columns} outputs, but this estimator was first fitted with {self.n_columns}.")

@@ -44,7 +44,7 @@ class Symbols(Task):
         return replace(self, alphabet=earlier.alphabet, kind=earlier.kind)
 
     def check(self, y: Any, sequences: Sequences) -> tuple[Self, Targets]:
-        labels = check_symbol_labels(y, len(sequences))
+        labels = check_symbol_labels(y, len(sequences.lengths))
         alphabet = (
             check_alphabet([s for label in labels.labels for s in label]) if self.alphabet is None else self.alphabet
         )

@@ -34,7 +34,7 @@ class FlatSequences:
         values /= scale.astype(dtype)
         values = values.astype(np.float32, copy=False)
         lengths = torch.from_numpy(sequences.lengths)
-        offsets = torch.from_numpy(sequences.offsets)
+        offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
 
     def __len__(self) -> int:

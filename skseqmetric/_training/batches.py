@@ -48,14 +48,14 @@ class TargetBatches:
     def __len__(self) -> int:
         return len(self.sequences)
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        if self.columns is None:
-            yield from map(self._batch, self.plan())
-            return
-        self.columns.begin_epoch()
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        if self.columns is not None:
+            self.columns.begin_epoch()
         for rows in self.plan():
-            yield {**self._batch(rows), **self.columns(rows)}
-        self.columns.end_epoch()
+            batch = self._batch(rows)
+            yield batch, batch["lengths"]
+        if self.columns is not None:
+            self.columns.end_epoch()
 
     def _batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         values, lengths = self.sequences.padded(rows)
@@ -65,6 +65,7 @@ class TargetBatches:
             "lengths": lengths,
             "targets": self.targets[chosen],
             "weights": self.weights[chosen],
+            **({} if self.columns is None else self.columns(rows)),
         }
 
 
@@ -81,12 +82,12 @@ class PairBatches:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         for rows in self.plan():
             values, lengths = self.sequences.padded(self.pairs[rows].ravel())
-            values = self.augment(values, lengths)
-            yield {
-                "values": values.unflatten(0, (len(rows), 2)),
+            batch = {
+                "values": self.augment(values, lengths).unflatten(0, (len(rows), 2)),
                 "lengths": lengths.view(-1, 2),
                 "same": self.same[torch.from_numpy(rows).to(values.device)],
             }
+            yield batch, batch["lengths"]

@@ -22,7 +22,7 @@ except ImportError:  # scikit-learn < 1.9
 @contextmanager
 def reported_fit(estimator: Any, part: Any, X: Any, y: Any) -> Iterator[None]:
     """The fit of a part of an estimator, as a task of its own: callbacks of the estimator follow both."""
-    if not hasattr(estimator, "_init_callback_context"):
+    if not vars(estimator).get("_skl_callbacks"):
         yield
         return
     data = {"X": X, "y": y}
@@ -42,21 +42,15 @@ class EpochReporter:
 
     def __init__(self, estimator: Any, X: Any, y: Any, max_epochs: int, fitted: Callable[[], dict[str, Any]]) -> None:
         self.estimator, self.data, self.fitted = estimator, {"X": X, "y": y}, fitted
-        self.context: Any = None
-        self.epoch: Any = None
-        if hasattr(estimator, "_init_callback_context"):
-            self.context = estimator._init_callback_context(max_subtasks=max_epochs)
-            self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
+        self.context = estimator._init_callback_context(max_subtasks=max_epochs)
+        self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def begin_epoch(self) -> None:
-        if self.context is not None:
-            self.epoch = self.context.subcontext(task_name="epoch")
-            self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end_epoch(self) -> bool:
         """True where a callback asks to stop."""
-        if self.epoch is None:
-            return False
         return bool(
             self.epoch.call_on_fit_task_end(
                 estimator=self.estimator, reconstruction_attributes=self.fitted, **self.data
@@ -64,7 +58,4 @@ class EpochReporter:
         )
 
     def end(self) -> None:
-        if self.context is not None:
-            self.context.call_on_fit_task_end(
-                estimator=self.estimator, reconstruction_attributes=self.fitted, **self.data
-            )
+        self.context.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes=self.fitted, **self.data)

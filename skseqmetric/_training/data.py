@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
 from skseqmetric._input import Sequences
-from skseqmetric._training.sampling import merge_duplicates
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,11 @@ class TrainingSet:
         twice instead of weighting it by 2 changes a fit.
         """
         if groups is not None:
-            if len(groups) != len(sequences):
-                raise ValueError(f"groups has {len(groups)} entries, X has {len(sequences)} sequences.")
+            if len(groups) != len(weights):
+                raise ValueError(f"groups has {len(groups)} entries, X has {len(weights)} sequences.")
             groups = np.unique(np.asarray(groups), return_inverse=True)[1]
-        columns = [sequences.to_list(), targets, groups, None if images is None else images.tags()]
+        single = np.split(sequences.values, np.cumsum(sequences.lengths)[:-1])
+        columns = [single, targets, groups, None if images is None else images.tags()]
         kept, summed = merge_duplicates(_digests(column for column in columns if column is not None), weights)
         images = None if images is None else images[kept]
         return cls(sequences.take(kept), targets[kept], summed, images), None if groups is None else groups[kept]
@@ -48,6 +48,11 @@ class TrainingSet:
     def classes(self) -> np.ndarray | None:
         """Codes of whole sequences' classes; None for any other target."""
         return self.targets if isinstance(self.targets, np.ndarray) and self.targets.dtype.kind == "i" else None
+
+    def check_variety(self) -> None:
+        """Refuse classes of whole sequences if all that have weight are of one class."""
+        if self.classes is not None and len(np.unique(self.classes)) < 2:
+            raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
 
     def take(self, rows: np.ndarray) -> TrainingSet:
         """The sequences at `rows`."""
@@ -79,3 +84,18 @@ def _digests(columns: Iterable[Iterable[Any]]) -> list[bytes]:
             digest.update(entry if isinstance(entry, bytes) else np.ascontiguousarray(entry).data)
         digests.append(digest.digest())
     return digests
+
+
+def merge_duplicates(keys: list[bytes], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First occurrence of every distinct key, in the order of the keys, and the summed weight of each.
+
+    Rows of weight 0 are dropped. A training set is thereby a weighted set: neither the order of its rows nor writing
+    a row twice instead of weighting it by 2 changes a fit.
+    """
+    first: dict[bytes, int] = {}
+    total: dict[bytes, float] = {}
+    for i in np.flatnonzero(weights):
+        first.setdefault(keys[i], int(i))
+        total[keys[i]] = total.get(keys[i], 0.0) + float(weights[i])
+    ordered = sorted(first)
+    return np.array([first[k] for k in ordered]), np.array([total[k] for k in ordered])

@@ -21,12 +21,16 @@ from skseqmetric._ops.parallel import one_intra_op_thread
 CLIP_NORM = 1.0
 
 
+Batch = tuple[dict[str, Tensor], Tensor]
+"""Tensors whose first axes agree, and a target for skorch's loop, which nobody reads."""
+
+
 class Batches(Protocol):
-    """One epoch per iteration: batches as dicts of tensors whose first axes agree."""
+    """One epoch per iteration."""
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]: ...
+    def __iter__(self) -> Iterator[Batch]: ...
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,8 @@ class _Epochs(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        for batch in self.batches:
-            yield batch, batch["lengths"]
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
 
 
 def _pass_through(dataset: _Epochs, batch_size: int) -> _Epochs:

@@ -102,18 +102,3 @@ def sample_pairs(labels: Tensor, per_sequence: int | None, generator: torch.Gene
         .values
     )
     return rows[chosen], columns[chosen]
-
-
-def merge_duplicates(keys: list[bytes], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First occurrence of every distinct key, in the order of the keys, and the summed weight of each.
-
-    Rows of weight 0 are dropped. A training set is thereby a weighted set: neither the order of its rows nor writing
-    a row twice instead of weighting it by 2 changes a fit.
-    """
-    first: dict[bytes, int] = {}
-    total: dict[bytes, float] = {}
-    for i in np.flatnonzero(weights):
-        first.setdefault(keys[i], int(i))
-        total[keys[i]] = total.get(keys[i], 0.0) + float(weights[i])
-    ordered = sorted(first)
-    return np.array([first[k] for k in ordered]), np.array([total[k] for k in ordered])

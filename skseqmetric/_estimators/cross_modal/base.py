@@ -31,7 +31,6 @@ from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._tasks import Task
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import n_threads, run_sequences, run_steps
-from skseqmetric._tensors.seeding import numpy_generator
 from skseqmetric._training.batches import Plan
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.sampling import shuffled_batches
@@ -128,7 +127,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
                 "a side: enlarge them, or pass an encoder of your own."
             )
         return {
-            "n_channels": training.sequences.n_channels,
+            "n_channels": training.sequences.values.shape[1],
             "image_shape": shape,
             "series_encoder": series,
             "image_encoder": images,
@@ -160,7 +159,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             max_epochs=stage.epochs,
         )
         # drawing images leaves the batches as they are
-        rng = numpy_generator(self._seed, IMAGE_STREAM + self.n_iter_)
+        rng = np.random.default_rng([self._seed, IMAGE_STREAM + self.n_iter_])
         distances, choosing = self._label_distances(task, training.images)
         columns = ImageColumns(training.images, distances, choosing, course, rng, self._device)
         beta = default_beta(self.distance, self.n_components) if self.beta is None else self.beta

@@ -10,7 +10,6 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
 
 from skseqmetric._ops.reservoir import ReservoirWeights
-from skseqmetric._tensors.seeding import numpy_generator
 
 ARPACK_UNITS = 100
 """From so many units on the largest eigenvalue is sought by iteration, which is faster than having all of them."""
@@ -32,7 +31,7 @@ class ReservoirForm:
 
 def draw_reservoir(n_channels: int, form: ReservoirForm, seed: int, stream: int) -> ReservoirWeights:
     """Weights in float32 on the CPU; different `stream` numbers give independent reservoirs of one seed."""
-    rng = numpy_generator(seed, stream)
+    rng = np.random.default_rng([seed, stream])
     signs = rng.integers(2, size=(form.n_units, n_channels + 1)) * 2.0 - 1.0
     kept = rng.random(signs.shape) < form.input_density
     scale = np.full(n_channels + 1, form.input_scaling)

@@ -64,7 +64,7 @@ def memory_config(estimator: Any, training: TrainingSet, head: str, n_outputs: i
     strides = _strides(estimator, training, head)
     with_instance = head != "step" if estimator.instance_channels == "auto" else estimator.instance_channels
     return {
-        "n_channels": training.sequences.n_channels,
+        "n_channels": training.sequences.values.shape[1],
         "n_units": estimator.n_units,
         "form": _form(estimator, strides, int(training.sequences.lengths.max())),
         "n_layers": estimator.n_layers,

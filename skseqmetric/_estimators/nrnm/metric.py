@@ -256,7 +256,6 @@ class NRNMMetric(EmbeddingMetric):
 
     _network = MemoryNetwork
     module_: MemoryNetwork
-    _coupled = False
 
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
         memory.check_memory(self, training, "embedding", continued=continued)

@@ -44,7 +44,7 @@ class RecurrentEstimator(NetworkEstimator):
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
         return {
-            "n_channels": training.sequences.n_channels,
+            "n_channels": training.sequences.values.shape[1],
             "n_units": self.n_units,
             "n_targets": task.n_outputs,
             "cell": self.cell,
