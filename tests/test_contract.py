@@ -42,7 +42,7 @@ OTHERWISE = (
     RecurrentClassifier,
     RecurrentRegressor,
 )
-SMALL = {"n_units": 4, "stem_channels": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
+SMALL = {"n_units": 4, "n_filters": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
 
 
 def instances() -> list[BaseEstimator]:
@@ -53,7 +53,7 @@ def instances() -> list[BaseEstimator]:
     fast = {"max_epochs": 20, "batch_size": 32, "random_state": 0}
     made.append(RecurrentClassifier(4, cell="gru", min_batches=2, learning_rate=0.05, **fast))
     made.append(RecurrentRegressor(8, learning_rate=0.1, **fast))
-    made.append(SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, readout="last"))
+    made.append(SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, pooling="last"))
     metric = SyncGRUMetric(**SMALL, coupling="symmetric")
     made.append(metric)
     made.append(SequenceKNeighborsClassifier(metric, n_neighbors=1))

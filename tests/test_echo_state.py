@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skseqmetric import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
 from skseqmetric.datasets import load_japanese_vowels, make_shifted_sequences
 
-ONE_WAY: dict[str, Any] = {"bidirectional": False, "summary": "last", "random_state": 0}
+ONE_WAY: dict[str, Any] = {"bidirectional": False, "pooling": "last", "random_state": 0}
 
 
 def ragged(n: int = 12, n_channels: int = 2, seed: int = 0) -> list[np.ndarray]:
@@ -104,23 +104,23 @@ def test_pieces_of_classes_give_what_all_at_once_gives() -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("summary", ["last", "mean", "both"])
-def test_the_last_step_says_what_the_sequence_says(summary: str, bidirectional: bool) -> None:
+@pytest.mark.parametrize("pooling", ["last", "mean", "both"])
+def test_the_last_step_says_what_the_sequence_says(pooling: str, bidirectional: bool) -> None:
     X, rng = ragged(30), np.random.default_rng(1)
-    fitted = EchoStateRegressor(20, summary=summary, bidirectional=bidirectional, random_state=0)
+    fitted = EchoStateRegressor(20, pooling=pooling, bidirectional=bidirectional, random_state=0)
     fitted.fit(X, rng.normal(size=(30, 3)))
-    last = np.array([rows[-1] for rows in fitted.predict_steps(X)])
+    last = np.array([rows[-1] for rows in fitted.predict_prefixes(X)])
     np.testing.assert_allclose(last, fitted.predict(X), rtol=0, atol=1e-4)
     if not bidirectional:
         cut = fitted.predict([x[:4] for x in X])
-        at_four = np.array([rows[min(3, len(rows) - 1)] for rows in fitted.predict_steps(X)])
+        at_four = np.array([rows[min(3, len(rows) - 1)] for rows in fitted.predict_prefixes(X)])
         np.testing.assert_allclose(at_four, cut, rtol=0, atol=1e-4)
 
 
 def test_the_readout_is_in_units_of_the_states() -> None:
     X, rng = ragged(30), np.random.default_rng(1)
     fitted = EchoStateRegressor(20, **ONE_WAY).fit(X, rng.normal(size=(30, 3)))
-    for states, said in zip(fitted.hidden_states(X), fitted.predict_steps(X), strict=True):
+    for states, said in zip(fitted.hidden_states(X), fitted.predict_prefixes(X), strict=True):
         np.testing.assert_allclose(states @ fitted.coef_.T + fitted.intercept_, said, rtol=0, atol=1e-4)
 
 
@@ -236,7 +236,7 @@ def test_features_in_a_pipeline_and_the_penalty_in_a_search() -> None:
 
 def test_states_feed_another_estimator_of_sequences() -> None:
     X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
-    stacked = make_pipeline(EchoStateTransformer(10, summary=None, random_state=0), EchoStateClassifier(30))
+    stacked = make_pipeline(EchoStateTransformer(10, pooling=None, random_state=0), EchoStateClassifier(30))
     assert stacked.fit(X[:40], y[:40]).predict(X[40:]).shape == (20,)
 
 
@@ -248,7 +248,7 @@ def test_states_feed_another_estimator_of_sequences() -> None:
         ({"spectral_radius": [-1.0]}, "spectral_radius holds -1"),
         ({"alpha": []}, "must be a number > 0"),
         ({"alpha": [1.0, 0.0]}, "must be a number > 0"),
-        ({"learning": "continuous"}, 'needs summary="last" and bidirectional=False'),
+        ({"learning": "continuous"}, 'needs pooling="last" and bidirectional=False'),
         ({"readout": "logistic", "alpha": "auto"}, "one number for alpha"),
         ({"readout": "logistic", "target": "step"}, 'needs target="sequence"'),
         ({"class_weight": {5: 1.0}}, "class_weight names 5"),
@@ -263,9 +263,9 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
 def test_answers_follow_what_was_fitted_and_not_what_is_set_later() -> None:
     X, y = make_shifted_sequences(30, n_classes=2, random_state=0)
     fitted = EchoStateClassifier(20, n_reservoirs=2, random_state=0).fit(X, y)
-    before = fitted.predict_proba(X), fitted.hidden_states(X)[3], fitted.predict_steps(X)[3]
-    fitted.set_params(n_units=7, n_reservoirs=3, bidirectional=False, summary="last", target="step", readout="logistic")
-    after = fitted.predict_proba(X), fitted.hidden_states(X)[3], fitted.predict_steps(X)[3]
+    before = fitted.predict_proba(X), fitted.hidden_states(X)[3], fitted.predict_prefixes(X)[3]
+    fitted.set_params(n_units=7, n_reservoirs=3, bidirectional=False, pooling="last", target="step", readout="logistic")
+    after = fitted.predict_proba(X), fitted.hidden_states(X)[3], fitted.predict_prefixes(X)[3]
     for first, second in zip(before, after, strict=True):
         np.testing.assert_array_equal(first, second)
     assert fitted.score(X, y) == (before[0].argmax(axis=1) == y).mean()

@@ -13,7 +13,7 @@ from skseqmetric import EchoStateRegressor, EchoStateTransformer
 from skseqmetric._estimators.echo_state import base as states_module
 from skseqmetric._estimators.echo_state.reservoirs import spectral_radius
 
-ONE_WAY: dict[str, Any] = {"bidirectional": False, "summary": "last", "random_state": 0}
+ONE_WAY: dict[str, Any] = {"bidirectional": False, "pooling": "last", "random_state": 0}
 
 
 def ragged(n: int = 12, n_channels: int = 2, seed: int = 0) -> list[np.ndarray]:
@@ -70,7 +70,7 @@ def test_the_exact_spectral_radius_is_that_of_the_eigenvalues(n_units: int, dens
 
 def test_reservoirs_differ_and_the_first_does_not_depend_on_how_many_there_are() -> None:
     X = ragged()
-    one = EchoStateTransformer(60, **{**ONE_WAY, "summary": None}).fit(X)
+    one = EchoStateTransformer(60, **{**ONE_WAY, "pooling": None}).fit(X)
     many = EchoStateTransformer(
         60, n_reservoirs=3, leak=(0.3, 0.1, 1.0), spectral_radius=[1.0, 0.5, 0.9], random_state=0
     ).fit(X)
@@ -96,24 +96,24 @@ def test_states_are_those_of_the_plain_loop(n_units: int, density: float) -> Non
         np.testing.assert_allclose(states, np.concatenate(expected, axis=1), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("summary", ["last", "mean", "both"])
-def test_summaries_are_those_of_the_states(summary: str) -> None:
+@pytest.mark.parametrize("pooling", ["last", "mean", "both"])
+def test_summaries_are_those_of_the_states(pooling: str) -> None:
     X = ragged()
-    fitted = EchoStateTransformer(15, summary=summary, random_state=0).fit(X)
+    fitted = EchoStateTransformer(15, pooling=pooling, random_state=0).fit(X)
     rows = []
     for x in X:
         forward, backward = loop(x, fitted), loop(x[::-1], fitted, 1)
         last = np.append(forward[-1], backward[-1])
         mean = np.append(forward.mean(0), backward.mean(0))
-        rows.append({"last": last, "mean": mean, "both": np.append(last, mean)}[summary])
+        rows.append({"last": last, "mean": mean, "both": np.append(last, mean)}[pooling])
     np.testing.assert_allclose(fitted.transform(X), rows, rtol=0, atol=1e-5)
     assert len(fitted.get_feature_names_out()) == len(rows[0])
 
 
 def test_batches_and_order_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     X = ragged(30)
-    fitted = EchoStateTransformer(40, summary=None, random_state=0).fit(X)
-    together, summary = fitted.transform(X), fitted.set_params(summary="both").transform(X)
+    fitted = EchoStateTransformer(40, pooling=None, random_state=0).fit(X)
+    together, summary = fitted.transform(X), fitted.set_params(pooling="both").transform(X)
     order = np.random.default_rng(0).permutation(30)
     np.testing.assert_allclose(fitted.transform([X[i] for i in order]), summary[order], rtol=0, atol=1e-6)
     monkeypatch.setattr(states_module, "MAX_STATES", 1000)

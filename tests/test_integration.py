@@ -25,7 +25,7 @@ from skseqmetric import (
     inspection,
 )
 
-SMALL: dict[str, Any] = {"n_units": 6, "stem_channels": 6, "max_epochs": 6, "min_batches": 4, "random_state": 0}
+SMALL: dict[str, Any] = {"n_units": 6, "n_filters": 6, "max_epochs": 6, "min_batches": 4, "random_state": 0}
 Data = tuple[list[np.ndarray], np.ndarray]
 
 
@@ -129,7 +129,7 @@ def test_learned_distance_beats_time_warping_where_noise_channels_hide_the_class
         x = rng.normal(size=(steps, 4))
         x[:, 0] += 1.5 * np.sin((2 + 2 * label) * 2 * np.pi * np.arange(steps) / 40 + rng.uniform(0, 6))
         X.append(x)
-    settings = {**SMALL, "n_units": 16, "stem_channels": 16, "max_epochs": 25}
+    settings = {**SMALL, "n_units": 16, "n_filters": 16, "max_epochs": 25}
     learned = SequenceKNeighborsClassifier(SyncGRUMetric(**settings, coupling=None), n_neighbors=1)
     warped = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1)
     scores = [model.fit(X[:60], y[:60]).score(X[60:], y[60:]) for model in (learned, warped)]

@@ -18,7 +18,7 @@ from skseqmetric import NRNMClassifier, NRNMMetric, SequenceKNeighborsClassifier
 from skseqmetric._networks.memory import MemoryNetwork
 from skseqmetric._ops.memory import MemoryForm
 
-SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
+SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 Data = tuple[list[np.ndarray], np.ndarray]
 
 
@@ -36,7 +36,7 @@ def test_padding_and_company_change_nothing(cell: str, memory_input: str) -> Non
         n_layers=2,
         head="steps",
         n_outputs=4,
-        stem_channels=5,
+        n_filters=5,
         strides=(1, 1),
         dropout=0.1,
         zoneout=0.2,
@@ -61,7 +61,7 @@ def test_noise_of_training_is_drawn_for_each_sequence_and_only_with_a_generator(
         n_layers=1,
         head="sequence",
         n_outputs=3,
-        stem_channels=None,
+        n_filters=None,
         strides=(1, 1),
         dropout=0.0,
         zoneout=0.3,
@@ -199,7 +199,7 @@ def test_a_later_part_may_be_shorter_than_the_window(ragged: Data) -> None:
 )
 def test_window(ragged: Data, settings: dict[str, Any], window: int | None) -> None:
     X, y = ragged
-    classifier = NRNMClassifier(**{**SMALL, "stem_channels": None, "max_epochs": 1}, **settings).fit(X, y)
+    classifier = NRNMClassifier(**{**SMALL, "n_filters": None, "max_epochs": 1}, **settings).fit(X, y)
     quarter = max(len(x) for x in X) / 4
     if window is None:
         assert 0.5 * quarter <= classifier.window_ <= 2 * quarter
@@ -257,7 +257,7 @@ def test_early_stopping_keeps_groups_together(ragged: Data) -> None:
 
 def test_metric_is_the_distance_of_points_on_the_sphere(ragged: Data) -> None:
     X, y = ragged
-    metric = NRNMMetric(**SMALL, n_outputs=5).fit(X, y)
+    metric = NRNMMetric(**SMALL, n_components=5).fit(X, y)
     points = metric.transform(X).astype(np.float64)
     assert points.shape == (len(X), 5)
     np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, rtol=1e-5)
@@ -294,7 +294,7 @@ def test_metric_learns_from_pairs(ragged: Data, loss: str) -> None:
 @pytest.mark.parametrize("memory_input", ["pooled", "tokens"])
 def test_memory_states(ragged: Data, memory_input: str) -> None:
     X, y = ragged
-    settings = {**SMALL, "stem_channels": None, "n_slots": 2, "stride": 2, "n_heads": 2, "memory_input": memory_input}
+    settings = {**SMALL, "n_filters": None, "n_slots": 2, "stride": 2, "n_heads": 2, "memory_input": memory_input}
     classifier = NRNMClassifier(**settings).fit(X, y)
     states = classifier.memory_states(X)
     n_tokens = 2 + (1 if memory_input == "pooled" else 2)

@@ -11,7 +11,7 @@ import torch
 from skseqmetric import NRNMClassifier, NRNMMetric
 from skseqmetric._networks.stem import STILL, instance_channels
 
-SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
+SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 
 
 def by_hand(x: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_small_movements_are_told_apart_beside_large_ones() -> None:
     y = np.arange(90) % 3
     waves = [np.sin(steps * (0.4 if k == 0 else 0.9) + rng.uniform(0, 6)) for k in y]
     X = [np.where(k == 2, 1.0, 0.03) * wave[:, None] + rng.normal() for k, wave in zip(y, waves, strict=True)]
-    settings = {**SMALL, "max_epochs": 30, "n_units": 16, "stem_channels": 16, "augment": None}
+    settings = {**SMALL, "max_epochs": 30, "n_units": 16, "n_filters": 16, "augment": None}
     seen = NRNMClassifier(**settings).fit(X[:60], y[:60]).score(X[60:], y[60:])
     unseen = NRNMClassifier(**settings, instance_channels=False).fit(X[:60], y[:60]).score(X[60:], y[60:])
     assert seen == 1
@@ -61,12 +61,12 @@ def test_small_movements_are_told_apart_beside_large_ones() -> None:
 
 
 @pytest.mark.parametrize("estimator", [NRNMClassifier, NRNMMetric])
-@pytest.mark.parametrize("readout", ["last", "mean"])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
 @pytest.mark.parametrize("instance", [False, True])
-def test_every_form_answers_alike_alone_and_in_company(estimator: Any, readout: str, instance: bool) -> None:
+def test_every_form_answers_alike_alone_and_in_company(estimator: Any, pooling: str, instance: bool) -> None:
     rng = np.random.default_rng(1)
     X = [rng.normal(size=(n, 2)) for n in (12, 3, 30, 7, 1, 18)]
-    fitted = estimator(**SMALL, readout=readout, instance_channels=instance).fit(X, [0, 0, 1, 1, 0, 1])
+    fitted = estimator(**SMALL, pooling=pooling, instance_channels=instance).fit(X, [0, 0, 1, 1, 0, 1])
     together = fitted.transform(X)
     alone = np.concatenate([fitted.transform([x]) for x in X])
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
@@ -75,7 +75,7 @@ def test_every_form_answers_alike_alone_and_in_company(estimator: Any, readout: 
 def test_the_mean_readout_is_the_mean_of_the_valid_states() -> None:
     rng = np.random.default_rng(2)
     X = [rng.normal(size=(n, 2)) for n in (9, 5, 14, 8)]
-    fitted = NRNMClassifier(**{**SMALL, "stem_channels": None}).fit(X, [0, 1, 0, 1])
+    fitted = NRNMClassifier(**{**SMALL, "n_filters": None}).fit(X, [0, 1, 0, 1])
     network = fitted.module_
     for x, got in zip(X, fitted.transform(X), strict=True):
         values = torch.from_numpy(((x - fitted.mean_) / fitted.scale_).astype(np.float32))[None]

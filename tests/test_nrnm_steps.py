@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from skseqmetric import NRNMStepClassifier
 from skseqmetric.metrics import step_accuracy, step_f1_score, step_macro_f1_scorer
 
-SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
+SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 Steps = tuple[list[np.ndarray], list[np.ndarray]]
 
 
@@ -36,11 +36,11 @@ def test_step_classifier_learns_and_returns_true_lengths(labelled_steps: Steps) 
     assert labeller.score(X, y) == np.mean(np.concatenate(predicted) == np.concatenate(y))
 
 
-@pytest.mark.parametrize("stem_channels", [None, 8])
+@pytest.mark.parametrize("n_filters", [None, 8])
 @pytest.mark.parametrize("memory_input", ["pooled", "tokens"])
-def test_the_future_changes_nothing(labelled_steps: Steps, stem_channels: int | None, memory_input: str) -> None:
+def test_the_future_changes_nothing(labelled_steps: Steps, n_filters: int | None, memory_input: str) -> None:
     X, y = labelled_steps
-    settings = {**SMALL, "stem_channels": stem_channels, "memory_input": memory_input, "n_layers": 2}
+    settings = {**SMALL, "n_filters": n_filters, "memory_input": memory_input, "n_layers": 2}
     labeller = NRNMStepClassifier(**settings).fit(X, y)
     whole = labeller.predict_proba(X)
     for cut in (1, 5, 11):

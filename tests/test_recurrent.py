@@ -71,11 +71,11 @@ def test_remembers_the_first_symbol(cell: str) -> None:
     assert np.array_equal(fitted.classes_[probabilities.argmax(axis=1)], fitted.predict(X_new))
     assert fitted.decision_function(X_new).shape == (60, 3)
     # it knows as soon as it has seen the symbol
-    first = np.array([fitted.classes_[steps[0].argmax()] for steps in fitted.predict_steps(X_new)])
+    first = np.array([fitted.classes_[steps[0].argmax()] for steps in fitted.predict_prefixes(X_new)])
     assert (first == y_new).mean() > 0.9
 
 
-@pytest.mark.parametrize("settings", [{"cell": "lstm"}, {"cell": "gru", "readout": "mean", "bidirectional": True}])
+@pytest.mark.parametrize("settings", [{"cell": "lstm"}, {"cell": "gru", "pooling": "mean", "bidirectional": True}])
 def test_regresses_means_in_the_units_of_y(settings: dict[str, Any]) -> None:
     X, X_new = walks(200, 0), walks(60, 1)
     fitted = RecurrentRegressor(12, **LEARNING, **settings).fit(X, means(X))
@@ -211,7 +211,7 @@ def test_an_array_of_step_targets_is_a_list_of_its_rows() -> None:
 def test_head_in_the_units_of_the_caller(estimator: Any, target: str, bidirectional: bool) -> None:
     X = walks(20, 0)
     model = estimator(4, target=target, bidirectional=bidirectional, **SMALL).fit(X, targets(estimator, target, X))
-    states, steps = model.hidden_states(X), model.predict_steps(X)
+    states, steps = model.hidden_states(X), model.predict_prefixes(X)
     width = 4 * (1 + bidirectional)
     assert [h.shape for h in states] == [(len(x), width) for x in X]
     assert {a.dtype for a in (*states, *steps, model.transform(X))} == {np.dtype(np.float32)}

@@ -35,7 +35,7 @@ def steps(X: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def answers(fitted: Any, X: Any) -> np.ndarray:
-    return np.concatenate(fitted.predict_steps(X))
+    return np.concatenate(fitted.predict_prefixes(X))
 
 
 @BOTH
@@ -89,7 +89,7 @@ def test_pickled_and_cloned(X: Any, y: Any, estimator: Any) -> None:
 
 @BOTH
 def test_nothing_is_said_before_a_fit(X: Any, estimator: Any) -> None:
-    for ask in (estimator().predict, estimator().predict_steps, estimator().hidden_states, estimator().transform):
+    for ask in (estimator().predict, estimator().predict_prefixes, estimator().hidden_states, estimator().transform):
         with pytest.raises(NotFittedError):
             ask(X)
     with pytest.raises(NotFittedError):
@@ -180,7 +180,7 @@ def test_shortest_input(estimator: Any) -> None:
     [
         ({"cell": "rnn"}, "'cell' parameter"),
         ({"target": "steps"}, "'target' parameter"),
-        ({"readout": "max"}, "'readout' parameter"),
+        ({"pooling": "max"}, "'pooling' parameter"),
         ({"batch_size": 1}, "'batch_size' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"n_units": 0}, "'n_units' parameter"),

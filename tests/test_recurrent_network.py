@@ -44,7 +44,7 @@ def layers(cell: str, n_layers: int, bidirectional: bool, **options: float) -> R
 def network(
     cell: str = "lstm", *, n_layers: int = 1, bidirectional: bool = False, **options: object
 ) -> RecurrentNetwork:
-    settings = {"target": "sequence", "readout": "last", "dropout": 0.0, **options}
+    settings = {"target": "sequence", "pooling": "last", "dropout": 0.0, **options}
     return RecurrentNetwork(
         3, 5, 2, cell=cell, n_layers=n_layers, bidirectional=bidirectional, generator=generator(), **settings
     ).eval()
@@ -177,15 +177,15 @@ def test_gru_has_the_gradients_of_torch_s(dtype: torch.dtype, close: dict[str, f
 # ------------------------------------------------------------------------------------------------------------ network
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "readout"), READINGS)
+@pytest.mark.parametrize(("cell", "bidirectional", "pooling"), READINGS)
 @torch.no_grad()
-def test_read_out_and_what_is_said_at_every_step(cell: str, bidirectional: bool, readout: str) -> None:
-    made = network(cell, n_layers=2, bidirectional=bidirectional, readout=readout)
+def test_read_out_and_what_is_said_at_every_step(cell: str, bidirectional: bool, pooling: str) -> None:
+    made = network(cell, n_layers=2, bidirectional=bidirectional, pooling=pooling)
     x = batch()
     answers, features, steps = made(x, LENGTHS), made.features(x, LENGTHS), made.steps(x, LENGTHS)
     for b, n in enumerate(LENGTHS.tolist()):
         ahead, back = (*made.states(x, LENGTHS)[b, :n].split(5, 1), torch.zeros(n, 0))[:2]
-        expected = torch.cat([ahead[-1], back[0]] if readout == "last" else [ahead.mean(0), back.mean(0)])
+        expected = torch.cat([ahead[-1], back[0]] if pooling == "last" else [ahead.mean(0), back.mean(0)])
         torch.testing.assert_close(features[b], expected, **FLOAT32)
         torch.testing.assert_close(answers[b], made.head(features[b]), **FLOAT32)
         torch.testing.assert_close(steps[b, n - 1], answers[b], **FLOAT32)
@@ -198,7 +198,7 @@ def test_read_out_and_what_is_said_at_every_step(cell: str, bidirectional: bool,
 @pytest.mark.parametrize("bidirectional", [False, True])
 @torch.no_grad()
 def test_targets_of_steps_are_the_head_of_every_state(bidirectional: bool) -> None:
-    made = network(bidirectional=bidirectional, target="step", readout="mean")
+    made = network(bidirectional=bidirectional, target="step", pooling="mean")
     x = batch()
     torch.testing.assert_close(made(x, LENGTHS), made.head(made.states(x, LENGTHS)), **FLOAT32)
     assert torch.equal(made.steps(x, LENGTHS), made(x, LENGTHS))

@@ -16,7 +16,7 @@ from skseqmetric._networks.stem import stem_strides
 from skseqmetric._ops.reference import gru as reference
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
-SMALL: dict[str, Any] = {"n_units": 8, "stem_channels": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
+SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 Data = tuple[list[np.ndarray], np.ndarray]
 
 

@@ -23,7 +23,7 @@ from skorch.callbacks import Callback
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
 
-SMALL: dict[str, Any] = {"n_units": 6, "stem_channels": 6, "max_epochs": 3, "min_batches": 3, "random_state": 0}
+SMALL: dict[str, Any] = {"n_units": 6, "n_filters": 6, "max_epochs": 3, "min_batches": 3, "random_state": 0}
 Data = tuple[list[np.ndarray], np.ndarray]
 
 
