@@ -111,7 +111,8 @@ def compare(
         # behind the end of a sequence the features are constants
         a, b = (a.double() * inside, b * inside) if k == 0 else (a.double(), b)
         assert a.shape == b.shape
-        torch.testing.assert_close(a, b, rtol=0, atol=10 * TOLERANCE[dtype] * max(1.0, b.abs().max().item()))
+        largest = b.abs().max().item() if b.numel() else 0.0
+        torch.testing.assert_close(a, b, rtol=0, atol=10 * TOLERANCE[dtype] * max(1.0, largest))
 
 
 @pytest.mark.parametrize("n_units", [1, 8, 20, 48])
@@ -235,3 +236,26 @@ def test_an_implementation_that_cannot_do_it_says_why() -> None:
     case = Case()
     with implementation("compiled"), pytest.raises(RuntimeError, match="cannot compute 'gru' here: it takes float32"):
         gru_scan(case.features, case.lengths, case.weights)
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_nothing_gives_nothing(form: tuple[str, torch.dtype], coupling: str | None) -> None:
+    """No pairs of some sequences, and no sequences at all; gradients are 0."""
+    case, none = Case(coupling, n_steps=4), torch.empty(0, dtype=torch.int64)
+    for n_rows in (11, 0):
+        case.features, case.lengths = case.features[:, :, :n_rows], case.lengths[:n_rows]
+        pooled = (n_rows, 2 * case.n_units)
+        compare(case, form, "gru", lambda x, w: [gru_scan(x, case.lengths, w)])
+        compare(case, form, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, none, none, w)))
+        for how in ("mean", "last"):
+            compare(case, form, "gru", lambda x, w, how=how: [gru_pooled(x, case.lengths, w, how)])
+            compare(
+                case, form, "sync_gru", lambda x, w, how=how: list(sync_gru_pooled(x, case.lengths, none, none, w, how))
+            )
+            with implementation(form[0]), torch.no_grad():
+                features, weights = case.to(form[1])
+                side, nobody = Side(features, case.lengths), Side(features[:, :, :0], case.lengths[:0])
+                assert gru_pooled(features, case.lengths, weights, how).shape == pooled
+                assert sync_gru_tile(nobody, side, weights, how).shape == (0, n_rows)
+                assert sync_gru_tile(side, nobody, weights, how).shape == (n_rows, 0)
+                assert sync_gru_tile(side, side, weights, how, pairs=(none, none)).shape == (0,)

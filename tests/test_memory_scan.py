@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.dispatch import implementation
+from skseqmetric._ops.dispatch import implementation, obstacle
 from skseqmetric._ops.memory import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights, draw_noise, memory_scan
 from skseqmetric._ops.reference import memory as reference
 from skseqmetric._ops.steps import valid_steps
@@ -390,3 +390,22 @@ def test_under_autocast_the_recurrence_keeps_its_precision(form: MemoryForm) -> 
         expected = memory_scan(x.float(), case.lengths, weights).states
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(memory_scan(x, case.lengths, weights).states, expected)
+
+
+@pytest.mark.parametrize("name", ["reference", "eager", "compiled"])
+@pytest.mark.parametrize("form", FORMS, ids=name_of)
+def test_no_sequences_give_no_states(form: MemoryForm, name: str) -> None:
+    case = Case(form, n_steps=22)
+    x, weights = case.x[:0].float(), single(case.weights)
+    if obstacle(name, "memory", x, case.n_units) is not None:
+        pytest.skip("the extension is not built")
+    for tensor in tensors_of(weights).values():
+        tensor.requires_grad_()
+    with implementation(name):
+        scan = memory_scan(x, case.lengths[:0], weights, keep_memory=True, keep_attention=True)
+    assert scan.states.shape == (0, 22, case.n_units)
+    assert scan.memory is not None
+    assert scan.memory.shape == (0, form.n_updates(22), form.n_slots, case.n_units)
+    assert (scan.attention is None) == (not form.attention)
+    scan.states.sum().backward()
+    assert not any(t.grad.any() for t in tensors_of(weights).values() if t.grad is not None)

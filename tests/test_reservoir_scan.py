@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.dispatch import implementation
+from skseqmetric._ops.dispatch import implementation, obstacle
 from skseqmetric._ops.eager import reservoir as eager
 from skseqmetric._ops.reference import reservoir as reference
 from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan, reservoir_steps
@@ -207,3 +207,18 @@ def test_operands_are_left_as_they_were() -> None:
     reservoir_scan(case.features, case.lengths, case.weights)
     after = [t for w in case.weights for t in (w.input, w.recurrent, w.leak)] + [case.features]
     assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("density", [0.1, 0.85])
+@pytest.mark.parametrize("form", [*FORMS, "compiled"])
+def test_no_sequences_give_no_states(form: str, density: float) -> None:
+    case = Case(density)
+    if obstacle(form, "reservoir", case.features.float(), 200) is not None:
+        pytest.skip("the extension is not built")
+    features, weights = case.to(torch.float32)
+    features, lengths = features[:, :, :0], case.lengths[:0]
+    with implementation(form):
+        assert reservoir_scan(features, lengths, weights).shape == (15, 2, 0, 200)
+        assert not list(reservoir_steps(features, lengths, weights))
+        for how, width in (("mean", 400), ("last", 400), ("both", 800)):
+            assert reservoir_pooled(features, lengths, weights, how).shape == (0, width)

@@ -83,7 +83,8 @@ def reservoir_states(
     for t, _ in walk.steps():
         walk.in_order(states[t])
     longest = len(walk.running)
-    states[longest:] = states[longest - 1]
+    if longest:
+        states[longest:] = states[longest - 1]
     return states
 
 
@@ -155,6 +156,8 @@ class _Walk:
 
     def steps(self) -> Iterator[tuple[int, int]]:
         """Takes the steps one after another, and says after each its t and how many sequences took it."""
+        if not self.running:
+            return
         per_step = self.running[0] * self.buffer.shape[0] * self.input.shape[1]
         n_block = min(len(self.running), max(1, BLOCK_ELEMENTS // max(1, per_step)))
         room = self.buffer.new_empty(n_block * per_step)
