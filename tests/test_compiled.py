@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import os
+import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +37,8 @@ FORM = ("compiled", torch.float32)
 def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each instruction set that this machine has."""
     library = compiled.library()
-    before = library.kernels
-    if not library.use(request.param):
+    before = library.kernels()
+    if library.use(request.param.encode()):
         pytest.skip(f"no {request.param} here")
     yield request.param
     library.use(before)
@@ -45,7 +48,7 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("n_units", [1, 7, 16, 50])
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_every_instruction_set_equals_the_reference(kernels: str, coupling: str | None, n_units: int) -> None:
-    assert compiled.library().kernels == kernels
+    assert compiled.library().kernels() == kernels.encode()
     case = Case(coupling, n_units=n_units)
     pairs = case.pairs(21)
     compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
@@ -330,7 +333,7 @@ def test_memory_is_used_again_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_fit_leaves_no_memory_behind(ragged: tuple[list[np.ndarray], np.ndarray]) -> None:
-    SyncGRUMetric(6, coupling="symmetric", stem_channels=6, max_epochs=2, random_state=0).fit(*ragged)
+    SyncGRUMetric(6, coupling="symmetric", n_filters=6, max_epochs=2, random_state=0).fit(*ragged)
     assert not buffer_pool._idle
 
 
@@ -358,12 +361,57 @@ def test_without_the_extension_one_warning_and_the_same_results() -> None:
         gru_pooled(features, case.lengths, weights, "mean")
 
 
+FIELDS: list[Any] = list(_library.Problem._fields_)
+SQUARED, SAVED = (next(i for i, (name, _) in enumerate(FIELDS) if name == wanted) for wanted in ("squared", "saved"))
+SWAPPED = [FIELDS[{SQUARED: SAVED, SAVED: SQUARED}.get(i, i)] for i in range(len(FIELDS))]
+RETYPED = [(name, ctypes.c_int32 if name == "mean" else kind) for name, kind in FIELDS]
+
+
 @built
-def test_an_extension_from_other_sources_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [[("n", ctypes.c_int64)], SWAPPED, RETYPED, FIELDS[:-1], [*FIELDS, ("more", ctypes.c_int64)]],
+    ids=["another struct", "two fields swapped", "a narrower field", "a field less", "a field more"],
+)
+def test_an_extension_from_other_sources_is_refused(monkeypatch: pytest.MonkeyPatch, fields: list[Any]) -> None:
     class Other(ctypes.Structure):
-        _fields_: Any = [("n", ctypes.c_int64)]
+        _fields_: Any = fields
 
     monkeypatch.setattr(_library, "Problem", Other)
     path = _library.Path(_library.__file__).with_name(_library.FILE)
     with pytest.raises(OSError, match="built from other sources"):
         _library.Library(path)
+
+
+@built
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its address space")
+def test_no_memory_for_a_sparse_step_is_an_error() -> None:
+    program = """
+import resource, torch
+from skseqmetric._ops.compiled import SparseStep
+n = 2_000_000
+starts = torch.zeros(n + 1, dtype=torch.int64)
+starts[-1] = 1
+recurrent = torch.sparse_csr_tensor(starts, torch.tensor([0]), torch.ones(1), (n, n), check_invariants=False)
+step, x, projected = SparseStep(recurrent, torch.ones(n)), torch.zeros(n, 1), torch.zeros(n, 1)
+used = 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
+try:
+    step(x, projected)
+except MemoryError:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
+
+
+@pytest.mark.parametrize("source", ["kernels_avx2", "kernels_avx512"])
+def test_kernels_are_chosen_only_where_all_their_instructions_are(source: str) -> None:
+    """What setup.py lets the compiler use, recurrence.cpp asks the processor for."""
+    root = Path(__file__).parents[1]
+    setup = ast.parse((root / "setup.py").read_text(encoding="utf-8"))
+    constants = {ast.unparse(n.targets[0]): n.value for n in setup.body if isinstance(n, ast.Assign)}
+    flags = [flag[2:] for flag in ast.literal_eval(constants["INSTRUCTION_SETS"])[source] if "=" not in flag]
+    code = (root / "skseqmetric/_ops/compiled/src/recurrence.cpp").read_text(encoding="utf-8")
+    question = code.partition(f"if (k == &{source})")[2].partition(";")[0]
+    assert sorted(re.findall(r'__builtin_cpu_supports\("(\w+)"\)', question)) == sorted(flags)

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from skseqmetric._ops import compiled
-from skseqmetric._ops.compiled.matrix import PackedMatrix
 from skseqmetric._ops.dispatch import choose, implementation
-from skseqmetric._ops.eager.matrix import Matrix
 from skseqmetric._ops.memory import MemoryForm, MemoryNoise, memory_scan
+from skseqmetric._ops.products import Matrix, compiled_products
 from tests.test_compiled import built, kernels  # noqa: F401 - a fixture
 from tests.test_memory_scan import FORMS, Case, name_of, single, tensors_of
 
@@ -23,7 +22,7 @@ def test_products_equal_those_of_torch(kernels: str, rows: int, outputs: int, in
     # rows of a wider array, as a block of gates is
     x = torch.randn(rows, inputs + 7, generator=generator)[:, :inputs]
     grad = torch.randn(rows, outputs + 3, generator=generator)[:, 3:]
-    ours, theirs = PackedMatrix(weight), Matrix(weight)
+    ours, theirs = compiled_products()(weight), Matrix(weight)
     out = torch.randn(rows, outputs, generator=generator)
     close = {"rtol": 1e-4, "atol": 1e-4}
     torch.testing.assert_close(ours.forward(x), theirs.forward(x), **close)
@@ -41,7 +40,7 @@ def test_products_are_the_same_bits_on_any_number_of_threads(kernels: str, rows:
     for n_threads in (1, 2, 3):
         torch.set_num_threads(n_threads)
         try:
-            matrix = PackedMatrix(weight)
+            matrix = compiled_products()(weight)
             found.append([matrix.forward(x), matrix.backward(grad), matrix.gradient(grad, x)])
         finally:
             torch.set_num_threads(1)
@@ -54,7 +53,7 @@ def test_what_is_not_finite_stays_so_and_stays_in_its_row() -> None:
     weight, x = torch.ones(16, 16), torch.ones(9, 16)
     x[4, 2] = torch.nan
     x[6, 3] = torch.inf
-    out = PackedMatrix(weight).forward(x)
+    out = compiled_products()(weight).forward(x)
     assert out[4].isnan().all()
     assert out[6].isinf().all()
     assert torch.equal(out[[0, 1, 2, 3, 5, 7, 8]], torch.full((7, 16), 16.0))

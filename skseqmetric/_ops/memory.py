@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import compiled
 from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.eager import memory as eager
+from skseqmetric._ops.products import compiled_products
 from skseqmetric._ops.reference import memory as reference
 from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
@@ -61,7 +61,7 @@ def memory_scan(
     else:
         keep: dict[str, Any] = {"keep_memory": keep_memory, "keep_attention": keep_attention}
         if chosen == "compiled":
-            keep["matrix"] = compiled.PackedMatrix
+            keep["make_matrix"] = compiled_products()
         scan = eager.memory_scan(x, lengths, weights, noise, **keep)
     return MemoryScan(scan.states, scan.memory if keep_memory else None, scan.attention if keep_attention else None)
 

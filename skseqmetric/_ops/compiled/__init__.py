@@ -1,7 +1,7 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
-from skseqmetric._ops.compiled._library import library, obstacle, warn_where_missing
-from skseqmetric._ops.compiled.matrix import PackedMatrix
+from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
+from skseqmetric._ops.compiled._team import Team
 from skseqmetric._ops.compiled.recurrence import (
     gru_pooled,
     gru_states,
@@ -13,8 +13,9 @@ from skseqmetric._ops.compiled.tile import sync_gru_tile
 
 __all__ = [
     "DenseStep",
-    "PackedMatrix",
+    "Library",
     "SparseStep",
+    "Team",
     "gru_pooled",
     "gru_states",
     "library",

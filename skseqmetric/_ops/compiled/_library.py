@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import warnings
 from collections.abc import Callable
-from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupli
 
 
 class Problem(Structure):
-    """`struct Problem` of src/problem.h, which says what the fields mean; all zero and null at first."""
+    """`struct Problem` of src/problem.h, which says what the fields mean; all are zero or null at first."""
 
     _fields_ = [
         ("openmp", c_void_p),
@@ -42,105 +42,95 @@ class Problem(Structure):
     ]
 
 
+# what every function returns, then what it takes: "a" an address, "n" a number, "s" bytes, "p" a Problem
+_SIGNATURES = {
+    "forward": (c_int, "p"),
+    "backward": (c_int, "p"),
+    "tiles": (c_int64, "p"),
+    "saved_floats": (c_int64, "p"),
+    "packed_square": (c_int64, "n"),
+    "pack_square": (None, "aan"),
+    "reservoir": (None, "aaaannn"),
+    "sparse_reservoir": (c_int, "aaaaaannnnn"),
+    "packed_matrix": (c_int64, "nn"),
+    "pack_matrix": (None, "aannnn"),
+    "product": (None, "aaannnnnnna"),
+    "update": (None, "aaannnnnna"),
+    "gates": (None, "aaan"),
+    "width": (c_int64, ""),
+    "kernels": (c_char_p, ""),
+    "use": (c_int, "s"),
+}
+_TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
+
+
 class Library:
-    """The loaded extension."""
+    """The loaded extension. Its C functions are attributes without the prefix, so a call takes no other way.
+
+    Run a `Problem` and its gradient: forward, backward. Ask about it: tiles, how many its rows make; saved_floats, how
+    many numbers forward keeps for backward.
+
+    Reservoirs: packed_square(N), how many numbers packed weights take; pack_square(out, weights (N, N), N);
+    reservoir(states, projections, packed, leak, rows, N, threads), after which the projections hold the new states;
+    sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N, threads),
+    after which both hold them.
+
+    Products: packed_matrix(K, N), how many numbers a packed matrix takes; pack_matrix(out, source, K, N, strides);
+    product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp); update(a, b, c, lda, ldb, M, K, N,
+    threads, openmp) for c = a^T b.
+
+    Tests only: gates(x, sigmoid, tanh, n); kernels(), the instruction set in use, b"avx512", b"avx2" or b"generic";
+    use(name), another one from now on, 1 where this machine does not have it.
+    """
+
+    forward: Callable[[Problem], None]
+    backward: Callable[[Problem], None]
+    tiles: Callable[[Problem], int]
+    saved_floats: Callable[[Problem], int]
+    packed_square: Callable[..., int]
+    pack_square: Callable[..., None]
+    reservoir: Callable[..., None]
+    sparse_reservoir: Callable[..., None]
+    packed_matrix: Callable[..., int]
+    pack_matrix: Callable[..., None]
+    product: Callable[..., None]
+    update: Callable[..., None]
+    gates: Callable[..., None]
+    width: Callable[[], int]
+    kernels: Callable[[], bytes]
+    use: Callable[[bytes], int]
 
     def __init__(self, path: Path) -> None:
-        self._dll = ctypes.CDLL(str(path))
-        self._dll.skseq_kernels.restype = c_char_p
-        for name in ("problem_bytes", "width", "tiles", "saved_floats", "packed_square", "packed_matrix"):
-            getattr(self._dll, f"skseq_{name}").restype = c_int64
-        for name in ("skseq_forward", "skseq_backward", "skseq_tiles", "skseq_saved_floats"):
-            getattr(self._dll, name).argtypes = [POINTER(Problem)]
-        for name, n_pointers, n_sizes in (("pack_matrix", 2, 4), ("product", 3, 6), ("update", 3, 5)):
-            team = [] if name == "pack_matrix" else [c_int64, c_void_p]
-            getattr(self._dll, f"skseq_{name}").argtypes = [*[c_void_p] * n_pointers, *[c_int64] * n_sizes, *team]
-        self._dll.skseq_packed_matrix.argtypes = [c_int64, c_int64]
-        self._dll.skseq_use.argtypes, self._dll.skseq_use.restype = [c_char_p], c_int
-        if self._dll.skseq_problem_bytes() != ctypes.sizeof(Problem):
+        dll = ctypes.CDLL(str(path))
+        if not _same_problem(dll):
             raise OSError(f"{path} was built from other sources than this package: build it again")
-
-    @property
-    def kernels(self) -> str:
-        """The instruction set in use: "avx512", "avx2" or "generic"."""
-        return str(self._dll.skseq_kernels().decode())
-
-    def use(self, kernels: str) -> bool:
-        """Use another instruction set from now on, for tests; False where this machine does not have it."""
-        return int(self._dll.skseq_use(kernels.encode())) == 0
-
-    def packed_square(self, recurrent: int, n_units: int, make: Callable[[int], int]) -> None:
-        """Pack recurrent weights (N, N) at an address into memory of so many numbers, whose address `make` returns."""
-        n = int(self._dll.skseq_packed_square(c_int64(n_units)))
-        self._dll.skseq_pack_square(c_void_p(make(n)), c_void_p(recurrent), c_int64(n_units))
-
-    def reservoir(self, *addresses: int, n_rows: int, n_units: int, n_threads: int) -> None:
-        """One step of a reservoir; addresses of states, projections (which become the new states), weights, leak."""
-        sizes = (c_int64(n) for n in (n_rows, n_units, n_threads))
-        self._dll.skseq_reservoir(*(c_void_p(address) for address in addresses), *sizes)
-
-    def sparse_reservoir(self, *addresses: int, sizes: tuple[int, ...]) -> None:
-        """One step of a reservoir with few weights; addresses of states, projections, starts, columns, values, leak.
-
-        Both states and projections become the new states; sizes: sequences, their strides of a unit, units, threads.
-        """
-        pointers = (c_void_p(address) for address in addresses)
-        self._dll.skseq_sparse_reservoir(*pointers, *(c_int64(n) for n in sizes))
-
-    def packed_matrix(self, shape: tuple[int, int]) -> int:
-        """How many numbers a packed matrix (K, N) takes."""
-        return int(self._dll.skseq_packed_matrix(*shape))
-
-    def pack_matrix(self, out: int, source: int, shape: tuple[int, int], strides: tuple[int, int]) -> None:
-        """Pack the matrix at address `source`."""
-        self._dll.skseq_pack_matrix(out, source, *shape, *strides)
-
-    def product(self, *operands: int) -> None:
-        """Addresses of a, the packed matrix and c; lda, ldc, M, K, N, whether to add to c; a team's threads, openmp."""
-        self._dll.skseq_product(*operands)
-
-    def update(self, *operands: int) -> None:
-        """Addresses of a, b and c, then lda, ldb, M, K, N; a team's threads and openmp."""
-        self._dll.skseq_update(*operands)
-
-    @property
-    def width(self) -> int:
-        """Numbers of a vector."""
-        return int(self._dll.skseq_width())
-
-    def gates(self, x: int, sigmoid: int, tanh: int, n: int) -> None:
-        """The gate functions of n numbers at address x, written to the other addresses: for measuring their error."""
-        self._dll.skseq_gates(c_void_p(x), c_void_p(sigmoid), c_void_p(tanh), c_int64(n))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(dll, f"skseq_{name}")
+            function.restype, function.argtypes = result, [_TYPES[letter] for letter in arguments]
+            if result is c_int and name != "use":
+                function.errcheck = _raise_without_memory
+            setattr(self, name, function)
 
     def padded(self, n_units: int) -> int:
         """`n_units` rounded up to whole vectors."""
-        return -(-n_units // self.width) * self.width
+        return -(-n_units // self.width()) * self.width()
 
-    def weight_rows(self, n_units: int, n_features: int) -> tuple[int, int]:
-        """Rows of weight gradients (`weight_rows` in src/backward.h), and how many of them are for the recurrence."""
-        recurrent = 5 * self.padded(n_units) + 2
-        return recurrent + 4 * self.padded(n_features + 1) * bool(n_features), recurrent
 
-    def tiles(self, problem: Problem) -> int:
-        """How many tiles its rows make."""
-        return int(self._dll.skseq_tiles(byref(problem)))
+def _same_problem(dll: ctypes.CDLL) -> bool:
+    """Whether `Problem` has the fields of the C++ struct, in their order, places and sizes."""
+    field, place = dll.skseq_problem_field, (c_int64 * 2)()
+    found: list[tuple[str, int, int]] = []
+    field.restype, field.argtypes = c_char_p, [c_int64, c_int64 * 2]
+    while name := field(len(found), place):
+        found.append((name.decode(), place[0], place[1]))
+    ours = [(name, getattr(Problem, name)) for name, *_ in Problem._fields_]
+    expected = [(name, field.offset, field.size) for name, field in ours]
+    return found == expected and dll.skseq_problem_bytes() == ctypes.sizeof(Problem)
 
-    def saved_floats(self, problem: Problem) -> int:
-        """How many numbers the forward pass keeps for the backward pass."""
-        return int(self._dll.skseq_saved_floats(byref(problem)))
 
-    def forward(self, problem: Problem) -> None:
-        """Run the recurrence."""
-        self._checked(self._dll.skseq_forward(byref(problem)))
-
-    def backward(self, problem: Problem) -> None:
-        """Run its gradient."""
-        self._checked(self._dll.skseq_backward(byref(problem)))
-
-    @staticmethod
-    def _checked(status: int) -> None:
-        if status:
-            raise MemoryError("no memory for the tiles of the recurrence")
+def _raise_without_memory(status: int, *_: object) -> None:
+    if status:
+        raise MemoryError("no memory for the kernels of the recurrence")
 
 
 @cache

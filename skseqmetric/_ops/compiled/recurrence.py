@@ -142,7 +142,7 @@ class _Run:
     def backward(self, grads: tuple[Tensor, ...], saved: Buffer, *, of_features: bool) -> list[Tensor | None]:
         """Gradients of features and input weights, lengths, sequences, then of the recurrent weights."""
         n_features = 0 if self.shared else self.inputs.shape[2] - 1
-        n_rows, n_recurrent = library().weight_rows(self.n_units, n_features)
+        n_rows, n_recurrent = _weight_rows(self.n_units, n_features)
         n_tiles = library().tiles(self._operands(self.features).problem)
         n_shares = min(self.team.n_threads if self.shared else SHARES, n_tiles)
         weights = torch.zeros(n_shares, len(self.features), n_rows, library().padded(self.n_units))
@@ -184,6 +184,12 @@ class _Run:
         n_gates = self.inputs.shape[1] // self.n_units
         gates = rows.unflatten(1, (-1, 4))[:, : self.inputs.shape[2], :n_gates, : self.n_units]
         return gates.flatten(2).transpose(1, 2)
+
+
+def _weight_rows(n_units: int, n_features: int) -> tuple[int, int]:
+    """Rows of weight gradients (`weight_rows` in src/backward.h), and how many of them are for the recurrence."""
+    recurrent = 5 * library().padded(n_units) + 2
+    return recurrent + 4 * library().padded(n_features + 1) * bool(n_features), recurrent
 
 
 def _alike(parts: tuple[Tensor, ...]) -> list[Tensor]:

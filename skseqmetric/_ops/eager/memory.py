@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import layer_norm, linear, pad, scaled_dot_product_attention
 
-from skseqmetric._ops.eager.matrix import Linear, Matrix
-from skseqmetric._ops.eager.memory_cells import Keep, project_backward, run_window
+from skseqmetric._ops.eager.memory_cells import Keep, run_window
+from skseqmetric._ops.products import Linear, MakeMatrix, Matrix
 from skseqmetric._ops.steps import freeze_ended, valid_steps
 from skseqmetric._ops.weights import MemoryNoise, MemoryScan, MemoryWeights
 
@@ -30,21 +30,21 @@ def memory_scan(
     *,
     keep_memory: bool,
     keep_attention: bool,
-    matrix: Any = Matrix,
+    make_matrix: MakeMatrix = Matrix,
 ) -> MemoryScan:
     """States (B, T, H); the memory blocks and the attention maps where they are asked for.
 
-    `matrix` makes what computes products with a weight matrix from the matrix.
+    `make_matrix` says how products with the weights are computed.
     """
     window, n_steps = w.form.window, x.shape[1]
-    ragged = int(lengths.min()) < n_steps
+    ragged = bool((lengths < n_steps).any())
     if ragged:
         x = x.masked_fill(~valid_steps(lengths, n_steps)[..., None], 0)
     keep = keep_memory or keep_attention
     with torch.autocast(x.device.type, enabled=False):
         by_step = x.to(w.hidden.dtype).transpose(0, 1).contiguous()
-        update = _Update(by_step, lengths, w, matrix, keep=keep, maps=keep_attention)
-        states, memories = _run(by_step, update, w, noise, matrix)
+        update = _Update(by_step, lengths, w, make_matrix, keep=keep, maps=keep_attention)
+        states, memories = _run(by_step, update, w, noise, make_matrix)
     states = (freeze_ended(states[:, None], lengths)[:, 0] if ragged else states).transpose(0, 1)
     if not keep:
         return MemoryScan(states, None, None)
@@ -55,15 +55,17 @@ def memory_scan(
     return MemoryScan(states, memory.transpose(0, 1), maps)
 
 
-def _run(x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise, matrix: Any) -> tuple[Tensor, list[Tensor]]:
+def _run(
+    x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise, make: MakeMatrix
+) -> tuple[Tensor, list[Tensor]]:
     """States (T, B, H) and the memory after every update, (B, S, H) each, from inputs (T, B, D)."""
     window, n_steps = w.form.window, len(x)
     keeps = list(zip(_windows(noise.hidden, window, n_steps), _windows(noise.cell, window, n_steps), strict=True))
     weights = [w.input, w.bias, w.hidden]
     weights += [] if w.candidate_bias is None else [w.candidate_bias]
-    matrices = matrix(w.input.detach()), matrix(w.hidden.detach())
-    of_read = matrix(w.memory_gate_input.detach()), matrix(w.read.detach())
-    gate = Linear(w.memory_gate_memory, w.memory_gate_bias, matrix)
+    matrices = make(w.input.detach()), make(w.hidden.detach())
+    of_read = make(w.memory_gate_input.detach()), make(w.read.detach())
+    gate = Linear(w.memory_gate_memory, w.memory_gate_bias, make)
     h = c = x.new_zeros(x.shape[1], w.n_units)
     read = memory = None
     states: list[Tensor] = []
@@ -99,8 +101,10 @@ class _Update:
     An unfinished block matters to nothing but the returned memory: masks are made where that is kept.
     """
 
-    def __init__(self, x: Tensor, lengths: Tensor, w: MemoryWeights, matrix: Any, *, keep: bool, maps: bool) -> None:
-        self.w, self.form = w, w.form
+    def __init__(
+        self, x: Tensor, lengths: Tensor, w: MemoryWeights, make: MakeMatrix, *, keep: bool, maps: bool
+    ) -> None:
+        self.w, self.form, self.n = w, w.form, w.n_units
         blocks = self.form.n_updates(len(x))
         self.n_updates = blocks if keep else blocks - 1
         self.maps: list[Tensor] = []
@@ -112,12 +116,12 @@ class _Update:
         self.masks: list[Any] = self._masks(present, tokens.shape[2]) if keep else [None] * self.n_updates
         self.gates = linear(u, w.update_input, w.update_bias).unbind(0)
         self.tokens = tokens.unbind(0)
-        n = w.n_units if self.form.attention else 0
-        self.query = Linear(w.mixing[:n], w.mixing_bias[:n], matrix)
-        self.pair = Linear(w.mixing[n:], w.mixing_bias[n:], matrix)
-        self.first_layer = Linear(w.first_layer, w.first_layer_bias, matrix)
-        self.second_layer = Linear(w.second_layer, w.second_layer_bias, matrix)
-        self.by_memory = Linear(w.update_memory, None, matrix)
+        n = self.n if self.form.attention else 0
+        self.query = Linear(w.mixing[:n], w.mixing_bias[:n], make)
+        self.pair = Linear(w.mixing[n:], w.mixing_bias[n:], make)
+        self.first_layer = Linear(w.first_layer, w.first_layer_bias, make)
+        self.second_layer = Linear(w.second_layer, w.second_layer_bias, make)
+        self.by_memory = Linear(w.update_memory, None, make)
 
     def _present(self, lengths: Tensor, blocks: int) -> Tensor:
         """Which rows lie inside their sequence, (K, B, S)."""
@@ -149,7 +153,7 @@ class _Update:
 
     def __call__(self, k: int, block: Tensor, memory: Tensor | None) -> Tensor:
         """Equations 2 to 6 on the states of a block (L, B, H) and the old memory (B, S, H), None for 0."""
-        w, n = self.w, self.w.n_units
+        w, n = self.w, self.n
         hidden = block[:: self.form.stride]
         hidden = pad(hidden, (0, 0, 0, 0, 0, self.form.n_slots - len(hidden))).transpose(0, 1).contiguous()
         first = layer_norm(hidden + self._mixed(k, hidden), (n,), w.first_gain, w.first_shift)
@@ -195,12 +199,12 @@ class _Read(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, q: Tensor, v: Tensor, gate_input: Tensor, weight: Tensor, matrices: tuple[Any, Any]
+        ctx: Any, x: Tensor, q: Tensor, v: Tensor, gate_input: Tensor, weight: Tensor, matrices: tuple[Matrix, Matrix]
     ) -> Tensor:
-        gate = matrices[0].forward(x.flatten(0, 1), q.repeat(len(x), 1)).view(*x.shape[:2], -1).sigmoid_()
+        gate = matrices[0].forward(x.flatten(0, 1), q.repeat(len(x), 1)).unflatten(0, x.shape[:2]).sigmoid_()
         ctx.matrices = matrices
         ctx.save_for_backward(x, gate, v, gate_input, weight)
-        return matrices[1].forward((gate * v).flatten(0, 1)).view(*x.shape[:2], -1)
+        return matrices[1].forward((gate * v).flatten(0, 1)).unflatten(0, x.shape[:2])
 
     @staticmethod
     @once_differentiable
@@ -213,5 +217,5 @@ class _Read(torch.autograd.Function):
         grad_v = (grad_read * gate).sum(0)
         grad_gate = grad_read.mul_(read).addcmul_(grad_read, gate, value=-1)
         grad_matrix = matrix.gradient(flat, read.flatten(0, 1))
-        grad_x, grad_gate_input = project_backward(grad_gate, x, gate_input, ctx.needs_input_grad[0])
+        grad_x, grad_gate_input = gate_input.project_backward(grad_gate, x, wanted=ctx.needs_input_grad[0])
         return grad_x, grad_gate.sum(0), grad_v, grad_gate_input, grad_matrix, None

@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.eager.gru import GateGradients, Gates, GRUStep
+from skseqmetric._ops.products import Matrix
 
-Matrices = tuple[Any, Any]
-"""W_ih and W_hh as `eager.matrix.Matrix` or another with its methods."""
+Matrices = tuple[Matrix, Matrix]
+"""W_ih and W_hh."""
 
 Keep = Tensor | float
 """Zoneout: masks of the units that take their new value (L, B, H), or their share; 1 for no zoneout."""
@@ -40,18 +41,6 @@ def run_window(
         return _LSTMWindow.apply(x, read, h, c, *w, *keep, matrices)
     window = _GRUWindow if cell == "gru" else _RNNWindow
     return window.apply(x, read, h, *w, keep[0], matrices), c
-
-
-def project(x: Tensor, matrix: Any, bias: Tensor) -> Tensor:
-    """W x + b of a window, (L, B, D) -> (L, B, G H): a window's projections stay in the cache, all steps' do not."""
-    return matrix.forward(x.flatten(0, 1), bias.repeat(x.shape[0] * x.shape[1], 1)).unflatten(0, x.shape[:2])
-
-
-def project_backward(grad: Tensor, x: Tensor, matrix: Any, wanted: bool) -> tuple[Tensor | None, Tensor]:
-    """Gradients of x, where it is wanted, and of W."""
-    flat = grad.flatten(0, 1).contiguous()
-    grad_x = matrix.backward(flat).view_as(x) if wanted else None
-    return grad_x, matrix.gradient(flat, x.flatten(0, 1))
 
 
 def _per_step(keep: Keep, n_steps: int) -> list[Any]:
@@ -92,7 +81,7 @@ class _LSTMWindow(torch.autograd.Function):
         matrices: Matrices,
     ) -> tuple[Tensor, Tensor]:
         (n_steps, n_rows, _), n = x.shape, h.shape[1]
-        gates, before = project(x, matrices[0], bias), h.contiguous()
+        gates, before = matrices[0].project(x, bias), h.contiguous()
         states, squashed = h.new_empty(n_steps, n_rows, n), h.new_empty(n_steps, n_rows, n)
         cells = h.new_empty(n_steps + 1, n_rows, n)
         cells[0] = c
@@ -131,7 +120,7 @@ class _LSTMWindow(torch.autograd.Function):
             grad_h = _sum(hidden.backward(grad_gates[t]), past_h)
             grad_c = _sum(new * f[t], past_c)
         grad_hidden = hidden.gradient(grad_gates.flatten(0, 1), _before(h, states).flatten(0, 1))
-        grad_x, grad_input = project_backward(grad_gates, x, matrix, ctx.needs_input_grad[0])
+        grad_x, grad_input = matrix.project_backward(grad_gates, x, wanted=ctx.needs_input_grad[0])
         grad_bias, grad_read = grad_gates.sum((0, 1)), grad_new if ctx.reads else None
         return grad_x, grad_read, grad_h, grad_c, grad_input, grad_bias, grad_hidden, None, None, None
 
@@ -176,7 +165,7 @@ class _GRUWindow(torch.autograd.Function):
         matrices: Matrices,
     ) -> Tensor:
         (n_steps, n_rows, _), n = x.shape, h.shape[1]
-        projected = project(x, matrices[0], bias)
+        projected = matrices[0].project(x, bias)
         if read is not None:
             projected[..., 2 * n :] += read
         step, gates = GRUStep(hidden[None], candidate_bias[None]), torch.empty_like(projected)[:, None]
@@ -206,7 +195,7 @@ class _GRUWindow(torch.autograd.Function):
         flat, grad_projected = gradients.flatten(0, 2), gradients[:, 0, :, n:]
         grad_hidden = step.in_order((flat[:, : 3 * n].T @ before.flatten(0, 1))[None])[0]
         grad_candidate = flat[:, :n].sum(0)
-        grad_x, grad_input = project_backward(grad_projected, x, ctx.matrices[0], ctx.needs_input_grad[0])
+        grad_x, grad_input = ctx.matrices[0].project_backward(grad_projected, x, wanted=ctx.needs_input_grad[0])
         grad_bias = grad_projected.sum((0, 1))
         grad_read = grad_projected[..., 2 * n :] if ctx.reads else None
         return grad_x, grad_read, grad[0], grad_input, grad_bias, grad_hidden, grad_candidate, None, None
@@ -227,7 +216,7 @@ class _RNNWindow(torch.autograd.Function):
         keep: Keep,
         matrices: Matrices,
     ) -> Tensor:
-        news = project(x, matrices[0], bias)
+        news = matrices[0].project(x, bias)
         if read is not None:
             news += read
         states, before = torch.empty_like(news), h.contiguous()
@@ -249,6 +238,6 @@ class _RNNWindow(torch.autograd.Function):
             torch.mul(grad, slopes[t], out=grad_projected[t])
             grad = _sum(hidden.backward(grad_projected[t]), past)
         grad_hidden = hidden.gradient(grad_projected.flatten(0, 1), _before(h, states).flatten(0, 1))
-        grad_x, grad_input = project_backward(grad_projected, x, matrix, ctx.needs_input_grad[0])
+        grad_x, grad_input = matrix.project_backward(grad_projected, x, wanted=ctx.needs_input_grad[0])
         grad_bias = grad_projected.sum((0, 1))
         return grad_x, grad_projected if ctx.reads else None, grad, grad_input, grad_bias, grad_hidden, None, None

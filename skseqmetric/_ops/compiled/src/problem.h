@@ -1,6 +1,7 @@
 // What a call of the extension computes, as Python fills it in (compiled/_library.py mirrors it field by field).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 enum Coupling : int64_t { NONE = 0, SCALAR = 1, SYMMETRIC = 2, DIFFUSIVE = 3 };
@@ -46,3 +47,22 @@ struct Problem {
     int64_t grad_x_copy, grad_x_direction, grad_x_step, grad_x_sequence, grad_x_shared;
     float* grad_weights;
 };
+
+// Every field of Problem, where it lies and its size, so that Python can check its copy of the struct.
+struct Field {
+    const char* name;
+    int64_t offset, bytes;
+};
+
+#define FIELD(name) {#name, offsetof(Problem, name), sizeof(Problem::name)}
+constexpr Field PROBLEM_FIELDS[] = {
+    FIELD(openmp), FIELD(n_directions), FIELD(n_steps), FIELD(n_rows), FIELD(n_halves), FIELD(n_units),
+    FIELD(coupling), FIELD(mean), FIELD(n_threads), FIELD(n_features), FIELD(input), FIELD(x), FIELD(x_direction),
+    FIELD(x_step), FIELD(x_sequence), FIELD(x_steps), FIELD(x_end), FIELD(sequence), FIELD(length), FIELD(hidden),
+    FIELD(candidate_bias), FIELD(gate_hidden), FIELD(gate_other), FIELD(gate_bias), FIELD(states),
+    FIELD(states_direction), FIELD(states_step), FIELD(states_row), FIELD(pooled), FIELD(pooled_direction),
+    FIELD(pooled_row), FIELD(squared), FIELD(saved), FIELD(n_shares), FIELD(grad_states), FIELD(grad_pooled),
+    FIELD(grad_x), FIELD(grad_x_copy), FIELD(grad_x_direction), FIELD(grad_x_step), FIELD(grad_x_sequence),
+    FIELD(grad_x_shared), FIELD(grad_weights),
+};
+#undef FIELD

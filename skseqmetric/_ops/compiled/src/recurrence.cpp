@@ -17,7 +17,10 @@ namespace {
 
 #if defined(SKSEQ_X86)
 bool usable(const Kernels* k) {
-    if (k == &kernels_avx512) return __builtin_cpu_supports("avx512f");
+    // every instruction set that setup.py compiles these kernels with
+    if (k == &kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
     if (k == &kernels_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     return true;
 }
@@ -45,6 +48,9 @@ struct Buffer {
     }
     ~Buffer() { std::free(memory); }
 };
+
+// Floats of one thread, so that the next thread's begin on a cache line of their own.
+int64_t aligned(int64_t n) { return (n + 63) / 16 * 16; }
 
 // work(0), ..., work(n - 1), each in a thread of its own where there are threads to be had.
 template <typename Work>
@@ -97,7 +103,7 @@ int run(const Problem& p, bool backward) {
     const int64_t tiles = k.tiles(p);
     Shares shares{backward ? p.n_shares : tiles};
     const int64_t n_threads = p.n_threads < shares.n ? p.n_threads : (shares.n > 1 ? shares.n : 1);
-    const int64_t scratch = (k.scratch_floats(p, backward) + 63) / 16 * 16;
+    const int64_t scratch = aligned(k.scratch_floats(p, backward));
     const Buffer memory(scratch * n_threads);
     if (!memory.memory) return 1;
     const auto work = [&](int64_t thread) { k.run(p, backward, shares, memory.floats + thread * scratch); };
@@ -111,6 +117,14 @@ int run(const Problem& p, bool backward) {
 }  // namespace
 
 EXPORT int64_t skseq_problem_bytes() { return sizeof(Problem); }
+
+// The name of field i of Problem, whose offset and size are written to `place`; null behind the last one.
+EXPORT const char* skseq_problem_field(int64_t i, int64_t* place) {
+    if (i >= static_cast<int64_t>(sizeof(PROBLEM_FIELDS) / sizeof(Field))) return nullptr;
+    place[0] = PROBLEM_FIELDS[i].offset, place[1] = PROBLEM_FIELDS[i].bytes;
+    return PROBLEM_FIELDS[i].name;
+}
+
 EXPORT const char* skseq_kernels() { return chosen.load()->name; }
 EXPORT int64_t skseq_width() { return chosen.load()->width; }
 EXPORT int64_t skseq_tiles(const Problem* p) { return chosen.load()->tiles(*p); }
@@ -126,6 +140,7 @@ EXPORT void skseq_pack_square(float* out, const float* recurrent, int64_t n_unit
 
 EXPORT void skseq_reservoir(const float* x, float* projected, const float* packed, const float* leak, int64_t n_rows,
                             int64_t n_units, int64_t n_threads) {
+    if (!n_rows) return;
     const ReservoirStep step{x, packed, leak, projected, n_rows, n_units};
     const int64_t share = (n_rows + n_threads - 1) / n_threads;
     in_threads((n_rows + share - 1) / share, [&](int64_t thread) {
@@ -134,17 +149,22 @@ EXPORT void skseq_reservoir(const float* x, float* projected, const float* packe
     });
 }
 
-EXPORT void skseq_sparse_reservoir(float* x, float* projected, const int32_t* starts, const int32_t* columns,
-                                   const float* values, const float* leak, int64_t n_sequences, int64_t ldx,
-                                   int64_t ldp, int64_t n_units, int64_t n_threads) {
+// 0, or 1 where memory ran out.
+EXPORT int skseq_sparse_reservoir(float* x, float* projected, const int32_t* starts, const int32_t* columns,
+                                  const float* values, const float* leak, int64_t n_sequences, int64_t ldx,
+                                  int64_t ldp, int64_t n_units, int64_t n_threads) {
+    if (!n_sequences) return 0;
     const SparseStep step{x, projected, starts, columns, values, leak, ldx, ldp, n_units};
     const int64_t width = chosen.load()->width, vectors = (n_sequences + width - 1) / width;
     const int64_t share = (vectors + n_threads - 1) / n_threads * width;
-    in_threads((n_sequences + share - 1) / share, [&](int64_t thread) {
+    const int64_t n = (n_sequences + share - 1) / share, scratch = aligned(chosen.load()->sparse_floats(n_units));
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    in_threads(n, [&](int64_t thread) {
         const int64_t first = thread * share, last = first + share < n_sequences ? first + share : n_sequences;
-        const Buffer scratch(chosen.load()->sparse_floats(n_units));
-        chosen.load()->sparse_reservoir(step, first, last, scratch.floats);
+        chosen.load()->sparse_reservoir(step, first, last, memory.floats + thread * scratch);
     });
+    return 0;
 }
 
 EXPORT int64_t skseq_packed_matrix(int64_t K, int64_t N) { return chosen.load()->packed_matrix(K, N); }

@@ -6,7 +6,9 @@
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wuninitialized"  // a false alarm of GCC 12 about its own header
+// false alarms of GCC 12 about its own header
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <immintrin.h>
 #endif
