@@ -1,7 +1,8 @@
-"""Look into recurrent networks that learn a little language: maps of their states before, during and after training.
+"""Look into recurrent networks that learn a small language: maps of their states before, during and after training.
 
-The task: from sentences such as "on the left there is a red cup and this is a bowl" to what they speak of, with
-teachers that also name what the sentence does not (cross-situational learning). An echo state network and an LSTM.
+The task is cross-situational learning: the networks learn the meaning of sentences such as "on the left there is a red
+cup and this is a bowl". The targets in training also name things that a sentence does not mention. One network is an
+echo state network, the other an LSTM.
 
 Run: python examples/state_maps.py [--out DIR] [--quick]
 """
@@ -40,13 +41,13 @@ ONE_HOT: dict[str, Any] = {
     "bias_scaling": 1.0,
     "input_density": 0.1,
     "bidirectional": False,
-    "summary": "last",
+    "pooling": "last",
 }
 PUBLISHED: dict[str, Any] = {**ONE_HOT, "spectral_radius": 1.1, "density": 0.85, "leak": 0.05, "alpha": 10**-3.5}
 """The settings of Variengien and Hinaut (2020) for learning from the last state."""
 
 STAGES = (30, 60, 120, 250, 500, 1000)
-"""Sentences that the network has been taught, in the animation."""
+"""Number of training sentences at every stage of the animation."""
 
 
 def main() -> None:
@@ -83,7 +84,7 @@ def main() -> None:
 
 
 def draw_before_training(reservoir: EchoStateRegressor, X: list[Any], roles: list[Any], out: Path) -> None:
-    """Four reservoirs as they are drawn, before they are taught anything."""
+    """Map the states of four random reservoirs before any training."""
     panels = HyperparameterPanels.from_estimator(
         clone(reservoir),
         X,
@@ -98,7 +99,7 @@ def draw_before_training(reservoir: EchoStateRegressor, X: list[Any], roles: lis
 
 
 def draw_lstm(lstm: RecurrentRegressor, X: list[Any], sentences: list[Any], roles: list[Any], out: Path) -> None:
-    """The cell states of the LSTM, by part of the sentence and along some of the sentences."""
+    """Map the cell states of the LSTM, by part of the sentence and along two sentences."""
     display = RecurrentStateDisplay.from_estimator(lstm, X, places=roles, step_names=sentences, layer="places")
     display.figure_.savefig(out / "lstm_places.png", dpi=110)
     display.plot_trajectories([0, 1]).figure_.savefig(out / "lstm_trajectories.png", dpi=110)
@@ -107,7 +108,7 @@ def draw_lstm(lstm: RecurrentRegressor, X: list[Any], sentences: list[Any], role
 def draw_errors(
     reservoir: EchoStateRegressor, X: list[Any], sentences: list[Any], meanings: np.ndarray, out: Path
 ) -> None:
-    """Where the echo state network is wrong about what the whole sentence says, and the hardest sentences."""
+    """Show where the echo state network gets the meaning of the whole sentence wrong, and print the hardest ones."""
 
     def judge(outputs: np.ndarray, i: int) -> np.ndarray:
         decoded = decode_meanings(outputs, N_OBJECTS)
@@ -121,15 +122,15 @@ def draw_errors(
 
 
 def draw_learning(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sentences: list[Any], out: Path) -> None:
-    """The map of the states stays; what is read out of them changes with every sentence taught."""
+    """Animate the output of a network that learns: the map of its states stays, its readout changes."""
     order = np.random.default_rng(1).permutation(len(corpus.train.X))
     learner = clone(reservoir)
-    readouts, taught = [], 0
+    readouts, n_seen = [], 0
     for n in STAGES:
-        piece = order[taught:n]
+        piece = order[n_seen:n]
         learner.partial_fit([corpus.train.X[i] for i in piece], corpus.train.y[piece])
         readouts.append((learner.coef_, learner.intercept_))
-        taught = n
+        n_seen = n
     found = hidden_states(learner, X)
     display = RecurrentStateDisplay.from_estimator(learner, X)
     output = corpus.target_names.index("1 object cup")
@@ -148,7 +149,7 @@ def draw_learning(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sent
 
 
 def draw_units(reservoir: EchoStateRegressor, corpus: Any, X: list[Any], sentences: list[Any], out: Path) -> None:
-    """At which words the units move that speak for the cup."""
+    """Show at which words the units with the largest weights on the output "cup" move."""
     display = UnitActivityDisplay.from_estimator(
         reservoir,
         X,

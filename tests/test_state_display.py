@@ -166,14 +166,18 @@ def test_labels_cover_neither_each_other_nor_the_frame(rng: np.random.Generator,
     assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 and b.y1 <= frame.y1 for b in boxes(display))
 
 
-def test_a_label_leaves_its_line_free_and_stands_near() -> None:
+@pytest.mark.parametrize("slope", [0.0, 1.0, -1.0])
+def test_a_label_leaves_its_line_free_and_stands_near(slope: float) -> None:
     _, ax = pyplot.subplots()
-    ax.plot([-0.5, 1.5], [0, 1], ls="")
-    display = walk(np.column_stack([np.linspace(0, 1, 5), np.full(5, 0.5)]), [f"w{i}" for i in range(5)], ax)
-    height = ax.transData.transform((0.5, 0.5))[1]
-    for box in boxes(display)[1:-1]:  # the ends of the line have room to their side
-        assert box.y0 > height or box.y1 < height
-        assert min(abs(box.y0 - height), abs(box.y1 - height)) < 12  # pixels
+    ax.plot([-0.5, 1.5], [-1.5, 1.5], ls="")
+    x = np.linspace(0, 1, 5)
+    display = walk(np.column_stack([x, slope * (x - 0.5)]), [f"word{i}" for i in range(5)], ax)
+    dense = np.linspace(0, 1, 500)
+    line = ax.transData.transform(np.column_stack([dense, slope * (dense - 0.5)]))
+    for box, point in zip(boxes(display), ax.transData.transform(display.points[0]), strict=True):
+        assert not any(box.contains(*place) for place in line)
+        nearest = np.clip(point, box.min, box.max)
+        assert np.abs(nearest - point).max() < 12  # pixels
     assert len(ax.texts) == 5  # and no line from a label to its point
 
 

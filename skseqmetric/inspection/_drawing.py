@@ -27,13 +27,16 @@ CODE_LOOKS = {
 
 def make_axes(ax: Any) -> Any:
     """Return the given axes, or those of a new figure."""
-    if ax is not None:
-        return ax
+    return make_figure((7, 5)).subplots() if ax is None else ax
+
+
+def make_figure(size: tuple[float, float]) -> Any:
+    """Return a new figure of that size in inches."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError('Drawing needs matplotlib: pip install "skseqmetric[viz]".') from error
-    return pyplot.subplots(figsize=(7, 5), layout="constrained")[1]
+    return pyplot.figure(figsize=size, layout="constrained")
 
 
 def style(k: int) -> dict[str, Any]:

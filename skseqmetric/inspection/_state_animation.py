@@ -13,7 +13,6 @@ from skseqmetric.inspection._state_frames import (
     CODE_NAMES,
     StateFrame,
     StateRows,
-    at_every_stage,
     readout_values,
     stage_names,
 )
@@ -181,8 +180,11 @@ class StateAnimation:
             values = [[100 * read / read[-1] for read in rows.steps]] * len(kept)
             options = {"value_name": "relative time (%)", **options}
         else:
-            each = zip(names, at_every_stage(values, len(kept)), strict=True)
-            values = [rows.of_kept(own, f"values of {name}") for name, own in each]
+            if np.ndim(values[0][0]) == 0:  # one list of n arrays for all stages
+                values = [values] * len(kept)
+            if len(values) != len(kept):
+                raise ValueError(f"values has {len(values)} stages, but states has {len(kept)}.")
+            values = [rows.of_kept(own, f"values of {name}") for name, own in zip(names, values, strict=True)]
         if not isinstance(reducer, RecurrentStateMap):
             reducer = RecurrentStateMap(reducer, random_state=random_state)
         reducer.fit([x for stage in kept for x in stage])

@@ -78,12 +78,3 @@ def stage_names(names: Sequence[Any] | None, n_stages: int) -> list[str]:
     if len(names) != n_stages:
         raise ValueError(f"stages has {len(names)} names, but there are {n_stages} stages.")
     return [str(name) for name in names]
-
-
-def at_every_stage(values: Any, n_stages: int) -> list[Any]:
-    """Return one list of n arrays (S_i,) for every stage; a single list holds for all stages."""
-    if np.ndim(values[0][0]) == 0:
-        return [values] * n_stages
-    if len(values) != n_stages:
-        raise ValueError(f"values has {len(values)} stages, but states has {n_stages}.")
-    return list(values)

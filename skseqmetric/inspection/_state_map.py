@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._tensors.seeding import draw_seed, numpy_generator
+from skseqmetric._tensors.resolve import draw_seed
 
 _LEAST_STATES = 4  # distinct ones that UMAP needs
 _N_NEIGHBORS = 15  # UMAP's default, if there are more states
@@ -108,7 +108,7 @@ class RecurrentStateMap(BaseEstimator):
         rows = _stacked(states)[0]
         distinct = rows[np.sort(np.unique(_keys(rows), return_index=True)[1])]
         if self.max_states is not None and len(distinct) > self.max_states:
-            rng = numpy_generator(draw_seed(self.random_state))
+            rng = np.random.default_rng([draw_seed(self.random_state), 0])
             distinct = distinct[np.sort(rng.choice(len(distinct), self.max_states, replace=False))]
         reducer = self._new_reducer(len(distinct))
         points = _fitted_points(reducer, distinct)

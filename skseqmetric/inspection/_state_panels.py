@@ -10,7 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from skseqmetric.inspection._drawing import style
+from skseqmetric.inspection._drawing import make_figure, style
 from skseqmetric.inspection._hidden_states import hidden_states
 from skseqmetric.inspection._state_drawing import dark_viridis, in_order
 from skseqmetric.inspection._state_map import RecurrentStateMap
@@ -150,7 +150,8 @@ class HyperparameterPanels:
         """
         columns = len({repr(list(panel.params.values())[1]) for panel in self.panels})
         rows = len(self.panels) // columns
-        self.figure_ = _make_figure(rows, columns) if figure is None else figure
+        size = columns * _CELL[0] + _MARGIN[0], rows * _CELL[1] + _MARGIN[1]
+        self.figure_ = make_figure(size) if figure is None else figure
         self.axes_ = self.figure_.subplots(rows, columns, squeeze=False)
         looks = _looks(self.panels)
         for panel, ax in zip(self.panels, self.axes_.flat, strict=True):
@@ -192,15 +193,6 @@ def _panel(
     trust = mapped.trustworthiness(run.states, n_neighbors=n_neighbors)
     purity = mapped.purity(run.states, own, n_neighbors=n_neighbors)
     return StatePanel(params, points, own, trust, mapped.n_islands(), purity)
-
-
-def _make_figure(rows: int, columns: int) -> Any:
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError('Drawing needs matplotlib: pip install "skseqmetric[viz]".') from error
-    size = columns * _CELL[0] + _MARGIN[0], rows * _CELL[1] + _MARGIN[1]
-    return pyplot.figure(figsize=size, layout="constrained")
 
 
 def _looks(panels: list[StatePanel]) -> dict[Any, dict[str, Any]]:
