@@ -22,11 +22,10 @@ from torch import nn
 
 from skseqmetric._input import Sequences, check_sequences, check_weights
 from skseqmetric._tasks import Blocks, Task
-from skseqmetric._tensors.devices import device_or_cpu, on_cpu, resolve_device
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import run_sequences, run_steps
+from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
 from skseqmetric._tensors.scaling import channel_scaling
-from skseqmetric._tensors.seeding import draw_seed
 from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import Columns, Plan, TargetBatches
 from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
@@ -126,11 +125,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             task, augment = self._checked_task(self._task if continued else None)
             task, training, groups = self._checked_data(X, y, sample_weight, groups, images, task, reset=not continued)
             training.check_variety()
-            seed = self._seed if continued else draw_seed(self.random_state)
+            seed, device = self._seed if continued else draw_seed(self.random_state), resolve_device(self.device)
             validation = None
             if self.early_stopping:
                 training, validation = training.split(groups, self.validation_fraction, seed)
-            training = self._begin(training, task, None if continued else seed)
+            training = self._begin(training, task, None if continued else seed, device)
         self._optimizer_state = None
         self._learn(training, validation, augment, (X, y), fresh=not continued)
 
@@ -140,7 +139,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         with unchanged_if_refused(self):
             task, augment = self._checked_task(declared if first else self._task)
             task, training, _ = self._checked_data(X, y, sample_weight, None, images, task, reset=first)
-            training = self._begin(training, task, draw_seed(self.random_state) if first else None)
+            seed, device = draw_seed(self.random_state) if first else None, resolve_device(self.device)
+            training = self._begin(training, task, seed, device)
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
 
     def _checked_task(self, earlier: Task | None) -> tuple[Task, Augment]:
@@ -162,9 +162,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         training, groups = TrainingSet.merged(sequences, targets, weights, groups, pool)
         return task, training, groups
 
-    def _begin(self, training: TrainingSet, task: Task, seed: int | None) -> TrainingSet:
+    def _begin(self, training: TrainingSet, task: Task, seed: int | None, device: torch.device) -> TrainingSet:
         """Make a new network from the seed, with the scaling of this data, or keep the earlier one; what it learns."""
-        device = resolve_device(self.device)
         task = task.learn(training.targets, training.weights)
         targets, attributes = task.network_targets(training.targets), task.attributes
         self._check_combinations(training, task, continued=seed is None)

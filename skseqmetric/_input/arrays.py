@@ -43,11 +43,3 @@ def refuse_complex(array: np.ndarray, name: str) -> None:
 def kind_of(x: Any) -> str:
     """How messages call x: None, or its type."""
     return "None" if x is None else f"of type {type(x).__name__}"
-
-
-def as_index(indices: Any) -> Any:
-    """Indices that NumPy takes: a slice as it is, everything else an array."""
-    if isinstance(indices, slice):
-        return indices
-    array = np.asarray(indices)
-    return array.astype(np.int64) if array.size == 0 else array  # an empty list is float64 to NumPy

@@ -113,11 +113,11 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
 
 def _unwrap(X: Any) -> Any:
     """List of 2-D arrays, 3-D array, 2-D array or DataFrame: the form X has, or an error."""
+    if isinstance(X, (list, tuple)) or (getattr(X, "ndim", None) == 1 and _holds_objects(X)):
+        return _unwrap_items(X, [_as_item(x, i) for i, x in enumerate(X)])
     refuse_other_objects(X, "X", _FORMS)
     if _is_data_frame(X):
         return X
-    if isinstance(X, (list, tuple)) or (getattr(X, "ndim", None) == 1 and _holds_objects(X)):
-        return _unwrap_items(X, [_as_item(x, i) for i, x in enumerate(X)])
     array = as_array(X, "X")
     if array.ndim not in (2, 3):
         raise _dimension_error(array)
@@ -341,7 +341,7 @@ def _check_against(estimator: Any, source: Any, sequences: Sequences, reset: boo
     elif sequences.table_width is not None:
         _check_width(estimator, sequences.table_width)
     if reset:
-        estimator.n_channels_ = sequences.n_channels
+        estimator.n_channels_ = int(sequences.values.shape[1])
 
 
 def _forget_table(estimator: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._input.arrays import as_array, as_index, refuse_complex, refuse_other_objects
+from skseqmetric._input.arrays import as_array, refuse_complex, refuse_other_objects
+from skseqmetric._input.sequences import as_index
 
 _MOST_CHANNELS = 4  # grey, grey + alpha, RGB, RGBA; if there are more, the axes are in another order
 _FORMS = (

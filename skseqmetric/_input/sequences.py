@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._input.arrays import as_index
-
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
@@ -75,3 +73,11 @@ class Sequences:
         shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
         rows = np.repeat(shift, lengths) + np.arange(lengths.sum())
         return Sequences(self.values[rows], lengths, self.table_width)
+
+
+def as_index(indices: Any) -> Any:
+    """Indices that NumPy takes: a slice as it is, everything else an array."""
+    if isinstance(indices, slice):
+        return indices
+    array = np.asarray(indices)
+    return array.astype(np.int64) if array.size == 0 else array  # an empty list is float64 to NumPy

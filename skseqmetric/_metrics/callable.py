@@ -10,7 +10,8 @@ import numpy as np
 
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric
-from skseqmetric._metrics.search import nearest_by_pairs
+
+_MOST_PAIRS = 2**16  # of one call
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,11 @@ class CallableMetric(Metric):
     ----------
     function : callable (queries, references) -> array-like (len(queries), len(references))
         Takes two lists of (T_i, C) arrays and returns all distances between them, finite; it should be symmetric with
-        d(x, x) = 0, and must not change the arrays.
-    max_pairs : int, default=65536
-        Pairs the function gets in one call at most.
+        d(x, x) = 0, and must not change the arrays. It gets at most 65536 pairs in one call.
     """
 
-    def __init__(
-        self, function: Callable[[list[np.ndarray], list[np.ndarray]], Any], *, max_pairs: int = 2**16
-    ) -> None:
+    def __init__(self, function: Callable[[list[np.ndarray], list[np.ndarray]], Any]) -> None:
         self.function = function
-        self.max_pairs = max_pairs
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the input; nothing is learned."""
@@ -53,8 +49,8 @@ class CallableMetric(Metric):
 
     def _tile(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), len(columns)))
-        width = min(len(columns), max(1, int(self.max_pairs**0.5)))
-        height = max(1, self.max_pairs // max(1, width))
+        width = min(len(columns), int(_MOST_PAIRS**0.5))
+        height = max(1, _MOST_PAIRS // max(1, width))
         for i in range(0, len(rows), height):
             for j in range(0, len(columns), width):
                 part = slice(i, i + height), slice(j, j + width)
@@ -74,7 +70,7 @@ class CallableMetric(Metric):
     def _nearest(
         self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
+        return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     def _call(self, left: PreparedList, rows: np.ndarray, right: PreparedList, columns: np.ndarray) -> np.ndarray:
         tile = self.function([left.series[i] for i in rows], [right.series[j] for j in columns])

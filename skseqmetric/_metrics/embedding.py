@@ -20,7 +20,7 @@ from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.inference import run_sequences
-from skseqmetric._tensors.seeding import draw_seed
+from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import PairBatches, Plan
 from skseqmetric._training.callbacks import with_callbacks
@@ -121,7 +121,8 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         continued = self.warm_start and "module_" in vars(self)
         with unchanged_if_refused(self):
             task, training, augment = self._checked_pairs(X, pairs, same, reset=not continued)
-            self._begin(training, task, None if continued else draw_seed(self.random_state))
+            seed, device = None if continued else draw_seed(self.random_state), resolve_device(self.device)
+            self._begin(training, task, seed, device)
         self._optimizer_state = None
         self._learn_pairs(training, task, augment, (X, same))
         return self

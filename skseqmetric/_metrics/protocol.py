@@ -13,6 +13,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._input import Sequences, check_pair_indices, check_pairs, check_sequences
+from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs
+from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
 from skseqmetric._tasks import Pairs
 
@@ -45,8 +47,9 @@ def metric_named(name: str) -> Metric:
 class Metric(BaseEstimator, ABC):
     """A distance between sequences: smaller is closer, symmetric to the bit, d(x, x) = 0.
 
-    A metric implements `fit` and the five hooks below, which only read `self`: several threads may use one fitted
-    metric. Derive from this class to write a metric of your own.
+    Derive from this class to write a metric of your own. Implement the five hooks below, and a `fit` that checks X by
+    `check_sequences` and deletes an earlier `threshold_`. The hooks only read `self`: several threads may use one
+    fitted metric.
     """
 
     # ------------------------------------------------------------------ hooks
@@ -70,10 +73,17 @@ class Metric(BaseEstimator, ABC):
     def _nearest(
         self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Distances (Q, k) and indices (Q, k) of the nearest references; see `k_nearest`.
+        """Distances (Q, k) float64 and indices (Q, k) int64 of the nearest references, by (distance, index).
 
-        `n_candidates` is the length of a shortlist by embedding, None for none.
+        `exclude` (Q,) has one reference index per query that may not be its neighbour. `n_candidates` is the length of
+        a shortlist by embedding. Either may be None. `self._nearest_by_pairs` answers this for any distance.
         """
+
+    def _nearest_by_pairs(
+        self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `_nearest` may return: the search by tiles and pairs within scikit-learn's `working_memory`."""
+        return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     # ------------------------------------------------------------------ distances
 
@@ -257,39 +267,7 @@ class PairMetric:
         return f"PairMetric({self.metric!r})"
 
 
-# --------------------------------------------------------------------------------------------------- calls of the hooks
-
-
-def by_length(prepared: Any) -> np.ndarray:
-    """Indices from the shortest sequence to the longest: what meets in a tile is about equally long."""
-    return np.argsort(prepared.lengths, kind="stable")
-
-
-def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-    """Distances of every pair, (len(rows), len(columns)), checked to be finite."""
-    tile = np.require(metric._tile(left, rows, right, columns), np.float64, ["C", "W"])
-    if not np.isfinite(tile).all():
-        i, j = divmod(int(np.argmin(np.isfinite(tile))), len(columns))
-        _refuse_distance(tile[i, j], rows[i], columns[j])
-    return tile
-
-
-def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-    """Distances pair by pair, (P,), checked to be finite; the hook gets the pairs sorted by length."""
-    order = np.argsort(np.maximum(left.lengths[rows], right.lengths[columns]), kind="stable")
-    distances = np.empty(len(rows))
-    distances[order] = metric._rows(left, rows[order], right, columns[order])
-    if not np.isfinite(distances).all():
-        p = int(np.argmin(np.isfinite(distances)))
-        _refuse_distance(distances[p], rows[p], columns[p])
-    return distances
-
-
-def _refuse_distance(value: float, row: int, column: int) -> None:
-    raise ValueError(
-        f"the distance between sequence {row} (of the first set) and sequence {column} (of the second) is "
-        f"{value}: distances must be finite. Check the metric, and that the values are of moderate size."
-    )
+# ------------------------------------------------------------------ blocks of a distance matrix
 
 
 def _fill_block(

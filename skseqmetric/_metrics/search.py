@@ -9,7 +9,7 @@ import torch
 from sklearn import get_config
 
 from skseqmetric._metrics.euclidean import embedded_nearest
-from skseqmetric._metrics.protocol import by_length, distance_tile, distances_of_pairs
+from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs
 from skseqmetric._ops.topk import merge_topk
 
 _BYTES_PER_PAIR = 64  # a distance, its index, and the copies of the selection
@@ -22,7 +22,6 @@ def k_nearest(
     references: Any,
     n_neighbors: int,
     *,
-    algorithm: str = "exact",
     n_candidates: int | None = None,
     exclude: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -34,13 +33,11 @@ def k_nearest(
     queries, references : what `metric._prepare` made
     n_neighbors : int
         K.
-    algorithm : {"exact", "rerank"}, default="exact"
-        "exact" evaluates every pair; "rerank" only the `n_candidates` nearest by embedding. Both are the same where the
-        distance is the Euclidean distance of the embedding.
     n_candidates : int, optional
-        Length of the shortlist of "rerank", n_neighbors <= n_candidates.
+        Evaluate only so many references of each query, the nearest by embedding; n_neighbors at least. None: all. Both
+        are the same where the distance is the Euclidean distance of the embedding.
     exclude : ndarray (Q,) of int, optional
-        One reference index per query that may not be its neighbour, -1 for none.
+        One reference index per query that may not be its neighbour.
 
     Returns
     -------
@@ -51,21 +48,21 @@ def k_nearest(
     Raises
     ------
     ValueError
-        For more neighbours or candidates than there are, "rerank" without an embedding, or a distance that is not
-        finite (the pair is named).
+        For more neighbours than there are, candidates without an embedding, or a distance that is not finite (the pair
+        is named).
 
     Notes
     -----
-    Temporaries keep within scikit-learn's `working_memory`. Exact: Q R pair distances. Rerank: O(Q R D) for the
-    shortlist and Q n_candidates pair distances.
+    Temporaries keep within scikit-learn's `working_memory`. Exact: Q R pair distances. With candidates: O(Q R D) for
+    the shortlist and Q n_candidates pair distances.
     """
-    exclude = None if exclude is None or (exclude < 0).all() else exclude
-    _check_counts(n_neighbors, n_candidates if algorithm == "rerank" else None, len(references), exclude is not None)
-    if algorithm == "rerank":
+    if n_neighbors > len(references) - (exclude is not None):
+        raise ValueError(
+            f"Expected n_neighbors {'<=' if exclude is None else '<'} n_samples_fit, but n_neighbors = {n_neighbors}, "
+            f"n_samples_fit = {len(references)}."
+        )
+    if n_candidates is not None:
         check_embedding(metric, references)
-        n_candidates = n_candidates or n_neighbors
-    else:
-        n_candidates = None
     return metric._nearest(queries, references, n_neighbors, exclude=exclude, n_candidates=n_candidates)
 
 
@@ -79,37 +76,9 @@ def check_embedding(metric: Any, prepared: Any) -> None:
 
 
 def recall_at_k(exact: np.ndarray, found: np.ndarray) -> float:
-    """Share of the exact neighbours that were found.
-
-    Parameters
-    ----------
-    exact, found : ndarray (Q, K) of int
-        Neighbour indices of the same queries.
-
-    Returns
-    -------
-    float in [0, 1]
-    """
-    if exact.shape != found.shape:
-        raise ValueError(f"exact has shape {exact.shape} and found has shape {found.shape}: they must be equal")
-    if not exact.size:
-        return 1.0
+    """Share of the exact neighbours (Q, K) that were found, both as indices of the same queries."""
     row = np.arange(len(exact))[:, np.newaxis] * (int(max(exact.max(), found.max())) + 1)
     return float(np.isin(exact + row, found + row).mean())
-
-
-def _check_counts(n_neighbors: int, n_candidates: int | None, n_references: int, excluded: bool) -> None:
-    most, wanted = n_references - int(excluded), ("<" if excluded else "<=")
-    if n_neighbors > most:
-        raise ValueError(
-            f"Expected n_neighbors {wanted} n_samples_fit, but n_neighbors = {n_neighbors}, "
-            f"n_samples_fit = {n_references}."
-        )
-    if n_candidates is not None and not n_neighbors <= n_candidates <= most:
-        raise ValueError(
-            f"Expected n_neighbors <= n_candidates {wanted} n_samples_fit, but n_neighbors = {n_neighbors}, "
-            f"n_candidates = {n_candidates}, n_samples_fit = {n_references}."
-        )
 
 
 def _budget() -> int:

@@ -51,12 +51,13 @@ class Classes(Task):
             labels, codes = check_labels(y, len(sequences.lengths), min_classes=fewest)
         if known is not None:
             labels, codes = known, _matched(labels, codes, known)
-        _check_class_weight(self.class_weight, labels)
         if self.growing and self.labels is not None:
             labels = np.union1d(self.labels, labels)
         return replace(self, labels=labels), StepTargets(codes, sequences.lengths) if self.every_step else codes
 
     def learn(self, targets: Targets, weights: np.ndarray) -> Self:
+        if self.growing:  # codes are those of one fit: learners of this kind only compare them
+            return self
         codes, shares = _counted(targets, weights)
         counts = np.bincount(codes, shares, minlength=len(self.labels))
         factors = class_factors(self.class_weight, self.labels, counts)
@@ -113,19 +114,16 @@ def probabilities(scores: Blocks, sharpness: float = 1.0) -> Blocks:
 
 
 def class_factors(class_weight: Any, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """One factor a class (K,), from the summed weights (K,) of the training data."""
+    """One factor a class (K,), from the summed weights (K,) of the training data; unknown labels are an error."""
+    unknown = [label for label in class_weight if label not in labels] if isinstance(class_weight, dict) else []
+    if unknown:
+        raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {labels}.")
     if class_weight is None:
         return np.ones(len(counts))
     if class_weight == "balanced":
         present = counts > 0
         return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
     return np.array([class_weight.get(label, 1.0) for label in labels.tolist()])
-
-
-def _check_class_weight(class_weight: Any, labels: np.ndarray) -> None:
-    unknown = [label for label in class_weight if label not in labels] if isinstance(class_weight, dict) else []
-    if unknown:
-        raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {labels}.")
 
 
 def _matched(labels: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ class BlockObjective(_Distances):
     ) -> None:
         block_name = loss if isinstance(loss, str) else "nca"
         super().__init__(network, coupled=coupled, learn_scale=block_name == "nca", margin=margin, generator=generator)
-        self.block_name = block_name
+        self.block_loss = BLOCK_LOSSES[block_name]
         self.embedding_loss = None if isinstance(loss, str) else loss
         self.embedding_weight = embedding_weight if coupled else 1.0
         self.pairs_per_sequence = pairs_per_sequence
@@ -81,8 +81,10 @@ class BlockObjective(_Distances):
         embeddings = self.network.free_run(features, lengths, self._noise).float()
         if self.embedding_loss is not None:
             return self.embedding_loss(embeddings, labels)
-        off_diagonal = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        return self._block_loss(squared_distances(embeddings), off_diagonal, labels, weights)
+        off_diagonal, scale = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), self.scale
+        return self.block_loss(
+            squared_distances(embeddings), labels[:, None] == labels, off_diagonal, weights, scale, self.margin
+        )
 
     def _coupled(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         rows, columns = sample_pairs(labels, self.pairs_per_sequence, self.generator)
@@ -91,11 +93,8 @@ class BlockObjective(_Distances):
         block = squared.new_zeros(n, n).index_put((rows, columns), squared)
         valid = torch.zeros(n, n, dtype=torch.bool, device=squared.device)
         valid[rows, columns] = True
-        return self._block_loss(block + block.T, valid | valid.T, labels, weights)
-
-    def _block_loss(self, squared: Tensor, valid: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         same = labels[:, None] == labels
-        return BLOCK_LOSSES[self.block_name](squared, same, valid, weights, self.scale, self.margin)
+        return self.block_loss(block + block.T, same, valid | valid.T, weights, self.scale, self.margin)
 
 
 class PairObjective(_Distances):

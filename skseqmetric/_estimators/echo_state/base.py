@@ -20,11 +20,10 @@ from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._ops.reservoir import reservoir_pooled, reservoir_scan
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import ReservoirWeights
-from skseqmetric._tensors.devices import device_or_cpu, resolve_device
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import MAX_STEPS, run_steps
+from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 from skseqmetric._tensors.scaling import channel_scaling
-from skseqmetric._tensors.seeding import draw_seed
 
 MAX_STATES = 1 << 24
 """Numbers of a batch whose states are all kept at once: 64 MB in float32."""
