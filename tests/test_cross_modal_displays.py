@@ -1,4 +1,4 @@
-"""The pictures of an embedding of sequences and images: what is drawn where."""
+"""The pictures of a joint embedding of sequences and images: what they draw, and where."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_sheet_draws_all_images_on_one_scale(sheet_data: dict[str, Any]) -> None
     assert {image.get_cmap().name for image in display.ax_.images} == {"gray_r"}
 
 
-def test_sheet_draws_images_beside_their_query_and_none_over_another(sheet_data: dict[str, Any]) -> None:
+def test_sheet_draws_images_to_the_right_of_their_query_and_none_over_another(sheet_data: dict[str, Any]) -> None:
     display = retrieval(sheet_data, n_neighbors=3)
     boxes = np.array([image.get_extent() for image in display.ax_.images]).reshape(3, 3, 4)  # left right bottom top
     assert (boxes[:, 1:, 0] > boxes[:, :-1, 1]).all()

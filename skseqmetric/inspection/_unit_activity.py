@@ -18,7 +18,6 @@ from skseqmetric.inspection._unit_analyses import (
     relative_time,
     specific_units,
     state_changes,
-    winglets,
 )
 
 KINDS = ("traces", "changes", "total_change", "winglets", "polyvalent", "specific")
@@ -146,7 +145,7 @@ class UnitActivityDisplay:
 
     def polyvalent(self, *, n_extreme: int = 5, min_lists: int = 5) -> PolyvalentUnits:
         """Return the units that are among the n_extreme smallest or largest weights of at least min_lists outputs."""
-        return polyvalent_units(self._weights, n_extreme=n_extreme, min_lists=min_lists)
+        return polyvalent_units(self._weights, n_extreme, min_lists)
 
     def specific(self, output: int = 0, *, n_units: int = 10) -> CategoryActivity:
         """Return how much the n_units units of largest |weight| on one output move at every label of a step."""
@@ -154,7 +153,7 @@ class UnitActivityDisplay:
         if labels is None:
             labels = [relative_time(len(x)) for x in self.states]
         units = specific_units(self._weights, output, n_units)
-        return activity_by_category(self.states, labels, units, bidirectional=self.bidirectional)
+        return activity_by_category(self.states, labels, units, self.bidirectional)
 
     @property
     def _weights(self) -> np.ndarray:
@@ -242,7 +241,7 @@ class UnitActivityDisplay:
         self._finish_steps(sequence, f"{what}  (no unit)", f"All {curves.shape[1]} units over sequence {sequence}")
 
     def _changes(self, sequence: int) -> np.ndarray:
-        return state_changes(np.asarray(self.states[sequence]), bidirectional=self.bidirectional)
+        return state_changes(np.asarray(self.states[sequence]), self.bidirectional)
 
     def _draw_total_change(self, sequence: int) -> None:
         total = self._changes(sequence).sum(axis=1)
@@ -263,7 +262,8 @@ class UnitActivityDisplay:
             self.ax_.xaxis.get_major_locator().set_params(integer=True)
 
     def _draw_winglets(self, resize: bool) -> None:
-        wings = winglets(self._weights)
+        # the negative weights fall from the left, the positive ones rise to the right: high, narrow wings are few units
+        wings = np.abs(np.sort(self._weights, axis=1))
         if resize and len(wings) > _MOST_LEGEND_ROWS // 2:
             self.figure_.set_size_inches(9, 5)
         for k, (name, wing) in enumerate(zip(self._names, wings, strict=True)):

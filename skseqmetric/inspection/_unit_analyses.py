@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-def state_changes(states: np.ndarray, *, bidirectional: bool = False) -> np.ndarray:
+def state_changes(states: np.ndarray, bidirectional: bool) -> np.ndarray:
     """Return how far every unit moves at every step, |x_t - x_{t-1}| with x_0 = 0, (T, H) for states (T, H).
 
     With `bidirectional`, the second half of the units reads from the end: |x_t - x_{t+1}| with x_{T+1} = 0.
@@ -17,15 +17,6 @@ def state_changes(states: np.ndarray, *, bidirectional: bool = False) -> np.ndar
     zero = np.zeros((), dtype=states.dtype)
     forward = np.diff(states[:, :n_forward], axis=0, prepend=zero)
     return np.abs(np.concatenate([forward, np.diff(states[:, n_forward:], axis=0, append=zero)], axis=1))
-
-
-def winglets(coef: np.ndarray) -> np.ndarray:
-    """Return |sort(w_k)| for the weights w_k of every output, (K, H) for coef (K, H).
-
-    The weights of an output form two wings: the negative ones fall from the left, the positive ones rise to the right.
-    With high, narrow wings a few units carry the output.
-    """
-    return np.abs(np.sort(coef, axis=1))
 
 
 class PolyvalentUnits(NamedTuple):
@@ -52,30 +43,12 @@ class PolyvalentUnits(NamedTuple):
         return frame.assign(n_lists=self.n_lists)
 
 
-def polyvalent_units(coef: Any, *, n_extreme: int = 5, min_lists: int = 5) -> PolyvalentUnits:
-    """Find the units with extreme weights on many outputs.
+def polyvalent_units(coef: np.ndarray, n_extreme: int, min_lists: int) -> PolyvalentUnits:
+    """Find the units in the lists of at least min_lists outputs: those in the most lists first, then by number.
 
-    Parameters
-    ----------
-    coef : array-like of shape (K, H)
-        Weight of every unit on every output.
-    n_extreme : int, default=5
-        The list of an output has its n_extreme smallest and its n_extreme largest weights; equal ones are in the order
-        of their units.
-    min_lists : int, default=5
-        A unit is polyvalent if it is in the lists of at least so many outputs.
-
-    Returns
-    -------
-    PolyvalentUnits
-        Units in the most lists first, then by number.
-
-    Raises
-    ------
-    ValueError
-        If the two ends of a list overlap, 2 n_extreme > H.
+    The list of an output has its n_extreme smallest and its n_extreme largest weights; equal ones are in the order of
+    their units.
     """
-    coef = np.asarray(coef)
     n_outputs, n_units = coef.shape
     if not 1 <= n_extreme <= n_units // 2:
         raise ValueError(
@@ -119,35 +92,15 @@ class CategoryActivity(NamedTuple):
 
 
 def activity_by_category(
-    states: Sequence[Any], categories: Sequence[Any], units: np.ndarray, *, bidirectional: bool
+    states: Sequence[Any], categories: Sequence[Any], units: np.ndarray, bidirectional: bool
 ) -> CategoryActivity:
-    """Return how much a group of units moves at every category of step.
+    """Return how much a group of units moves at every category of step; categories are n arrays (T_i,).
 
     The activity at a step is the sum over the units of |x_t - x_{t-1}|. The activity of a sequence at a category is the
-    mean over the steps of that category.
-
-    Parameters
-    ----------
-    states : list of n arrays (T_i, H)
-    categories : list of n arrays (T_i,)
-        A word or any other label of every step.
-    units : ndarray of int
-        The group.
-    bidirectional : bool
-        As in `state_changes`.
-
-    Returns
-    -------
-    CategoryActivity
-        Mean and (population) standard deviation over the sequences that have a category, and their number.
-
-    Raises
-    ------
-    ValueError
-        If a step has no label.
+    mean over the steps of that category. Mean and (population) standard deviation are over the sequences that have it.
     """
     check_step_values(categories, [len(x) for x in states], "categories")
-    changes = (state_changes(np.asarray(x), bidirectional=bidirectional)[:, units] for x in states)
+    changes = (state_changes(np.asarray(x), bidirectional)[:, units] for x in states)
     activity = np.concatenate([own.sum(axis=1, dtype=np.float64) for own in changes])
     names, codes = np.unique(np.concatenate([np.asarray(c) for c in categories]), return_inverse=True)
     sequence = np.repeat(np.arange(len(states)), [len(x) for x in states])
