@@ -44,12 +44,13 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         if isinstance(metric, FrozenEstimator):
             metric = metric.estimator
             check_is_fitted(metric)
+            check_sequences(sequences, estimator=metric, reset=False)
         else:
             routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
             with reported_fit(self, metric, sequences, y):
                 metric.fit(sequences, y, **routed)
         self.metric_ = metric
-        self._references = metric._prepare(check_sequences(sequences, estimator=metric, reset=False))
+        self._references = metric._prepare(sequences)
         self.n_samples_fit_ = len(sequences)
         self.n_candidates_ = None
         if self.algorithm == "rerank":
@@ -177,7 +178,6 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
             queries,
             self._references,
             k,
-            algorithm=algorithm,
             n_candidates=self._shortlist_length(k, most) if algorithm == "rerank" and k <= most else None,
             exclude=np.arange(self.n_samples_fit_) if itself else None,
         )
