@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skseqmetric._input import check_labels, check_sequences
-from skseqmetric._metrics.protocol import BaseSequenceMetric
+from skseqmetric import Metric, check_sequences
 
 TILE_SHAPES: list[tuple[int, int]] = []
 """Shapes of the tiles that a `MeanMetric` was asked for; a test that reads it empties it first."""
@@ -22,21 +21,16 @@ class PreparedMeans:
         return len(self.lengths)
 
 
-class MeanMetric(BaseSequenceMetric):
+class MeanMetric(Metric):
     """|mean(x) - mean(y)| if `euclidean`, else that plus half the difference in length."""
 
     def __init__(self, scale: float = 1.0, *, euclidean: bool = True) -> None:
         self.scale = scale
         self.euclidean = euclidean
 
-    @property
-    def _is_euclidean(self) -> bool:
-        return self.euclidean
-
     def fit(self, X, y=None):
         sequences = check_sequences(X, estimator=self)
         self.center_ = sequences.values.mean(axis=0)
-        self._forget_threshold()
         return self
 
     def _prepare(self, sequences):
@@ -55,13 +49,20 @@ class MeanMetric(BaseSequenceMetric):
         gap = np.abs(left.lengths[rows] - right.lengths[columns])
         return np.sqrt((difference**2).sum(axis=1)) + (0.0 if self.euclidean else 0.5 * gap)
 
+    def _nearest(self, queries, references, k, *, exclude, n_candidates):
+        # nothing but the embedding counts if euclidean: a shortlist by it would change nothing
+        n_candidates = None if self.euclidean else n_candidates
+        return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
+
 
 class SupervisedMean(MeanMetric):
     """A `MeanMetric` that insists on classes and remembers what its fit was given."""
 
     def fit(self, X, y=None, sample_weight=None, groups=None):
         super().fit(X)
-        self.classes_, self.labels_ = check_labels(y, len(check_sequences(X)), estimator=self)
+        if y is None:
+            raise ValueError("SupervisedMean learns from classes")
+        self.classes_, self.labels_ = np.unique(y, return_inverse=True)
         self.sample_weight_, self.groups_ = sample_weight, groups
         return self
 

@@ -4,158 +4,127 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from sklearn import config_context
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
-from skseqmetric import DTWMetric
-from skseqmetric._input import check_sequences
-from skseqmetric._metrics.search import CallableMetric, k_nearest, recall_at_k
-from skseqmetric._ops.topk import euclidean_tile
+from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SequenceNeighborsTransformer, SyncGRUMetric
 from tests.fake_metrics import TILE_SHAPES, MeanMetric, brute_neighbors, mean_tile, random_sequences
 
-# --------------------------------------------------------------------------------------------------------- the search
-
-
-def prepared(metric, *parts):
-    metric.fit(parts[0])
-    return [metric._prepare(check_sequences(X)) for X in parts]
-
-
+SMALL = {"n_units": 5, "n_filters": None, "max_epochs": 1, "min_batches": 2, "random_state": 0}
 METRICS = {
-    "euclidean": lambda: MeanMetric(),
-    "pairwise": lambda: MeanMetric(euclidean=False),
-    "callable": lambda: CallableMetric(mean_tile, max_pairs=12),
-    "dtw": lambda: DTWMetric(window=2),
+    "euclidean": MeanMetric(),
+    "pairwise": MeanMetric(euclidean=False),
+    "callable": mean_tile,
+    "dtw": DTWMetric(window=2),
+    "embedded": SyncGRUMetric(**SMALL),
 }
 
 
 @pytest.fixture(params=METRICS)
 def metric(request):
-    return METRICS[request.param]()
+    return METRICS[request.param]
+
+
+def search_among(X, metric, **options):
+    """A fitted search among X, whose classes do not matter."""
+    return SequenceKNeighborsClassifier(metric, **options).fit(X, np.arange(len(X)) % 2)
+
+
+def assert_neighbors(found, expected):
+    """The same neighbours at the same distances, to the bit."""
+    np.testing.assert_array_equal(found[1], expected[1])
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert found[0].dtype == np.float64
+    assert found[1].dtype == np.int64
 
 
 @pytest.mark.parametrize("working_memory", [1e-9, 3e-3, 1024])
 def test_search_is_brute_force_under_ties_and_duplicates(rng, metric, working_memory):
     references = random_sequences(rng, 37, longest=6, copies=9, grid=0.5)
     queries = [*references[:4], *random_sequences(rng, 13, longest=6, grid=0.5)]
-    r, q = prepared(metric, references, queries)
-    distances = metric.pairwise_distances(queries, references)
+    model = search_among(references, metric)
+    distances = model.metric_.pairwise_distances(queries, references)
     for k in (1, 5, 37):
         with config_context(working_memory=working_memory):
-            found = k_nearest(metric, q, r, k)
-        expected = brute_neighbors(distances, k)
-        np.testing.assert_array_equal(found[1], expected[1])
-        np.testing.assert_array_equal(found[0], expected[0])
-        assert found[0].dtype == np.float64
-        assert found[1].dtype == np.int64
+            found = model.kneighbors(queries, k)
+        assert_neighbors(found, brute_neighbors(distances, k))
 
 
 @pytest.mark.parametrize("working_memory", [1e-9, 1024])
 def test_self_is_left_out_by_index(rng, metric, working_memory):
     X = random_sequences(rng, 24, longest=5, copies=12, grid=0.5)
-    (r,) = prepared(metric, X)
+    model = search_among(X, metric)
+    distances = model.metric_.pairwise_distances(X)
     for k in (1, 7, 23):
         with config_context(working_memory=working_memory):
-            found = k_nearest(metric, r, r, k, exclude=np.arange(24))
-        expected = brute_neighbors(metric.pairwise_distances(X), k, leave_out_self=True)
-        np.testing.assert_array_equal(found[1], expected[1])
-        np.testing.assert_array_equal(found[0], expected[0])
-
-
-def test_exclusion_can_concern_some_queries_only(rng, metric):
-    X = random_sequences(rng, 9)
-    (r,) = prepared(metric, X)
-    exclude = np.array([-1, 1, -1, 3, -1, -1, -1, -1, 8])
-    _, nearest = k_nearest(metric, r, r, 1, exclude=exclude)
-    np.testing.assert_array_equal(nearest[:, 0] == np.arange(9), exclude < 0)
+            found = model.kneighbors(n_neighbors=k)
+        assert_neighbors(found, brute_neighbors(distances, k, leave_out_self=True))
 
 
 def test_queries_may_come_in_any_order(rng, metric):
     references, queries = random_sequences(rng, 20), random_sequences(rng, 15)
-    r, q = prepared(metric, references, queries)
-    found = k_nearest(metric, q, r, 4)
+    model = search_among(references, metric, n_neighbors=4)
     p = rng.permutation(15)
-    permuted = k_nearest(metric, metric._prepare(check_sequences([queries[i] for i in p])), r, 4)
-    for a, b in zip(found, permuted, strict=True):
+    permuted = model.kneighbors([queries[i] for i in p])
+    for a, b in zip(model.kneighbors(queries), permuted, strict=True):
         np.testing.assert_array_equal(a[p], b)
 
 
 def test_tiles_keep_within_the_working_memory(rng):
-    metric = MeanMetric(euclidean=False)
-    r, q = prepared(metric, random_sequences(rng, 90), random_sequences(rng, 80))
+    model = search_among(random_sequences(rng, 90), MeanMetric(euclidean=False))
+    queries = random_sequences(rng, 80)
     TILE_SHAPES.clear()
     with config_context(working_memory=0.05):
-        k_nearest(metric, q, r, 3)
+        model.kneighbors(queries, 3)
     assert sum(rows * columns for rows, columns in TILE_SHAPES) == 90 * 80
     assert max(rows * columns for rows, columns in TILE_SHAPES) * 64 <= 0.05 * 2**20
+
+
+# --------------------------------------------------------------------------------------------------------- shortlists
 
 
 @pytest.mark.parametrize("working_memory", [1e-9, 1024])
 @pytest.mark.parametrize("leave_out_self", [False, True])
 def test_rerank_is_exact_within_its_shortlist(rng, working_memory, leave_out_self):
     X = random_sequences(rng, 60, copies=10)
-    metric = MeanMetric(euclidean=False)
-    (r,) = prepared(metric, X)
-    exclude = np.arange(60) if leave_out_self else None
-    embeddings = torch.from_numpy(r.embeddings)
-    by_embedding = euclidean_tile(embeddings, embeddings).numpy()
+    queries = None if leave_out_self else X
+    options = {"n_neighbors": 5, "algorithm": "rerank"}
+    model = search_among(X, MeanMetric(euclidean=False), **options, n_candidates=12)
+    by_embedding = MeanMetric().fit(X).pairwise_distances(X)
     shortlist = brute_neighbors(by_embedding, 12, leave_out_self=leave_out_self)[1]
     allowed = np.full((60, 60), np.inf)
-    np.put_along_axis(allowed, shortlist, np.take_along_axis(metric.pairwise_distances(X), shortlist, 1), 1)
+    np.put_along_axis(allowed, shortlist, np.take_along_axis(model.metric_.pairwise_distances(X), shortlist, 1), 1)
     with config_context(working_memory=working_memory):
-        found = k_nearest(metric, r, r, 5, algorithm="rerank", n_candidates=12, exclude=exclude)
-    expected = brute_neighbors(allowed, 5)
-    np.testing.assert_array_equal(found[1], expected[1])
-    np.testing.assert_array_equal(found[0], expected[0])
-    exact = k_nearest(metric, r, r, 5, exclude=exclude)
-    assert 0 < recall_at_k(exact[1], found[1]) < 1
-    everything = 59 if leave_out_self else 60
-    whole = k_nearest(metric, r, r, 5, algorithm="rerank", n_candidates=everything, exclude=exclude)
-    for a, b in zip(whole, exact, strict=True):
-        np.testing.assert_array_equal(a, b)
+        found = model.kneighbors(queries)
+    assert_neighbors(found, brute_neighbors(allowed, 5))
+    exact = search_among(X, MeanMetric(euclidean=False), n_neighbors=5).kneighbors(queries)
+    assert 0 < np.mean([len(set(a) & set(b)) / 5 for a, b in zip(exact[1], found[1], strict=True)]) < 1
+    whole = search_among(X, MeanMetric(euclidean=False), **options, n_candidates=60).kneighbors(queries)
+    assert_neighbors(whole, exact)
 
 
-def test_rerank_of_a_euclidean_metric_is_exact(rng):
-    metric = MeanMetric()
-    (r,) = prepared(metric, random_sequences(rng, 30))
-    for a, b in zip(
-        k_nearest(metric, r, r, 3), k_nearest(metric, r, r, 3, algorithm="rerank", n_candidates=3), strict=True
-    ):
-        np.testing.assert_array_equal(a, b)
+@pytest.mark.parametrize("name", ["euclidean", "embedded"])
+def test_rerank_of_a_euclidean_metric_is_exact(rng, name):
+    X, others = random_sequences(rng, 30, copies=6, grid=0.5), random_sequences(rng, 9, grid=0.5)
+    exact = search_among(X, METRICS[name], n_neighbors=3)
+    rerank = search_among(X, FrozenEstimator(exact.metric_), n_neighbors=3, algorithm="rerank", n_candidates=3)
+    for queries in (others, None):
+        assert_neighbors(rerank.kneighbors(queries), exact.kneighbors(queries))
+    assert rerank.rerank_recall(others) == 1.0
 
 
-def test_recall():
-    exact = np.array([[0, 1, 2], [5, 6, 7]])
-    assert recall_at_k(exact, exact[:, ::-1]) == 1.0
-    assert recall_at_k(exact, np.array([[0, 9, 2], [0, 1, 2]])) == 2 / 6
-    with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 2\)"):
-        recall_at_k(exact, exact[:, :2])
+def test_coupled_distances_among_all_candidates_are_the_exact_ones(rng):
+    X = random_sequences(rng, 30, copies=6)
+    exact = search_among(X, SyncGRUMetric(**SMALL, coupling="symmetric"), n_neighbors=3)
+    rerank = search_among(X, FrozenEstimator(exact.metric_), n_neighbors=3, algorithm="rerank", n_candidates=30)
+    for queries in (X, None):
+        (d, i), (expected, nearest) = rerank.kneighbors(queries), exact.kneighbors(queries)
+        np.testing.assert_array_equal(i, nearest)
+        np.testing.assert_allclose(d, expected, rtol=1e-5, atol=1e-7)
 
 
 # ------------------------------------------------------------------------------------------------------------- errors
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"n_neighbors": 11}, "n_neighbors <= n_samples_fit, but n_neighbors = 11, n_samples_fit = 10"),
-        ({"n_neighbors": 10, "exclude": np.arange(10)}, "n_neighbors < n_samples_fit, but n_neighbors = 10"),
-        ({"n_neighbors": 4, "algorithm": "rerank", "n_candidates": 3}, "n_neighbors = 4, n_candidates = 3"),
-        ({"n_neighbors": 4, "algorithm": "rerank", "n_candidates": 11}, "n_candidates = 11, n_samples_fit = 10"),
-    ],
-)
-def test_counts_that_do_not_fit_are_named(rng, options, message):
-    metric = MeanMetric(euclidean=False)
-    (r,) = prepared(metric, random_sequences(rng, 10))
-    with pytest.raises(ValueError, match=message):
-        k_nearest(metric, r, r, **options)
-
-
-def test_rerank_needs_an_embedding(rng):
-    metric = CallableMetric(mean_tile)
-    (r,) = prepared(metric, random_sequences(rng, 5))
-    with pytest.raises(ValueError, match=r'CallableMetric has none: use algorithm="exact"'):
-        k_nearest(metric, r, r, 2, algorithm="rerank", n_candidates=3)
 
 
 @pytest.mark.parametrize("algorithm", ["exact", "rerank"])
@@ -164,17 +133,22 @@ def test_a_distance_that_is_nan_names_its_pair(rng, algorithm):
         def _rows(self, left, rows, right, columns):
             return np.where((rows == 6) & (columns == 2), np.nan, super()._rows(left, rows, right, columns))
 
-    metric = Broken(euclidean=False)
-    (r,) = prepared(metric, random_sequences(rng, 9))
+    X = random_sequences(rng, 9)
+    model = search_among(X, Broken(euclidean=False), n_neighbors=3, algorithm=algorithm, n_candidates=9)
     with pytest.raises(ValueError, match=r"sequence 6 .*sequence 2 .*is nan"):
-        k_nearest(metric, r, r, 3, algorithm=algorithm, n_candidates=9)
+        model.kneighbors(X)
+
+
+def test_a_shortlist_needs_an_embedding_whenever_it_is_asked_for(rng):
+    model = search_among(random_sequences(rng, 5), mean_tile, n_neighbors=2)
+    with pytest.raises(ValueError, match=r'CallableMetric has none: use algorithm="exact"'):
+        model.rerank_recall()
 
 
 def test_callable_of_wrong_shape_is_refused(rng):
-    metric = CallableMetric(lambda Q, R: np.zeros(len(Q)))
-    r, q = prepared(metric, random_sequences(rng, 5), random_sequences(rng, 3))
+    model = search_among(random_sequences(rng, 5), lambda Q, R: np.zeros(len(Q)), n_neighbors=2)
     with pytest.raises(ValueError, match=r"given 3 and 5 sequences and returned shape \(3,\).*shape \(3, 5\)"):
-        k_nearest(metric, q, r, 2)
+        model.kneighbors(random_sequences(rng, 3))
 
 
 def test_callable_gets_sequences_in_bounded_tiles(rng):
@@ -185,10 +159,14 @@ def test_callable_gets_sequences_in_bounded_tiles(rng):
         assert all(x.ndim == 2 and x.shape[1] == 2 for x in [*Q, *R])
         return mean_tile(Q, R)
 
-    metric = CallableMetric(distance, max_pairs=20)
-    X = random_sequences(rng, 17)
-    r, q = prepared(metric, X, X[:6])
-    k_nearest(metric, q, r, 2)
-    assert sum(a * b for a, b in calls) == 17 * 6
-    assert max(a * b for a, b in calls) <= 20
-    np.testing.assert_array_equal(metric.pair_distance(X, X[::-1]), mean_tile(X, X[::-1]).diagonal())
+    X = random_sequences(rng, 700, longest=3)
+    model = SequenceNeighborsTransformer(distance, n_neighbors=2).fit(X)
+    for memory, most in ((1024, 2**16), (0.01, 0.01 * 2**20 / 64)):
+        calls.clear()
+        with config_context(working_memory=memory):
+            found = model.kneighbors(X[:300])
+        assert sum(a * b for a, b in calls) == 300 * 700
+        assert max(a * b for a, b in calls) <= most
+        assert_neighbors(found, brute_neighbors(mean_tile(X[:300], X), 2))
+    pairs = clone(model).fit(X[:20]).metric_.pair_distance(X[:20], X[19::-1])
+    np.testing.assert_array_equal(pairs, mean_tile(X[:20], X[19::-1]).diagonal())

@@ -12,7 +12,6 @@ from sklearn.utils._param_validation import Interval, RealNotInt
 
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric, register_metric
-from skseqmetric._metrics.search import nearest_by_pairs
 
 _TILE = 64  # sequences a side of one call: enough to outweigh the call, small enough to share among threads
 _SLACK = 3  # steps by which lengths in one call may differ: tslearn looks for the padding in every pair
@@ -160,7 +159,7 @@ class DTWMetric(Metric):
     def _nearest(
         self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
+        return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     def _run(self, fill: Any, calls: list[tuple[Any, ...]]) -> None:
         # threads: tslearn's kernels release the interpreter lock, and every call writes a block of its own
