@@ -1,6 +1,7 @@
 """Answers one incoming step at a time, for estimators whose answers never depend on later steps.
 
-The functions here are methods of those estimators: each has a `_task` and `_advance(x, state) -> outputs (K,), state`.
+The functions here are methods of those estimators. Each has a `_task`, `_reads_backwards`, which says how it was fitted,
+and `_advance(x, state) -> outputs (K,), state`.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def advance_network(self: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, A
 
 
 def check_causal(estimator: Any, method: str) -> None:
-    """Refuse an estimator that was fitted for whole sequences, or reads them backwards too."""
-    if not estimator._task.every_step or getattr(estimator, "bidirectional", False):
+    """Refuse an estimator that was fitted for whole sequences, or to read them backwards too."""
+    if not estimator._task.every_step or estimator._reads_backwards:
         raise ValueError(
             f"{method} answers at every step from the steps so far: fit with target='step'"
             f"{' and bidirectional=False' if hasattr(estimator, 'bidirectional') else ''}."

@@ -234,6 +234,10 @@ class EchoStatePredictor(EchoStateEstimator):
         return torch.cat([forward.cumsum(1) / counts, means.expand_as(backward)], 2)
 
     # ------------------------------------------------------------------ one incoming step at a time
+    @property
+    def _reads_backwards(self) -> bool:
+        return len(self.reservoirs_) > self._n_forward
+
     predict_step = streaming.predict_step
     predict_stream = streaming.predict_stream
 

@@ -52,6 +52,7 @@ class MemoryEstimator(NetworkEstimator):
     window_ = memory.window_
 
     # ------------------------------------------------------------------ one incoming step at a time
+    _reads_backwards = False
     predict_step = streaming.predict_step
     predict_stream = streaming.predict_stream
     _advance = streaming.advance_network

@@ -85,6 +85,10 @@ class RecurrentEstimator(NetworkEstimator):
         return self.module_.head.get_parameter(name).detach().cpu().numpy().astype(np.float64)
 
     # ------------------------------------------------------------------ answers after every step
+    @property
+    def _reads_backwards(self) -> bool:
+        return self.module_.layers.bidirectional
+
     predict_step = streaming.predict_step
     predict_stream = streaming.predict_stream
     _advance = streaming.advance_network
