@@ -30,10 +30,8 @@ def renamed(**names: str) -> Callable[[Class], Class]:
             return set_params(self, **parameters)
 
         cls.__init__, cls.set_params = checked_init, checked_set_params  # type: ignore[misc, attr-defined]
-        for old in names:
-            setattr(
-                cls, old, _RenamedAttribute(f"{cls.__name__} has no {old!r} any more: it is called {names[old]!r} now.")
-            )
+        for old, new in names.items():
+            setattr(cls, old, _RenamedAttribute(_message(cls.__name__, old, new)))
         return cls
 
     return decorate
@@ -46,6 +44,9 @@ class _RenamedAttribute:
         self.message = message
 
     def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(self.message)
+
+    def __set__(self, instance: Any, value: Any) -> None:
         raise AttributeError(self.message)
 
 
