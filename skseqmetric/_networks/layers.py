@@ -148,7 +148,11 @@ def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Gener
 def _states(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
     """States (B, T, H) of one layer and direction."""
     if isinstance(layer, nn.LSTM):
-        return layer(x)[0]
+        if x.device.type != "cpu":
+            return layer(x)[0]
+        # torch's LSTM of bfloat16 fails on CPUs without instructions for it
+        with torch.autocast("cpu", enabled=False):
+            return layer(x.to(layer.weight_hh_l0.dtype))[0]
     # on a CPU a third of the time of nn.GRU in training, where the extension is compiled
     return gru_scan(x.transpose(0, 1)[None], lengths, [RecurrentWeights(*_parameters(layer))])[:, 0].transpose(0, 1)
 
