@@ -62,6 +62,8 @@ class EchoStateEstimator(BaseEstimator, ABC):
     def fit_reservoir(self, X: Any) -> Self:
         """Learn the scaling of the channels and draw the reservoirs, and nothing else: enough for `hidden_states`.
 
+        A readout that was fitted before is dropped: it belongs to other reservoirs.
+
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
@@ -74,6 +76,8 @@ class EchoStateEstimator(BaseEstimator, ABC):
         with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self)
             self._start(sequences, np.ones(len(sequences)))
+            for name in ("coef_", "intercept_", "alpha_", "_solver"):
+                self.__dict__.pop(name, None)
         return self
 
     def _check_parameters(self) -> None:
