@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import tslearn.metrics
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from tslearn.metrics import cdist_dtw, dtw
 
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
-from skseqmetric._estimators.dtw import _length_groups
 from tests.fake_metrics import random_sequences
 
 
@@ -98,13 +99,22 @@ def test_float32_values_are_taken_as_they_are(X):
     )
 
 
-def test_length_groups_cover_every_position_once(rng):
-    lengths = rng.integers(1, 60, size=500)
-    groups = _length_groups(lengths)
-    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(500))
-    assert max(np.ptp(lengths[group]) for group in groups) <= 3
-    assert max(map(len, groups)) <= 64
-    assert len(groups) <= 59 // 4 + 1 + 500 // 64
+def test_tslearn_gets_every_pair_once_in_calls_of_like_length(rng, monkeypatch):
+    X = [np.zeros((steps, 1)) for steps in rng.integers(1, 60, size=500)]
+    Y = [np.zeros((steps, 1)) for steps in rng.integers(1, 9, size=30)]
+    calls = []
+
+    def recorded(left, right, **options):
+        calls.append([[len(x) for x in side] for side in (left, right)])
+        return np.zeros((len(left), len(right)))
+
+    monkeypatch.setattr(tslearn.metrics, "cdist_dtw", recorded)
+    DTWMetric().fit(X).pairwise_distances(X, Y)
+    assert sum(len(left) * len(right) for left, right in calls) == 500 * 30
+    sides = [side for call in calls for side in call]
+    assert max(max(side) - min(side) for side in sides) <= 3
+    assert max(map(len, sides)) <= 64
+    assert len(calls) <= (59 // 4 + 1 + 500 // 64) * (8 // 4 + 1)
 
 
 def test_eight_threads_get_what_one_gets(X):
@@ -142,3 +152,9 @@ def test_there_is_no_embedding(X):
     assert not hasattr(DTWMetric(), "transform")
     with pytest.raises(ValueError, match="DTWMetric has none"):
         SequenceKNeighborsClassifier("dtw", algorithm="rerank").fit(X, np.arange(len(X)) % 2)
+
+
+def test_a_new_fit_forgets_the_threshold(X):
+    metric = DTWMetric().fit(X).calibrate_threshold(X, [[0, 1], [0, 2]], [1, -1]).fit(X)
+    with pytest.raises(NotFittedError, match="calibrate_threshold"):
+        metric.predict_pairs(X, [[0, 1]])

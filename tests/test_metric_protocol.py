@@ -13,8 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from skseqmetric._metrics import protocol as _metric
-from skseqmetric._metrics.protocol import best_threshold, metric_named
+from skseqmetric import SequenceKNeighborsClassifier
 from tests.fake_metrics import TILE_SHAPES, MeanMetric, random_sequences
 
 METRICS = [MeanMetric(0.5), MeanMetric(2.0, euclidean=False)]
@@ -56,46 +55,44 @@ def test_every_form_gives_the_definition(metric, X, rng):
     assert isinstance(callable_metric(X[2], X[7]), float)
 
 
-@pytest.mark.parametrize(("leaf", "block"), [(1, 1), (1, 3), (2, 5), (32, 512)])
-@pytest.mark.parametrize("n", [1, 2, 3, 22, 23])
-def test_distances_do_not_depend_on_the_blocks(metric, X, monkeypatch, leaf, block, n):
-    whole, across = metric.pairwise_distances(X[:n]), metric.pairwise_distances(X[:n], X)
-    monkeypatch.setattr(_metric, "_LEAF", leaf)
-    monkeypatch.setattr(_metric, "_BLOCK", block)
-    distances = metric.pairwise_distances(X[:n])
-    np.testing.assert_array_equal(distances, whole)
+@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 65, 513, 1100])
+def test_distances_do_not_depend_on_the_blocks(metric, rng, n):
+    X = random_sequences(rng, n)
+    distances = metric.pairwise_distances(X)
+    rows, columns = np.indices((n, n)).reshape(2, -1)
+    one_by_one = -metric.score_pairs(X, np.stack([rows, columns], axis=1)).reshape(n, n)
+    np.testing.assert_array_equal(distances, one_by_one)
     np.testing.assert_array_equal(distances, distances.T)
     assert not distances.diagonal().any()
-    np.testing.assert_array_equal(metric.pairwise_distances(X[:n], X), across)
-    np.testing.assert_array_equal(across[:, :n], distances)
+    np.testing.assert_array_equal(metric.pairwise_distances(X, X[:7]), distances[:, :7])
 
 
-def test_each_unordered_pair_is_computed_once(X, rng):
+def test_each_unordered_pair_is_computed_once(rng):
     X = random_sequences(rng, 300)
     metric = MeanMetric(euclidean=False).fit(X)
     TILE_SHAPES.clear()
     metric.pairwise_distances(X)
     computed = sum(rows * columns for rows, columns in TILE_SHAPES)
-    assert 300 * 299 / 2 <= computed <= 300 * (299 / 2 + _metric._LEAF)
+    assert 300 * 299 / 2 <= computed <= 300 * (299 / 2 + 32)  # blocks on the diagonal are computed whole
     TILE_SHAPES.clear()
     metric.pairwise_distances(random_sequences(rng, 700), X)
     assert sum(rows * columns for rows, columns in TILE_SHAPES) == 700 * 300
     assert max(max(shape) for shape in TILE_SHAPES) <= 512
 
 
-def test_tiles_hold_sequences_of_like_length(monkeypatch, X):
-    monkeypatch.setattr(_metric, "_BLOCK", 4)
+def test_tiles_hold_sequences_of_like_length(rng):
     seen = []
 
     class Spy(MeanMetric):
         def _tile(self, left, rows, right, columns):
             seen.append((left.lengths[rows], right.lengths[columns]))
-            return super()._tile(left, rows, right, columns)
+            return np.zeros((len(rows), len(columns)))
 
-    Spy(euclidean=False).fit(X).pairwise_distances(X[:10], X)
-    sides = zip(*seen, strict=True)
-    ordered = np.sort([len(x) for x in X])
-    assert {tuple(c) for c in list(sides)[1]} == {tuple(ordered[s : s + 4]) for s in range(0, len(X), 4)}
+    X, Y = random_sequences(rng, 700, longest=200), random_sequences(rng, 1100, longest=200)
+    Spy().fit(X).pairwise_distances(X, Y)
+    for lengths, of_tiles in zip((X, Y), zip(*seen, strict=True), strict=True):
+        ordered = np.sort([len(x) for x in lengths])
+        assert {tuple(tile) for tile in of_tiles} == {tuple(ordered[s : s + 512]) for s in range(0, len(ordered), 512)}
 
 
 def test_pair_distance_refuses_unequal_counts(metric, X):
@@ -144,6 +141,19 @@ SCORES = {
 }
 
 
+def gap_of_values(Q, R):
+    """|x - y| of sequences of one value, exact in float64."""
+    return np.abs(np.ravel(Q)[:, np.newaxis] - np.ravel(R))
+
+
+def calibrated(distances, same, strategy="accuracy", min_rate=None):
+    """The threshold for pairs of these distances."""
+    metric = SequenceKNeighborsClassifier(gap_of_values, n_neighbors=1).fit([[[0.0]], [[1.0]]], [0, 1]).metric_
+    pairs = [(0, i) for i in range(1, len(distances) + 1)]
+    X = np.append(0.0, distances)[:, np.newaxis, np.newaxis]
+    return metric.calibrate_threshold(X, pairs, np.where(same, 1, -1), strategy=strategy, min_rate=min_rate).threshold_
+
+
 def all_cuts(distances):
     levels = np.unique(distances)
     return [levels[0] - 1, *((levels[1:] + levels[:-1]) / 2), levels[-1] + 1]
@@ -156,7 +166,7 @@ def test_threshold_is_the_best_of_all_cuts(strategy, data):
     distances = np.array(data.draw(st.lists(st.integers(0, 12), min_size=n, max_size=n))) / 4
     same = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     same[:2] = True, False
-    found = best_threshold(distances, same, strategy)
+    found = calibrated(distances, same, strategy)
     best = max(SCORES[strategy](same, distances <= t) for t in all_cuts(distances))
     assert SCORES[strategy](same, distances <= found) == pytest.approx(best, abs=1e-12)
 
@@ -174,32 +184,32 @@ def test_rate_threshold_keeps_the_other_rate(strategy, data):
         pair = float((distances[same] <= t).mean()), float((distances[~same] > t).mean())
         return pair if strategy == "max_tpr" else pair[::-1]
 
-    found = rates(best_threshold(distances, same, strategy, floor))
+    found = rates(calibrated(distances, same, strategy, floor))
     assert found == max((wanted, kept) for wanted, kept in map(rates, all_cuts(distances)) if kept >= floor)
 
 
 def test_threshold_ties_go_to_the_wider_gap():
     distances = np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0])
     same = np.array([True, True, True, False, False, False])
-    assert best_threshold(distances, same, "accuracy") == 6.5
+    assert calibrated(distances, same) == 6.5
     # one error each at a cut in (1, 2), in (3, 10) and in (11, 12): the middle gap is the widest
     mixed = np.array([True, False, True, False, True, False])
-    assert best_threshold(np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0]), mixed, "accuracy") == 6.5
+    assert calibrated(np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0]), mixed) == 6.5
 
 
 def test_threshold_between_neighbouring_floats_still_separates():
     first, second, third = 1.0, 1.0 + 2.0**-52, 1.0 + 2.0**-51  # a middle is rounded down here, up there
     for low, high in [(first, second), (second, third)]:
-        threshold = best_threshold(np.array([low, high]), np.array([True, False]), "accuracy")
+        threshold = calibrated(np.array([low, high]), np.array([True, False]))
         assert low <= threshold < high
 
 
 def test_threshold_of_reversed_pairs_lies_outside():
     same = np.array([False, False, False, True])
-    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), same, "accuracy") < 1.0
-    assert best_threshold(np.array([0.0, 2.0, 3.0, 4.0]), same, "accuracy") < 0.0
-    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), ~same, "max_tpr", 0.0) >= 3.0
-    assert best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), same, "max_tpr", 0.0) >= 4.0
+    assert calibrated(np.array([1.0, 2.0, 3.0, 4.0]), same) < 1.0
+    assert calibrated(np.array([0.0, 2.0, 3.0, 4.0]), same) < 0.0
+    assert calibrated(np.array([1.0, 2.0, 3.0, 4.0]), ~same, "max_tpr", 0.0) >= 3.0
+    assert calibrated(np.array([1.0, 2.0, 3.0, 4.0]), same, "max_tpr", 0.0) >= 4.0
 
 
 def test_calibrated_metric_tells_classes_apart(metric):
@@ -215,12 +225,6 @@ def test_calibrated_metric_tells_classes_apart(metric):
     # equality counts as the same
     metric.threshold_ = between
     assert (metric.predict_pairs(X, pairs) == 1).sum() > same.count(1)
-
-
-def test_a_new_fit_forgets_the_threshold(metric, X):
-    metric.calibrate_threshold(X, [[0, 1], [0, 2]], [1, -1]).fit(X)
-    with pytest.raises(NotFittedError, match="calibrate_threshold"):
-        metric.predict_pairs(X, [[0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -268,4 +272,4 @@ def test_other_channels_are_refused(metric, rng):
 
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match=r"'dtv' is not known.*'dtw'"):
-        metric_named("dtv")
+        SequenceKNeighborsClassifier("dtv").fit([[[0.0]], [[1.0]]], [0, 1])

@@ -21,8 +21,6 @@ from skseqmetric import (
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
 )
-from skseqmetric._estimators.neighbors.regressor import quantile_classes
-from skseqmetric._metrics.search import CallableMetric
 from tests.fake_metrics import MeanMetric, SupervisedMean, brute_neighbors, mean_tile, random_sequences
 from tests.small_neighbors import ESTIMATORS, METRICS, labelled_sequences
 
@@ -240,7 +238,7 @@ def test_frozen_metric_must_be_fitted_and_of_these_channels(cls, data, rng):
 def test_names_and_functions_become_metrics(data):
     X, y, _ = data
     assert isinstance(SequenceKNeighborsClassifier().fit(X, y).metric_, DTWMetric)
-    assert isinstance(SequenceKNeighborsClassifier(mean_tile).fit(X, y).metric_, CallableMetric)
+    assert SequenceKNeighborsClassifier(mean_tile).fit(X, y).metric_.get_params() == {"function": mean_tile}
     with pytest.raises(ValueError, match=r"metric='dtv' is not known.*'dtw'"):
         SequenceKNeighborsClassifier("dtv").fit(X, y)
     with pytest.raises(ValueError, match="The 'metric' parameter"):
@@ -319,22 +317,28 @@ def test_rerank_without_embedding_is_refused_at_fit(data, metric):
 # ---------------------------------------------------------------------------------------------- supervised regression
 
 
-def test_quantile_classes():
+def bins_of(y, n_bins):
+    """The classes that a supervised metric is fitted on."""
+    X = [[[float(i)]] for i in range(len(y))]
+    return SequenceKNeighborsRegressor(SupervisedMean(), n_bins=n_bins).fit(X, y).metric_.labels_
+
+
+def test_targets_are_cut_at_their_quantiles():
     y = np.arange(100.0)
-    np.testing.assert_array_equal(quantile_classes(y, 4), np.arange(100) // 25)
-    np.testing.assert_array_equal(quantile_classes(y % 3, 10), np.arange(100) % 3)
-    two = quantile_classes(np.stack([y[:99], -y[:99]], axis=1), 9)
+    np.testing.assert_array_equal(bins_of(y, 4), np.arange(100) // 25)
+    np.testing.assert_array_equal(bins_of(y % 3, 10), np.arange(100) % 3)
+    two = bins_of(np.stack([y[:99], -y[:99]], axis=1), 9)
     np.testing.assert_array_equal(two, np.arange(99) // 33)  # both cuts agree: three of nine combinations
-    counts = np.bincount(quantile_classes(np.random.default_rng(0).normal(size=(500, 2)), 16))
+    counts = np.bincount(bins_of(np.random.default_rng(0).normal(size=(500, 2)), 16))
     assert len(counts) == 16
-    assert quantile_classes(np.random.default_rng(0).normal(size=(500, 5)), 4).max() == 31
+    assert bins_of(np.random.default_rng(0).normal(size=(500, 5)), 4).max() == 31
 
 
-def test_supervised_metric_sees_bins_and_the_prediction_does_not(data, rng):
+def test_bins_are_for_the_metric_and_not_for_the_prediction(data, rng):
     X, _, others = data
     y = rng.normal(size=40)
     model = SequenceKNeighborsRegressor(SupervisedMean(), n_neighbors=3, n_bins=4).fit(X, y)
-    np.testing.assert_array_equal(model.metric_.labels_, quantile_classes(y, 4))
+    assert np.bincount(model.metric_.labels_).tolist() == [10] * 4
     expected = SequenceKNeighborsRegressor(MeanMetric(), n_neighbors=3).fit(X, y).predict(others)
     np.testing.assert_array_equal(model.predict(others), expected)
 

@@ -77,14 +77,16 @@ def test_groups_reach_splitter_and_metric(data):
         np.testing.assert_array_equal(fitted.metric_.sample_weight_, weights[train])
 
 
-def test_grid_search_reaches_the_metric(data):
-    X, _, _ = data
-    y = (np.array([x.mean() for x in X]) > 0).astype(int)
-    grid = {"metric__scale": [0.5, 3.0], "n_neighbors": [1, 3]}
+def test_grid_search_reaches_the_metric(rng):
+    # the class is in the length, which the metric sees only if it is not euclidean
+    y = np.arange(40) % 2
+    X = [rng.normal(size=(3 + 9 * label, 2)) for label in y]
+    grid = {"metric__euclidean": [True, False], "n_neighbors": [1, 3]}
     search = GridSearchCV(SequenceKNeighborsClassifier(MeanMetric()), grid, cv=3).fit(X, y)
-    assert len(search.cv_results_["params"]) == 4
-    assert search.best_score_ > 0.5
-    assert search.best_estimator_.metric_.scale == search.best_params_["metric__scale"]
+    assert search.best_params_ == {"metric__euclidean": False, "n_neighbors": 1}
+    assert search.best_score_ == 1.0
+    assert (search.cv_results_["mean_test_score"][:2] < 0.8).all()
+    assert search.best_estimator_.metric_.euclidean is False
 
 
 def test_workers_in_other_processes_give_the_same(data):
