@@ -1,1 +1,1 @@
-"""Distances between sequences: the protocol, thresholds, the search for neighbours, learned embeddings."""
+"""Distances between sequences: the protocol, thresholds, neighbour search, and learned embeddings."""

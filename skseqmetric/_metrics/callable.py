@@ -11,7 +11,7 @@ import numpy as np
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric
 
-_MOST_PAIRS = 2**16  # of one call
+_MOST_PAIRS = 2**16  # in one call
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,33 @@ class PreparedList:
 
 
 class CallableMetric(Metric):
-    """A distance given as a function on tiles.
+    """A distance that the user gives as a function.
 
     Parameters
     ----------
     function : callable (queries, references) -> array-like (len(queries), len(references))
-        Takes two lists of (T_i, C) arrays and returns all distances between them, finite; it should be symmetric with
-        d(x, x) = 0, and must not change the arrays. It gets at most 65536 pairs in one call.
+        It takes two lists of (T_i, C) arrays and returns all distances between them. Distances must be finite. They
+        should be symmetric, with d(x, x) = 0. The function must not change the arrays. One call has at most 65536
+        pairs.
     """
 
     def __init__(self, function: Callable[[list[np.ndarray], list[np.ndarray]], Any]) -> None:
         self.function = function
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the input; nothing is learned."""
+        """Check the input. The metric learns nothing.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+        """
         check_sequences(X, estimator=self)
         self.__dict__.pop("threshold_", None)
         return self

@@ -1,4 +1,4 @@
-"""Metrics learned by gradient descent: fit from labels, from given pairs or in parts, and embed."""
+"""Metrics learned by gradient descent from labels or from given pairs, in one fit or in parts."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.inference import run_sequences
 from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
-from skseqmetric._training.batches import PairBatches, Plan
+from skseqmetric._training.batches import PairBatches, Plan, balanced_batches, shuffled_batches
 from skseqmetric._training.callbacks import with_callbacks
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import BlockObjective, PairObjective
-from skseqmetric._training.sampling import balanced_batches, shuffled_batches
 
 
 class EmbeddingMetric(NetworkEstimator, Metric):
-    """A metric whose network embeds sequences, learned from labels or from pairs.
+    """A metric whose network embeds sequences. It learns from labels or from pairs.
 
-    The distance is that of the embeddings or, where a subclass couples its pairs, that of a pair's own run.
+    The distance is the Euclidean distance of the embeddings. A subclass may couple the two sequences of a pair: the
+    distance then comes from a run of the network on that pair.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -42,14 +42,14 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         "samples_per_class": [Interval(Integral, 2, None, closed="left")],
     }
 
-    # parameters of the metrics whose pairs meet in the network, without effect in the others
+    # parameters of coupled metrics; they have no effect in the others
     coupling: str | None = None
     embedding_weight: float = 1.0
     pairs_per_sequence: int | None = None
 
     @property
     def _coupled(self) -> bool:
-        """Whether the distance is that of a pair's own run; the network then has `pair_run`."""
+        """Whether the network runs every pair by itself. It then has a method `pair_run`."""
         return self.coupling is not None
 
     # ------------------------------------------------------------------ fitting
@@ -62,12 +62,12 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Training sequences.
         y : array-like of shape (n,)
-            Class of every sequence; sequences of one class are to be near.
+            Class of every sequence. Sequences of one class shall be close to each other.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence as an anchor of the loss. A weight of 2 is the same as writing the sequence
-            twice, a weight of 0 the same as leaving it out.
+            Weight of every sequence as an anchor of the loss. A weight of 2 acts like two copies of the sequence. A
+            weight of 0 acts like leaving it out.
         groups : array-like of shape (n,), optional
-            With `early_stopping=True`, sequences of one group fall on one side of the validation split.
+            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
 
         Returns
         -------
@@ -76,36 +76,46 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), or a single class.
+            X is not accepted by `check_sequences`, or y has a single class.
         FloatingPointError
-            When the loss is no longer finite; the last finite weights are kept.
+            The loss is no longer finite. The estimator keeps the last finite weights.
         """
         self._fit(X, y, sample_weight, groups)
         return self
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """One epoch at a constant learning rate; the first call starts the metric, later ones may bring new classes.
+        """Train for one epoch at a constant learning rate.
 
-        Scaling is learned in the first call and then kept. Parameters as in `fit`.
+        The first call makes the network and learns the scaling of the channels. Later calls keep the scaling. They may
+        bring new classes.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self
         """
         self._partial_fit(X, y, sample_weight)
         return self
 
     @with_callbacks
     def fit_pairs(self, X: Any, pairs: Any, same: Any) -> Self:
-        """Learn the distance from weak supervision: pairs known to belong together or not, and nothing else.
+        """Learn the distance from weak supervision: pairs that are known to belong together or not.
 
-        The loss is the contrastive one on the given pairs, or the logistic one with `loss="logistic"`.
+        The loss is the contrastive loss of the given pairs. With `loss="logistic"` it is the logistic loss.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            The sequences that the pairs are made of.
+            Training sequences.
         pairs : array-like of int, shape (P, 2)
             Rows of X.
         same : array-like of shape (P,)
-            +1 where both belong together, -1 where they do not.
+            +1 if both sequences belong together, -1 if not.
 
         Returns
         -------
@@ -114,9 +124,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         Raises
         ------
         ValueError
-            For input outside the contract, or a callable `loss`: it would need labels.
+            X is not accepted by `check_sequences`, or `loss` is a callable, which would need labels.
         FloatingPointError
-            When the loss is no longer finite; the last finite weights are kept.
+            The loss is no longer finite. The estimator keeps the last finite weights.
         """
         continued = self.warm_start and "module_" in vars(self)
         with unchanged_if_refused(self):
@@ -165,7 +175,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
     def _make_objective(
         self, training: TrainingSet, task: Classes, generator: torch.Generator, stage: Stage
     ) -> Objective:
-        # a loss may learn too: it lives as long as the network
+        # a loss may have parameters of its own, so it is kept as long as the network
         if stage.fresh or not hasattr(self, "loss_"):
             self.loss_ = copy.deepcopy(self.loss)
         objective = BlockObjective(

@@ -1,4 +1,4 @@
-"""Euclidean distances of embeddings: tiles, pairs and the nearest ones."""
+"""Euclidean distances of embeddings: in tiles, pair by pair, and to the nearest references."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from sklearn import get_config
 
 from skseqmetric._ops.topk import euclidean_rows, euclidean_tile, euclidean_topk
 
-_ROWS = 2**16  # pairs of one call
+_ROWS = 2**16  # pairs in one call
 _LARGEST_BUFFER = 2**25  # bytes
 
 
 def embedded_tile(left: np.ndarray, rows: np.ndarray, right: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Distances of every chosen row of left (n, D) to every chosen row of right (m, D), float64."""
+    """Return the distance of every chosen row of left (n, D) to every chosen row of right (m, D), float64."""
     return euclidean_tile(_chosen(left, rows), _chosen(right, columns)).numpy()
 
 
 def embedded_rows(left: np.ndarray, rows: np.ndarray, right: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Distances of the pairs (rows[p], columns[p]), (P,) float64."""
+    """Return the distances (P,) of the pairs (rows[p], columns[p]), float64."""
     out = np.empty(len(rows))
     for part in (slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS)):
         out[part] = euclidean_rows(_chosen(left, rows[part]), _chosen(right, columns[part])).numpy()
@@ -28,7 +28,10 @@ def embedded_rows(left: np.ndarray, rows: np.ndarray, right: np.ndarray, columns
 def embedded_nearest(
     queries: np.ndarray, references: np.ndarray, k: int, exclude: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances and indices (Q, k) of the nearest references, by (distance, index), within `working_memory`."""
+    """Return distances and indices (Q, k) of the nearest references, sorted by (distance, index).
+
+    Temporary arrays fit into scikit-learn's `working_memory`.
+    """
     distances, indices = euclidean_topk(
         _chosen(queries),
         _chosen(references),
@@ -40,5 +43,5 @@ def embedded_nearest(
 
 
 def _chosen(embeddings: np.ndarray, rows: np.ndarray | slice = slice(None)) -> torch.Tensor:
-    # joblib hands large arrays to its workers read-only, which torch warns of
+    # joblib passes large arrays to its workers as read-only, and torch warns of such arrays
     return torch.from_numpy(np.require(embeddings[rows], requirements=["C", "W"]))

@@ -1,4 +1,4 @@
-"""Calls of the hooks of a metric: what they get is sorted by length, and what they return is checked."""
+"""Calls of the hooks of a metric. The hooks get sequences sorted by length, and their results are checked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 
 def by_length(prepared: Any) -> np.ndarray:
-    """Indices from the shortest sequence to the longest: what meets in a tile is about equally long."""
+    """Return indices from the shortest to the longest sequence, so that a tile holds sequences of similar length."""
     return np.argsort(prepared.lengths, kind="stable")
 
 
 def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-    """Distances of every pair, (len(rows), len(columns)), checked to be finite."""
+    """Return the distances (len(rows), len(columns)) of all pairs. They are checked to be finite."""
     tile = np.require(metric._tile(left, rows, right, columns), np.float64, ["C", "W"])
     if not np.isfinite(tile).all():
         i, j = divmod(int(np.argmin(np.isfinite(tile))), len(columns))
@@ -22,7 +22,10 @@ def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns:
 
 
 def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-    """Distances pair by pair, (P,), checked to be finite; the hook gets the pairs sorted by length."""
+    """Return the distances (P,) of single pairs. They are checked to be finite.
+
+    The hook gets the pairs sorted by length.
+    """
     order = np.argsort(np.maximum(left.lengths[rows], right.lengths[columns]), kind="stable")
     distances = np.empty(len(rows))
     distances[order] = metric._rows(left, rows[order], right, columns[order])

@@ -1,4 +1,4 @@
-"""Coupled pairs of whole data sets, in tiles: encode, run both halves, read the distance or the gap between them."""
+"""Coupled runs over all pairs of two data sets, in tiles: distances, gaps and states of both halves."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 from skseqmetric._tensors.inference import n_threads
 
 BLOCK_FLOATS = 2**26
-"""Features and projections of one side of a block of pairs, in numbers, at most: made once and paired many times."""
+"""Upper bound for the numbers in the features and projections of one side of a block of pairs."""
 
 GAP_STEPS = 32768
-"""Padded steps of one batch of `synchronization_gaps` and `coupled_states`, which keep the states of every step."""
+"""Padded steps in one batch of `synchronization_gaps` and `coupled_states`, which keep the states of all steps."""
 
 Encoded = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class EmbeddedSequences:
-    """What is computed once per sequence: its embedding and, only where pairs are run, its values."""
+    """The embeddings of sequences and, for coupled metrics only, their values. They are computed once per sequence."""
 
     embeddings: np.ndarray
     lengths: np.ndarray
@@ -44,7 +44,7 @@ def coupled_tile(
     right: EmbeddedSequences,
     columns: np.ndarray,
 ) -> np.ndarray:
-    """Coupled distances (Q, R) of every chosen left sequence to every chosen right one."""
+    """Return the coupled distances (Q, R) of every chosen left sequence to every chosen right sequence."""
     out = np.empty((len(rows), len(columns)))
     weights, most = network.weights(), _most_sequences(network, left, right)
     threads = n_threads(left.flat.device)
@@ -65,7 +65,7 @@ def coupled_rows(
     right: EmbeddedSequences,
     columns: np.ndarray,
 ) -> np.ndarray:
-    """Coupled distances (P,) pair by pair; a sequence is encoded once, however many pairs it is part of."""
+    """Return the coupled distances (P,) of single pairs. A sequence in several pairs is encoded once."""
     out = np.empty(len(rows))
     weights, most = network.weights(), _most_sequences(network, left, right)
     threads = n_threads(left.flat.device)
@@ -81,7 +81,7 @@ def coupled_rows(
 
 
 def _most_sequences(network: SyncGRUNetwork, *prepared: EmbeddedSequences) -> int:
-    """How many sequences may be encoded at a time."""
+    """Return how many sequences may be encoded at a time."""
     longest = network.n_steps(max(int(side.lengths.max()) for side in prepared))
     per_step = len(network.cells) * (network.n_features + 4 * network.n_units)
     return max(1, BLOCK_FLOATS // (per_step * longest))
@@ -92,12 +92,12 @@ def _parts(n: int, size: int) -> list[slice]:
 
 
 def _roots(squared: torch.Tensor, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    # equal sequences have equal states by the equations; different batches may round their features differently
+    # equal sequences have equal states; but their features may be rounded differently in different batches
     return np.where(left == right, 0.0, squared.cpu().double().sqrt().numpy())
 
 
 def _side(network: SyncGRUNetwork, flat: FlatSequences, chosen: np.ndarray) -> Side:
-    # what was prepared before saving may come back on another device than the network
+    # after unpickling, prepared sequences may be on another device than the network
     device = next(network.parameters()).device
     values, lengths = flat.padded(chosen)
     features, lengths = network.encode(values.to(device), lengths.to(device))
@@ -105,7 +105,7 @@ def _side(network: SyncGRUNetwork, flat: FlatSequences, chosen: np.ndarray) -> S
 
 
 def _same_length(*sides: Encoded) -> list[Encoded]:
-    """Both sides with zero steps behind the shorter one."""
+    """Pad the shorter side with zeros to the length of the longer side."""
     longest = max(features.shape[1] for features, _ in sides)
     return [
         (torch.nn.functional.pad(features, (0, 0, 0, longest - features.shape[1])), lengths)
@@ -114,7 +114,10 @@ def _same_length(*sides: Encoded) -> list[Encoded]:
 
 
 def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences) -> list[np.ndarray]:
-    """|h^1_t - h^2_t| of the forward direction for the pairs (left[p], right[p]), each as long as its longer half."""
+    """Return |h^1_t - h^2_t| of the forward direction for the pairs (left[p], right[p]).
+
+    Each array has the length of the longer sequence of its pair.
+    """
     gaps: list[np.ndarray] = [np.empty(0)] * len(left)
     longest = np.maximum(left.host_lengths, right.host_lengths)
     for batch in batches_by_length(longest, GAP_STEPS):
@@ -134,7 +137,7 @@ def _gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, ba
 def _pair_states(
     network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray
 ) -> tuple[Encoded, Encoded]:
-    """States (T, D, P, H) of both halves of the pairs (left[p], right[p]) for p in batch, and their lengths."""
+    """Return states (T, D, P, H) and lengths of both halves of the pairs (left[p], right[p]), p in batch."""
     n = len(batch)
     (x1, lengths1), (x2, lengths2) = _same_length(*(network.encode(*flat.padded(batch)) for flat in (left, right)))
     pairs = torch.arange(n, device=x1.device)
@@ -146,7 +149,10 @@ def _pair_states(
 def coupled_states(
     network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """States (T_p', D H) of both halves of the pairs (left[p], right[p]), each as long as its own sequence."""
+    """Return the states (T_p', D H) of both halves of the pairs (left[p], right[p]).
+
+    Each half has the length of its own sequence.
+    """
     halves: tuple[list[Any], list[Any]] = ([None] * len(left), [None] * len(left))
     longest = np.maximum(left.host_lengths, right.host_lengths)
     for batch in batches_by_length(longest, GAP_STEPS):

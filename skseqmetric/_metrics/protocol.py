@@ -1,4 +1,4 @@
-"""The metric protocol: the public methods of every distance between sequences, written once over five hooks."""
+"""The protocol of metrics: five hooks, and the public methods that every metric builds on them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from skseqmetric._metrics.threshold import best_threshold, check_strategy
 from skseqmetric._tasks import Pairs
 
 _BLOCK = 512  # rows and columns of one block of a distance matrix
-_LEAF = 32  # diagonal blocks up to this size are computed whole
+_LEAF = 32  # diagonal blocks up to this size are computed in one call
 
 _REGISTRY: dict[str, type[Metric]] = {}
 
 
 def register_metric(name: str) -> Callable[[type[Metric]], type[Metric]]:
-    """Class decorator: `metric=name` of the neighbour estimators means this class with its defaults."""
+    """Register a class, as a decorator. `metric=name` of the neighbour estimators then means this class."""
 
     def register(cls: type[Metric]) -> type[Metric]:
         _REGISTRY[name] = cls
@@ -35,7 +35,7 @@ def register_metric(name: str) -> Callable[[type[Metric]], type[Metric]]:
 
 
 def metric_named(name: str) -> Metric:
-    """A new metric of a registered name; an unknown name is a ValueError that lists the known ones."""
+    """Return a new metric of a registered name, with its defaults. An unknown name raises ValueError."""
     if name not in _REGISTRY:
         known = ", ".join(repr(k) for k in sorted(_REGISTRY))
         raise ValueError(
@@ -45,55 +45,120 @@ def metric_named(name: str) -> Metric:
 
 
 class Metric(BaseEstimator, ABC):
-    """A distance between sequences: smaller is closer, symmetric to the bit, d(x, x) = 0.
+    """Base class of all distances between sequences. Derive from it to write your own metric.
 
-    Derive from this class to write a metric of your own. Implement the five hooks below, and a `fit` that checks X by
-    `check_sequences` and deletes an earlier `threshold_`. The hooks only read `self`: several threads may use one
-    fitted metric.
+    A metric is symmetric to the bit, and d(x, x) = 0. A subclass implements `fit` and five hooks:
+
+    - `fit(X, y=None)` passes X through `check_sequences`, deletes an earlier `threshold_` and returns `self`.
+    - `_prepare(sequences)` returns everything that the metric needs of n `Sequences`. It runs once per sequence. The
+      result can be pickled, and has `__len__` and an attribute `lengths` (n,) of int.
+    - `_tile(left, rows, right, columns)` takes two prepared sets and two index arrays. It returns the distances
+      (len(rows), len(columns)) of all pairs.
+    - `_rows(left, rows, right, columns)` takes index arrays of equal length P. It returns the distances (P,) of the
+      pairs (rows[p], columns[p]).
+    - `_embeddings(prepared)` returns vectors (n, D) in float32, or None if the metric has no embedding.
+    - `_nearest(queries, references, k, *, exclude, n_candidates)` returns distances and indices (Q, k) of the nearest
+      references. `self._nearest_by_pairs` takes the same arguments and works for every metric.
+
+    The public methods, the neighbour estimators and `sklearn.base.clone` then work with the subclass.
+
+    Attributes
+    ----------
+    n_channels_ : int
+        Channels C. `check_sequences` sets it in `fit`.
+    threshold_ : float
+        Set by `calibrate_threshold`.
+
+    See Also
+    --------
+    DTWMetric : A metric that learns nothing.
+    SyncGRUMetric : A metric that learns from labels.
+    SequenceKNeighborsClassifier : Classify by the nearest sequences under any metric.
+
+    Notes
+    -----
+    The hooks read `self` and never change it, so that several threads may use one fitted metric. Distances are float64
+    and finite. A distance that is not finite raises ValueError. The memory of `_tile` and `_rows` must not grow with
+    the number of sequences.
+
+    Examples
+    --------
+    The Euclidean distance between the last steps of two sequences:
+
+    >>> import numpy as np
+    >>> from skseqmetric import Metric, SequenceKNeighborsClassifier, Sequences, check_sequences
+    >>> class LastStepMetric(Metric):
+    ...     def fit(self, X, y=None):
+    ...         check_sequences(X, estimator=self)
+    ...         self.__dict__.pop("threshold_", None)
+    ...         return self
+    ...
+    ...     def _prepare(self, sequences):
+    ...         last = np.cumsum(sequences.lengths) - 1
+    ...         return Sequences(sequences.values[last], np.ones_like(last))
+    ...
+    ...     def _tile(self, left, rows, right, columns):
+    ...         return np.linalg.norm(left.values[rows, np.newaxis] - right.values[columns], axis=2)
+    ...
+    ...     def _rows(self, left, rows, right, columns):
+    ...         return np.linalg.norm(left.values[rows] - right.values[columns], axis=1)
+    ...
+    ...     def _embeddings(self, prepared):
+    ...         return None
+    ...
+    ...     def _nearest(self, queries, references, k, **options):
+    ...         return self._nearest_by_pairs(queries, references, k, **options)
+    >>> X, y = [[[5.0], [0.0]], [[1.0]], [[5.0], [7.0], [8.0]]], ["low", "low", "high"]
+    >>> LastStepMetric().fit(X).pairwise_distances(X)
+    array([[0., 1., 8.],
+           [1., 0., 7.],
+           [8., 7., 0.]])
+    >>> SequenceKNeighborsClassifier(LastStepMetric(), n_neighbors=1).fit(X, y).predict([[[0.0], [6.0]]])
+    array(['high'], dtype='<U4')
     """
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
     def _prepare(self, sequences: Sequences) -> Any:
-        """What is computed once per sequence: a picklable object with `__len__` and `lengths` (n,) int."""
+        """Return what the distances need, computed once per sequence: an object with `__len__` and `lengths` (n,)."""
 
     @abstractmethod
     def _tile(self, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-        """Every pair of two index arrays, (len(rows), len(columns)) float64, in bounded memory."""
+        """Return the distances (len(rows), len(columns)) of all pairs of two index arrays, float64."""
 
     @abstractmethod
     def _rows(self, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-        """Pair by pair, (P,) float64; rows and columns both have length P."""
+        """Return the distances (P,) of the pairs (rows[p], columns[p]), float64."""
 
     @abstractmethod
     def _embeddings(self, prepared: Any) -> np.ndarray | None:
-        """(n, D) float32, or None where the metric has no embedding."""
+        """Return embeddings (n, D), float32, or None if the metric has no embedding."""
 
     @abstractmethod
     def _nearest(
         self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Distances (Q, k) float64 and indices (Q, k) int64 of the nearest references, by (distance, index).
+        """Return distances (Q, k) float64 and indices (Q, k) int64 of the nearest references.
 
-        `exclude` (Q,) has one reference index per query that may not be its neighbour. `n_candidates` is the length of
-        a shortlist by embedding. Either may be None. `self._nearest_by_pairs` answers this for any distance.
+        Rows are sorted by (distance, index). `exclude` (Q,) has one reference index per query that may not be its
+        neighbour. `n_candidates` is the length of a shortlist by embedding. Either may be None.
         """
 
     def _nearest_by_pairs(
         self, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What `_nearest` may return: the search by tiles and pairs within scikit-learn's `working_memory`."""
+        """Search by `_tile` and `_rows` within scikit-learn's `working_memory`. `_nearest` may return its result."""
         return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     # ------------------------------------------------------------------ distances
 
     def pair_distance(self, X: Any, Y: Any) -> np.ndarray:
-        """Distance of X[p] to Y[p], pair by pair.
+        """Return the distance of X[p] to Y[p] for every p.
 
         Parameters
         ----------
         X, Y : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Equally many sequences; the lengths of a pair may differ.
+            The same number of sequences in both. The two sequences of a pair may differ in length.
 
         Returns
         -------
@@ -102,7 +167,7 @@ class Metric(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            For X and Y of different length, or input outside the contract.
+            X and Y have different numbers of sequences, or `check_sequences` does not accept them.
         """
         left = self._prepared(X)
         right = left if Y is X else self._prepared(Y)
@@ -111,14 +176,15 @@ class Metric(BaseEstimator, ABC):
         return distances_of_pairs(self, left, np.arange(len(left)), right, np.arange(len(right)))
 
     def pairwise_distances(self, X: Any, Y: Any = None) -> np.ndarray:
-        """Distance of every X[i] to every Y[j].
+        """Return the distance of every X[i] to every Y[j].
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
         Y : m sequences, optional
-            None means X itself: every unordered pair is computed once, the result is symmetric to the bit and
-            its diagonal is 0.
+            None means X itself. Each unordered pair is then computed once, the result is symmetric to the bit, and its
+            diagonal is 0.
 
         Returns
         -------
@@ -126,7 +192,7 @@ class Metric(BaseEstimator, ABC):
 
         Notes
         -----
-        Memory: the result and tiles of at most 512 x 512 pairs.
+        Memory holds the result and tiles of at most 512 x 512 pairs.
         """
         left = self._prepared(X)
         if Y is None:
@@ -139,13 +205,13 @@ class Metric(BaseEstimator, ABC):
         return distances
 
     def get_metric(self) -> PairMetric:
-        """The fitted distance as a plain function of two sequences.
+        """Return the fitted distance as a function of two sequences.
 
         Returns
         -------
         metric : callable (x, y) -> float
-            x and y are arrays (T, C), or (T,) for one channel. Picklable; it keeps the state of this moment, so a
-            later `fit` does not change it.
+            x and y are arrays (T, C), or (T,) for one channel. The function can be pickled. A later `fit` does not
+            change it.
         """
         check_is_fitted(self)
         return PairMetric(copy.copy(self))
@@ -153,18 +219,19 @@ class Metric(BaseEstimator, ABC):
     # ------------------------------------------------------------------------------------------------ same or different
 
     def score_pairs(self, X: Any, pairs: Any) -> np.ndarray:
-        """How alike the sequences of each pair are: minus their distance.
+        """Return a similarity score of every pair: minus the distance.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
         pairs : array-like of int, shape (P, 2)
             Rows of X.
 
         Returns
         -------
         scores : ndarray of shape (P,), float64
-            Larger is more alike; 0 is the largest.
+            A larger score means more similar sequences. The largest score is 0.
         """
         check_is_fitted(self)
         sequences = check_sequences(X, estimator=self, reset=False)
@@ -177,33 +244,35 @@ class Metric(BaseEstimator, ABC):
     def calibrate_threshold(
         self, X: Any, pairs: Any, same: Any, *, strategy: str = "accuracy", min_rate: float | None = None
     ) -> Self:
-        """Choose the distance up to which two sequences are called the same.
+        """Choose the threshold: the distance up to which two sequences are called the same.
 
-        Every cut between two neighbouring distances is tried. Among equally good cuts the one in the widest gap
-        is taken, and the threshold is the middle of its gap. Use pairs that the metric was not fitted on.
+        The method tries every cut between two neighbouring distances. Among equally good cuts it takes the one in the
+        widest gap. The threshold is the middle of this gap. Use pairs that the metric was not fitted on.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
         pairs : array-like of int, shape (P, 2)
             Rows of X.
         same : array-like of shape (P,)
-            +1 where both belong together, -1 where they do not; both kinds must occur.
+            +1 if both sequences belong together, -1 if not. Both values must occur.
         strategy : {"accuracy", "balanced_accuracy", "f1", "max_tpr", "max_tnr"}, default="accuracy"
-            What is maximised. With TPR = share of the same pairs called same and TNR = share of the different
-            pairs called different: "balanced_accuracy" is (TPR + TNR) / 2; "f1" is that of the same pairs;
-            "max_tpr" is the TPR among the cuts with TNR >= `min_rate` (then the higher TNR), "max_tnr" the reverse.
+            The score that is maximised. TPR is the share of same pairs that are called the same. TNR is the share of
+            different pairs that are called different. "balanced_accuracy" is (TPR + TNR) / 2. "f1" is the F1 score of
+            the same pairs. "max_tpr" is the largest TPR among the cuts with TNR >= `min_rate`; the higher TNR decides
+            ties. "max_tnr" is the reverse.
         min_rate : float in [0, 1], optional
-            For "max_tpr" and "max_tnr", which need it; None otherwise.
+            Required by "max_tpr" and "max_tnr". None for the other strategies.
 
         Returns
         -------
         self
-            With `threshold_`.
+            The metric, with `threshold_`.
 
         Notes
         -----
-        O(P log P) beside the distances.
+        The choice costs O(P log P), in addition to the P distances.
         """
         check_strategy(strategy, min_rate)
         check_is_fitted(self)
@@ -214,23 +283,24 @@ class Metric(BaseEstimator, ABC):
         return self
 
     def predict_pairs(self, X: Any, pairs: Any) -> np.ndarray:
-        """Whether the sequences of each pair are the same.
+        """Predict whether the two sequences of every pair are the same.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
         pairs : array-like of int, shape (P, 2)
             Rows of X.
 
         Returns
         -------
         same : ndarray of shape (P,), int64
-            +1 where the distance is at most `threshold_`, else -1.
+            +1 if the distance is at most `threshold_`, else -1.
 
         Raises
         ------
         NotFittedError
-            Before `fit`, or before `calibrate_threshold`.
+            `fit` or `calibrate_threshold` has not been called.
         """
         check_is_fitted(self)
         if not hasattr(self, "threshold_"):
@@ -251,13 +321,13 @@ class Metric(BaseEstimator, ABC):
 
 
 class PairMetric:
-    """A fitted metric as a function of two sequences (T, C); a sequence (T,) has one channel."""
+    """A fitted metric as a function of two sequences (T, C). A sequence (T,) has one channel."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
 
     def __call__(self, x: Any, y: Any) -> float:
-        """Distance of x to y."""
+        """Return the distance of x to y."""
         pair = [np.asarray(sequence) for sequence in (x, y)]
         pair = [sequence[:, np.newaxis] if sequence.ndim == 1 else sequence for sequence in pair]
         prepared = self.metric._prepared(pair)
@@ -289,7 +359,7 @@ def _fill_block(
 
 
 def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarray) -> None:
-    """Distances among `rows`: the off-diagonal quarter once and mirrored, then both halves likewise."""
+    """Fill in the distances among `rows`: compute the off-diagonal quarter once and mirror it, then recurse."""
     if len(rows) <= _LEAF:
         tile = np.triu(distance_tile(metric, prepared, rows, prepared, rows), 1)
         out[np.ix_(rows, rows)] = tile + tile.T

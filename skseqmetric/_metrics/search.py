@@ -1,4 +1,4 @@
-"""One neighbour search over an abstract distance: it never asks which metric it has, and holds no (Q, R) matrix."""
+"""One neighbour search for every metric. It never holds the whole (Q, R) matrix of distances."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs
 from skseqmetric._ops.topk import merge_topk
 
-_BYTES_PER_PAIR = 64  # a distance, its index, and the copies of the selection
-_LARGEST_TILE = 2**21  # pairs; more would not be faster
+_BYTES_PER_PAIR = 64  # a distance, its index, and the copies that the selection makes
+_LARGEST_TILE = 2**21  # pairs; larger tiles are not faster
 
 
 def k_nearest(
@@ -25,17 +25,17 @@ def k_nearest(
     n_candidates: int | None = None,
     exclude: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest references of every query.
+    """Find the nearest references of every query.
 
     Parameters
     ----------
     metric : fitted metric
-    queries, references : what `metric._prepare` made
+    queries, references : results of `metric._prepare`
     n_neighbors : int
-        K.
+        Neighbours K.
     n_candidates : int, optional
-        Evaluate only so many references of each query, the nearest by embedding; n_neighbors at least. None: all. Both
-        are the same where the distance is the Euclidean distance of the embedding.
+        Compute the distances of this many references per query, at least n_neighbors: those with the nearest
+        embeddings. None: all references. This changes nothing if the metric is the Euclidean distance of embeddings.
     exclude : ndarray (Q,) of int, optional
         One reference index per query that may not be its neighbour.
 
@@ -43,18 +43,18 @@ def k_nearest(
     -------
     distances : ndarray (Q, K) float64
     indices : ndarray (Q, K) int64
-        Rows in the order of (distance, index); queries in the caller's order.
+        Each row is sorted by (distance, index). Queries keep their order.
 
     Raises
     ------
     ValueError
-        For more neighbours than there are, candidates without an embedding, or a distance that is not finite (the pair
-        is named).
+        There are fewer references than neighbours, the metric has no embedding for a shortlist, or a distance is not
+        finite. The message for such a distance names the pair.
 
     Notes
     -----
-    Temporaries keep within scikit-learn's `working_memory`. Exact: Q R pair distances. With candidates: O(Q R D) for
-    the shortlist and Q n_candidates pair distances.
+    Temporary arrays fit into scikit-learn's `working_memory`. An exact search computes Q R pair distances. A search
+    with candidates costs O(Q R D) for the shortlist and Q n_candidates pair distances.
     """
     if n_neighbors > len(references) - (exclude is not None):
         raise ValueError(
@@ -67,7 +67,7 @@ def k_nearest(
 
 
 def check_embedding(metric: Any, prepared: Any) -> None:
-    """Refuse a shortlist where the metric has no embedding to make it from."""
+    """Refuse a shortlist if the metric has no embedding."""
     if metric._embeddings(prepared) is None:
         raise ValueError(
             f'algorithm="rerank" takes its shortlist from an embedding, and {type(metric).__name__} has none: use '
@@ -76,13 +76,13 @@ def check_embedding(metric: Any, prepared: Any) -> None:
 
 
 def recall_at_k(exact: np.ndarray, found: np.ndarray) -> float:
-    """Share of the exact neighbours (Q, K) that were found, both as indices of the same queries."""
+    """Return the share of the exact neighbours (Q, K) that were found. Both arrays hold indices of references."""
     row = np.arange(len(exact))[:, np.newaxis] * (int(max(exact.max(), found.max())) + 1)
     return float(np.isin(exact + row, found + row).mean())
 
 
 def _budget() -> int:
-    """Bytes that temporaries may take."""
+    """Return the bytes that temporary arrays may take."""
     return int(get_config()["working_memory"] * 2**20)
 
 
@@ -92,7 +92,7 @@ def _budget() -> int:
 def nearest_by_pairs(
     metric: Any, queries: Any, references: Any, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest by the distances of pairs: of every pair, or of a shortlist by embedding."""
+    """Search by pair distances: of all pairs, or of a shortlist by embedding."""
     if n_candidates is None:
         return _exact(metric, queries, references, k, exclude)
     points = metric._embeddings(queries), metric._embeddings(references)
@@ -124,7 +124,7 @@ def _exact(
         for columns in (by_reference[s : s + width] for s in range(0, len(references), width)):
             tile = distance_tile(metric, queries, rows, references, columns)
             if exclude is not None:
-                # all true distances are finite, so this one sorts behind all of them
+                # all distances are finite, so infinity sorts behind them
                 tile = np.where(exclude[rows][:, np.newaxis] == columns, np.inf, tile)
             best_d, best_i = merge_topk(best_d, best_i, torch.from_numpy(tile), torch.from_numpy(columns), k)
         if best_d is not None and best_i is not None:
@@ -133,7 +133,7 @@ def _exact(
 
 
 def _tile_shape(n_queries: int, n_references: int, k: int) -> tuple[int, int]:
-    """Rows and columns of a tile within the memory; wide enough that the selection is worth its cost."""
+    """Return rows and columns of a tile that fits into the memory. It is wide, because each selection has a cost."""
     pairs = max(1, min(_budget() // _BYTES_PER_PAIR, _LARGEST_TILE))
     width = min(n_references, max(1, min(pairs, max(1024, 4 * k))))
     return min(n_queries, max(1, pairs // width)), width

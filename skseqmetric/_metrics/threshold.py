@@ -1,4 +1,4 @@
-"""The distance up to which two sequences are called the same, chosen from known pairs."""
+"""The choice of a threshold from known pairs. Two sequences are called the same up to this distance."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def check_strategy(strategy: str, min_rate: float | None) -> None:
 
 
 def best_threshold(distances: np.ndarray, same: np.ndarray, strategy: str, min_rate: float | None = None) -> float:
-    """The threshold t of the best rule "same if distance <= t"; see `calibrate_threshold`."""
+    """Return the threshold t of the best rule "same if distance <= t". See `calibrate_threshold`."""
     levels, place = np.unique(distances, return_inverse=True)
     n_same, n_other = int(same.sum()), int((~same).sum())
-    # cut c calls the c smallest levels same: c = 0 none, c = len(levels) all
+    # cut c calls the c smallest levels the same: none for c = 0, all for c = len(levels)
     called = np.bincount(place[same], minlength=len(levels)), np.bincount(place[~same], minlength=len(levels))
     tp, fp = (np.concatenate([[0], np.cumsum(counts)]) for counts in called)
     score, then = _cut_scores(tp, n_other - fp, n_same, n_other, strategy, min_rate)
@@ -33,7 +33,7 @@ def best_threshold(distances: np.ndarray, same: np.ndarray, strategy: str, min_r
 def _cut_scores(
     tp: np.ndarray, tn: np.ndarray, n_same: int, n_other: int, strategy: str, min_rate: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is maximised at every cut, and what settles ties of it. Whole numbers where possible: ties are exact."""
+    """Return the score of every cut, and a second score for ties. Scores are whole numbers where possible."""
     none = np.zeros(len(tp))
     if strategy == "accuracy":
         return tp + tn, none
