@@ -1,0 +1,28 @@
+"""Which pairs of a batch a loss of distances is computed from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sample_pairs(labels: Tensor, per_sequence: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Unordered pairs (rows, columns) of a batch, none twice: all of them, or `per_sequence` / 2 times the sequences.
+
+    Of the drawn pairs half are of one class and half of two, as far as the batch has them. The pairs of a kind with the
+    largest of random keys are taken.
+    """
+    n = len(labels)
+    rows, columns = torch.triu_indices(n, n, 1, device=labels.device)
+    if per_sequence is None or per_sequence >= n - 1:
+        return rows, columns
+    same = labels[rows] == labels[columns]
+    wanted = n * per_sequence // 2
+    n_same = min(int(same.sum()), wanted // 2)
+    n_other = min(int((~same).sum()), wanted - n_same)
+    keys = torch.rand(len(rows), generator=generator, device=labels.device)
+    drawn = [
+        torch.topk(keys.masked_fill(kind, -1), count).indices for kind, count in ((~same, n_same), (same, n_other))
+    ]
+    chosen = torch.cat(drawn).sort().values
+    return rows[chosen], columns[chosen]
