@@ -1,4 +1,4 @@
-"""The template of estimators that are trained by gradient descent."""
+"""The base class of estimators that are trained by gradient descent."""
 
 from skseqmetric._base import streaming
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage, unchanged_if_refused

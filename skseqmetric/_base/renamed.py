@@ -1,4 +1,4 @@
-"""Constructors of estimators: old names of parameters are refused by their new ones, and defaults exchanged."""
+"""Changes to constructors: errors that name the new name of a renamed parameter, and other defaults."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Class = TypeVar("Class", bound=type)
 
 
 def renamed(**names: str) -> Callable[[Class], Class]:
-    """Class decorator: an old name of a parameter, method or attribute is an error that names the new one.
+    """Refuse old names of parameters, methods and attributes of a class, by an error that gives the new name.
 
-    `names` maps old to new. It holds for the constructor, `set_params` (and so for searches) and attributes.
+    `names` maps old names to new ones. The class decorator covers the constructor, `set_params` (and thus searches)
+    and attributes.
     """
 
     def decorate(cls: Class) -> Class:
@@ -38,7 +39,7 @@ def renamed(**names: str) -> Callable[[Class], Class]:
 
 
 class _RenamedAttribute:
-    """An attribute that is not there, and says where it went."""
+    """A missing attribute. Its error gives the new name."""
 
     def __init__(self, message: str) -> None:
         self.message = message
@@ -61,7 +62,7 @@ def _message(name: str, old: str, new: str) -> str:
 
 
 def with_defaults(init: Callable[..., None], **defaults: Any) -> Callable[..., None]:
-    """A constructor with other defaults, as its signature tells."""
+    """Return a constructor with other defaults, which its signature shows."""
     signature = inspect.signature(init)
     changed = [p.replace(default=defaults[p.name]) if p.name in defaults else p for p in signature.parameters.values()]
 

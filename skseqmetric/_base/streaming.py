@@ -1,7 +1,7 @@
 """Answers one incoming step at a time, for estimators whose answers never depend on later steps.
 
-The functions here are methods of those estimators. Each has a `_task`, `_reads_backwards`, which says how it was fitted,
-and `_advance(x, state) -> outputs (K,), state`.
+The functions here are methods of those estimators. Each has a `_task`, `_reads_backwards`, which says how it was
+fitted, and `_advance(x, state) -> outputs (K,), state`.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
-    """The answer to one incoming step: what `predict` gives for the last step of the sequence so far.
+    """Predict for one incoming step. The result equals that of `predict` for the last step of the sequence so far.
 
-    Needs `target="step"` and a network that reads forwards only.
+    The estimator needs `target="step"` and a network that reads forwards only.
 
     Parameters
     ----------
     x : array-like of shape (C,)
         The step, in the units of the training data.
     state : object or None, default=None
-        What the previous call returned; None for the first step. It is not changed, and its size does not grow.
+        State that the previous call returned; None for the first step. It is not changed, and its size is constant.
 
     Returns
     -------
     answer : one of `classes_`, or numbers in the units of y
     state : object
-        To be passed with the next step.
+        Pass it with the next step.
 
     Raises
     ------
     ValueError
-        For a step of another shape, NaN or infinity in it, or an estimator whose answers depend on later steps.
+        The step has another shape or holds NaN or infinity, or predictions of the estimator depend on later steps.
     """
     check_is_fitted(self)
     check_causal(self, "predict_step")
@@ -44,7 +44,17 @@ def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
 
 
 def predict_stream(self: Any, steps: Iterable[Any]) -> Iterator[Any]:
-    """Yield an answer for every incoming step (C,), as soon as it is there; see `predict_step`."""
+    """Predict for every incoming step, as soon as it arrives. See `predict_step`.
+
+    Parameters
+    ----------
+    steps : iterable of array-likes of shape (C,)
+        Steps, in the units of the training data.
+
+    Yields
+    ------
+    answer : one of `classes_`, or numbers in the units of y
+    """
     state = None
     for x in steps:
         answer, state = self.predict_step(x, state)
@@ -53,7 +63,7 @@ def predict_stream(self: Any, steps: Iterable[Any]) -> Iterator[Any]:
 
 @torch.inference_mode()
 def advance_network(self: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-    """The outputs (K,) of a network with `first_state` and `advance`, and its next state."""
+    """Return the outputs (K,) of a network for one more step, and its next state."""
     scaled = torch.from_numpy(((x - self.mean_) / self.scale_).astype(np.float32)).to(self._device)
     outputs, state = self.module_.advance(scaled, self.module_.first_state() if state is None else state)
     return outputs.cpu().numpy(), state

@@ -1,4 +1,4 @@
-"""What y means: classes, numbers, symbols and pairs, of a sequence or of every step."""
+"""Tasks. A task says what y means: classes, numbers, symbols or pairs, for a sequence or for every step."""
 
 from skseqmetric._tasks.base import Blocks, Targets, Task, each_block
 from skseqmetric._tasks.classes import Classes, class_factors, decision, probabilities

@@ -1,4 +1,4 @@
-"""Class labels, of whole sequences or of every step."""
+"""Class labels of whole sequences or of every step."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from skseqmetric.metrics import step_accuracy
 
 @dataclass(frozen=True)
 class Classes(Task):
-    """Classes, learned by cross-entropy of class scores; targets are codes, places in `labels`.
+    """Classes, learned by the cross-entropy of class scores. Targets are codes: indices into `labels`.
 
     class_weight : factors of the loss by class, "balanced" or None.
-    ignore_label : a label of steps that means "none".
-    labels : the sorted labels, known after `check`; a network for K classes takes no others later.
-    growing : whether later fits may bring new labels, for learners that do not count classes.
-    factors : one factor of the loss a class, (K,), known after `learn`.
+    ignore_label : a label of steps that means "no label".
+    labels : the sorted labels, known after `check`. A network for K classes accepts no other labels later.
+    growing : whether later fits may bring new labels. This is for networks without one output per class.
+    factors : one factor of the loss per class, (K,), known after `learn`.
     """
 
     class_weight: Any = None
@@ -38,7 +38,7 @@ class Classes(Task):
     # ------------------------------------------------------------------ fitting
     def following(self, earlier: Task) -> Self:
         check_same_target(self.every_step, earlier.every_step)
-        # after fit_pairs a metric knows no labels
+        # a metric knows no labels after fit_pairs
         return replace(self, labels=getattr(earlier, "labels", None))
 
     def check(self, y: Any, sequences: Sequences) -> tuple[Self, Targets]:
@@ -56,7 +56,7 @@ class Classes(Task):
         return replace(self, labels=labels), StepTargets(codes, sequences.lengths) if self.every_step else codes
 
     def learn(self, targets: Targets, weights: np.ndarray) -> Self:
-        if self.growing:  # codes are those of one fit: learners of this kind only compare them
+        if self.growing:  # such networks only compare codes, and codes are valid within one fit
             return self
         codes, shares = _counted(targets, weights)
         counts = np.bincount(codes, shares, minlength=len(self.labels))
@@ -67,7 +67,7 @@ class Classes(Task):
         return targets
 
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy by class factor; of steps the mean over the labelled steps of a sequence."""
+        """Return the cross-entropy times the class factor, averaged over the labelled steps if there are steps."""
         given = targets != IGNORED
         codes = targets.clamp_min(0)
         cost = cross_entropy(outputs.flatten(0, -2), codes.flatten(), reduction="none").view_as(codes)
@@ -88,18 +88,18 @@ class Classes(Task):
         return {"classes_": self.labels}
 
     def answer(self, outputs: Blocks) -> Blocks:
-        """The class of the highest score."""
+        """Return the class with the highest score."""
         return each_block(lambda scores: self.labels[scores.argmax(axis=1)], outputs)
 
     def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
-        """Share of right answers; a step counts by the weight of its sequence, and only where it has a label."""
+        """Return the accuracy. A step counts by the weight of its sequence, and only if it has a label."""
         if self.every_step:
             return step_accuracy(y, list(answers), ignore_label=self.ignore_label, sample_weight=sample_weight)
         return float(accuracy_score(y, answers, sample_weight=sample_weight))
 
 
 def decision(scores: Blocks) -> Blocks:
-    """Scores (n, K) as scikit-learn has them, float64: (n,) for the second of two classes against the first."""
+    """Return scores (n, K) in float64; for two classes (n,), the second score minus the first, as in scikit-learn."""
 
     def one(block: np.ndarray) -> np.ndarray:
         block = block.astype(np.float64)
@@ -109,12 +109,12 @@ def decision(scores: Blocks) -> Blocks:
 
 
 def probabilities(scores: Blocks, sharpness: float = 1.0) -> Blocks:
-    """Softmax of scores times `sharpness`, in float64."""
+    """Return the softmax of `sharpness` times the scores, in float64."""
     return each_block(lambda block: softmax(sharpness * block.astype(np.float64), axis=1), scores)
 
 
 def class_factors(class_weight: Any, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """One factor a class (K,), from the summed weights (K,) of the training data; unknown labels are an error."""
+    """Return one factor per class (K,) from the summed weights (K,) of the training data. Unknown labels are errors."""
     unknown = [label for label in class_weight if label not in labels] if isinstance(class_weight, dict) else []
     if unknown:
         raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {labels}.")
@@ -127,7 +127,7 @@ def class_factors(class_weight: Any, labels: np.ndarray, counts: np.ndarray) -> 
 
 
 def _matched(labels: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Codes of `labels` as codes of the `known` ones, of which they are a part; `IGNORED` stays."""
+    """Convert codes of `labels` to codes of the `known` labels, which must include them. `IGNORED` stays."""
     unknown = np.setdiff1d(labels, known)
     if len(unknown):
         label = unknown.tolist()[0]
@@ -136,7 +136,7 @@ def _matched(labels: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.nda
 
 
 def _counted(targets: Targets, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes, and how much each counts: a sequence its weight, a labelled step its share of that."""
+    """Return codes and their weights. Labelled steps share the weight of their sequence equally."""
     if not isinstance(targets, StepTargets):
         return targets, weights
     given = targets.values != IGNORED

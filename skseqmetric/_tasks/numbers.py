@@ -1,4 +1,4 @@
-"""Real numbers to predict, for whole sequences or for every step."""
+"""Real numbers as targets of whole sequences or of every step."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from skseqmetric._tensors.steps import StepTargets
 
 @dataclass(frozen=True)
 class Numbers(Task):
-    """Numbers, learned by squared error; targets are rows (n, K), or (sum of lengths, K) for every step.
+    """Numbers, learned by squared error. Targets are rows (n, K), or (sum of lengths, K) for every step.
 
-    A network learns (y - mean) / scale. Mean and standard deviation (K,) are those of the first training data, in
-    which every sequence counts by its weight however many steps it has; `learn` finds them.
+    A network learns (y - mean) / scale. `learn` finds mean and standard deviation (K,) in the first training data.
+    Every sequence counts by its weight there, whatever its length.
+
     one_column : whether y has no axis of outputs.
     """
 
@@ -60,7 +61,7 @@ class Numbers(Task):
         return replace(targets, values=values) if isinstance(targets, StepTargets) else values
 
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
-        """Squared error, averaged over outputs and, for targets of steps, over the steps of a sequence."""
+        """Return the squared error, averaged over outputs and, for targets of steps, over the steps of a sequence."""
         cost = (outputs - targets).square().mean(-1)
         if not self.every_step:
             return cost
@@ -76,17 +77,17 @@ class Numbers(Task):
         return {} if self.mean is None else {"y_mean_": self.mean, "y_scale_": self.scale}
 
     def in_units_of_y(self, outputs: Blocks) -> Blocks:
-        """The outputs in the units of y, float64; those of a read-out that learned y itself are so already."""
+        """Convert outputs to the units of y, float64. A readout that learned y itself has these units already."""
         scale, shift = (1.0, 0.0) if self.mean is None else (self.scale, self.mean)
         return each_block(lambda block: block.astype(np.float64) * scale + shift, outputs)
 
     def answer(self, outputs: Blocks) -> Blocks:
-        """Outputs in the units of y, without the axis of outputs where y has none."""
+        """Return outputs in the units of y, without the axis of outputs if y has none."""
         numbers = self.in_units_of_y(outputs)
         return each_block(lambda block: block[:, 0], numbers) if self.one_column else numbers
 
     def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
-        """Coefficient of determination R^2, averaged over the outputs; a step counts by the weight of its sequence."""
+        """Return the coefficient of determination R^2, averaged over outputs. A step has the weight of its sequence."""
         if not self.every_step:
             return float(r2_score(y, answers, sample_weight=sample_weight))
         lengths = np.array([len(rows) for rows in answers])
@@ -96,12 +97,12 @@ class Numbers(Task):
 
 
 def _values(targets: Targets) -> np.ndarray:
-    """All targets, (n, K) or (sum of lengths, K)."""
+    """Return all targets, (n, K) or (sum of lengths, K)."""
     return targets.values if isinstance(targets, StepTargets) else targets
 
 
 def _shares(targets: Targets, weights: np.ndarray) -> np.ndarray:
-    """What each row of targets counts, in all 1: a sequence its weight, a step its share of that."""
+    """Return the weight of every row of targets; the sum is 1. Steps share the weight of their sequence equally."""
     weights = weights / weights.sum()
     if not isinstance(targets, StepTargets):
         return weights

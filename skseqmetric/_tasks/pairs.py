@@ -1,4 +1,4 @@
-"""Pairs of sequences that belong together or do not: the weak supervision of metrics."""
+"""Pairs of sequences that belong together or not: weak supervision for metrics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from skseqmetric._tasks.base import Targets, Task
 
 @dataclass(frozen=True)
 class Pairs(Task):
-    """Same or different; outputs are squared distances, targets are True where both sequences belong together.
+    """Same or different. Outputs are squared distances. Targets are True if both sequences belong together.
 
-    kind : the loss of a pair, a name of `PAIR_LOSSES`.
-    margin : distance from which different sequences cost nothing more, or at which a pair is undecided.
+    kind : the loss of a pair, a name in `PAIR_LOSSES`.
+    margin : "contrastive": distance from which a pair of different sequences costs nothing. "logistic": distance at
+        which a pair is undecided.
     pairs : rows (P, 2) of the sequences, known after `check`.
     threshold : distance up to which a pair is called the same.
     """
@@ -58,9 +59,9 @@ class Pairs(Task):
         return outputs
 
     def answer(self, outputs: Any) -> Any:
-        """+1 where a distance is at most the threshold, else -1."""
+        """Return +1 if a distance is at most the threshold, else -1."""
         return np.where(outputs <= self.threshold, 1, -1)
 
     def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
-        """Share of pairs that are called rightly."""
+        """Return the share of pairs that are called correctly."""
         return float(accuracy_score(y, answers, sample_weight=sample_weight))

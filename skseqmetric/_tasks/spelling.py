@@ -1,4 +1,4 @@
-"""Labels that are sequences of symbols: checked, spelled in codes, compared with the steps there are for them."""
+"""Checks of labels that are sequences of symbols, and their conversion to codes and back."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from skseqmetric._ops.ctc import least_steps
 from skseqmetric._tensors.steps import IGNORED, StepTargets
 
 BLANK = 0
-"""The code that stands for no symbol; the symbols have the codes 1 to K."""
+"""The code of the blank of CTC. Symbols have the codes 1 to K."""
 
 Symbols = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True)
 class SymbolLabels:
-    """n labels as tuples of symbols, given either all as strings or all as lists."""
+    """n labels as tuples of symbols. The caller gave all of them as strings, or all as lists."""
 
     labels: list[Symbols]
     kind: str  # "string" or "list"
@@ -29,22 +29,23 @@ class SymbolLabels:
 
 
 def check_symbol_labels(y: Any, n: int, *, name: str = "y", of: str = "X has {} sequences") -> SymbolLabels:
-    """Labels of n sequences.
+    """Check the labels of n sequences.
 
     Parameters
     ----------
     y : sequence of n labels
-        All of them strings, or all of them lists, tuples or arrays of hashable symbols; empty ones may be among them.
+        Either all are strings, or all are lists, tuples or arrays of hashable symbols. Labels may be empty.
     n : int
+        Number of labels.
     name, of : str
-        For messages: what y is, and what there are n of.
+        Parts of messages: the name of y, and a phrase that counts the n things.
 
     Raises
     ------
     ValueError
-        Another number of labels than n, or no label at all.
+        The number of labels is not n, or there is no label.
     TypeError
-        One string for the list, a label that is neither a string nor a list, or both kinds.
+        y is a single string, a label is neither a string nor a list, or both kinds occur.
     """
     if y is None:
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
@@ -62,18 +63,18 @@ def check_symbol_labels(y: Any, n: int, *, name: str = "y", of: str = "X has {} 
 
 
 def check_alphabet(symbols: Iterable[Any], name: str = "y") -> np.ndarray:
-    """Distinct symbols (K,), K >= 1, sorted, as an array of objects.
+    """Return the sorted distinct symbols (K,), K >= 1, as an array of objects.
 
     Raises
     ------
     ValueError
-        No symbol, or one that does not equal itself (NaN).
+        There is no symbol, or one does not equal itself (NaN).
     TypeError
-        Symbols that cannot be hashed or sorted.
+        Symbols cannot be hashed or sorted.
     """
     try:
         distinct = {_plain(symbol) for symbol in symbols}
-        unequal = [symbol for symbol in distinct if symbol != symbol]  # NaN alone is so
+        unequal = [symbol for symbol in distinct if symbol != symbol]  # True for NaN only
         ordered = sorted(distinct)
     except TypeError as error:
         raise TypeError(f"The symbols of {name} must be hashable and of kinds that can be sorted: {error}.") from error
@@ -82,19 +83,19 @@ def check_alphabet(symbols: Iterable[Any], name: str = "y") -> np.ndarray:
     if not ordered:
         raise ValueError(f"{name} has no symbol: there is nothing to learn.")
     alphabet = np.empty(len(ordered), dtype=object)
-    for k, symbol in enumerate(ordered):  # one by one, as a symbol may be a tuple
+    for k, symbol in enumerate(ordered):  # one by one, because a symbol may be a tuple
         alphabet[k] = symbol
     return alphabet
 
 
 def spelled(labels: SymbolLabels, alphabet: np.ndarray) -> list[np.ndarray]:
-    """Labels as arrays of codes (L_i,); a symbol that the alphabet has not is `IGNORED`."""
+    """Convert labels to arrays of codes (L_i,). A symbol outside the alphabet becomes `IGNORED`."""
     codes = {symbol: k for k, symbol in enumerate(alphabet, start=BLANK + 1)}
     return [np.array([codes.get(symbol, IGNORED) for symbol in label], dtype=np.int64) for label in labels.labels]
 
 
 def check_known(codes: Sequence[np.ndarray], labels: SymbolLabels, alphabet: np.ndarray) -> None:
-    """Refuse a symbol that is not in the alphabet of the first fit, and an alphabet that strings cannot have."""
+    """Refuse symbols outside the alphabet of the first fit, and an alphabet that strings cannot spell."""
     others = [symbol for symbol in alphabet if not isinstance(symbol, str) or len(symbol) != 1]
     if labels.kind == "string" and others:
         raise ValueError(f"The labels are strings, whose symbols are single characters; {others[0]!r} is none.")
@@ -108,7 +109,7 @@ def check_known(codes: Sequence[np.ndarray], labels: SymbolLabels, alphabet: np.
 
 
 def check_room(codes: Sequence[np.ndarray], lengths: np.ndarray, steps: np.ndarray) -> None:
-    """Refuse a label that cannot be spelled in the steps (n,) that are left of its sequence of `lengths` (n,)."""
+    """Refuse a label that is too long for CTC. The network leaves `steps` (n,) of sequences of `lengths` (n,)."""
     needed = np.array([least_steps(label) for label in codes])
     short = np.flatnonzero(needed > steps)
     if len(short):
@@ -122,9 +123,9 @@ def check_room(codes: Sequence[np.ndarray], lengths: np.ndarray, steps: np.ndarr
 
 
 def with_start_symbol(codes: Sequence[np.ndarray]) -> StepTargets:
-    """Codes as targets of training, each behind one `IGNORED`.
+    """Put one `IGNORED` in front of every label, to make targets of training.
 
-    So an empty label has a row too, and the bytes of a sequence and of its label cannot be those of another pair.
+    An empty label then has a row too. The bytes of a sequence and its label are also unique to this pair.
     """
     lengths = np.array([len(label) + 1 for label in codes], dtype=np.int64)
     flat = np.full(lengths.sum(), IGNORED)
@@ -133,12 +134,12 @@ def with_start_symbol(codes: Sequence[np.ndarray]) -> StepTargets:
 
 
 def without_start_symbol(targets: StepTargets) -> list[np.ndarray]:
-    """The codes that `with_start_symbol` was given."""
+    """Return the codes that were passed to `with_start_symbol`."""
     return [row[1:] for row in targets]
 
 
 def numbered(codes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Distinct labels, sorted, and the place of every label among them (n,)."""
+    """Return the sorted distinct labels, and the index (n,) of every label among them."""
     rows = [tuple(label.tolist()) for label in codes]
     distinct = sorted(set(rows))
     places = {row: k for k, row in enumerate(distinct)}
@@ -146,7 +147,7 @@ def numbered(codes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]
 
 
 def written(codes: np.ndarray, alphabet: np.ndarray, kind: str) -> Any:
-    """Codes (L,) as a "string" or a "list" of symbols."""
+    """Convert codes (L,) to a "string" or a "list" of symbols."""
     symbols = [alphabet[code - 1] for code in codes]
     return "".join(symbols) if kind == "string" else symbols
 
@@ -163,5 +164,5 @@ def _symbols(name: str, label: Any) -> Symbols:
 
 
 def _plain(symbol: Any) -> Any:
-    """The Python object that a NumPy scalar holds."""
+    """Return the Python object that a NumPy scalar holds."""
     return symbol.item() if isinstance(symbol, np.generic) else symbol

@@ -27,12 +27,12 @@ from skseqmetric.metrics import character_error_rate
 
 @dataclass(frozen=True)
 class Symbols(Task):
-    """Strings or lists of symbols; targets are their codes behind a start symbol, outputs the scores of every step.
+    """Strings or lists of symbols. Targets are their codes after a start symbol. Outputs are the scores of every step.
 
-    alphabet : the symbols, sorted, as an array of objects; known after `check`.
-    kind : "string" or "list", what labels are; known after `check`.
-    steps_left : (sequences, continued=...) -> how many steps (n,) the network leaves of them, into which labels must
-        fit; `continued` where an earlier network goes on.
+    alphabet : the sorted symbols as an array of objects, known after `check`.
+    kind : type of the labels, "string" or "list", known after `check`.
+    steps_left : function (sequences, continued=...) that returns how many steps (n,) the network leaves of the
+        sequences. Labels must fit into them. `continued` means that an earlier network is trained further.
     """
 
     alphabet: Any = None
@@ -64,7 +64,7 @@ class Symbols(Task):
         return targets
 
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
-        """CTC loss, for each symbol of the label."""
+        """Return the CTC loss per symbol of the label."""
         codes = targets[:, 1:]
         n_symbols = (codes > BLANK).sum(1)
         log_probs = outputs.log_softmax(2).transpose(0, 1)
@@ -84,9 +84,9 @@ class Symbols(Task):
         return outputs
 
     def answer(self, outputs: list[np.ndarray]) -> list[Any]:
-        """Decoded codes as labels of the kind that y had."""
+        """Convert decoded codes to labels of the same type as y."""
         return [written(codes, self.alphabet, str(self.kind)) for codes in outputs]
 
     def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
-        """1 - character error rate: 1 at best, below 0 where more is wrong than there is."""
+        """Return 1 - character error rate. The best score is 1; more errors than symbols give a score below 0."""
         return 1.0 - character_error_rate(y, answers, sample_weight=sample_weight)
