@@ -1,4 +1,4 @@
-"""The template of every estimator whose network is trained by gradient descent."""
+"""The base class of every estimator whose network is trained by gradient descent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from skseqmetric._training.loop import Batches, TrainingOptions, train
 
 @contextmanager
 def unchanged_if_refused(estimator: Any) -> Iterator[None]:
-    """A fit that is refused leaves the estimator as it was: its attributes are restored after an error in the body."""
+    """Restore all attributes of the estimator after an error in the body, so that a refused fit changes nothing."""
     before = dict(vars(estimator))
     try:
         yield
@@ -46,7 +46,7 @@ def unchanged_if_refused(estimator: Any) -> Iterator[None]:
 
 
 class Stage(NamedTuple):
-    """Where a fit stands: its epochs, the number of the first one, and whether the network is a new one."""
+    """The epochs of a fit, the number of the first one, and whether the network is new."""
 
     epochs: int
     first_epoch: int
@@ -54,18 +54,19 @@ class Stage(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """What is minimised, a module from a batch to a scalar, and the columns that it reads beyond the targets."""
+    """A module that maps a batch to the loss, and the further columns of the batch that it reads."""
 
     module: nn.Module
     columns: Columns | None = None
 
 
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator, ABC):
-    """An estimator whose parameters are learned by gradient descent; equal rows are one row of summed weight.
+    """An estimator that learns its parameters by gradient descent. Equal rows become one row of summed weight.
 
-    A subclass names the class of its network and fills five hooks: which task, which network, which parameters
-    contradict each other, what is minimised, which batches. Its public `fit` and `partial_fit` call `_fit` and
-    `_partial_fit`. After a fit `type(module_)(**network_config_)` builds the same network with new weights.
+    A subclass names the class of its network and implements five hooks. They choose the task, check combinations of
+    parameters, and define the network's arguments, the loss and the batches. The public `fit` and `partial_fit` of a
+    subclass call `_fit` and `_partial_fit`. After a fit, `type(module_)(**network_config_)` is the same network with
+    new weights.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -93,33 +94,36 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
 
     _seed: int
     _task: Any
-    # of the last partial_fit, so that the next one continues its moments
+    # kept by partial_fit, so that the next call continues with the same moments
     _optimizer_state: dict[str, Any] | None
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
     def _make_task(self) -> Task:
-        """What y is to mean, by the parameters."""
+        """Return the task that the parameters ask for."""
 
     @abstractmethod
     def _check_combinations(self, training: TrainingSet, task: Any, *, continued: bool) -> None:
-        """Refuse parameters that contradict each other or the data; `continued` where an earlier network goes on."""
+        """Refuse parameters that contradict each other or the data.
+
+        `continued` means that this fit continues to train an earlier network.
+        """
 
     @abstractmethod
     def _network_config(self, training: TrainingSet, task: Any) -> dict[str, Any]:
-        """The arguments of the network's class, all but `generator`."""
+        """Return all arguments of the network's class but `generator`."""
 
     @abstractmethod
     def _make_objective(self, training: TrainingSet, task: Any, generator: torch.Generator, stage: Stage) -> Objective:
-        """What is minimised over `module_`; random numbers of the network come from the generator."""
+        """Return the loss of `module_`. The network draws its random numbers from the generator."""
 
     @abstractmethod
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
-        """Which rows form the batches of an epoch."""
+        """Return a function that draws the batches of an epoch, as arrays of rows."""
 
     # ------------------------------------------------------------------ fitting
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, images: Any = None) -> None:
-        """A whole fit: the budget of updates under the one-cycle schedule."""
+        """Check the data and train with the full budget of updates under the one-cycle schedule."""
         continued = self.warm_start and "module_" in vars(self)
         with unchanged_if_refused(self):
             task, augment = self._checked_task(self._task if continued else None)
@@ -134,7 +138,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         self._learn(training, validation, augment, (X, y), fresh=not continued)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, declared: Any = None, images: Any = None) -> None:
-        """One epoch at a constant learning rate; `declared` is a task that knows more than y, for the first call."""
+        """Check the data and train for one epoch at a constant learning rate.
+
+        `declared` is a task for the first call that knows more than y, such as all classes.
+        """
         first = "module_" not in vars(self)
         with unchanged_if_refused(self):
             task, augment = self._checked_task(declared if first else self._task)
@@ -144,7 +151,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
 
     def _checked_task(self, earlier: Task | None) -> tuple[Task, Augment]:
-        """The task by valid parameters, which follows an earlier one if there is one; and the augmentation."""
+        """Check the parameters. Return the task, which continues an earlier one if there is one, and the augmentation."""
         self._validate_params()
         task = self._make_task()
         if earlier is not None:
@@ -154,7 +161,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _checked_data(
         self, X: Any, y: Any, sample_weight: Any, groups: Any, images: Any, task: Task, *, reset: bool
     ) -> tuple[Task, TrainingSet, np.ndarray | None]:
-        """Everything a fit was given, checked once and merged, and the task that has seen y."""
+        """Check all arguments of a fit once. Return the task that has seen y, the merged data, and their groups."""
         sequences = check_sequences(X, estimator=self, reset=reset)
         weights = check_weights(sample_weight, len(sequences.lengths))
         task, targets = task.check(y, sequences)
@@ -163,7 +170,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return task, training, groups
 
     def _begin(self, training: TrainingSet, task: Task, seed: int | None, device: torch.device) -> TrainingSet:
-        """Make a new network from the seed, with the scaling of this data, or keep the earlier one; what it learns."""
+        """Make a new network and scaling from a seed, or keep the earlier ones. Return the data with its targets."""
         task = task.learn(training.targets, training.weights)
         targets, attributes = task.network_targets(training.targets), task.attributes
         self._check_combinations(training, task, continued=seed is None)
@@ -171,12 +178,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             self._start(self._network_config(training, task), training, seed, device)
         self._task = task
         self.__dict__.update(attributes)
-        # a threshold belongs to the distance that it was calibrated on
+        # a threshold is valid only for the distance that it was calibrated on
         self.__dict__.pop("threshold_", None)
         return replace(training, targets=targets)
 
     def _start(self, config: dict[str, Any], training: TrainingSet, seed: int, device: torch.device) -> None:
-        """A new network; nothing of an earlier one stays."""
+        """Make a new network and delete everything that belongs to an earlier one."""
         for name in self._task.attributes if "_task" in vars(self) else ():
             self.__dict__.pop(name, None)
         self.network_config_ = config
@@ -201,11 +208,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         fresh: bool,
         epochs: int | None = None,
     ) -> dict[str, Any] | None:
-        """The budget of a full fit under the one-cycle schedule, or `epochs` at a constant learning rate."""
+        """Train with the full budget under the one-cycle schedule, or for `epochs` at a constant learning rate."""
         rng, generator = self._generators()
         size = self._resolved_batch_size()
         all_epochs, n_batches = self._budget(len(training.weights), size)
-        # parts of a fit go on counting epochs; a whole fit counts its own
+        # calls of partial_fit share one count of epochs; every full fit starts at 0
         stage = Stage(self.max_epochs, self.n_iter_, fresh) if epochs else Stage(all_epochs, 0, fresh)
         plan = self._plan_batches(training, size, n_batches, rng)
         objective = self._make_objective(training, self._task, generator, stage)
@@ -219,18 +226,18 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return self._minimise(objective, batches, held_out, epochs or all_epochs, updates, data)
 
     def _generators(self) -> tuple[np.random.Generator, torch.Generator]:
-        # the second number makes every call of partial_fit draw something new, and a repeated fit the same
+        # n_iter_ gives every call of partial_fit its own random numbers; a repeated fit draws the same again
         rng = np.random.default_rng([self._seed, self.n_iter_])
         return rng, torch.Generator(self._device).manual_seed(int(rng.integers(2**31 - 1)))
 
     def _resolved_batch_size(self) -> int:
-        """The batch size; "auto" is 32, or 16 where every step has a target."""
+        """Return the batch size: "auto" is 32, or 16 if every step has a target."""
         if isinstance(self.batch_size, str):
             return 16 if self._task.every_step else 32
         return self.batch_size
 
     def _budget(self, n_items: int, batch_size: int) -> tuple[int, int]:
-        """(epochs, batches per epoch) of a full fit on n_items."""
+        """Return the epochs, and the batches per epoch, of a full fit on n_items."""
         n_batches = max(self.min_batches, -(-n_items // batch_size))
         if self.max_updates is None:
             return self.max_epochs, n_batches
@@ -246,7 +253,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         )
 
     def _fixed_plan(self, validation: TrainingSet, size: int) -> Plan:
-        """The same validation batches in every epoch."""
+        """Return a plan that has the same validation batches in every epoch."""
         n_batches = -(-len(validation.weights) // size)
         batches = self._plan_batches(validation, size, n_batches, np.random.default_rng([self._seed, 2**32]))()
         return lambda: batches
@@ -260,8 +267,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         n_updates: int | None,
         data: tuple[Any, Any],
     ) -> dict[str, Any] | None:
-        """Run the loop, record `history_` and `n_iter_`, return the optimizer's state."""
-        followed = vars(self).get("_skl_callbacks")  # set by set_callbacks, or by a pipeline or a search
+        """Run the training loop, extend `history_` and `n_iter_`, and return the state of the optimizer."""
+        followed = vars(self).get("_skl_callbacks")  # set by set_callbacks, a pipeline or a search
         reporter = EpochReporter(self, *data, epochs, self._fitted_copy) if followed else None
         options = self._training_options(epochs, n_updates, validation is not None, reporter, objective.columns)
         result = train(objective.module, batches, validation, options, self._optimizer_state)
@@ -306,7 +313,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         )
 
     def _fitted_copy(self) -> dict[str, Any]:
-        """The fitted attributes as they are now, for callbacks that look at an estimator in training."""
+        """Return the fitted attributes of this moment, for callbacks that use the estimator during training."""
         fitted = {name: value for name, value in vars(self).items() if name.endswith("_") and name[0] != "_"}
         return {**fitted, "module_": copy.deepcopy(self.module_).eval()}
 
@@ -316,20 +323,21 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return next(self.module_.parameters()).device
 
     def _flat(self, sequences: Sequences) -> FlatSequences:
-        """Flat float32 values on the device, (x - mean_) / scale_."""
+        """Return flat float32 values (x - mean_) / scale_ on the device."""
         return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
 
     def _checked(self, X: Any) -> FlatSequences:
-        """New sequences, as the network reads them."""
+        """Check new sequences and return them scaled, on the device."""
         check_is_fitted(self)
         return self._flat(check_sequences(X, estimator=self, reset=False))
 
     def transform(self, X: Any) -> np.ndarray:
-        """The features of every sequence that the network has learned: its embedding, or its pooled states.
+        """Return the learned features of every sequence: its embedding, or its pooled states.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
 
         Returns
         -------
@@ -341,7 +349,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return run_sequences(self._checked(X), self.module_.features, self._n_features_out)
 
     def _outputs(self, X: Any) -> Blocks:
-        """The network's outputs: (n, K), or n arrays (T_i, K) where targets are of steps."""
+        """Return the outputs of the network: (n, K), or n arrays (T_i, K) if every step has a target."""
         flat = self._checked(X)
         if self._task.every_step:
             return run_steps(flat, lambda values, lengths: (self.module_(values, lengths), lengths))
@@ -351,7 +359,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        # features and embeddings are float32 whatever comes in
+        # features and embeddings are float32 for input of any dtype
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -359,7 +367,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return hasattr(self, "module_")
 
     def __getstate__(self) -> dict[str, Any]:
-        # saved on the CPU, so that a model from a GPU host opens on a host without one
+        # saved on the CPU, so that a model from a host with a GPU can be loaded on a host without one
         return {name: on_cpu(value) for name, value in dict(super().__getstate__()).items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
