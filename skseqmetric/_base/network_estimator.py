@@ -151,7 +151,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
 
     def _checked_task(self, earlier: Task | None) -> tuple[Task, Augment]:
-        """Check the parameters. Return the task, which continues an earlier one if there is one, and the augmentation."""
+        """Check the parameters. Return the task, which may continue an earlier one, and the augmentation."""
         self._validate_params()
         task = self._make_task()
         if earlier is not None:

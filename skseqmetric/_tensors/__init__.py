@@ -1,1 +1,1 @@
-"""Sequences as tensors on a device: flat, in padded batches, and the random generators beside them."""
+"""Sequences as tensors on a device: flat or in padded batches. Also scaling, devices and seeds."""

@@ -1,4 +1,4 @@
-"""Sequences on the device as one flat tensor, and padded batches gathered from it without per-sample Python."""
+"""Sequences as one flat tensor on the device, and padded batches gathered from it without a loop over sequences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skseqmetric._input import Sequences
 
 @dataclass(frozen=True)
 class FlatSequences:
-    """values (sum of lengths, C) float32 on the device, lengths and offsets (n,) there and lengths on the host."""
+    """Values (sum of lengths, C) float32 with lengths and offsets (n,) on the device, and lengths on the host."""
 
     values: Tensor
     lengths: Tensor
@@ -28,7 +28,7 @@ class FlatSequences:
     def from_sequences(
         cls, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, device: torch.device
     ) -> FlatSequences:
-        """Standardise in the precision of the input, then keep float32."""
+        """Standardise in the precision of the input, then convert to float32."""
         dtype = sequences.values.dtype
         values = sequences.values - mean.astype(dtype)
         values /= scale.astype(dtype)
@@ -41,22 +41,22 @@ class FlatSequences:
         return len(self.host_lengths)
 
     def __getstate__(self) -> dict[str, Any]:
-        # saved on the CPU, so that what was prepared on a GPU opens on a host without one
+        # saved on the CPU, so that sequences from a host with a GPU can be loaded on a host without one
         return {name: v.cpu() if isinstance(v, Tensor) else v for name, v in vars(self).items()}
 
     @property
     def device(self) -> torch.device:
-        """Where the values are."""
+        """The device of the values."""
         return self.values.device
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """A 64-bit fingerprint of every sequence, (n,): equal for equal sequences, and else by accident only."""
+        """Hashes (n,) of 64 bits. Equal sequences have equal hashes; others have equal hashes only by accident."""
         single = np.split(self.values.cpu().numpy(), np.cumsum(self.host_lengths)[:-1])
         return fingerprints(single)
 
     def padded(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The sequences at `indices` as (B, T, C), zero past the end, and their lengths (B,)."""
+        """Return the sequences at `indices`, padded with zeros to (B, T, C), and their lengths (B,)."""
         n_steps = int(self.host_lengths[indices].max())
         chosen = torch.from_numpy(indices).to(self.values.device)
         lengths = self.lengths[chosen]
@@ -70,22 +70,22 @@ class FlatSequences:
 
 
 def fingerprints(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    """A 64-bit fingerprint of every array; contiguous ones are not copied."""
+    """Return a hash of 64 bits for every array. Contiguous arrays are not copied."""
     prints = [int.from_bytes(blake2b(np.ascontiguousarray(x).data, digest_size=8).digest(), "little") for x in arrays]
     return np.array(prints, dtype=np.uint64)
 
 
 def batches_by_length(lengths: np.ndarray, max_steps: int, digests: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """Index batches of similar lengths whose padded size stays within `max_steps` steps (at least one sequence).
+    """Yield index batches of similar lengths. A batch has at most `max_steps` padded steps, or a single sequence.
 
-    With `digests` the batches depend on what is in the data and not on its order, so that results rounded by the place
-    of a row in its batch come out the same to the bit.
+    With `digests` the batches do not depend on the order of the data. Rounding may depend on the batch and the place
+    of a row in it, so this keeps results equal to the bit.
     """
     order = np.argsort(lengths, kind="stable") if digests is None else np.lexsort((digests, lengths))
     start = 0
     while start < len(order):
         stop = start + 1
-        # sorted, so the last of the batch is its longest: the padded size is (count) * (its length)
+        # the last sequence of a batch is its longest, so the padded size is the count times this length
         while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= max_steps:
             stop += 1
         yield order[start:stop]

@@ -1,4 +1,4 @@
-"""A function of padded batches over whole data sets, batches side by side on the CPU."""
+"""Runs a function of padded batches over a whole data set. On the CPU, batches run in parallel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 
 MAX_STEPS = 32768
-"""Padded steps of one inference batch: large enough for full kernels, small enough to stay in cache and memory."""
+"""Padded steps of one inference batch: enough to keep the kernels busy, and few enough for cache and memory."""
 
 Run = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 RunSteps = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -21,7 +21,7 @@ RunSteps = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tens
 def over_batches(
     flat: FlatSequences, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], max_steps: int = MAX_STEPS
 ) -> None:
-    """run(values, lengths, indices) on every batch of sequences of similar lengths."""
+    """Call run(values, lengths, indices) on every batch of sequences of similar lengths."""
 
     @torch.inference_mode()
     def each(indices: np.ndarray) -> None:
@@ -31,7 +31,7 @@ def over_batches(
 
 
 def run_sequences(flat: FlatSequences, run: Run, width: int, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
-    """run(values, lengths) -> (B, width) of all sequences: (n, width) in their order."""
+    """Return the results (n, width) of run(values, lengths) -> (B, width), in the order of the sequences."""
     out = np.empty((len(flat), width), dtype=dtype)
 
     def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
@@ -42,7 +42,7 @@ def run_sequences(flat: FlatSequences, run: Run, width: int, dtype: type[np.floa
 
 
 def run_steps(flat: FlatSequences, run: RunSteps, max_steps: int = MAX_STEPS) -> list[np.ndarray]:
-    """run(values, lengths) -> (B, T', width) and the steps (B,) of all sequences: n arrays (T_i', width)."""
+    """Return n arrays (T_i', width) from run(values, lengths) -> (B, T', width) and numbers of steps (B,)."""
     out: list[Any] = [None] * len(flat)
 
     def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
@@ -55,5 +55,5 @@ def run_steps(flat: FlatSequences, run: RunSteps, max_steps: int = MAX_STEPS) ->
 
 
 def n_threads(device: torch.device) -> int | None:
-    """Tiles in parallel on the CPU; one after the other on a device that is parallel in itself."""
+    """Return the threads for tiles: None (all) on the CPU, and 1 on a device that is parallel by itself."""
     return None if device.type == "cpu" else 1

@@ -1,4 +1,4 @@
-"""What parameters stand for: devices by name, and seeds by random state; no draw comes from a global generator."""
+"""Devices from their names, and seeds from `random_state`. Nothing is drawn from a global generator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device of a name: "auto" is CUDA where there is one, else the CPU; any other name is taken literally."""
+    """Return the device of a name. "auto" is CUDA if available, else the CPU."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -27,7 +27,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def device_or_cpu(device: str) -> torch.device:
-    """The device of a name, or the CPU with a warning where there is no such device."""
+    """Return the device of a name, or the CPU with a warning if there is no such device."""
     try:
         return resolve_device(device)
     except ValueError as error:
@@ -36,7 +36,7 @@ def device_or_cpu(device: str) -> torch.device:
 
 
 def on_cpu(value: Any) -> Any:
-    """The value with its modules and tensors on the CPU; a module there is returned as it is, any other is copied."""
+    """Return the value with its modules and tensors on the CPU. Modules on other devices are copied."""
     if isinstance(value, nn.Module) and any(p.device.type != "cpu" for p in value.parameters()):
         return copy.deepcopy(value).cpu()
     if isinstance(value, torch.Tensor):
@@ -47,7 +47,7 @@ def on_cpu(value: Any) -> Any:
 
 
 def draw_seed(random_state: Any) -> int:
-    """One integer from `random_state` (None: fresh entropy, so the global generator is not advanced)."""
+    """Draw one integer from `random_state`. None means fresh entropy, and leaves the global generator alone."""
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(random_state, np.random.Generator):

@@ -1,4 +1,4 @@
-"""Standardisation of channels, learned in float64."""
+"""Standardisation of channels, computed in float64."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from skseqmetric._input import Sequences
 
 
 def channel_scaling(sequences: Sequences, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (C,) of every channel over all steps, weighted by sequence, in float64.
+    """Return mean and standard deviation (C,) of every channel over all steps, weighted by sequence, in float64.
 
-    The deviation of a constant channel is 1: the channel keeps its zero distance from the mean.
+    The deviation of a constant channel is set to 1. Its scaled values are then 0.
     """
     share = np.repeat(weights / (weights @ sequences.lengths), sequences.lengths)
     mean = share @ sequences.values
@@ -19,5 +19,5 @@ def channel_scaling(sequences: Sequences, weights: np.ndarray) -> tuple[np.ndarr
 
 
 def usable_deviation(deviation: np.ndarray, mean: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The deviation, or 1 where it is no more than rounding noise of the mean."""
+    """Replace deviations by 1 that are at most the rounding error of the mean."""
     return np.where(deviation > 10 * np.finfo(dtype).eps * np.abs(mean), deviation, 1.0)

@@ -1,4 +1,4 @@
-"""Targets of every step: one flat array on the host, read from the device as padded batches."""
+"""Targets of every step: a flat array on the host, and padded batches of them on the device."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 IGNORED = -1
-"""The code of a step that has no label, and of the steps past a sequence's end."""
+"""The code of steps without a label, and of steps after the end of a sequence."""
 
 
 @dataclass(frozen=True)
 class StepTargets:
-    """One target a step, values (sum of lengths, ...), sequence after sequence; `IGNORED` is a code without label."""
+    """One target per step: values (sum of lengths, ...) of all sequences. The code `IGNORED` means no label."""
 
     values: np.ndarray
     lengths: np.ndarray
@@ -32,7 +32,7 @@ class StepTargets:
         return type(self)(np.concatenate([single[i] for i in rows]), self.lengths[rows])
 
     def to(self, device: torch.device) -> PaddedTargets:
-        """On the device, to be read batch by batch."""
+        """Copy the targets to a device, from which padded batches are read."""
         offsets = torch.from_numpy(np.cumsum(self.lengths) - self.lengths)
         tensors = torch.from_numpy(self.values), torch.from_numpy(self.lengths), offsets
         return PaddedTargets(*(tensor.to(device) for tensor in tensors))
@@ -40,7 +40,7 @@ class StepTargets:
 
 @dataclass(frozen=True)
 class PaddedTargets:
-    """Targets of steps on the device; indexing with rows (B,) gives (B, T, ...), `IGNORED` past the end."""
+    """Targets of steps on the device. Indexing with rows (B,) gives (B, T, ...), with `IGNORED` after the end."""
 
     values: Tensor
     lengths: Tensor

@@ -1,1 +1,1 @@
-"""Training: the loop, its callbacks, batches, sampling, augmentation and what is minimised."""
+"""Training: the loop, its callbacks, batches, augmentation and objectives."""

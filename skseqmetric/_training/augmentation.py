@@ -1,4 +1,4 @@
-"""The augmentation that a fit asks for, drawn anew for every batch, whole batch at a time."""
+"""Augmentation of padded batches. Every batch gets new random numbers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NAMES = ("jitter", "warp", "crop")
 
 
 class Augment:
-    """The named augmentations, or a callable `f(values, lengths, generator) -> values`, as one step on a batch.
+    """The named augmentations, or a callable `f(values, lengths, generator) -> values`, applied to a batch.
 
-    "auto" means all of them, or "jitter" alone where every step has a target. Lengths never change; steps past a
-    sequence's end come out as 0, whatever a callable leaves there.
+    "auto" means all of them, or "jitter" alone if every step has a target. Lengths never change. Steps after the end
+    of a sequence are set to 0, whatever values a callable returns there.
     """
 
     def __init__(self, what: str | Sequence[str] | Augmentation | None, *, every_step: bool = False) -> None:

@@ -14,14 +14,14 @@ from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.steps import PaddedTargets
 
 Plan = Callable[[], list[np.ndarray]]
-"""Index arrays of the batches of one epoch, drawn anew by each call."""
+"""A function that draws the batches of one epoch, as index arrays."""
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
-"""(values (B, T, C), lengths (B,)) -> values."""
+"""A function (values (B, T, C), lengths (B,)) -> values."""
 
 
 class Columns(Protocol):
-    """More tensors for every batch, such as images of the sequences; told when an epoch begins and ends."""
+    """Further tensors for every batch, such as images of the sequences. An epoch begins and ends by two calls."""
 
     def begin_epoch(self) -> None: ...
 
@@ -32,10 +32,10 @@ class Columns(Protocol):
 
 @dataclass
 class TargetBatches:
-    """Batches of sequences with targets: iterate to get one epoch, planned and augmented anew each time.
+    """Batches of sequences with targets. Each iteration is one epoch, with a new plan and new augmentation.
 
-    Entries of a batch: values (B, T, C), lengths (B,), targets (B, ...) or (B, T, ...), weights (B,), and those of
-    `columns`.
+    A batch has the entries values (B, T, C), lengths (B,), targets (B, ...) or (B, T, ...) and weights (B,), and the
+    entries that `columns` returns.
     """
 
     sequences: FlatSequences

@@ -1,4 +1,4 @@
-"""scikit-learn's callback protocol (1.9 on) where it exists, and the same names without effect where it does not."""
+"""The callback protocol of scikit-learn 1.9 and later. Before 1.9 the same names exist without effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ try:
 except ImportError:  # scikit-learn < 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support: `set_callbacks` does not exist before scikit-learn 1.9."""
+        """An empty class: `set_callbacks` does not exist before scikit-learn 1.9."""
 
     def with_callbacks(method: Method) -> Method:
         return method
@@ -21,7 +21,7 @@ except ImportError:  # scikit-learn < 1.9
 
 @contextmanager
 def reported_fit(estimator: Any, part: Any, X: Any, y: Any) -> Iterator[None]:
-    """The fit of a part of an estimator, as a task of its own: callbacks of the estimator follow both."""
+    """Report the fit of an estimator, and that of its part as a subtask, to the callbacks of the estimator."""
     if not vars(estimator).get("_skl_callbacks"):
         yield
         return
@@ -30,7 +30,7 @@ def reported_fit(estimator: Any, part: Any, X: Any, y: Any) -> Iterator[None]:
     context.call_on_fit_task_begin(estimator=estimator, **data)
     inner = context.subcontext(task_name=f"fit-{type(part).__name__}")
     inner.call_on_fit_task_begin(estimator=estimator, **data)
-    # a part without callbacks of its own has nothing to follow
+    # a part without support for callbacks reports nothing
     with inner.propagate_callback_context(part) if hasattr(part, "set_callbacks") else nullcontext():
         yield
     inner.call_on_fit_task_end(estimator=estimator, **data)
@@ -38,7 +38,7 @@ def reported_fit(estimator: Any, part: Any, X: Any, y: Any) -> Iterator[None]:
 
 
 class EpochReporter:
-    """Tells the callbacks set by `set_callbacks` when an epoch begins and ends."""
+    """Reports the beginning and end of every epoch to the callbacks that `set_callbacks` set."""
 
     def __init__(self, estimator: Any, X: Any, y: Any, max_epochs: int, fitted: Callable[[], dict[str, Any]]) -> None:
         self.estimator, self.data, self.fitted = estimator, {"X": X, "y": y}, fitted
@@ -50,7 +50,7 @@ class EpochReporter:
         self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def end_epoch(self) -> bool:
-        """True where a callback asks to stop."""
+        """Report the end of an epoch. Return True if a callback asks to stop."""
         return bool(
             self.epoch.call_on_fit_task_end(
                 estimator=self.estimator, reconstruction_attributes=self.fitted, **self.data

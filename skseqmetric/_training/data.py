@@ -1,4 +1,4 @@
-"""What one fit trains on: sequences with targets and weights, equal rows merged, some rows held out."""
+"""The training data of one fit: sequences with targets and weights, merged duplicates, and a validation split."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from skseqmetric._input import Sequences
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Sequences with their targets and weights (n,); images are what is given with every sequence, if anything."""
+    """Sequences with their targets, their weights (n,) and, if given, one image per sequence."""
 
     sequences: Sequences
-    targets: Any  # codes (n,) of classes, numbers (n, K), or either of every step, StepTargets
+    targets: Any  # codes (n,) of classes, numbers (n, K), or StepTargets
     weights: np.ndarray
     images: Any = None
 
@@ -46,7 +46,7 @@ class TrainingSet:
 
     @property
     def classes(self) -> np.ndarray | None:
-        """Codes of whole sequences' classes; None for any other target."""
+        """Return the targets if they are class codes of whole sequences, else None."""
         return self.targets if isinstance(self.targets, np.ndarray) and self.targets.dtype.kind == "i" else None
 
     def check_variety(self) -> None:
@@ -55,19 +55,19 @@ class TrainingSet:
             raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
 
     def take(self, rows: np.ndarray) -> TrainingSet:
-        """The sequences at `rows`."""
+        """Return the set of the given rows."""
         images = None if self.images is None else self.images[rows]
         return TrainingSet(self.sequences.take(rows), self.targets[rows], self.weights[rows], images)
 
     def split(self, groups: np.ndarray | None, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet]:
-        """The rows to train on and a fraction held out, every class on both sides where it can be."""
+        """Split into training data and a held-out fraction. If possible, both sides contain every class."""
         options: dict[str, Any] = {"n_splits": 1, "test_size": fraction, "random_state": seed}
         splitter: Any = ShuffleSplit(**options)
         codes = self.classes
         if groups is not None:
             splitter = GroupShuffleSplit(**options)
         elif codes is not None:
-            # a class of one sequence cannot be on both sides
+            # a class with one sequence cannot be on both sides
             enough = np.bincount(codes).min(initial=2, where=np.bincount(codes) > 0) > 1
             fits = fraction * len(codes) >= len(np.unique(codes))
             splitter = StratifiedShuffleSplit(**options) if enough and fits else splitter
@@ -76,7 +76,7 @@ class TrainingSet:
 
 
 def _digests(columns: Iterable[Iterable[Any]]) -> list[bytes]:
-    """A fingerprint of every row, from its entries in all columns; arrays are read in place."""
+    """Return a hash of every row from its entries in all columns. Arrays are not copied."""
     digests = []
     for row in zip(*columns, strict=True):
         digest = blake2b(digest_size=16)
@@ -87,10 +87,10 @@ def _digests(columns: Iterable[Iterable[Any]]) -> list[bytes]:
 
 
 def merge_duplicates(keys: list[bytes], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First occurrence of every distinct key, in the order of the keys, and the summed weight of each.
+    """Return the first row of every distinct key, in the order of the keys, and the summed weight of each key.
 
-    Rows of weight 0 are dropped. A training set is thereby a weighted set: neither the order of its rows nor writing
-    a row twice instead of weighting it by 2 changes a fit.
+    Rows of weight 0 are dropped. A fit thus does not depend on the order of the rows, and two copies of a row act like
+    one row of weight 2.
     """
     first: dict[bytes, int] = {}
     total: dict[bytes, float] = {}

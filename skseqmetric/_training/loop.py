@@ -1,4 +1,4 @@
-"""The training loop: skorch's, held and never subclassed, with what the package promises added as callbacks."""
+"""The training loop. It holds a skorch net and adds the promises of this package as callbacks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CLIP_NORM = 1.0
 
 
 Batch = tuple[dict[str, Tensor], Tensor]
-"""Tensors whose first axes agree, and a target for skorch's loop, which nobody reads."""
+"""Tensors with a common first axis, and a target that skorch demands and that is not used."""
 
 
 class Batches(Protocol):
-    """One epoch per iteration."""
+    """Batches of training data. Each iteration is one epoch."""
 
     def __len__(self) -> int: ...
 
@@ -35,7 +35,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train; n_updates (batches of the whole run) set means a one-cycle learning-rate schedule."""
+    """Options of training. `n_updates` is the number of batches of the whole run; it turns on the one-cycle schedule."""
 
     max_epochs: int
     learning_rate: float
@@ -50,12 +50,17 @@ class TrainingOptions:
     callbacks: tuple[Any, ...] = ()
     on_epoch_begin: Callable[[], None] | None = None
     on_epoch_end: Callable[[], bool] | None = None
-    parts: Callable[[], dict[str, float]] | None = None  # more entries for an epoch's row of the history
+    parts: Callable[[], dict[str, float]] | None = None  # further entries of the history, per epoch
 
 
 @dataclass
 class TrainingResult:
-    """history: one dict an epoch; interrupted: Ctrl-C ended it; failure: why it had to stop, if it had."""
+    """The result of training.
+
+    history : one dict per epoch.
+    interrupted : whether Ctrl-C ended the training.
+    failure : the reason if training had to stop, else None.
+    """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     interrupted: bool = False
@@ -70,7 +75,7 @@ def train(
     options: TrainingOptions,
     optimizer_state: dict[str, Any] | None = None,
 ) -> TrainingResult:
-    """Minimise `objective(**batch)` in place. Ctrl-C and a loss that is not finite keep the last good weights."""
+    """Minimise `objective(**batch)` in place. After Ctrl-C or a loss that is not finite, the last finite weights stay."""
     guard, report = _Guard(options), _Report(options)
     net = _make_net(objective, validation, options, [guard, report])
     net.initialize()
@@ -96,14 +101,14 @@ def train(
 
 
 class _Loss(nn.Module):
-    """The module already returned the loss: the criterion only hands it on."""
+    """The criterion of skorch. It returns the output of the module, which is the loss already."""
 
     def forward(self, loss: Tensor, _: Tensor) -> Tensor:
         return loss
 
 
 class _Autocast(nn.Module):
-    """Run the forward pass in bfloat16 where torch deems it safe; weights and their updates stay float32."""
+    """Run the forward pass under torch's autocast to bfloat16. Weights and their updates stay float32."""
 
     def __init__(self, module: nn.Module, device_type: str) -> None:
         super().__init__()
@@ -115,7 +120,7 @@ class _Autocast(nn.Module):
 
 
 class _Epochs(Dataset[Any]):
-    """Batches as the data set and at once as the iterator of skorch's loop: there is nothing left to load."""
+    """Batches that serve skorch as data set and as iterator, because nothing is left to load."""
 
     def __init__(self, batches: Batches) -> None:
         self.batches = batches
@@ -190,7 +195,7 @@ def _stopped_early(net: NeuralNet) -> bool:
 
 
 class _Guard(Callback):
-    """Clips gradients, and stops before an update that would put a value that is not finite into the weights."""
+    """Clips gradients, and stops training before an update would make a weight infinite or NaN."""
 
     def __init__(self, options: TrainingOptions) -> None:
         self.options = options
@@ -226,12 +231,12 @@ class _Guard(Callback):
 
 
 def _numbers(net: NeuralNet) -> dict[str, Tensor]:
-    """Weights, and what the network keeps beside them: running statistics."""
+    """Return the weights and the running statistics of a network."""
     return {name: p.detach() for name, p in net.module_.state_dict().items() if p.is_floating_point()}
 
 
 class _Report(Callback):
-    """History, progress bar, and the caller's hook after every epoch."""
+    """Keeps the history, shows the progress bar and calls the caller's hook after every epoch."""
 
     def __init__(self, options: TrainingOptions) -> None:
         self.options = options
@@ -257,7 +262,7 @@ class _Report(Callback):
             self.bar.update()
         if self.options.on_epoch_end is not None and self.options.on_epoch_end():
             self.stopped = True
-            raise KeyboardInterrupt  # skorch's way to end training
+            raise KeyboardInterrupt  # skorch ends training on this exception
 
     def close(self) -> None:
         if self.bar is not None:

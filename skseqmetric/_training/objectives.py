@@ -1,4 +1,4 @@
-"""What training minimises: a network and a loss as one torch module, batch in, scalar out."""
+"""Objectives of training: torch modules that hold a network and a loss, and map a batch to a scalar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 class _Distances(nn.Module):
-    """A siamese network with the learned scale of its squared distances (fixed to 1 where a margin sets the unit)."""
+    """A siamese network and a learned scale of its squared distances. With a margin, the scale is fixed to 1."""
 
     def __init__(
         self, network: SiameseNetwork, *, coupled: bool, learn_scale: bool, margin: float, generator: torch.Generator
@@ -36,20 +36,21 @@ class _Distances(nn.Module):
 
     @property
     def _noise(self) -> torch.Generator | None:
-        """What dropout is drawn from, in training only."""
+        """The generator that dropout is drawn from, in training only."""
         return self.generator if self.training else None
 
     def squared(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """Squared coupled distances (P,) of the pairs (rows[p], columns[p])."""
+        """Return the squared coupled distances (P,) of the pairs (rows[p], columns[p])."""
         first, second = self.network.pair_run(features, lengths, rows, columns)
         return (first - second).square().sum(1)
 
 
 class BlockObjective(_Distances):
-    """Loss on the distance block of a labelled batch: coupled + embedding_weight * free-running.
+    """The loss of all distances in a labelled batch: L(coupled) + embedding_weight * L(uncoupled).
 
-    `loss` is a name of `BLOCK_LOSSES`, or a callable (embeddings, labels) -> scalar, such as a loss object of
-    pytorch-metric-learning, which then is the free-running part; the coupled part is "nca" beside it.
+    `loss` is a name in `BLOCK_LOSSES`, or a callable (embeddings, labels) -> scalar such as a loss object of
+    pytorch-metric-learning. A callable is the loss of the uncoupled distances. The loss of the coupled distances is
+    then "nca".
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class BlockObjective(_Distances):
 
 
 class PairObjective(_Distances):
-    """Loss on given pairs that are known to belong together or not, the weak supervision of `fit_pairs`."""
+    """The loss of given pairs that are known to belong together or not, for `fit_pairs`."""
 
     def __init__(
         self,
@@ -131,10 +132,10 @@ class PairObjective(_Distances):
 
 
 class TaskObjective(nn.Module):
-    """The loss of a task on a network's outputs, weighted by sequence.
+    """The loss of a task on the outputs of a network, weighted by sequence.
 
-    network(values, lengths, generator) -> outputs (B, K) or (B, T, K). Weights are relative to their mean over the
-    training data, which are 1 then: a batch of heavy sequences counts for more than one of light ones.
+    network(values, lengths, generator) returns outputs (B, K) or (B, T, K). Weights are divided by their mean over the
+    training data. A batch of sequences with large weights thus counts more than one with small weights.
     """
 
     def __init__(self, network: nn.Module, task: Task, generator: torch.Generator) -> None:
