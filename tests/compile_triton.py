@@ -81,9 +81,9 @@ def inspect(binary: bytes) -> dict[str, int]:
     return {"registers": registers, "stack": stack, **counts}
 
 
-def tile_cases(precision: str, sizes: list[int]) -> Any:
+def tile_cases(sizes: list[int]) -> Any:
     for size, coupling in product(sizes, ("symmetric", "diffusive")):
-        launch = FORWARD[precision][size]
+        launch = FORWARD["float32"][size]
         constants = {
             "COUPLING": coupling,
             "MEAN": True,
@@ -92,7 +92,6 @@ def tile_cases(precision: str, sizes: list[int]) -> Any:
             "COLUMNS": launch.columns,
             "UNITS": size,
             "EVEN": True,
-            "PRECISION": precision,
             "RESIDENT": launch.resident,
         }
         yield tile_kernel, TILE_FLOATS, constants, launch
@@ -109,10 +108,10 @@ def scan_cases(precision: str, sizes: list[int]) -> Any:
 
 
 if __name__ == "__main__":
-    sizes = [int(argument) for argument in sys.argv[1:] if argument.isdigit()] or list(FORWARD["tf32"])
-    for precision in [argument for argument in sys.argv[1:] if argument in PRECISIONS] or PRECISIONS:
-        for kernel, floats, constants, launch in chain(tile_cases(precision, sizes), scan_cases(precision, sizes)):
-            found = compile_kernel(kernel, floats, constants, launch)
-            line = {"kernel": kernel.fn.__name__, **constants, "warps": launch.n_warps, **found}
-            sys.stdout.write(json.dumps(line) + "\n")
-            sys.stdout.flush()
+    sizes = [int(argument) for argument in sys.argv[1:] if argument.isdigit()] or list(FORWARD["float32"])
+    precisions = [argument for argument in sys.argv[1:] if argument in PRECISIONS] or PRECISIONS
+    for kernel, floats, constants, launch in chain(tile_cases(sizes), *(scan_cases(p, sizes) for p in precisions)):
+        found = compile_kernel(kernel, floats, constants, launch)
+        line = {"kernel": kernel.fn.__name__, **constants, "warps": launch.n_warps, **found}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()

@@ -3,7 +3,7 @@
 reference : the plain loops of `_ops.reference`, any dtype and device, differentiable; for tests.
 eager     : torch operations with gradients by hand, any dtype and device.
 compiled  : fused kernels of the optional C++ extension, float32 on the CPU.
-triton    : fused kernels for CUDA, float32 (products also TF32 or bfloat16).
+triton    : fused kernels for CUDA, float32; products of training in bfloat16 under autocast.
 """
 
 from __future__ import annotations

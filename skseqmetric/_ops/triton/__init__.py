@@ -1,7 +1,4 @@
-"""Kernels for CUDA, written in Triton; imported only where one is run.
-
-`precision` is that of the hidden products, see `packing.PRECISIONS`; None follows torch's settings.
-"""
+"""Kernels for CUDA, written in Triton; imported only where one is run."""
 
 from __future__ import annotations
 
@@ -66,13 +63,11 @@ def sync_gru_states(
     rows: Tensor,
     columns: Tensor,
     weights: list[RecurrentWeights],
-    *,
-    precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """States of both halves, (T, D, P, H) each, from projections (D, T, B, G); differentiable."""
     from skseqmetric._ops.triton.scan import sync_gru_states as run
 
-    return run(projected, lengths, rows, columns, weights, precision=precision)
+    return run(projected, lengths, rows, columns, weights)
 
 
 def sync_gru_pooled(
@@ -82,13 +77,11 @@ def sync_gru_pooled(
     columns: Tensor,
     weights: list[RecurrentWeights],
     how: str,
-    *,
-    precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The "mean" of the valid states or the "last" one, (P, D H) each; differentiable, no state of every step held."""
     from skseqmetric._ops.triton.scan import sync_gru_pooled as run
 
-    return run(projected, lengths, rows, columns, weights, how, precision=precision)
+    return run(projected, lengths, rows, columns, weights, how)
 
 
 def sync_gru_tile(
@@ -97,27 +90,9 @@ def sync_gru_tile(
     weights: list[RecurrentWeights],
     how: str,
     *,
-    crossed: bool = True,
     pairs: tuple[Tensor, Tensor] | None = None,
-    precision: str | None = None,
 ) -> Tensor:
-    """Squared coupled distances (N, M); row by row, (N,), where not `crossed`; or (P,) of `pairs` of indices."""
+    """Squared coupled distances (N, M), or (P,) of `pairs` of indices."""
     from skseqmetric._ops.triton.tile import sync_gru_tile as run
 
-    return run(first, second, weights, how, crossed=crossed, pairs=pairs, precision=precision)
-
-
-def sync_gru_topk(
-    first: Side,
-    second: Side,
-    weights: list[RecurrentWeights],
-    how: str,
-    k: int,
-    *,
-    exclude: Tensor | None = None,
-    precision: str | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Distances and indices (N, k) of the nearest of `second`, in the order of (distance, index)."""
-    from skseqmetric._ops.triton.topk import sync_gru_topk as run
-
-    return run(first, second, weights, how, k, exclude=exclude, precision=precision)
+    return run(first, second, weights, how, pairs=pairs)

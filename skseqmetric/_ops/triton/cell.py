@@ -45,7 +45,7 @@ def multiply(a, matrix, start, PRECISION: tl.constexpr):
     """start + a @ matrix, accumulated in float32.
 
     "float32" is the sum of three TF32 products: a = upper + lower with 11 bits each, and only lower x lower (2^-22 of
-    the result) is left out. "bfloat16" rounds a; "tf32" rounds both operands inside the product.
+    the result) is left out. "bfloat16" rounds a.
     "rounded" is "bfloat16" for the interpreter, which would multiply bit patterns: the same products, taken in float32.
     """
     if PRECISION == "float32":
@@ -55,10 +55,8 @@ def multiply(a, matrix, start, PRECISION: tl.constexpr):
         product = tl.dot(upper, matrix[0], product, input_precision="tf32")
     elif PRECISION == "bfloat16":
         product = tl.dot(a.to(tl.bfloat16), matrix, start)
-    elif PRECISION == "rounded":
-        product = tl.dot(a.to(tl.bfloat16).to(tl.float32), matrix, start)
     else:
-        product = tl.dot(a, matrix, start, input_precision="tf32")
+        product = tl.dot(a.to(tl.bfloat16).to(tl.float32), matrix, start)
     return product
 
 

@@ -11,12 +11,11 @@ from torch.nn.functional import pad
 
 from skseqmetric._ops.weights import RecurrentWeights
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
-"""Operands of the hidden products; sums, states and gates are float32 in all of them.
+PRECISIONS = ("float32", "bfloat16")
+"""Operands of the hidden products; sums, states and gates are float32 in both.
 
-float32 : three TF32 products of split operands, about 2^-21 relative; the default.
-tf32 : operands rounded to 11 bits; the default where `torch.backends.cuda.matmul.allow_tf32` is set.
-bfloat16 : operands rounded to 8 bits; the default under `torch.autocast("cuda", torch.bfloat16)`.
+float32 : three TF32 products of split operands, about 2^-21 relative.
+bfloat16 : operands rounded to 8 bits, in the differentiable scan under `torch.autocast(..., torch.bfloat16)`.
 """
 
 LARGEST_UNITS = 128
@@ -56,12 +55,6 @@ FORWARD = {
         64: Launch(8, 8, 8, True),
         128: Launch(8, 8, 16, True),
     },
-    "tf32": {
-        16: Launch(8, 8, 4, True),
-        32: Launch(8, 8, 4, True),
-        64: Launch(8, 8, 8, True),
-        128: Launch(8, 8, 16, False),
-    },
     "float32": {
         16: Launch(4, 4, 4, True),
         32: Launch(4, 4, 4, True),
@@ -75,12 +68,6 @@ BACKWARD = {
     "bfloat16": {
         16: Launch(8, 4, 4, True),
         32: Launch(8, 4, 8, True),
-        64: Launch(8, 4, 8, True),
-        128: Launch(4, 4, 8, False),
-    },
-    "tf32": {
-        16: Launch(8, 4, 4, True),
-        32: Launch(8, 8, 4, True),
         64: Launch(8, 4, 8, True),
         128: Launch(4, 4, 8, False),
     },
@@ -111,20 +98,10 @@ def padded_units(n_units: int) -> int:
     return max(16, 1 << (n_units - 1).bit_length())
 
 
-def default_precision() -> str:
-    """The precision that torch's own settings ask for."""
-    if torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.bfloat16:
-        return "bfloat16"
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "float32"
-
-
-def resolve_precision(precision: str | None) -> str:
-    """`precision`, or the default where None."""
-    if precision is None:
-        return default_precision()
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}: must be one of {', '.join(PRECISIONS)}.")
-    return precision
+def precision_for(device: torch.device) -> str:
+    """The precision of products that autocast asks for on a device."""
+    lower = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.bfloat16
+    return "bfloat16" if lower else "float32"
 
 
 @dataclass(frozen=True)
@@ -208,7 +185,5 @@ def _parts(blocks: Tensor, precision: str) -> Tensor:
         return blocks[:, :, None].to(torch.bfloat16).contiguous()
     if precision == "rounded":
         return blocks[:, :, None].to(torch.bfloat16).float().contiguous()
-    if precision == "tf32":
-        return blocks[:, :, None].contiguous()
     upper = (blocks.contiguous().view(torch.int32) & -8192).view(torch.float32)
     return torch.stack([upper, blocks - upper], 2).contiguous()

@@ -24,7 +24,7 @@ from skseqmetric._ops.triton.packing import (
     forward_launch,
     pack,
     padded_units,
-    resolve_precision,
+    precision_for,
     stack_weights,
 )
 from skseqmetric._ops.triton.scan_kernels import backward_kernel, forward_kernel, sum_kernel
@@ -40,8 +40,6 @@ def sync_gru_states(
     rows: Tensor,
     columns: Tensor,
     weights: list[RecurrentWeights],
-    *,
-    precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """States of both halves of the pairs (rows[p], columns[p]).
 
@@ -52,8 +50,6 @@ def sync_gru_states(
     lengths : Tensor (B,); rows, columns : Tensor (P,), int64
     weights : list of RecurrentWeights
         One of each direction, at most `packing.LARGEST_UNITS` units.
-    precision : {"float32", "tf32", "bfloat16"}, optional
-        Of the hidden products, see `packing.PRECISIONS`; by default what torch's settings ask for.
 
     Returns
     -------
@@ -61,9 +57,10 @@ def sync_gru_states(
 
     Notes
     -----
-    14 H^2 FLOP a pair, step and direction for the symmetric gate, three times that backward. Memory O(D T P H).
+    14 H^2 FLOP a pair, step and direction for the symmetric gate, three times that backward. Memory O(D T P H). Hidden
+    products have bfloat16 operands under autocast, see `packing.PRECISIONS`.
     """
-    states = _run("steps", projected, lengths, rows, columns, weights, precision)
+    states = _run("steps", projected, lengths, rows, columns, weights)
     return states[:, :, 0], states[:, :, 1]
 
 
@@ -74,8 +71,6 @@ def sync_gru_pooled(
     columns: Tensor,
     weights: list[RecurrentWeights],
     how: str,
-    *,
-    precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each.
 
@@ -83,7 +78,7 @@ def sync_gru_pooled(
     backward pass those of one span, whose length is chosen so that it takes about `SPAN_BYTES`. Backward four times
     the FLOP of the forward pass.
     """
-    out = _run(how, projected, lengths, rows, columns, weights, precision)  # (D, 2, P, H)
+    out = _run(how, projected, lengths, rows, columns, weights)  # (D, 2, P, H)
     first, second = out.permute(1, 2, 0, 3).flatten(2)
     return first, second
 
@@ -95,9 +90,8 @@ def _run(
     rows: Tensor,
     columns: Tensor,
     weights: list[RecurrentWeights],
-    precision: str | None,
 ) -> Tensor:
-    recurrence, precision = stack_weights(weights), resolve_precision(precision)
+    recurrence, precision = stack_weights(weights), precision_for(projected.device)
     with torch.autocast(projected.device.type, enabled=False):
         result: Tensor = _Scan.apply(
             _Task(how, precision, recurrence.coupling, lengths, rows, columns),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skseqmetric._ops.steps import pad_steps
 from skseqmetric._ops.triton.cell import hold_matrices, step
-from skseqmetric._ops.triton.packing import forward_launch, pack, padded_units, resolve_precision, stack_weights
+from skseqmetric._ops.triton.packing import forward_launch, pack, padded_units, stack_weights
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 
@@ -42,7 +42,6 @@ def tile_kernel(
     COLUMNS: tl.constexpr,
     UNITS: tl.constexpr,
     EVEN: tl.constexpr,
-    PRECISION: tl.constexpr,
     RESIDENT: tl.constexpr,
 ):
     """Direction d (axis 1) of the squared distances of one tile (axis 0).
@@ -74,11 +73,10 @@ def tile_kernel(
     o2 = (j * n_gates)[:, None] + unit[None, :]
     left += (d * n_steps).to(tl.int64) * n_left * n_gates
     right += (d * n_steps).to(tl.int64) * n_right * n_gates
-    parts: tl.constexpr = 2 if PRECISION == "float32" else 1
-    matrices += d * (5 * parts * UNITS * UNITS)
+    matrices += d * (10 * UNITS * UNITS)
     bias = tl.load(biases + d * UNITS + unit)[None, :]
     strength = tl.load(strengths + d)
-    held = hold_matrices(matrices, COUPLING, UNITS, PRECISION, RESIDENT)
+    held = hold_matrices(matrices, COUPLING, UNITS, "float32", RESIDENT)
     h1 = tl.zeros((ROWS * COLUMNS, UNITS), tl.float32)
     h2 = tl.zeros((ROWS * COLUMNS, UNITS), tl.float32)
     gap = tl.zeros((ROWS * COLUMNS, UNITS), tl.float32)
@@ -103,7 +101,7 @@ def tile_kernel(
             COUPLING,
             UNITS,
             EVEN,
-            PRECISION,
+            "float32",
             RESIDENT,
         )
         if MEAN:
@@ -129,9 +127,7 @@ def sync_gru_tile(
     weights: list[RecurrentWeights],
     how: str,
     *,
-    crossed: bool = True,
     pairs: tuple[Tensor, Tensor] | None = None,
-    precision: str | None = None,
 ) -> Tensor:
     """Squared distances between the pooled states ("mean" or "last") of coupled pairs.
 
@@ -142,16 +138,12 @@ def sync_gru_tile(
     weights : list of RecurrentWeights
         One of each direction, at most `LARGEST_UNITS` units.
     how : {"mean", "last"}
-    crossed : bool
-        Every first against every second; else row by row, N = M.
     pairs : two Tensors (P,), int64, optional
-        Instead of both: indices into `first` and into `second`, each sequence being projected once.
-    precision : {"float32", "tf32", "bfloat16"}, optional
-        Of the hidden products, see `packing.PRECISIONS`; by default what torch's settings ask for.
+        Indices into `first` and into `second`; without them every first is paired with every second.
 
     Returns
     -------
-    Tensor (N, M), (N,) or (P,)
+    Tensor (N, M) or (P,)
         float32, summed over units and directions.
 
     Notes
@@ -159,23 +151,23 @@ def sync_gru_tile(
     14 H^2 FLOP a pair, step and direction for the symmetric gate. A tile stops at its longest sequence, and tiles are
     made of sequences of like length. Memory O(D T (N + M) G) for the projections, and D times the result.
     """
-    precision, n = resolve_precision(precision), weights[0].n_units
+    n = weights[0].n_units
     n_steps = max(first.features.shape[1], second.features.shape[1])
     left, right = (project(pad_steps(side.features, n_steps), weights).contiguous() for side in (first, second))
-    packed, size = pack(stack_weights(weights), precision), padded_units(n)
-    launch = forward_launch(precision, size, left.device)
+    packed, size = pack(stack_weights(weights), "float32"), padded_units(n)
+    launch = forward_launch("float32", size, left.device)
     (n_directions, _, n_left, n_gates), n_right = left.shape, right.shape[2]
     lengths = [side.lengths.to(torch.int32) for side in (first, second)]
-    if pairs is None and crossed:
+    if pairs is None:
         orders = [_by_length(lengths[0]), _by_length(lengths[1])]
         n_pairs, places = 0, orders[0]
         out = left.new_empty(n_directions, n_left, n_right)
         n_tiles = triton.cdiv(n_left, launch.rows) * triton.cdiv(n_right, launch.columns)
     else:
-        rows, columns = pairs or [torch.arange(n_left, device=left.device)] * 2
+        rows, columns = pairs
         places = _by_length(torch.maximum(lengths[0][rows], lengths[1][columns]))
         orders = [rows[places].to(torch.int32), columns[places].to(torch.int32)]
-        n_pairs, crossed = len(rows), False
+        n_pairs = len(rows)
         out = left.new_empty(n_directions, n_pairs)
         n_tiles = triton.cdiv(n_pairs, launch.pairs)
     if not out.numel():
@@ -200,12 +192,11 @@ def sync_gru_tile(
             0,
             COUPLING=weights[0].coupling or "none",
             MEAN=how == "mean",
-            CROSSED=crossed,
+            CROSSED=pairs is None,
             ROWS=launch.rows,
             COLUMNS=launch.columns,
             UNITS=size,
             EVEN=size == n,
-            PRECISION=packed.precision,
             RESIDENT=launch.resident,
             **launch.options,
         )
