@@ -1,1 +1,1 @@
-"""Networks as torch modules: parameters, their starting values, and how operations are put together."""
+"""Networks as torch modules: parameters, their initial values, and the order of operations."""

@@ -1,4 +1,4 @@
-"""Encoders of the two modalities: sequences to features of every fourth step, images to one vector each."""
+"""Encoders: of sequences, to features at a quarter of the steps, and of images, to one vector each."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from skseqmetric._ops.steps import valid_steps
 Length = TypeVar("Length", int, np.ndarray, Tensor)
 
 IMAGE_FILTERS = (16, 32, 64, 128)
-"""Filters of the image encoder's blocks; the last block only where both sides have 16 pixels or more."""
+"""Filters of the blocks of the image encoder. The last block exists only if both sides have 16 pixels or more."""
 
 CELLS = 4
-"""Cells an image's final map is averaged to, along its shorter side."""
+"""Cells along the shorter side of an image, after its final map is averaged."""
 
 
 class MaskedBatchNorm1d(nn.Module):
-    """Batch normalisation over the valid steps of x (B, T, F) alone; zero past the end.
+    """Batch normalisation over the valid steps of x (B, T, F). The result is zero past the end.
 
-    Training: mean and variance of the sum(lengths) valid steps, of which the running ones learn; evaluation: the
-    running ones. Equals `torch.nn.BatchNorm1d` where no row is padded. One valid step in all has no variance: it is
-    normalised by the running statistics, which stay as they are.
+    In training it uses mean and variance of the sum(lengths) valid steps, and updates the running statistics. In
+    evaluation it uses the running statistics. Without padding it equals `torch.nn.BatchNorm1d`. A single valid step in
+    the whole batch has no variance. It is normalised by the running statistics, which then do not change.
     """
 
     def __init__(self, n_features: int) -> None:
@@ -52,10 +52,10 @@ class MaskedBatchNorm1d(nn.Module):
 
 
 class StepConvolution(nn.Module):
-    """Convolution over time, (B, T, C) -> (B, T, F), "same" padding with zeros.
+    """Convolution over time, (B, T, C) -> (B, T, F), with "same" padding by zeros.
 
-    An even kernel reads one step more ahead than back. x must be zero past the end of every row; what is returned
-    is not.
+    An even kernel reads one step more ahead than back. x must be zero past the end of every row. The result is not
+    zero there.
     """
 
     def __init__(self, n_inputs: int, n_outputs: int, kernel: int, generator: torch.Generator) -> None:
@@ -64,15 +64,15 @@ class StepConvolution(nn.Module):
         self.around = (0, 0, (kernel - 1) // 2, kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        # as an image one pixel high whose channels lie innermost: no copy to (B, C, T) and back
+        # as an image of height 1 with its channels last, which needs no copy to (B, C, T) and back
         image = pad(x, self.around).transpose(1, 2)[:, :, None]
         return conv2d(image, self.layer.weight[:, :, None], self.layer.bias)[:, :, 0].transpose(1, 2)
 
 
 def pool_steps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum of every two steps, (B, T, F) -> (B, ceil(T / 2), F), with the new lengths.
+    """Return the maximum of every two steps, (B, T, F) -> (B, ceil(T / 2), F), and the new lengths.
 
-    A last step without a partner stands alone. Steps past the new end hold -inf or nothing of use.
+    The last step of an odd number stays alone. Steps past the new end hold -inf or arbitrary values.
     """
     outside = ~valid_steps(lengths, x.shape[1])[..., None]
     image = x.masked_fill(outside, -torch.inf).transpose(1, 2)[:, :, None]
@@ -80,24 +80,24 @@ def pool_steps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class SeriesEncoder(nn.Module):
-    """Features of sequences, (B, T, C) and lengths (B,) -> (B, T', n_outputs) and lengths' (B,), zero past the end.
+    """Encoder of sequences: (B, T, C) and lengths (B,) -> features (B, T', n_outputs) and their lengths (B,).
 
-    Two blocks [convolution over time - maximum of every two steps - batch normalisation - dropout], a convolution
-    with ReLU as wide as the image encoder's last one, a bidirectional LSTM and a linear layer; T' = ceil(T / 4), any
-    T >= 1. Values past a row's end are never read, whatever they are. Dropout, of whole filters, is drawn from the
-    generator of a call; a call without one has none. Cost: O(B T F^2 kernel) for F filters, and T' steps in sequence
-    for the LSTM.
+    It has two blocks [convolution over time - maximum of every two steps - batch normalisation - dropout]. Then follow
+    a convolution with ReLU, as wide as the last one of the image encoder, a bidirectional LSTM and a linear layer.
+    T' = ceil(T / 4) for any T >= 1. Values past the end of a row are never read. Features are zero there. Dropout acts
+    on whole filters. It is drawn from the generator of a call; without a generator there is none. A batch costs
+    O(B T F^2 kernel) for F filters, and T' sequential steps of the LSTM.
 
     Parameters
     ----------
     n_channels : channels C of the sequences.
     n_filters : filters of the two blocks.
-    kernel : steps each convolution spans.
+    kernel : width of each convolution in steps.
     n_shared : filters of the last convolution.
     n_units, n_layers : units per direction, and layers, of the LSTM.
-    dropout : probability for a filter of the blocks to be silenced.
+    dropout : probability that a filter of the blocks is set to zero.
     n_outputs : size of the features.
-    generator : where starting values are drawn from.
+    generator : generator of the initial values.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class SeriesEncoder(nn.Module):
 
     @staticmethod
     def output_lengths(lengths: Length) -> Length:
-        """Steps of the features, from steps of the sequences: ceil(T / 4), for one number or many."""
+        """Return the lengths of the features, ceil(T / 4), from one length or an array of lengths."""
         return (lengths + 3) // 4
 
     def forward(
@@ -139,20 +139,21 @@ class SeriesEncoder(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """One vector per image, (B, c, h, w) -> (B, n_outputs).
+    """Encoder of images: (B, c, h, w) -> one vector per image, (B, n_outputs).
 
-    Blocks [convolution 3 x 3 - batch normalisation - ReLU - maximum of 2 x 2 pixels - dropout] with 16, 32, 64 and
-    128 filters, the last one only if both sides have 16 pixels or more; a convolution 3 x 3 with ReLU as wide as the
-    series encoder's last one; its map averaged to at most 4 x 4 cells (of an oblong image proportionally more along
-    the longer side, 32 at most); and a linear layer from all cells. Dropout as in `SeriesEncoder`.
+    It has blocks [convolution 3 x 3 - batch normalisation - ReLU - maximum of 2 x 2 pixels - dropout] with 16, 32, 64
+    and 128 filters. The last block exists only if both sides have 16 pixels or more. Then follows a convolution 3 x 3
+    with ReLU, as wide as the last one of the series encoder. Its map is averaged to at most 4 x 4 cells. An oblong
+    image has proportionally more cells along the longer side, at most 32. A linear layer reads all cells. Dropout is
+    that of `SeriesEncoder`.
 
     Parameters
     ----------
-    shape : (channels, height, width) of the images; height and width fixed from then on.
+    shape : (channels, height, width) of the images. Height and width are then fixed.
     n_shared : filters of the last convolution.
     n_outputs : size of the vector.
-    dropout : probability for a filter of the blocks to be silenced.
-    generator : where starting values are drawn from.
+    dropout : probability that a filter of the blocks is set to zero.
+    generator : generator of the initial values.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         x = images.contiguous(memory_format=torch.channels_last)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = relu(max_pool2d(norm(convolution(x)), 2, ceil_mode=True))  # the same in either order, this one faster
+            x = relu(max_pool2d(norm(convolution(x)), 2, ceil_mode=True))  # both orders give the same result, and this one is faster
             x = silence_filters(x, self.dropout, 1, generator)
         cells = avg_pool2d(relu(self.shared(x)), self.window, ceil_mode=True)
         return self.output(cells.flatten(1))

@@ -1,4 +1,4 @@
-"""Layers that several networks share: LSTM and GRU in one or both directions, linear maps, dropout of features."""
+"""Layers that several networks share: LSTM and GRU in one or both directions, linear layers, dropout of filters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import RecurrentWeights
 
 StepState = tuple[Tensor, Tensor]
-"""The hidden and the cell state (1, 1, H) of one layer; a GRU leaves the second as it is."""
+"""Hidden and cell state (1, 1, H) of one layer. A GRU does not use the cell state."""
 
 Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
 
@@ -23,7 +23,7 @@ CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
 def started(layer: Layer, generator: torch.Generator) -> Layer:
-    """The layer, made by `skip_init`, with weights and biases uniform in +- 1 / sqrt(inputs of one output)."""
+    """Draw weights and biases of a layer from `skip_init` uniformly in +- 1 / sqrt(inputs of one output)."""
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if layer.bias is not None:
         bound = 1 / math.sqrt(layer.weight[0].numel())
@@ -32,16 +32,16 @@ def started(layer: Layer, generator: torch.Generator) -> Layer:
 
 
 def linear(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer that starts from the generator."""
+    """Return a linear layer whose initial values come from the generator."""
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
     return started(layer, generator)
 
 
 def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generator | None) -> Tensor:
-    """Dropout of whole filters, which lie along `dim` of x (B, ...): each for all steps or pixels of a row at once.
+    """Apply dropout to whole filters along `dim` of x (B, ...): a filter is zero at all steps or pixels of a row.
 
-    The draws are one number a row and filter, so that they do not depend on how far the batch is padded. Without a
-    generator x is returned as it is.
+    There is one random number per row and filter. The draws thus do not depend on padding. Without a generator x is
+    returned unchanged.
     """
     if generator is None or not share:
         return x
@@ -51,13 +51,13 @@ def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generato
 
 
 class RecurrentLayers(nn.Module):
-    """Layers of LSTM or GRU in one direction or both, (B, T, F) -> (B, T, D H) for D directions of H units.
+    """Layers of LSTM or GRU, (B, T, F) -> (B, T, D H) for D directions of H units.
 
-    No valid step reads what stands past its row's end, and nothing of use comes out there. The backward direction
-    starts at each row's own end: it is a second recurrence over the reversed rows, which on a CPU takes half the time
-    of packed sequences. Start: hidden matrices orthogonal and input matrices Xavier uniform gate by gate, biases 0 but
-    1 for the forget gate of an LSTM. Given a generator, `dropout` of the units between two layers are silenced, each
-    for all steps of a row.
+    No valid step reads a value past the end of its row. Results past the end are arbitrary. The backward direction
+    starts at the end of each row: it is a second recurrence over the reversed rows. On a CPU this takes half the time
+    of packed sequences. Initial values: hidden matrices are orthogonal gate by gate, input matrices Xavier uniform gate
+    by gate. Biases are 0, but 1 for the forget gate of an LSTM. With a generator, a share `dropout` of the units
+    between two layers is set to zero, each for all steps of a row.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class RecurrentLayers(nn.Module):
         return self.every_layer(x, lengths, generator)[-1]
 
     def every_layer(self, x: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
-        """The states h_t of every layer, from the one that reads x on."""
+        """Return the states h_t of every layer. The first layer reads x."""
         found: list[Tensor] = []
         for layer in range(len(self)):
             x = silence_filters(found[-1], self.dropout, 2, generator) if found else x
@@ -97,7 +97,7 @@ class RecurrentLayers(nn.Module):
         return found
 
     def cells(self, x: Tensor, lengths: Tensor, layer: int = -1) -> Tensor:
-        """The cell states c_t (B, T, D H) of one layer of an LSTM."""
+        """Return the cell states c_t (B, T, D H) of one layer of an LSTM."""
         layer %= len(self)
         below = self.every_layer(x, lengths)[layer - 1] if layer else x
         return self._directions(layer, below, lengths, _cells)
@@ -105,7 +105,7 @@ class RecurrentLayers(nn.Module):
     def _directions(
         self, layer: int, x: Tensor, lengths: Tensor, run: Callable[[nn.Module, Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Both directions side by side, every state at its own place in time."""
+        """Return the states of both directions, concatenated, in time order."""
         ahead = run(self.forwards[layer], x, lengths)
         if self.backwards is None:
             return ahead
@@ -113,12 +113,12 @@ class RecurrentLayers(nn.Module):
         return torch.cat([ahead, reverse_valid(back, lengths)], 2)
 
     def first_state(self) -> tuple[StepState, ...]:
-        """Every layer's state before the first step, of one row and direction: zeros."""
+        """Return the zero states of all layers before the first step, for one row and one direction."""
         h = _parameters(self.forwards[0])[1].new_zeros(1, 1, self.n_units)
         return tuple((h, h) for _ in self.forwards)
 
     def advance(self, x: Tensor, state: tuple[StepState, ...]) -> tuple[Tensor, tuple[StepState, ...]]:
-        """The state h (H,) of the last layer after one more step x (F,), and the states of all layers."""
+        """Return the state h (H,) of the last layer after one more step x (F,), and the states of all layers."""
         after: list[StepState] = []
         for layer, (h, c) in zip(self.forwards, state, strict=True):
             if isinstance(layer, nn.LSTM):
@@ -131,7 +131,7 @@ class RecurrentLayers(nn.Module):
 
 @torch.no_grad()
 def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Generator) -> nn.RNNBase:
-    # what skip_init does, which refuses recurrent layers
+    # like skip_init, which refuses recurrent layers
     made: nn.RNNBase = CELLS[cell](n_features, n_units, batch_first=True, device="meta").to_empty(device="cpu")
     for name, parameter in made.named_parameters():
         if name.startswith("bias"):
@@ -146,27 +146,27 @@ def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Gener
 
 
 def _states(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
-    """States (B, T, H) of one layer and direction."""
+    """Return the states (B, T, H) of one layer and direction."""
     if isinstance(layer, nn.LSTM):
         if x.device.type != "cpu":
             return layer(x)[0]
         # torch's LSTM of bfloat16 fails on CPUs without instructions for it
         with torch.autocast("cpu", enabled=False):
             return layer(x.to(layer.weight_hh_l0.dtype))[0]
-    # on a CPU a third of the time of nn.GRU in training, where the extension is compiled
+    # with the compiled extension, training on a CPU takes a third of the time of nn.GRU
     return gru_scan(x.transpose(0, 1)[None], lengths, [RecurrentWeights(*_parameters(layer))])[:, 0].transpose(0, 1)
 
 
 def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Input matrix, hidden matrix and their biases."""
+    """Return input matrix, hidden matrix and their biases."""
     w, u, b, c = (layer.get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     return w, u, b, c
 
 
 def _cells(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
-    """Cell states (B, T, H) of one LSTM and direction, of which torch returns only the last ones.
+    """Return the cell states (B, T, H) of one LSTM and direction. torch itself returns only the last ones.
 
-    Once all h_t are known, the gates of every step are one product; what is left is c_t = f_t c_{t-1} + i_t g_t.
+    Once all h_t are known, one product gives the gates of all steps. A loop computes c_t = f_t c_{t-1} + i_t g_t.
     """
     w, u, b, c = _parameters(layer)
     before = pad(_states(layer, x, lengths), (0, 0, 1, 0))[:, :-1]

@@ -1,4 +1,4 @@
-"""Recurrent networks with a non-local memory as torch modules: parameters, their starting values, pooling."""
+"""Recurrent networks with a non-local memory as torch modules: parameters, initial values and pooling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan,
 
 
 def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.Generator) -> nn.Parameter:
-    """A matrix whose blocks of n_units rows start each on their own."""
+    """Return a matrix with separate initial values for each block of n_units rows."""
     matrix = torch.empty(rows, columns)
     for block in matrix.split(n_units):
         start(block, generator=generator)
@@ -26,11 +26,11 @@ def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.
 
 
 class MemoryLayer(nn.Module):
-    """The parameters of one layer of recurrent memory; `weights()` is what the operation takes.
+    """The parameters of one layer of recurrent memory. `weights()` returns the arguments of the operation.
 
-    Start: hidden matrices orthogonal gate by gate, the others Xavier uniform, gains 1, biases 0 but 1 for the gates
-    that keep what is there: the lstm's f and the memory's G_f. W_mt, which reads the memory, starts at 0: a new
-    layer is the plain backbone, and learns what to read.
+    Initial values: hidden matrices are orthogonal gate by gate, the others Xavier uniform. Gains are 1. Biases are 0,
+    but 1 for the forget gates: f of the LSTM and G_f of the memory. W_mt, which reads the memory, is 0. A new layer
+    thus computes the plain backbone.
     """
 
     def __init__(self, n_features: int, n_units: int, form: MemoryForm, generator: torch.Generator) -> None:
@@ -77,18 +77,18 @@ class MemoryLayer(nn.Module):
 
 @dataclass(frozen=True)
 class MemoryStreamState:
-    """What is carried from one step to the next: the stem's last inputs and every layer's state."""
+    """The state between two steps of a stream: the last inputs of the stem, and the state of every layer."""
 
     stem: tuple[Tensor, ...]
     layers: tuple[MemoryState, ...]
 
 
 class MemoryNetwork(SiameseNetwork):
-    """Stem, layers of recurrent memory, and a linear head: what the NRNM estimators train.
+    """The network of the NRNM estimators: stem, layers of recurrent memory, and a linear head.
 
-    head : "sequence" maps the pooled states of the last layer to (B, K); "step" every state, to (B, T, K);
-    "embedding" the pooled states to n_components numbers of length 1.
-    n_outputs : numbers K, or the size of the embedding.
+    head : "sequence" maps the pooled states of the last layer to (B, K). "step" maps every state, to (B, T, K).
+        "embedding" maps the pooled states to n_components numbers of length 1.
+    n_outputs : outputs K, or the size of the embedding.
     with_instance : whether the network reads `instance_channels` of its input.
     """
 
@@ -134,7 +134,7 @@ class MemoryNetwork(SiameseNetwork):
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def memory_layers(self) -> list[MemoryLayer]:
-        """The layers, from the one that reads the features on."""
+        """Return the layers. The first one reads the features."""
         return [layer for layer in self.layers if isinstance(layer, MemoryLayer)]
 
     def scans(
@@ -155,11 +155,11 @@ class MemoryNetwork(SiameseNetwork):
         return draw_noise(x, weights, generator, keep_new=self.keep_new, dropout=self.memory_dropout)
 
     def states(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """States (B, T, H) of the last layer; past its end a sequence repeats its last one."""
+        """Return the states (B, T, H) of the last layer. Past its end a sequence repeats its last state."""
         return self.scans(features, lengths, generator)[-1].states
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The pooled states (B, n_outputs), or the embedding of length 1 made of them."""
+        """Return the pooled states (B, n_outputs), or the embedding of length 1 that they are mapped to."""
         states = self.states(features, lengths, generator)
         # past its end a sequence repeats its last state
         last = self.pooling == "last"
@@ -167,18 +167,18 @@ class MemoryNetwork(SiameseNetwork):
         return normalize(self.head(read), dim=1) if self.head_name == "embedding" else read
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """K numbers of every sequence, (B, K), or of every step, (B, T, K)."""
+        """Return K outputs for every sequence, (B, K), or for every step, (B, T, K)."""
         run = self.states if self.head_name == "step" else self.free_run
         return self.head(run(*self.encode(values, lengths, generator), generator))
 
     # ------------------------------------------------------------------ one incoming step at a time
     def first_state(self) -> MemoryStreamState:
-        """The state before the first step of a stream."""
+        """Return the state before the first step of a stream."""
         stem = () if self.stem is None else self.stem.first_inputs()
         return MemoryStreamState(stem, tuple(first_memory_state(c.weights(), 1) for c in self.memory_layers()))
 
     def advance(self, x: Tensor, state: MemoryStreamState) -> tuple[Tensor, MemoryStreamState]:
-        """K numbers of the step x (C,), as `forward` gives them with head "step", and the state after it."""
+        """Return the K outputs of `forward` with head "step" for one step x (C,), and the next state."""
         x, stem = (x, ()) if self.stem is None else self.stem.advance(x, state.stem)
         layers: list[MemoryState] = []
         for layer, before in zip(self.memory_layers(), state.layers, strict=True):

@@ -1,4 +1,4 @@
-"""Pooling of states over time: their mean over the valid steps, the last valid one, or both."""
+"""Pooling of states over time: the mean over the valid steps, the last valid state, or both."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ POOLINGS = ("mean", "last", "both")
 
 
 def pooled(pooling: str, one: Callable[[str], Tensor]) -> Tensor:
-    """one("last") or one("mean"), (B, D); for "both" the last state and then the mean, (B, 2 D)."""
+    """Return one("last") or one("mean"), (B, D). For "both" concatenate the last state and the mean, (B, 2 D)."""
     return torch.cat([one("last"), one("mean")], -1) if pooling == "both" else one(pooling)

@@ -1,4 +1,4 @@
-"""The network of the recurrent estimators: layers of LSTM or GRU, pooling over time, a linear head."""
+"""The network of the recurrent estimators: layers of LSTM or GRU, pooling over time, and a linear head."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from skseqmetric._ops.steps import pool_states
 
 
 class RecurrentNetwork(nn.Module):
-    """What the recurrent estimators train: K numbers of every row of (B, T, C), or of every step of it.
+    """The network of the recurrent estimators: K outputs for every sequence or for every step of (B, T, C).
 
-    target : "sequence", the head of the pooled states, (B, K); "step", the head of every state, (B, T, K).
-    pooling : "last", the last valid state (of the backward direction its own last one, at the first step), "mean",
-    the mean of the valid ones, or "both".
+    target : "sequence" applies the head to the pooled states, (B, K). "step" applies it to every state, (B, T, K).
+    pooling : "last" is the last valid state. The backward direction ends at the first step. "mean" is the mean of the
+        valid states. "both" concatenates the two.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class RecurrentNetwork(nn.Module):
         self.head = linear(self.layers.n_outputs if target == "step" else self.n_outputs, n_targets, generator)
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """K numbers of every sequence, (B, K), or of every step, (B, T, K); a generator draws the dropout."""
+        """Return K outputs for every sequence, (B, K), or for every step, (B, T, K). A generator turns on dropout."""
         states = silence_filters(self.layers(values, lengths, generator), self.dropout, 2, generator)
         return self.head(states if self.target == "step" else self._pooled(states, lengths))
 
     def features(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """The pooled states of the last layer, (B, n_outputs)."""
+        """Return the pooled states of the last layer, (B, n_outputs)."""
         return self._pooled(self.layers(values, lengths), lengths)
 
     def _pooled(self, states: Tensor, lengths: Tensor) -> Tensor:
@@ -60,14 +60,14 @@ class RecurrentNetwork(nn.Module):
         return pool_states(states.transpose(0, 1)[:, None], lengths, how)
 
     def prefixes(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """K numbers of every step, (B, T, K): what `forward` gives, or would give had the sequence ended there."""
+        """Return outputs (B, T, K): at every step those of `forward` for the sequence up to this step."""
         states = self.layers(values, lengths)
         if self.target == "step":
             return self.head(states)
         return self.head(pooled(self.pooling, lambda how: self._pooled_so_far(states, lengths, how)))
 
     def _pooled_so_far(self, states: Tensor, lengths: Tensor, how: str) -> Tensor:
-        """The pooled states of the steps up to each, (B, T, D H); the backward half is that of the whole sequence."""
+        """Return the pooled states of all prefixes, (B, T, D H). The backward half is that of the whole sequence."""
         ahead, back = states[..., : self.n_units], states[..., self.n_units :]
         if how == "mean":
             ahead = ahead.cumsum(1) / torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
@@ -75,17 +75,17 @@ class RecurrentNetwork(nn.Module):
         return torch.cat([ahead, whole.expand_as(back)], 2)
 
     def states(self, values: Tensor, lengths: Tensor, kind: str = "hidden", layer: int = -1) -> Tensor:
-        """The "hidden" or "cell" states (B, T, D H) of one layer."""
+        """Return the "hidden" or "cell" states (B, T, D H) of one layer."""
         if kind == "cell":
             return self.layers.cells(values, lengths, layer)
         return self.layers.every_layer(values, lengths)[layer]
 
     # ------------------------------------------------------------------ one incoming step at a time
     def first_state(self) -> tuple[StepState, ...]:
-        """The state before the first step of a stream."""
+        """Return the state before the first step of a stream."""
         return self.layers.first_state()
 
     def advance(self, x: Tensor, state: tuple[StepState, ...]) -> tuple[Tensor, tuple[StepState, ...]]:
-        """K numbers of the step x (C,), as `forward` gives them with target "step", and the state after it."""
+        """Return the K outputs of `forward` with target "step" for one step x (C,), and the next state."""
         h, state = self.layers.advance(x, state)
         return self.head(h), state

@@ -1,4 +1,4 @@
-"""The interface of the networks that a learned metric trains."""
+"""The interface of the networks of learned metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class SiameseNetwork(nn.Module, ABC):
-    """One network for both sequences of a pair. `n_outputs` is the size of the embedding."""
+    """A network that reads both sequences of a pair. `n_outputs` is the size of the embedding."""
 
     n_outputs: int
 
@@ -17,15 +17,15 @@ class SiameseNetwork(nn.Module, ABC):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Features (B, T', F) and their lengths: everything before the recurrence, zero past the end.
+        """Return features (B, T', F), zero past the end, and their lengths: everything before the recurrence.
 
-        With a generator dropout is drawn from it; without one there is none.
+        A generator turns on dropout.
         """
 
     @abstractmethod
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The embedding (B, n_outputs); with a generator, as in training."""
+        """Return the embeddings (B, n_outputs). A generator turns on the noise of training."""
 
     def features(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """The embedding of whole sequences, without noise: what `transform` returns."""
+        """Return the embeddings of whole sequences without noise, for `transform`."""
         return self.free_run(*self.encode(values, lengths))

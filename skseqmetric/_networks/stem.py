@@ -1,4 +1,4 @@
-"""What stands in front of a recurrence: channels in several ways, and two convolutions over time."""
+"""Layers in front of a recurrence: instance channels, and two convolutions over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KERNELS = (7, 5)
 
 
 def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
-    """Strides of the stem's two convolutions, powers of 2, that leave at most so many steps; None: all of them."""
+    """Return strides of two convolutions, powers of 2, that leave at most `most` steps. None: strides of 1."""
     total = 1
     while most is not None and -(-longest // total) > most:
         total *= 2
@@ -23,25 +23,25 @@ def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
 
 
 def steps_behind(length: int, strides: tuple[int, int]) -> int:
-    """Steps that convolutions of these strides leave of a sequence."""
+    """Return the steps that convolutions with these strides leave of a sequence."""
     for stride in strides:
         length = (length - 1) // stride + 1
     return length
 
 
 STILL = 1e-3
-"""Deviation within a sequence, in units of the training data's, below which a channel counts as constant."""
+"""Deviation within a sequence below which a channel counts as constant, in units of the training data's deviation."""
 
 
 def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
-    """Every channel in four ways, (B, T, C) -> (B, T, 4 C), zero past the end.
+    """Return four versions of every channel, (B, T, C) -> (B, T, 4 C), zero past the end.
 
-    As it is; standardised within its sequence; its differences from step to step over their deviation; and the
-    logarithm of its own deviation, the same at all steps. The second and third show how a channel moves however little
-    it does, beside others whose movements set the scale of the training data; the fourth says how much it moves.
+    They are the channel itself, the channel standardised within its sequence, its differences from step to step
+    divided by their deviation, and the logarithm of its deviation, which is constant in time. The second and third
+    show small movements that would vanish at the scale of the training data. The fourth keeps their size.
     """
     dtype, valid = values.dtype, valid_steps(lengths, values.shape[1])[..., None]
-    values = values.double()  # so that sums over more padding round alike
+    values = values.double()  # so that sums do not depend on the amount of padding
     centred, deviation = _standardised(values, valid, lengths, values.masked_fill(~valid, 0).sum(1, keepdim=True))
     steps = torch.diff(values, dim=1, prepend=values[:, :1])
     changes, _ = _standardised(steps, valid, lengths, torch.zeros_like(deviation))
@@ -50,7 +50,7 @@ def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-    """Values less the mean total / length, over their deviation from it; and that deviation (B, 1, C)."""
+    """Subtract the mean total / length, divide by the deviation, and return also the deviation (B, 1, C)."""
     n_steps = lengths[:, None, None]
     centred = (values - total / n_steps).masked_fill(~valid, 0)
     deviation = (centred.square().sum(1, keepdim=True) / n_steps).sqrt()
@@ -60,9 +60,9 @@ def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor)
 class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), n_filters).
 
-    Kernels 7 and 5, "same" padding with zeros, or all of it in front (`causal`), so that no output reads a later
-    input. Padding steps are zeroed before every convolution, so that they act as the zeros outside the sequence and
-    never leak into it. Given a generator (in training), `dropout` of the filters are silenced for a whole sequence.
+    The kernels have 7 and 5 steps, with "same" padding by zeros. A `causal` stem is padded in front only, so that no
+    output reads a later input. Padded steps are set to zero before every convolution, so that they act like the zeros
+    outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole sequence.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class ConvStem(nn.Module):
         return x.transpose(1, 2), lengths
 
     def first_inputs(self) -> tuple[Tensor, ...]:
-        """What the convolutions have read before the first step: zeros, as a sequence is padded in front."""
+        """Return the inputs of the convolutions before the first step: the zeros that pad a sequence in front."""
         return tuple(c.weight.new_zeros(c.in_channels, c.kernel_size[0] - 1) for c in self._layers())
 
     def advance(self, x: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The features of one incoming step x (C,) of a causal stem of stride 1, and the inputs to keep."""
+        """Return the features of one step x (C,) of a causal stem of stride 1, and the inputs to keep."""
         kept: list[Tensor] = []
         for layer, inputs in zip(self._layers(), before, strict=True):
             seen = torch.cat([inputs, x[:, None]], 1)

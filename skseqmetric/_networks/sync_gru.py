@@ -1,4 +1,4 @@
-"""The coupled siamese GRU: parameters of a direction, and the network of stem, recurrences and pooling."""
+"""The coupled siamese GRU: the parameters of a direction, and the network of stem, recurrences and pooling."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from skseqmetric._ops.weights import RecurrentWeights
 
 
 class SyncGRUCell(nn.Module):
-    """The parameters of one direction; `weights()` is what the operations take.
+    """The parameters of one direction. `weights()` returns the arguments of the operations.
 
-    Start: hidden matrices orthogonal gate by gate, input matrices Xavier uniform, biases 0; coupling gate nearly
-    closed (bias -2) with small matrices.
+    Initial values: hidden matrices are orthogonal gate by gate, input matrices Xavier uniform, biases 0. The coupling
+    gate is nearly closed: its bias is -2 and its matrices are small.
     """
 
     def __init__(self, n_features: int, n_units: int, coupling: str | None, generator: torch.Generator) -> None:
@@ -94,37 +94,37 @@ class SyncGRUNetwork(SiameseNetwork):
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def n_steps(self, length: int) -> int:
-        """Recurrent steps of a sequence."""
+        """Return the recurrent steps of a sequence."""
         return length if self.stem is None else steps_behind(length, self.stem.strides)
 
     def directions(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Features in every direction, time first: (B, T, F) -> (D, T, B, F)."""
+        """Return the features in every direction, time first: (B, T, F) -> (D, T, B, F)."""
         ordered = [features] if len(self.cells) == 1 else [features, reverse_valid(features, lengths)]
         return torch.stack(ordered).transpose(1, 2)
 
     def weights(self) -> list[RecurrentWeights]:
-        """The weights of every direction."""
+        """Return the weights of every direction."""
         return [cell.weights() for cell in self.cells if isinstance(cell, SyncGRUCell)]
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The pooled states of the uncoupled run, to which a sequence paired with itself reduces."""
+        """Return the pooled states of the uncoupled run. The run of a sequence paired with itself equals it."""
         return gru_pooled(self.directions(features, lengths), lengths, self.weights(), self.pooling)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """The pooled states of both halves of the coupled pairs (rows[p], columns[p])."""
+        """Return the pooled states of both halves of the coupled pairs (rows[p], columns[p])."""
         ordered = self.directions(features, lengths)
         return sync_gru_pooled(ordered, lengths, rows, columns, self.weights(), self.pooling)
 
     def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """States (B, T, D H) of the uncoupled run, those of both directions in time order."""
+        """Return the states (B, T, D H) of the uncoupled run, both directions in time order."""
         return to_time_order(gru_scan(self.directions(features, lengths), lengths, self.weights()), lengths)
 
     def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """States (T, D, P, H) of both halves of the coupled pairs."""
+        """Return the states (T, D, P, H) of both halves of the coupled pairs."""
         return sync_gru_scan(self.directions(features, lengths), lengths, rows, columns, self.weights())
 
 
 def to_time_order(states: Tensor, lengths: Tensor) -> Tensor:
-    """States (T, D, B, H), each direction in the order it ran, as (B, T, D H) in the order of the steps."""
+    """Convert states (T, D, B, H), each direction in the order of its run, to (B, T, D H) in time order."""
     ahead, *back = states.permute(1, 2, 0, 3)
     return torch.cat([ahead, *(reverse_valid(run, lengths) for run in back)], 2)

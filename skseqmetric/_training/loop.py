@@ -35,7 +35,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Options of training. `n_updates` is the number of batches of the whole run; it turns on the one-cycle schedule."""
+    """Options of training. `n_updates`, the batches of the whole run, turns on the one-cycle schedule."""
 
     max_epochs: int
     learning_rate: float
@@ -75,7 +75,7 @@ def train(
     options: TrainingOptions,
     optimizer_state: dict[str, Any] | None = None,
 ) -> TrainingResult:
-    """Minimise `objective(**batch)` in place. After Ctrl-C or a loss that is not finite, the last finite weights stay."""
+    """Minimise `objective(**batch)` in place. Ctrl-C or a loss that is not finite keeps the last finite weights."""
     guard, report = _Guard(options), _Report(options)
     net = _make_net(objective, validation, options, [guard, report])
     net.initialize()
