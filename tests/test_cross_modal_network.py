@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._networks.cross_modal import CrossModalNetwork, encoder_width, mean_of_steps
-from skseqmetric._networks.encoders import (
-    ImageEncoder,
-    SeriesEncoder,
-)
-from tests.small_encoders import LENGTHS, batch, generator
+from skseqmetric import CrossModalTripletEmbedder
+from tests.small_encoders import LENGTHS, batch, generator, network, outside, pixels
 
 
 class Steps(nn.Module):
     """A user's series encoder: every second step as it is, in a linear layer; NaN past the end."""
 
-    def __init__(self, n_features: int = 4) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Parameter(torch.linspace(-1, 1, 2 * n_features).view(2, n_features))
+        self.layer = nn.Parameter(torch.linspace(-1, 1, 8).view(2, 4))
         self.norm = nn.BatchNorm1d(2)
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         kept = self.norm(values[:, ::2].transpose(1, 2)).transpose(1, 2)
         lengths = (lengths + 1) // 2
-        outside = torch.arange(kept.shape[1]) >= lengths[:, None]
-        return (kept @ self.layer).masked_fill(outside[..., None], torch.nan), lengths
+        past = outside(lengths, kept.shape[1])[..., None]
+        return (kept @ self.layer).masked_fill(past, torch.nan), lengths
 
 
 class Pixels(nn.Module):
@@ -39,25 +36,26 @@ class Pixels(nn.Module):
         return vectors if generator is None else vectors + torch.rand(vectors.shape, generator=generator)
 
 
+ENCODERS: dict[str, dict[str, Any]] = {
+    "own": {},
+    "of the user": {"series_encoder": Steps(), "image_encoder": Pixels()},
+}
+
+
 def rows() -> tuple[Tensor, Tensor]:
     return batch(2).float(), LENGTHS
 
 
 def pictures() -> Tensor:
-    return torch.rand(4, 1, 8, 8, generator=generator())
+    return pixels(4, 1, 8, 8).float()
 
 
-def network(head: str = "classes", *, own: bool = True, with_images: bool = True) -> CrossModalNetwork:
-    series: nn.Module = SeriesEncoder(2, 6, 4, 5, 3, 2, 0.3, 4, generator=generator()) if own else Steps()
-    images: nn.Module | None = ImageEncoder((1, 8, 8), 5, 4, generator=generator()) if own else Pixels()
-    images = images if with_images else None
-    width = encoder_width(series, images, *rows(), pictures())
-    return CrossModalNetwork(series, images, width, 3, 6, head, generator())
+# ---------------------------------------------------------------------------------------------------------- the network
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_network_embeds_both_modalities_at_length_one(own: bool) -> None:
-    net = network(own=own)
+@pytest.mark.parametrize("encoders", ENCODERS)
+def test_network_embeds_both_modalities_at_length_one(encoders: str) -> None:
+    net = network(**ENCODERS[encoders])
     features, lengths = net.encode_series(*rows(), generator())
     vectors = net.encode_images(pictures(), generator())
     series, images = net.embed_series(features, lengths), net.embed_images(vectors)
@@ -89,7 +87,7 @@ def test_steps_head_scores_every_step() -> None:
 
 
 def test_network_without_images_refuses_them() -> None:
-    net = network(with_images=False)
+    net = network(image_shape=None)
     assert not any("image" in name for name, _ in net.named_parameters())
     assert net(*rows()).shape == (4, 6)
     with pytest.raises(ValueError, match="made without images"):
@@ -98,22 +96,22 @@ def test_network_without_images_refuses_them() -> None:
         net.image_logits(torch.zeros(1, 4))
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_means_and_logits_do_not_read_past_the_end(own: bool) -> None:
-    net = network(own=own).eval()
+@pytest.mark.parametrize("encoders", ENCODERS)
+def test_means_and_logits_do_not_read_past_the_end(encoders: str) -> None:
+    net = network(**ENCODERS[encoders]).eval()
     features, lengths = net.encode_series(*rows())
-    outside = torch.arange(features.shape[1]) >= lengths[:, None]
-    dirty = features.masked_fill(outside[..., None], torch.nan).detach().requires_grad_()
+    past = outside(lengths, features.shape[1])[..., None]
+    dirty = features.masked_fill(past, torch.nan).detach().requires_grad_()
+    means = torch.stack([dirty[b, :n].mean(0) for b, n in enumerate(lengths.tolist())])
     result = net.series_logits(dirty, lengths)
-    for b, n in enumerate(lengths.tolist()):
-        torch.testing.assert_close(mean_of_steps(dirty, lengths)[b], dirty[b, :n].mean(0))
+    torch.testing.assert_close(result, net.series_head(means))
+    torch.testing.assert_close(net.embed_series(dirty, lengths), net.embed_images(means))
     result.sum().backward()
     assert torch.isfinite(dirty.grad).all()
-    assert torch.isfinite(net.embed_series(dirty, lengths)).all()
 
 
 def test_only_user_modules_that_ask_for_it_get_the_generator() -> None:
-    net = network(own=False).eval()
+    net = network(**ENCODERS["of the user"]).eval()
     quiet = net.encode_images(pictures())
     assert torch.equal(quiet, pictures().flatten(1)[:, :4])
     assert not torch.equal(net.encode_images(pictures(), generator()), quiet)
@@ -121,15 +119,29 @@ def test_only_user_modules_that_ask_for_it_get_the_generator() -> None:
     torch.testing.assert_close(series, net.encode_series(*rows())[0], equal_nan=True)
 
 
-def test_dry_run_leaves_modes_and_statistics_alone() -> None:
+# ------------------------------------------------------------------------------------------------- encoders of the user
+
+
+def fit(**encoders: Any) -> CrossModalTripletEmbedder:
+    """Encoders are run on the shortest and the longest of four sequences (T, 2), and on two images (1, 8, 8)."""
+    X = [row[:n].numpy() for row, n in zip(batch(2), LENGTHS, strict=True)]
+    embedder = CrossModalTripletEmbedder(3, n_filters=2, n_units=2, max_epochs=1, min_batches=1, **encoders)
+    return embedder.fit(X, [0, 1, 0, 1], images=pictures()[:, 0].numpy())
+
+
+def test_looking_at_an_encoder_leaves_modes_statistics_and_generators_alone() -> None:
     series = Steps()
     series.norm.eval()
-    noisy = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.LazyLinear(4))
-    assert encoder_width(series, noisy, *rows(), pictures()) == 4
-    assert series.training
-    assert not series.norm.training
-    assert noisy[1].training
-    assert series.norm.num_batches_tracked == 0
+    # a lazy layer draws its weights when it runs for the first time
+    embedder = fit(series_encoder=series, image_encoder=nn.Sequential(nn.Flatten(), nn.LazyLinear(4)))
+    kept = embedder.network_config_["series_encoder"]
+    assert kept.training
+    assert not kept.norm.training
+    assert kept.norm.num_batches_tracked == 0
+    again = type(embedder.module_)(**embedder.network_config_)
+    assert torch.equal(again.series_encoder.layer, series.layer)
+    assert not torch.equal(embedder.module_.series_encoder.layer, series.layer)
+    assert again.image_encoder[1].weight.shape == (4, 64)
 
 
 class Returns(nn.Module):
@@ -146,41 +158,41 @@ class Returns(nn.Module):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x, n: x, r"\(4, T', F\) and \(4,\), for .* shape \(4, 9, 2\); got a tensor of shape \(4, 9, 2\)"),
+        (lambda x, n: x, r"\(2, T', F\) and \(2,\), for .* shape \(2, 9, 2\); got a tensor of shape \(2, 9, 2\)"),
         (lambda x, n: (x, n, n), "got a tuple of 3"),
-        (lambda x, n: (x.mean(1), n), r"got features: a tensor of shape \(4, 2\)"),
-        (lambda x, n: (x[:2], n), r"got features: a tensor of shape \(2, 9, 2\)"),
+        (lambda x, n: (x.mean(1), n), r"got features: a tensor of shape \(2, 2\)"),
+        (lambda x, n: (x[:1], n), r"got features: a tensor of shape \(1, 9, 2\)"),
         (lambda x, n: (x.long(), n), "got features: .* dtype torch.int64"),
         (lambda x, n: ([x], n), "got features: a list of 1"),
         (lambda x, n: (x, n.float()), "integer dtype; got lengths: .* dtype torch.float32"),
-        (lambda x, n: (x, n[:2]), r"got lengths: a tensor of shape \(2,\)"),
+        (lambda x, n: (x, n[:1]), r"got lengths: a tensor of shape \(1,\)"),
         (lambda x, n: (x, 9), "got lengths: an object of type int"),
-        (lambda x, n: (x[:, ::2], n), r"lengths from 1 to T' = 5, .* for lengths \[9, 1, 4, 7\] got \[9, 1, 4, 7\]"),
-        (lambda x, n: (x, n // 2), r"got \[4, 0, 2, 3\]"),
-        (lambda x, n: (x @ x, n), r"series_encoder fails on a batch of shape \(4, 9, 2\) and \(4,\)"),
+        (lambda x, n: (x[:, ::2], n), r"lengths from 1 to T' = 5, .* for lengths \[1, 9\] got \[1, 9\]"),
+        (lambda x, n: (x, n // 2), r"got \[0, 4\]"),
+        (lambda x, n: (x @ x, n), r"series_encoder fails on a batch of shape \(2, 9, 2\) and \(2,\)"),
     ],
 )
 def test_unfit_series_encoders_are_named(function: Callable[..., object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        encoder_width(Returns(function), None, *rows(), None)
+        fit(series_encoder=Returns(function))
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: x, r"here \(4, F\), for images of shape \(4, 1, 8, 8\); got a tensor of shape \(4, 1, 8, 8\)"),
-        (lambda x: x.flatten(), r"got a tensor of shape \(256,\)"),
-        (lambda x: x.flatten(1)[:2], r"got a tensor of shape \(2, 64\)"),
+        (lambda x: x, r"here \(2, F\), for images of shape \(2, 1, 8, 8\); got a tensor of shape \(2, 1, 8, 8\)"),
+        (lambda x: x.flatten(), r"got a tensor of shape \(128,\)"),
+        (lambda x: x.flatten(1)[:1], r"got a tensor of shape \(1, 64\)"),
         (lambda x: None, "got an object of type NoneType"),
-        (lambda x: x.flatten(1), r"image_encoder returns \(4, 64\), so F = 64 features, and series_encoder F = 4"),
-        (lambda x: x.view(3, 7), r"image_encoder fails on a batch of shape \(4, 1, 8, 8\)"),
+        (lambda x: x.flatten(1), r"image_encoder returns \(2, 64\), so F = 64 features, and series_encoder F = 4"),
+        (lambda x: x.view(3, 7), r"image_encoder fails on a batch of shape \(2, 1, 8, 8\)"),
     ],
 )
 def test_unfit_image_encoders_are_named(function: Callable[..., object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        encoder_width(Steps(), Returns(function), *rows(), pictures())
+        fit(series_encoder=Steps(), image_encoder=Returns(function))
 
 
 def test_encoders_must_be_modules() -> None:
-    with pytest.raises(TypeError, match=r"image_encoder must be a torch\.nn\.Module; got function"):
-        encoder_width(Steps(), lambda x: x, *rows(), pictures())
+    with pytest.raises(ValueError, match=r"'image_encoder' parameter .* instance of 'torch\.nn"):
+        fit(image_encoder=lambda x: x)

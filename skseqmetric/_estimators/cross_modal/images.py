@@ -97,7 +97,8 @@ class GivenImages:
         like = None if self.earlier is None else self.earlier["image_shape"]
         if self.earlier is not None and like is None:
             raise ValueError(
-                "The first fit was without images, so the network has no image encoder: fit a new one with images."
+                "This estimator was first fitted without images, so its network has no image encoder: fit a new one "
+                "with images."
             )
         paired = self.labels is None
         images = check_images(self.images, n_expected=len(targets) if paired else None, like=like)
