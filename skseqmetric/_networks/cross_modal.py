@@ -1,4 +1,4 @@
-"""The network of both modalities: two encoders, one projection into the shared embedding, a head for each task."""
+"""The network for sequences and images: two encoders, one projection into a shared embedding, and linear heads."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from skseqmetric._ops.steps import valid_steps
 
 
 def mean_of_steps(features: Tensor, lengths: Tensor) -> Tensor:
-    """Mean over the valid steps, (B, T', F) -> (B, F); what stands past the end is not read."""
+    """Return the mean over the valid steps, (B, T', F) -> (B, F). Steps past the end are not read."""
     outside = ~valid_steps(lengths, features.shape[1])[..., None]
     return features.masked_fill(outside, 0).sum(1) / lengths[:, None].to(features.dtype)
 
 
 class CrossModalNetwork(nn.Module):
-    """Encoders of sequences and images that share one embedding; what the cross-modal estimators train.
+    """Encoders of sequences and images with one shared embedding: the network of the cross-modal estimators.
 
-    Encoding and what is read from it are apart, so that a training step encodes each modality once:
+    Encoding is separate from embeddings and class scores, so that a training step encodes each modality once:
 
         features, lengths' = encode_series(values, lengths)    # (B, T', F), (B,)
         vectors = encode_images(images)                        # (B, F)
 
-    Embeddings of both are normalize(W f + b), of Euclidean length 1, with the same W and b: f is the mean of a
-    sequence's valid steps, or an image's vector. Each modality has its own linear head for its own task.
+    Embeddings are normalize(W f + b) with Euclidean length 1. Both modalities use the same W and b. For a sequence, f
+    is the mean over the valid steps of its features. For an image, f is its vector. Each modality has its own linear
+    head for its own task.
 
     Parameters
     ----------
     n_channels : channels C of sequences.
-    image_shape : (channels, height, width) of images; None for a network of series alone.
-    series_encoder, image_encoder : None for `SeriesEncoder` and `ImageEncoder`, or modules in their place, which are
-        copied: forward(values (B, T, C), lengths (B,)) returns features (B, T', F) and their lengths (B,), each from 1
-        to T'; forward(images (B, c, h, w)) returns (B, F). Where forward has a parameter `generator`, it is given the
-        one that noise in training shall be drawn from, or None. `encoder_width` checks all that.
-    n_features : F, the same of both encoders.
+    image_shape : (channels, height, width) of images; None for a network without images.
+    series_encoder, image_encoder : None for `SeriesEncoder` and `ImageEncoder`, or modules, which are copied. A series
+        encoder has forward(values (B, T, C), lengths (B,)). It returns features (B, T', F) and their lengths (B,), each
+        from 1 to T'. An image encoder has forward(images (B, c, h, w)) and returns (B, F). If forward has a parameter
+        `generator`, it gets the generator for noise in training, or None. `encoder_width` checks these rules.
+    n_features : size F of the features of both encoders.
     n_components : size of the embedding.
-    n_classes : scores K a head gives.
-    head : "classes" gives one row of scores per sequence, "steps" one per step of the features. Images, one vector
-        each, have a head with "classes" only.
-    n_filters, n_units, n_layers, dropout : of the package's own encoders.
-    generator : where starting values are drawn from.
+    n_classes : scores K of a head.
+    head : "classes" gives one row of scores per sequence, "steps" one per step of the features. Images have a head
+        with "classes" only.
+    n_filters, n_units, n_layers, dropout : parameters of the package's own encoders.
+    generator : generator of the initial values.
     """
 
     def __init__(
@@ -95,13 +96,13 @@ class CrossModalNetwork(nn.Module):
     def encode_series(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Features (B, T', F) of sequences and their lengths; a generator draws the noise of training."""
+        """Return features (B, T', F) of sequences and their lengths. A generator turns on the noise of training."""
         return _encode(self.series_encoder, values, lengths, generator=generator)
 
     def series_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, T', 2 H) of the recurrence in the package's own series encoder, zero past the end, and lengths.
+        """Return states (B, T', 2 H) of the LSTM in the package's own series encoder, zero past the end, and lengths.
 
-        Of an encoder of the user's own, whose inside is not known, the features that it returns.
+        An encoder of the user has no known states. The method then returns its features.
         """
         encoder = self.series_encoder
         if isinstance(encoder, SeriesEncoder):
@@ -111,35 +112,35 @@ class CrossModalNetwork(nn.Module):
         return _encode(encoder, values, lengths, generator=None)
 
     def encode_images(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Vectors (B, F) of images; a generator draws the noise of training."""
+        """Return vectors (B, F) of images. A generator turns on the noise of training."""
         if self.image_encoder is None:
             raise ValueError("this network was made without images: it has no image encoder")
         return _encode(self.image_encoder, images, generator=generator)
 
     def embed_series(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Embeddings (B, n_components) of sequences, of length 1, from their features."""
+        """Return embeddings (B, n_components) of length 1 from the features of sequences."""
         return normalize(self.projection(mean_of_steps(features, lengths)), dim=1)
 
     def features(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Embeddings (B, n_components) of whole sequences, without noise: what `transform` returns."""
+        """Return embeddings (B, n_components) of whole sequences without noise, for `transform`."""
         return self.embed_series(*self.encode_series(values, lengths))
 
     def embed_images(self, vectors: Tensor) -> Tensor:
-        """Embeddings (B, n_components) of images, of length 1, from their vectors."""
+        """Return embeddings (B, n_components) of length 1 from the vectors of images."""
         return normalize(self.projection(vectors), dim=1)
 
     def series_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Scores (B, K) of sequences, or (B, T', K) of their steps, from their features."""
+        """Return class scores (B, K) of sequences, or (B, T', K) of their steps, from their features."""
         return self.series_head(features if self.head == "steps" else mean_of_steps(features, lengths))
 
     def image_logits(self, vectors: Tensor) -> Tensor:
-        """Scores (B, K) of images, from their vectors."""
+        """Return class scores (B, K) of images from their vectors."""
         if self.image_head is None:
             raise ValueError('images have scores only beside head="classes", in a network made with an image encoder')
         return self.image_head(vectors)
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Scores of whole sequences: (B, K), or (B, T', K) of steps."""
+        """Return class scores of sequences, (B, K), or of steps, (B, T', K)."""
         return self.series_logits(*self.encode_series(values, lengths, generator))
 
 
@@ -151,14 +152,15 @@ def _encode(encoder: nn.Module, *inputs: Tensor, generator: torch.Generator | No
 def encoder_width(
     series_encoder: nn.Module, image_encoder: nn.Module | None, values: Tensor, lengths: Tensor, images: Tensor | None
 ) -> int:
-    """Number of features F of the encoders, found by running both on a few rows; errors name the shape got.
+    """Run both encoders on a few rows and return the size F of their features. Errors name the wrong shape.
 
-    The run is one of evaluation, without gradients: no parameter, running statistic or global random number moves.
+    The encoders run in evaluation mode without gradients. Parameters, running statistics and global random generators
+    do not change.
 
     Parameters
     ----------
-    values, lengths : a few sequences (B, T, C), (B,), on the encoders' device.
-    images : a few images (b, c, h, w); read only with an image encoder.
+    values, lengths : a few sequences (B, T, C) and their lengths (B,), on the device of the encoders.
+    images : a few images (b, c, h, w), used only with an image encoder.
     """
     n_features = _series_width(_dry_run("series_encoder", series_encoder, values, lengths), values, lengths)
     if image_encoder is None or images is None:
@@ -173,14 +175,14 @@ def encoder_width(
 
 
 def encoder_steps(series_encoder: nn.Module, values: Tensor, lengths: Tensor) -> Tensor:
-    """Lengths (B,) of the features of sequences, found and checked by a run of the encoder, as in `encoder_width`."""
+    """Run the encoder as in `encoder_width`, check its result, and return the lengths (B,) of the features."""
     got = _dry_run("series_encoder", series_encoder, values, lengths)
     _series_width(got, values, lengths)
     return got[1]
 
 
 def image_width(image_encoder: nn.Module, images: Tensor) -> int:
-    """Number of features F of an image encoder alone, found as `encoder_width` does."""
+    """Run an image encoder as in `encoder_width` and return the size F of its vectors."""
     vectors = _dry_run("image_encoder", image_encoder, images)
     if not _floating(vectors, 2) or len(vectors) != len(images):
         raise ValueError(
@@ -191,7 +193,7 @@ def image_width(image_encoder: nn.Module, images: Tensor) -> int:
 
 
 def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:
-    """F of what a series encoder returned for values and lengths, once its shape is checked."""
+    """Check the shape of what a series encoder returned for values and lengths, and return F."""
     rows = len(values)
     wanted = (
         f"series_encoder must return (features, lengths) of shapes (B, T', F) and (B,), here ({rows}, T', F) and "
@@ -214,7 +216,7 @@ def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:
 
 
 def _dry_run(name: str, encoder: nn.Module, *inputs: Tensor) -> Any:
-    """What the encoder returns in evaluation; its modes are put back afterwards, submodule by submodule."""
+    """Run the encoder in evaluation mode, then restore the mode of every submodule."""
     modes = [(module, module.training) for module in encoder.modules()]
     encoder.eval()
     try:
