@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from skseqmetric._networks.stem import ConvStem
-from skseqmetric._networks.sync_gru import SyncGRUCell
+from skseqmetric import SyncGRUMetric
 from skseqmetric._ops import steps
 from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.sync_gru import sync_gru_scan
@@ -20,10 +22,19 @@ LENGTHS = torch.tensor([9, 4, 1, 7, 9, 5])
 
 def make_weights(coupling: str | None, n_features: int = 3, n_units: int = 6, spread: float = 0.6) -> RecurrentWeights:
     generator = torch.Generator().manual_seed(0)
-    cell = SyncGRUCell(n_features, n_units, coupling, generator).double()
-    for parameter in cell.parameters():
-        parameter.data = spread * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    return cell.weights()
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return spread * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    gates = 3 * n_units
+    w = RecurrentWeights(drawn(gates, n_features), drawn(gates, n_units), drawn(gates), drawn(gates), coupling)
+    if coupling is None:
+        return w
+    if coupling == "scalar":
+        return replace(w, gate_bias=drawn())
+    other = drawn(n_units, n_units) if coupling == "diffusive" else None
+    parts = drawn(n_units, n_features), drawn(n_units, n_units), drawn(n_units)
+    return replace(w, gate_input=parts[0], gate_hidden=parts[1], gate_bias=parts[2], gate_other=other)
 
 
 def make_inputs(n_features: int = 3, seed: int = 1) -> torch.Tensor:
@@ -131,27 +142,57 @@ def test_synchronisation_sets_in_where_theory_puts_it() -> None:
     assert rate == pytest.approx(exponent + math.log(1 - 2 * c), rel=0.25)
 
 
-@pytest.mark.parametrize("strides", [(1, 1), (2, 1), (2, 2)])
-def test_stem_is_blind_to_padding(strides: tuple[int, int]) -> None:
-    stem = ConvStem(3, 5, strides, 0.5, torch.Generator().manual_seed(0)).double()
-    x = make_inputs()
-    together, lengths = stem(x, LENGTHS)
-    for i, n in enumerate(LENGTHS.tolist()):
-        alone, length = stem(x[i : i + 1, :n], LENGTHS[i : i + 1])
-        assert length == lengths[i] == alone.shape[1]
-        torch.testing.assert_close(together[i, : lengths[i]], alone[0])
-        assert (together[i, lengths[i] :] == 0).all()
+# ------------------------------------------------------------------ the distance that is made of them
 
 
-def test_stem_dropout_silences_whole_filters_and_keeps_the_mean() -> None:
-    stem = ConvStem(3, 400, (1, 1), 0.25, torch.Generator().manual_seed(0)).double()
+@pytest.fixture(params=COUPLINGS)
+def fitted(request: pytest.FixtureRequest, ragged: tuple[list[np.ndarray], np.ndarray]) -> SyncGRUMetric:
+    metric = SyncGRUMetric(8, n_filters=8, coupling=request.param, max_epochs=4, min_batches=4, random_state=0)
+    return metric.fit(*ragged)
+
+
+def encoded(metric: SyncGRUMetric, x: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The features of one sequence and their number."""
+    scaled = torch.from_numpy(((x - metric.mean_) / metric.scale_).astype(np.float32))
     with torch.no_grad():
-        plain, _ = stem(make_inputs(), LENGTHS)
-        dropped, _ = stem(make_inputs(), LENGTHS, torch.Generator().manual_seed(1))
-    ratio = dropped / plain
-    valid = steps.valid_steps(LENGTHS, 9)
-    for i in range(len(LENGTHS)):
-        first = ratio[i, 0]
-        torch.testing.assert_close(ratio[i][valid[i]], first.expand(int(LENGTHS[i]), -1))
-        assert set(first.mul(3).round().tolist()) == {0.0, 4.0}
-        assert first.mean() == pytest.approx(1.0, abs=0.12)
+        return metric.module_.encode(scaled[None], torch.tensor([len(x)]))
+
+
+def in_double(w: RecurrentWeights) -> RecurrentWeights:
+    tensors = {f.name: v for f in fields(w) if isinstance(v := getattr(w, f.name), torch.Tensor)}
+    return replace(w, **{name: v.detach().double() for name, v in tensors.items()})
+
+
+def coupled_pair(metric: SyncGRUMetric, *sides: tuple[torch.Tensor, torch.Tensor]) -> list[torch.Tensor]:
+    """The pooled states of both halves, by the plain loop in float64, one direction after the other."""
+    network: Any = metric.module_
+    longest = max(int(n) for _, n in sides)
+    lengths = [n for _, n in sides]
+    padded = [torch.nn.functional.pad(v, (0, 0, 0, longest - v.shape[1])) for v, _ in sides]
+    halves: list[list[torch.Tensor]] = [[], []]
+    ordered = [network.directions(v, n) for v, n in zip(padded, lengths, strict=True)]
+    for w, *inputs in zip(network.weights(), *ordered, strict=True):
+        states = reference.sync_gru_scan(*(x.transpose(0, 1).double() for x in inputs), *lengths, in_double(w))
+        for half, h, n in zip(halves, states, lengths, strict=True):
+            half.append(reference.pool_states(h, n, "mean"))
+    return [torch.cat(half, 1)[0] for half in halves]
+
+
+def test_distance_equals_the_reference_recurrence(
+    fitted: SyncGRUMetric, ragged: tuple[list[np.ndarray], np.ndarray]
+) -> None:
+    """Stem by torch, then the plain float64 loop over each single pair, both directions."""
+    X = ragged[0][:6]
+    sides = [encoded(fitted, x) for x in X]
+    pairs = [[coupled_pair(fitted, left, right) for right in sides] for left in sides]
+    expected = [[float((first - second).norm()) for first, second in row] for row in pairs]
+    np.testing.assert_allclose(fitted.pairwise_distances(X), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_transform_is_the_pooled_run_of_a_sequence_coupled_to_itself(
+    fitted: SyncGRUMetric, ragged: tuple[list[np.ndarray], np.ndarray]
+) -> None:
+    side = encoded(fitted, ragged[0][0])
+    first, second = coupled_pair(fitted, side, side)
+    torch.testing.assert_close(second, first)
+    np.testing.assert_allclose(fitted.transform(ragged[0][:1])[0], first.numpy(), rtol=1e-4, atol=1e-6)
