@@ -53,72 +53,76 @@ class SyncGRUMetric(EmbeddingMetric):
     bidirectional : bool, default=True
         Run a second recurrence over the reversed sequences and concatenate the pooled states.
     pooling : {"mean", "last", "both"}, default="mean"
-        Pooling over time: the mean of the valid states, the last one, or both side by side.
+        Pooling over time: the mean of the valid states, the last valid state, or both concatenated.
     n_filters : int or None, default=64
-        Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
+        Filters of the stem: two convolutions (kernels 7 and 5, GELU) in front of the recurrence. None: no stem.
     max_recurrent_steps : int or None, default=64
-        The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
-        recurrent steps; None for stride 1. Without a stem nothing is shortened.
+        Largest number of recurrent steps of the longest training sequence. `fit` chooses the strides of the stem, which
+        are powers of 2, to meet it. None: stride 1. Without a stem, sequences keep their length.
     dropout : float, default=0.1
-        Share of the stem's filters silenced, sequence by sequence, in training.
+        Share of the stem's filters that is set to zero in training, drawn for every sequence.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
         Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone. A callable
         (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning, acts on the embeddings;
         coupled distances are then trained by "nca" beside it, and `sample_weight` reaches that part only.
     margin : float, default=1.0
-        Distance from which different sequences cost nothing more ("contrastive"), or at which a pair is undecided
-        ("logistic").
+        "contrastive": distance from which a pair of different sequences costs nothing. "logistic": distance at which a
+        pair is undecided.
     embedding_weight : float, default=1.0
         Weight of the same loss on the free-running distances beside that on the coupled ones. With 0 the embedding,
         and with it the shortlist of `algorithm="rerank"`, is left to chance. Without coupling it has no effect.
     pairs_per_sequence : int or None, default=8
         Coupled pairs drawn per sequence of a batch, half of one class and half of two; None for all pairs.
     samples_per_class : int, default=4
-        Sequences of one class that meet in a batch.
+        Sequences per class in a batch.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
-        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
-        time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and
-        returns values.
+        Augmentation, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every channel by a factor
+        (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A callable takes
+        (values (B, T, C), lengths (B,), generator) and returns values.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64.
     max_epochs : int, default=100
-        Passes over the data at most.
+        Largest number of passes over the training data.
     min_batches : int, default=6
-        Batches of an epoch at least: small training sets need updates, not epochs.
+        Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=2500
-        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
+        limit.
     batch_size : int, default=32
-        Sequences of a batch; `fit_pairs` takes half as many pairs.
+        Sequences in a batch. `fit_pairs` takes half as many pairs.
     learning_rate : float, default=3e-3
-        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+        Peak of the one-cycle schedule of AdamW. `partial_fit` keeps the learning rate at this value.
     weight_decay : float, default=1e-4
-        AdamW's decoupled weight decay.
+        Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
-        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
-        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+        Whether `fit` holds out validation data, stops once their loss no longer improves, and keeps the best weights.
+        False: nothing is held out.
     validation_fraction : float, default=0.1
+        Share of the training data that early stopping holds out.
     n_iter_no_change : int, default=10
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
+        Smallest decrease of the validation loss that counts as an improvement.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the forward pass in training; weights and inference are float32.
+        Precision of the forward pass in training. Weights and inference are float32.
     random_state : int, RandomState, Generator or None, default=None
         Seed of weights, batches, pairs and augmentation. An int gives bit-equal results on one machine with the same
         number of threads.
     warm_start : bool, default=False
-        Let `fit` continue from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     verbose : int, default=0
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
-        Passed to the training loop.
+        Callbacks for the training loop.
 
     Attributes
     ----------
     module_ : torch.nn.Module
         The network.
     network_config_ : dict
-        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
+        Arguments of the network's class. `type(module_)(**network_config_)` is the same network with new weights.
     classes_ : ndarray
         Labels seen in `fit` and `partial_fit`.
     n_iter_ : int
@@ -126,7 +130,7 @@ class SyncGRUMetric(EmbeddingMetric):
     history_ : list of dict
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
     threshold_ : float

@@ -57,7 +57,8 @@ class CrossModalTranscriber(CrossModalEstimator):
     n_components : int, default=64
         Size D of the embedding.
     loss : {"pair", "contrastive", "triplet"}, default="triplet"
-        "pair": :math:`d(u, v^+)`; "contrastive": :math:`d(u, v^+) + \max(\alpha - d(u, v^-), 0)`; "triplet": as above.
+        "pair" is :math:`d(u, v^+)`, "contrastive" is :math:`d(u, v^+) + \max(\alpha - d(u, v^-), 0)`, and "triplet" is
+        the third term above without its weight.
     distance : {"mse", "cosine", "pearson", "kl", "mmd", "coral", "homm"}, default="cosine"
         d between embeddings in the loss. The last three compare whole batches: one d, and the mean margin. Between
         embeddings of length 1 cosine and pearson reach 2, but mse no more than 4 / D and kl 3.1 / D: beside the
@@ -65,9 +66,9 @@ class CrossModalTranscriber(CrossModalEstimator):
     margin : "dynamic" or float, default="dynamic"
         :math:`\alpha`: `beta` times the edit distance of the labels, or this number.
     beta : float or None, default=None
-        Margin for each unit of edit distance; None: 1e-3 for mse, 0.1 for cosine, pearson and mmd,
-        and for kl (about :math:`0.15 / D`), coral (:math:`0.025 / D^2`) and homm (:math:`0.2 / D^3`) a twentieth of
-        the largest value that embeddings of length 1 can give.
+        Margin per unit of edit distance. None: 1e-3 for mse, and 0.1 for cosine, pearson and mmd. For the others it is
+        a twentieth of their largest value for embeddings of length 1: about :math:`0.15 / D` for kl,
+        :math:`0.025 / D^2` for coral and :math:`0.2 / D^3` for homm.
     curriculum : bool, default=True
         Start with negatives far away, with 5 and more symbols exchanged in the first fifth of training, 1 in the last;
         where there is none so far, with the farthest. Negatives are labels of the same length, which differ by
@@ -76,64 +77,68 @@ class CrossModalTranscriber(CrossModalEstimator):
         :math:`w_s, w_x`: a half each; each epoch more to the one that has fallen less between the two epochs before
         (dynamic weight averaging); or these numbers.
     series_encoder : "conv_bilstm" or torch.nn.Module, default="conv_bilstm"
-        Two blocks of convolution, maximum of two steps, batch normalisation and dropout, a convolution and a
-        bidirectional LSTM. A module in its place has forward(values (B, T, C), lengths (B,)) -> (features (B, T', F),
-        their lengths (B,)), each from 1 to T' and given by the lengths alone; values past a row's end are 0. It is
-        copied, and its weights are where training starts.
+        "conv_bilstm" has two blocks of convolution, maximum of two steps, batch normalisation and dropout. A
+        convolution and a bidirectional LSTM follow. A module has forward(values (B, T, C), lengths (B,)) and returns
+        (features (B, T', F), their lengths (B,)). The lengths returned are from 1 to T' and depend only on the lengths
+        of the input. Values past the end of a row are 0. The module is copied, and training starts from its weights.
     image_encoder : "conv" or torch.nn.Module, default="conv"
-        Three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout, and a
-        convolution. A module has forward(images (B, c, h, w)) -> (B, F), F that of the series encoder.
+        "conv" has three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout. A
+        convolution follows. A module has forward(images (B, c, h, w)) and returns (B, F), with the F of the series
+        encoder.
     n_filters : int, default=200
         Filters of the blocks of the series encoder.
     n_units : int, default=60
-        Units of its LSTM, in each direction.
+        Units of the LSTM in the series encoder, in each direction.
     n_layers : int, default=2
-        Layers of its LSTM.
+        Layers of the LSTM in the series encoder.
     dropout : float, default=0.2
-        Share of the filters silenced, in the blocks of both encoders, in training.
+        Share of the filters in the blocks of both encoders that is set to zero in training.
     decoding : {"greedy", "beam"}, default="greedy"
         How `predict` reads the steps: "greedy" takes the likeliest symbol of each, "beam" looks for the likeliest label
         by prefix beam search. It can be set after `fit`.
     beam_width : int, default=10
         Labels that the beam search follows.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
-        Of the sequences, drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp":
-        smooth random time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,),
-        generator) and returns values.
+        Augmentation of the sequences, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every
+        channel by a factor (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A
+        callable takes (values (B, T, C), lengths (B,), generator) and returns values.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64.
     max_epochs : int, default=100
-        Passes over the data at most.
+        Largest number of passes over the training data.
     min_batches : int, default=6
-        Batches of an epoch at least: small training sets need updates, not epochs.
+        Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=2500
-        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
+        limit.
     batch_size : int, default=32
-        Sequences of a batch, and as many images.
+        Sequences in a batch, and number of images.
     learning_rate : float, default=3e-3
-        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+        Peak of the one-cycle schedule of AdamW. `partial_fit` keeps the learning rate at this value.
     weight_decay : float, default=1e-2
-        AdamW's decoupled weight decay.
+        Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
-        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
-        an improvement by `tol` of the CTC loss of its sequences; the best weights are kept. Nothing is held out
-        otherwise.
+        Whether `fit` holds out validation data, stops once their loss no longer improves, and keeps the best weights.
+        The validation loss is the CTC loss of the sequences. False: nothing is held out.
     validation_fraction : float, default=0.1
+        Share of the training data that early stopping holds out.
     n_iter_no_change : int, default=10
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
+        Smallest decrease of the validation loss that counts as an improvement.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the forward pass in training; losses, weights and inference are float32.
+        Precision of the forward pass in training. Losses, weights and inference are float32.
     random_state : int, RandomState, Generator or None, default=None
         Seed of weights, batches, images, noise and augmentation. An int gives bit-equal results on one machine with the
         same number of threads.
     warm_start : bool, default=False
-        Let `fit` continue from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     verbose : int, default=0
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
-        Passed to the training loop.
+        Callbacks for the training loop.
 
     Attributes
     ----------
@@ -144,16 +149,16 @@ class CrossModalTranscriber(CrossModalEstimator):
     module_ : torch.nn.Module
         The network.
     network_config_ : dict
-        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
+        Arguments of the network's class. `type(module_)(**network_config_)` is the same network with new weights.
     image_shape_ : tuple of three int
-        Channels, height and width of the images; absent without any.
+        Channels, height and width of the images. Absent if `fit` had no images.
     n_iter_ : int
         Epochs trained.
     history_ : list of dict
-        "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch; with images also
-        the parts "series_loss" and "cross_loss", before their weights.
+        "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch. With images also
+        the unweighted parts "series_loss" and "cross_loss".
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
     threshold_ : float
@@ -302,10 +307,10 @@ class CrossModalTranscriber(CrossModalEstimator):
             Weight of every sequence, with its image, in the loss. A weight of 2 is the same as writing both twice, a
             weight of 0 the same as leaving them out; their labels are checked all the same.
         groups : array-like of shape (n,), optional
-            With `early_stopping=True`, sequences of one group fall on one side of the validation split.
+            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
         images : array (m, h, w) or (m, h, w, c), or list of m images, optional
-            uint8 (divided by 255), bool or float, of one size. None: the sequences alone are learned, and the network
-            has no image encoder.
+            Images of one size: uint8 (divided by 255), bool or float. None: training uses the sequences alone, and the
+            network has no image encoder.
         image_labels : list of m labels, optional
             Labels of images that belong to no particular sequence: every time a sequence is seen, one of its label is
             drawn. Every label of y needs one; images of other labels are not used. None: image i belongs to sequence i
@@ -324,7 +329,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         TypeError
             For labels that are not all strings or all lists, or symbols that cannot be hashed or sorted.
         FloatingPointError
-            When the loss is no longer finite; the last finite weights are kept.
+            The loss is no longer finite. The estimator keeps the last finite weights.
         """
         continued = self.warm_start and hasattr(self, "module_")
         self._fit(X, y, sample_weight, groups, self._given(images, image_labels, continued=continued))
@@ -342,13 +347,13 @@ class CrossModalTranscriber(CrossModalEstimator):
         images: Any = None,
         image_labels: Any = None,
     ) -> Self:
-        """One epoch at a constant learning rate.
+        """Train for one epoch at a constant learning rate. The first call also learns the scaling of the channels.
 
         Parameters
         ----------
         X, y, sample_weight, images, image_labels
-            As in `fit`. Whether there are images in the first call decides whether there may be any later; a later call
-            without images trains the series branch alone and keeps the image encoder as it is.
+            As in `fit`. Later calls may have images only if the first call had some. A later call without images trains
+            the series branch alone and leaves the image encoder unchanged.
         symbols : string or list of symbols, optional
             All symbols that are to come, in the first call; those of y where None.
         """

@@ -43,98 +43,104 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
     n_units : int, default=64
         Units H of a layer.
     cell : {"lstm", "gru", "rnn"}, default="lstm"
-        The backbone. For "gru" and "rnn" what is read from the memory enters the new state's tanh.
+        Recurrence of the backbone. With "gru" and "rnn", the value read from the memory enters the tanh of the new
+        state.
     n_layers : int, default=1
-        Layers, each with a memory of its own; the states of one are the inputs of the next.
+        Number of layers. Each layer has its own memory, and reads the states of the layer before.
     n_slots : int, default=4
         Slots S of the memory.
     stride : int or "auto", default="auto"
-        Steps between the states of a block that are attended to.
+        Steps between two states of a block that the self-attention reads.
     window : int, "auto" or None, default="auto"
-        Recurrent steps between two updates of the memory, n_slots * stride. With both "auto" about a quarter of the
-        longest training sequence, at least 2 (and no more slots than that). None for no memory: the plain backbone.
+        Recurrent steps between two updates of the memory: n_slots * stride. If both are "auto", the window is about a
+        quarter of the longest training sequence, at least 2. It then also limits the number of slots. None: no memory,
+        only the plain backbone.
     n_heads : int, default=4
-        Heads of the self-attention; they divide n_units.
+        Heads of the self-attention. They must divide n_units.
     attention : bool, default=True
-        False replaces the self-attention by one linear map of each token.
+        Whether self-attention updates the memory. False replaces it by one linear map of each token.
     memory_input : {"pooled", "tokens"}, default="pooled"
-        The inputs of a block as one token, a linear map of all of them, or as S tokens.
+        Input tokens of a block: "pooled" is one token, a linear map of all inputs of the block. "tokens" are S tokens.
     zoneout : float, default=0.1
-        Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
+        Probability that a unit keeps its old state at a step in training. Inference uses the expected state.
     memory_dropout : float, default=0.5
-        Share of the memory that is not read, drawn for every sequence and update in training.
+        Share of the memory that is not read in training, drawn for every sequence and update.
     target : {"sequence", "step"}, default="sequence"
         What has a label: a whole sequence, or every step.
     pooling : {"mean", "last", "both"}, default="mean"
-        Pooling over time: the mean of the valid states of the last layer, the last one (as in the papers), or both side
-        by side. With `target="step"` for `transform` only.
+        Pooling over time of the last layer: the mean of the valid states, the last valid state (as in the papers), or
+        both concatenated. With `target="step"` only `transform` uses it.
     instance_channels : bool or "auto", default="auto"
-        Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
-        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen next to the
-        large ones that set the scale of the training data. For movements below 5 % of it, leave "jitter" out of
-        `augment`: its noise would hide them. "auto": True, but False with `target="step"`, where no step may read the
-        whole sequence.
+        Whether the network reads four versions of every channel. They are the channel itself, the channel standardised
+        within its sequence, its standardised changes from step to step, and the logarithm of its deviation. Small
+        movements then stay visible if large ones set the scale of the training data. For movements below 5 % of this
+        scale, leave "jitter" out of `augment`, because its noise would hide them. "auto" means True, and False with
+        `target="step"`, because no step may then depend on the whole sequence.
     n_filters : int or None, default=64
-        Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem. With
-        `target="step"` they are padded in front only.
+        Filters of the stem: two convolutions (kernels 7 and 5, GELU) in front of the recurrence. None: no stem. With
+        `target="step"` the convolutions are padded in front only.
     max_recurrent_steps : int or None, default=64
-        The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
-        recurrent steps; None for stride 1. Nothing is shortened without a stem, or with `target="step"`.
+        Largest number of recurrent steps of the longest training sequence. `fit` chooses the strides of the stem, which
+        are powers of 2, to meet it. None: stride 1. Without a stem, and with `target="step"`, sequences keep their
+        length.
     dropout : float, default=0.2
-        Share of the stem's filters silenced, sequence by sequence, in training.
+        Share of the stem's filters that is set to zero in training, drawn for every sequence.
     class_weight : dict, "balanced" or None, default=None
-        Factor of the loss of every class; "balanced": inversely proportional to the summed weight of a class, or
-        of its steps.
+        Factor of the loss of every class. "balanced" is inversely proportional to the summed weight of a class.
     ignore_label : object, default=None
-        With `target="step"` a label that means "none": such steps are not learned from and not scored. Needed where y
-        is one array padded to the longest sequence.
+        Label of steps without a label, with `target="step"`. These steps are neither learned from nor scored. It is
+        needed if y is one array padded to the longest sequence.
     augment : "auto", sequence of {"jitter", "warp", "crop"}, callable or None, default="auto"
-        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
-        time warp; "crop": up to 5 % off either end. "auto": all three, or "jitter" alone with `target="step"`, as the
-        others would part steps from their labels. A callable takes (values (B, T, C), lengths (B,), generator) and
-        returns values.
+        Augmentation, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every channel by a factor
+        (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A callable takes
+        (values (B, T, C), lengths (B,), generator) and returns values. "auto" means all three. With `target="step"` it
+        means "jitter" alone, because the others move steps away from their targets.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64.
     max_epochs : int, default=100
-        Passes over the data at most.
+        Largest number of passes over the training data.
     min_batches : int, default=6
-        Batches of an epoch at least: small training sets need updates, not epochs.
+        Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=1500
-        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
+        limit.
     batch_size : int or "auto", default="auto"
-        Sequences of a batch; "auto" is 32, or 16 with `target="step"`.
+        Sequences in a batch. "auto" is 32, or 16 with `target="step"`.
     learning_rate : float, default=3e-3
-        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+        Peak of the one-cycle schedule of AdamW. `partial_fit` keeps the learning rate at this value.
     weight_decay : float, default=1e-2
-        AdamW's decoupled weight decay.
+        Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
-        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
-        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+        Whether `fit` holds out validation data, stops once their loss no longer improves, and keeps the best weights.
+        False: nothing is held out.
     validation_fraction : float, default=0.1
+        Share of the training data that early stopping holds out.
     n_iter_no_change : int, default=10
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
+        Smallest decrease of the validation loss that counts as an improvement.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the forward pass in training; weights and inference are float32.
+        Precision of the forward pass in training. Weights and inference are float32.
     random_state : int, RandomState, Generator or None, default=None
         Seed of weights, batches, noise and augmentation. An int gives bit-equal results on one machine with the same
         number of threads.
     warm_start : bool, default=False
-        Let `fit` continue from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     verbose : int, default=0
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
-        Passed to the training loop.
+        Callbacks for the training loop.
 
     Attributes
     ----------
     classes_ : ndarray of shape (K,)
-        Labels.
+        Sorted labels.
     module_ : torch.nn.Module
         The network.
     network_config_ : dict
-        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
+        Arguments of the network's class. `type(module_)(**network_config_)` is the same network with new weights.
     window_ : int or None
         Recurrent steps between two updates of the memory.
     n_iter_ : int
@@ -142,18 +148,18 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
     history_ : list of dict
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
 
     Notes
     -----
-    Cost of a sequence of T recurrent steps, in multiply-adds: the backbone's 4 T H (H + F), T S H (H + F) to read the
-    memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
+    A sequence of T recurrent steps with F inputs costs, in multiply-adds, 4 T H (H + F) for the backbone, T S H (H + F)
+    to read the memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
 
-    The equations are those of [1]_ and [2]_ and of the authors' published program, with masks for each sequence, a last
-    block that is written although unfinished, and layer norms that keep their gains; stem, instance channels, the mean
-    as pooling, schedule and defaults are ours.
+    The equations are those of [1]_ and [2]_ and of the authors' published program. We add masks for each sequence. We
+    also write the last block of a sequence if it is unfinished, and keep the gains of the layer norms. Stem, instance
+    channels, mean pooling, schedule and defaults are ours.
 
     A sequence counts by its weight, however long it is: its loss with `target="step"` is the mean over its
     labelled steps.
@@ -276,13 +282,13 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Training sequences.
         y : array-like of shape (n,); with `target="step"` list of n arrays (T_i,), or array (n, T)
-            Class of every sequence or step. One array of steps for sequences of different lengths is padded with
+            Class of every sequence or step. An array (n, T) for sequences of different lengths is padded with
             `ignore_label`.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence in the loss. A weight of 2 is the same as writing the sequence twice, a weight of 0
-            the same as leaving it out.
+            Weight of every sequence in the loss. A weight of 2 acts like two copies of the sequence. A weight of 0 acts
+            like leaving it out.
         groups : array-like of shape (n,), optional
-            With `early_stopping=True`, sequences of one group fall on one side of the validation split.
+            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
 
         Returns
         -------
@@ -295,21 +301,25 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
             steps, a single class, a window longer than the longest training sequence, or parameters that contradict
             each other.
         FloatingPointError
-            When the loss is no longer finite; the last finite weights are kept.
+            The loss is no longer finite. The estimator keeps the last finite weights.
         """
         self._fit(X, y, sample_weight, groups)
         return self
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
-        """One epoch at a constant learning rate.
+        """Train for one epoch at a constant learning rate. The first call also learns the scaling of the channels.
 
         Parameters
         ----------
         X, y, sample_weight
             As in `fit`.
         classes : array-like of shape (K,), optional
-            All labels that are to come, in the first call; those of y where None.
+            All labels of this and later calls, read by the first call. None: the labels of the first y.
+
+        Returns
+        -------
+        self
         """
         declared = None if classes is None else Classes(every_step=self.target == "step", labels=np.unique(classes))
         self._partial_fit(X, y, sample_weight, declared)
@@ -320,26 +330,65 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
 
     # ------------------------------------------------------------------ prediction
     def decision_function(self, X: Any) -> Any:
-        """Class scores (logits).
+        """Return class scores (logits).
 
-        (n, K), or (n,) for the second of two classes against the first; with `target="step"` a list of n arrays
-        (T_i, K) or (T_i,).
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, K) or (n,), or list of n arrays (T_i, K) or (T_i,) with `target="step"`
+            Columns as in `classes_`. For two classes there is one number: the second score minus the first.
         """
         return decision(self._outputs(X))
 
     def predict_proba(self, X: Any) -> Any:
-        """Class probabilities, columns as in `classes_`: (n, K), or a list of n arrays (T_i, K)."""
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, K), or list of n arrays (T_i, K) with `target="step"`
+            Columns as in `classes_`.
+        """
         return probabilities(self._outputs(X))
 
     def predict(self, X: Any) -> Any:
-        """The most probable class of every sequence, (n,), or of every step, a list of n arrays (T_i,)."""
+        """Predict the most probable class of every sequence, or of every step.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), or list of n arrays (T_i,) with `target="step"`
+        """
         outputs = self._outputs(X)
         return self._task.answer(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of sequences that are predicted rightly; with `target="step"` of labelled steps.
+        """Return the accuracy over the sequences, or over the labelled steps with `target="step"`.
 
-        A sequence counts by its weight, a step by the weight of its sequence.
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like
+            Labels, as in `fit`.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence. A step has the weight of its sequence.
+
+        Returns
+        -------
+        accuracy : float in [0, 1]
         """
         answers = self.predict(X)
         return self._task.score(y, answers, sample_weight)

@@ -35,41 +35,43 @@ class NRNMMetric(EmbeddingMetric):
     n_units : int, default=64
         Units H of a layer.
     cell : {"lstm", "gru", "rnn"}, default="lstm"
-        The backbone. For "gru" and "rnn" what is read from the memory enters the new state's tanh.
+        Recurrence of the backbone. With "gru" and "rnn", the value read from the memory enters the tanh of the new
+        state.
     n_layers : int, default=1
-        Layers, each with a memory of its own; the states of one are the inputs of the next.
+        Number of layers. Each layer has its own memory, and reads the states of the layer before.
     n_slots : int, default=4
         Slots S of the memory.
     stride : int or "auto", default="auto"
-        Steps between the states of a block that are attended to.
+        Steps between two states of a block that the self-attention reads.
     window : int, "auto" or None, default="auto"
-        Recurrent steps between two updates of the memory, n_slots * stride. With both "auto" about a quarter of the
-        longest training sequence, at least 2 (and no more slots than that). None for no memory: the plain backbone.
+        Recurrent steps between two updates of the memory: n_slots * stride. If both are "auto", the window is about a
+        quarter of the longest training sequence, at least 2. It then also limits the number of slots. None: no memory,
+        only the plain backbone.
     n_heads : int, default=4
-        Heads of the self-attention; they divide n_units.
+        Heads of the self-attention. They must divide n_units.
     attention : bool, default=True
-        False replaces the self-attention by one linear map of each token.
+        Whether self-attention updates the memory. False replaces it by one linear map of each token.
     memory_input : {"pooled", "tokens"}, default="pooled"
-        The inputs of a block as one token, a linear map of all of them, or as S tokens.
+        Input tokens of a block: "pooled" is one token, a linear map of all inputs of the block. "tokens" are S tokens.
     zoneout : float, default=0.1
-        Probability that a unit keeps its old state at a step in training; its expectation is used afterwards.
+        Probability that a unit keeps its old state at a step in training. Inference uses the expected state.
     memory_dropout : float, default=0.5
-        Share of the memory that is not read, drawn for every sequence and update in training.
+        Share of the memory that is not read in training, drawn for every sequence and update.
     pooling : {"mean", "last", "both"}, default="mean"
-        Pooling over time: the mean of the valid states of the last layer, the last one (as in the papers), or both side
-        by side.
+        Pooling over time of the last layer: the mean of the valid states, the last valid state (as in the papers), or
+        both concatenated.
     instance_channels : bool, default=True
-        Show the network every channel in four ways: as it is, standardised within its sequence, its changes from step
-        to step over their deviation, and the logarithm of its own deviation. Small movements are then seen next to the
-        large ones that set the scale of the training data. For movements below 5 % of it, leave "jitter" out of
-        `augment`: its noise would hide them.
+        Whether the network reads four versions of every channel. They are the channel itself, the channel standardised
+        within its sequence, its standardised changes from step to step, and the logarithm of its deviation. Small
+        movements then stay visible if large ones set the scale of the training data. For movements below 5 % of this
+        scale, leave "jitter" out of `augment`, because its noise would hide them.
     n_filters : int or None, default=64
-        Filters of the two convolutions (kernels 7 and 5, GELU) in front of the recurrence; None for no stem.
+        Filters of the stem: two convolutions (kernels 7 and 5, GELU) in front of the recurrence. None: no stem.
     max_recurrent_steps : int or None, default=64
-        The stem's strides (powers of 2) are chosen at fit so that the longest training sequence has at most this many
-        recurrent steps; None for stride 1. Without a stem nothing is shortened.
+        Largest number of recurrent steps of the longest training sequence. `fit` chooses the strides of the stem, which
+        are powers of 2, to meet it. None: stride 1. Without a stem, sequences keep their length.
     dropout : float, default=0.2
-        Share of the stem's filters silenced, sequence by sequence, in training.
+        Share of the stem's filters that is set to zero in training, drawn for every sequence.
     n_components : int, default=64
         Numbers D of the embedding.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
@@ -77,47 +79,51 @@ class NRNMMetric(EmbeddingMetric):
         belongs together being :math:`\sigma(m^2 - \gamma d^2)` with the margin m and a learned scale. A callable
         (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning, takes their place.
     margin : float, default=1.0
-        Distance from which different sequences cost nothing more ("contrastive"), or at which a pair is undecided
-        ("logistic").
+        "contrastive": distance from which a pair of different sequences costs nothing. "logistic": distance at which a
+        pair is undecided.
     samples_per_class : int, default=4
-        Sequences of one class that meet in a batch.
+        Sequences per class in a batch.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
-        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
-        time warp; "crop": up to 5 % off either end. A callable takes (values (B, T, C), lengths (B,), generator) and
-        returns values.
+        Augmentation, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every channel by a factor
+        (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A callable takes
+        (values (B, T, C), lengths (B,), generator) and returns values.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64.
     max_epochs : int, default=100
-        Passes over the data at most.
+        Largest number of passes over the training data.
     min_batches : int, default=6
-        Batches of an epoch at least: small training sets need updates, not epochs.
+        Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=1500
-        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
+        limit.
     batch_size : int, default=32
-        Sequences of a batch; `fit_pairs` takes half as many pairs.
+        Sequences in a batch. `fit_pairs` takes half as many pairs.
     learning_rate : float, default=3e-3
-        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`.
+        Peak of the one-cycle schedule of AdamW. `partial_fit` keeps the learning rate at this value.
     weight_decay : float, default=1e-2
-        AdamW's decoupled weight decay.
+        Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
-        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
-        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+        Whether `fit` holds out validation data, stops once their loss no longer improves, and keeps the best weights.
+        False: nothing is held out.
     validation_fraction : float, default=0.1
+        Share of the training data that early stopping holds out.
     n_iter_no_change : int, default=10
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
+        Smallest decrease of the validation loss that counts as an improvement.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the forward pass in training; weights and inference are float32.
+        Precision of the forward pass in training. Weights and inference are float32.
     random_state : int, RandomState, Generator or None, default=None
         Seed of weights, batches, noise and augmentation. An int gives bit-equal results on one machine with the same
         number of threads.
     warm_start : bool, default=False
-        Let `fit` continue from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     verbose : int, default=0
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
-        Passed to the training loop.
+        Callbacks for the training loop.
 
     Attributes
     ----------
@@ -126,7 +132,7 @@ class NRNMMetric(EmbeddingMetric):
     module_ : torch.nn.Module
         The network.
     network_config_ : dict
-        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
+        Arguments of the network's class. `type(module_)(**network_config_)` is the same network with new weights.
     window_ : int or None
         Recurrent steps between two updates of the memory.
     n_iter_ : int
@@ -134,7 +140,7 @@ class NRNMMetric(EmbeddingMetric):
     history_ : list of dict
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
     threshold_ : float
@@ -142,8 +148,8 @@ class NRNMMetric(EmbeddingMetric):
 
     Notes
     -----
-    Cost of a sequence of T recurrent steps, in multiply-adds: the backbone's 4 T H (H + F), T S H (H + F) to read the
-    memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
+    A sequence of T recurrent steps with F inputs costs, in multiply-adds, 4 T H (H + F) for the backbone, T S H (H + F)
+    to read the memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
 
     The memory is that of [1]_ and [2]_, similarity learning with twins an application of [2]_; the unit sphere, the
     losses other than the contrastive and triplet ones, stem, instance channels, the mean as pooling, schedule and

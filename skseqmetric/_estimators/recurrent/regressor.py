@@ -36,82 +36,88 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
     cell : {"lstm", "gru"}, default="lstm"
         Long short-term memory, or gated recurrent units.
     n_layers : int, default=1
-        Layers; the states of one are the inputs of the next.
+        Number of layers. Each layer reads the states of the layer before.
     bidirectional : bool, default=False
         A second recurrence reads every sequence from its end to its start; a state then is that of both, 2 H numbers.
     target : {"sequence", "step"}, default="sequence"
         What has targets: a sequence, y (n,) or (n, K), or every step, y a list of n arrays (T_i,) or (T_i, K).
         Predictions are alike.
     pooling : {"last", "mean", "both"}, default="last"
-        Pooling over time: the last valid state (of the backward direction its own last one, at the first step), the
-        mean of the valid ones, or both side by side. With `target="step"` for `transform` only.
+        Pooling over time: the last valid state, the mean of the valid states, or both concatenated. The backward
+        direction has its last state at the first step. With `target="step"` only `transform` uses it.
     dropout : float, default=0.0
         Share of the units silenced between layers and before the head in training, each for all steps of a sequence.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=None
-        Drawn anew for every batch. "jitter": noise (0.05) and a factor (1 ± 0.1) per channel; "warp": smooth random
-        time warp; "crop": up to 5 % off either end; the last two not with `target="step"`, whose targets they would
-        leave behind. A callable takes (values (B, T, C), lengths (B,), generator) and returns values.
+        Augmentation, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every channel by a factor
+        (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A callable takes
+        (values (B, T, C), lengths (B,), generator) and returns values. With `target="step"`, "warp" and "crop" are
+        refused, because they move steps away from their targets.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64.
     max_epochs : int, default=100
-        Passes over the data at most.
+        Largest number of passes over the training data.
     min_batches : int, default=8
-        Batches of an epoch at least: small training sets need updates, not epochs.
+        Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=1500
-        Large training sets get fewer epochs, the least that makes this many batches; None for no such bound.
+        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
+        limit.
     batch_size : int, default=16
-        Sequences of a batch, 2 or more.
+        Sequences in a batch, at least 2.
     learning_rate : float, default=1e-2
-        Peak of the one-cycle schedule of AdamW; constant in `partial_fit`. Lower for more than about 50 units.
+        Peak of the one-cycle schedule of AdamW. `partial_fit` keeps the learning rate at this value. Use a smaller
+        value for more than about 50 units.
     weight_decay : float, default=1e-4
-        AdamW's decoupled weight decay.
+        Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
-        In `fit`, hold `validation_fraction` of the training data out and stop after `n_iter_no_change` epochs without
-        an improvement of its loss by `tol`; the best weights are kept. Nothing is held out otherwise.
+        Whether `fit` holds out validation data, stops once their loss no longer improves, and keeps the best weights.
+        False: nothing is held out.
     validation_fraction : float, default=0.1
+        Share of the training data that early stopping holds out.
     n_iter_no_change : int, default=10
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
+        Smallest decrease of the validation loss that counts as an improvement.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the forward pass in training; weights and inference are float32.
+        Precision of the forward pass in training. Weights and inference are float32.
     random_state : int, RandomState, Generator or None, default=None
         Seed of weights, batches, dropout and augmentation. An int gives bit-equal results on one machine with the same
         number of threads.
     warm_start : bool, default=False
-        Let `fit` continue from the weights of the last fit.
+        Whether `fit` continues from the weights of the last fit.
     verbose : int, default=0
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
-        Passed to the training loop.
+        Callbacks for the training loop.
 
     Attributes
     ----------
     coef_ : ndarray of shape (K, F)
-        Weights of the linear head in the caller's units, F = H, or 2 H of a bidirectional network.
+        Weights of the linear head in the units of y. F is H, or 2 H for a bidirectional network.
     intercept_ : ndarray of shape (K,)
-        Its biases.
+        Biases of the linear head in the units of y.
     y_mean_, y_scale_ : ndarray of shape (K,)
-        Mean and standard deviation of the training targets, by weight; of steps, every sequence counts by its weight,
-        however long it is. The deviation of a constant output is set to 1.
+        Weighted mean and standard deviation of the training targets. With `target="step"` every sequence counts by its
+        weight, whatever its length. The deviation of a constant output is set to 1.
     module_ : torch.nn.Module
         The network.
     network_config_ : dict
-        Arguments of the network's class: `type(module_)(**network_config_)` is the same network with new weights.
+        Arguments of the network's class. `type(module_)(**network_config_)` is the same network with new weights.
     n_iter_ : int
         Epochs trained.
     history_ : list of dict
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
 
     Notes
     -----
-    Cost of a sequence of T steps, in multiply-adds of a layer that reads F numbers a step: 4 T H (H + F) with "lstm",
-    3 T H (H + F) with "gru", twice that for both directions, and three times that in training. Steps follow one
-    another; the sequences of a batch run side by side.
+    A sequence of T steps costs 4 T H (H + F) multiply-adds with "lstm" and 3 T H (H + F) with "gru", in a layer with F
+    inputs. Two directions double the cost, and training triples it. Steps run one after another. The sequences of a
+    batch run in parallel.
 
     Equal sequences with equal targets are trained on as one of their summed weight.
 
@@ -208,12 +214,12 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Training sequences.
         y : array-like of shape (n,) or (n, K); with `target="step"` list of n arrays (T_i,) or (T_i, K)
-            Targets; of steps also as one array (n, T) or (n, T, K) for sequences of one length.
+            Targets. Targets of steps may also be one array (n, T) or (n, T, K) if all sequences have the same length.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence in the loss. A weight of 2 is the same as writing the sequence twice, a weight of 0
-            the same as leaving it out.
+            Weight of every sequence in the loss. A weight of 2 acts like two copies of the sequence. A weight of 0 acts
+            like leaving it out.
         groups : array-like of shape (n,), optional
-            With `early_stopping=True`, sequences of one group fall on one side of the validation split.
+            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
 
         Returns
         -------
@@ -225,16 +231,23 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
             For input outside the contract (see `check_sequences`), targets that are not finite numbers or do not match
             the sequences or their steps, or parameters that contradict each other.
         FloatingPointError
-            When the loss is no longer finite; the last finite weights are kept.
+            The loss is no longer finite. The estimator keeps the last finite weights.
         """
         self._fit(X, y, sample_weight, groups)
         return self
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """One epoch at a constant learning rate; the first call learns the scaling of channels and targets too.
+        """Train for one epoch at a constant learning rate. The first call also learns the scaling of channels and y.
 
-        Parameters as in `fit`.
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self
         """
         self._partial_fit(X, y, sample_weight)
         return self
@@ -244,17 +257,38 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
 
     # ------------------------------------------------------------------ prediction
     def predict(self, X: Any) -> Any:
-        """Outputs in the units of y.
+        """Predict numbers in the units of y.
 
-        (n, K), or (n,) where y was; with `target="step"` a list of n arrays (T_i, K) or (T_i,).
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        values : ndarray of shape (n, K), or list of n arrays (T_i, K) with `target="step"`
+            If the y of `fit` had no axis of outputs, the shapes are (n,) and (T_i,).
         """
         outputs = self._outputs(X)
         return self._task.answer(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Coefficient of determination R^2, 1 at best, averaged over the outputs; with `target="step"` of all steps.
+        """Return the coefficient of determination R^2, averaged over the outputs. The best score is 1.
 
-        A sequence counts by its weight, a step by the weight of its sequence.
+        With `target="step"` it is computed over all steps.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like
+            Targets, as in `fit`.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence. A step has the weight of its sequence.
+
+        Returns
+        -------
+        score : float
         """
         answers = self.predict(X)
         return self._task.score(y, answers, sample_weight)
