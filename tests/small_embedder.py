@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from skseqmetric import CrossModalTripletEmbedder
 
@@ -39,3 +40,18 @@ class Interrupt(Callback):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         if len(net.history) > 2:
             raise KeyboardInterrupt
+
+
+class Batches(Callback):
+    """Keeps what the network is given in every epoch, a dict of tensors for each batch; and what is minimised."""
+
+    def __init__(self) -> None:
+        self.epochs: list[list[dict[str, Tensor]]] = []
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.epochs.append([])
+        self.objective = net.module_
+
+    def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+        if training:
+            self.epochs[-1].append(batch[0])

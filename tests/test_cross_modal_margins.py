@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from skseqmetric._estimators.cross_modal.balance import task_weights
-from skseqmetric._estimators.cross_modal.margins import (
+from skseqmetric._ops.loss_balance import task_weights
+from skseqmetric._ops.margins import (
     check_label_matrix,
     choose_negatives,
     default_beta,

@@ -130,14 +130,14 @@ def fit(**encoders: Any) -> CrossModalTripletEmbedder:
 
 
 def test_looking_at_an_encoder_leaves_modes_statistics_and_generators_alone() -> None:
-    series = Steps()
-    series.norm.eval()
     # a lazy layer draws its weights when it runs for the first time
-    embedder = fit(series_encoder=series, image_encoder=nn.Sequential(nn.Flatten(), nn.LazyLinear(4)))
-    kept = embedder.network_config_["series_encoder"]
-    assert kept.training
-    assert not kept.norm.training
-    assert kept.norm.num_batches_tracked == 0
+    series, images = Steps(), nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.Dropout(0.0).eval())
+    embedder = fit(series_encoder=series, image_encoder=images)
+    of_series, of_images = (embedder.network_config_[name] for name in ("series_encoder", "image_encoder"))
+    assert of_series.norm.num_batches_tracked == 0
+    assert of_series.norm.training
+    assert of_images.training
+    assert not of_images[2].training
     again = type(embedder.module_)(**embedder.network_config_)
     assert torch.equal(again.series_encoder.layer, series.layer)
     assert not torch.equal(embedder.module_.series_encoder.layer, series.layer)
