@@ -20,7 +20,8 @@ from torch import Tensor
 
 from skseqmetric import SyncGRUMetric
 from skseqmetric._ops import buffer_pool, compiled, dispatch
-from skseqmetric._ops.compiled import _library, _team, tile
+from skseqmetric._ops import parallel as _team
+from skseqmetric._ops.compiled import _library, tile
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan
@@ -340,9 +341,12 @@ def test_fit_leaves_no_memory_behind(ragged: tuple[list[np.ndarray], np.ndarray]
 @pytest.fixture
 def without_extension(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_library, "load", lambda: OSError("it was not built"))
-    _library.warn_where_missing.cache_clear()
+    cached = (_library.library, _library.obstacle, _library.warn_where_missing)
+    for function in cached:
+        function.cache_clear()
     yield
-    _library.warn_where_missing.cache_clear()
+    for function in cached:
+        function.cache_clear()
 
 
 @pytest.mark.usefixtures("without_extension")

@@ -127,8 +127,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         continued = self.warm_start and "module_" in vars(self)
         with unchanged_if_refused(self):
             task, augment = self._checked_task(self._task if continued else None)
-            task, training, groups = self._checked_data(X, y, sample_weight, groups, images, task, reset=not continued)
-            training.check_variety()
+            task, training, groups = self._checked_data(
+                X, y, sample_weight, groups, images, task, reset=not continued, several_classes=True
+            )
             seed, device = self._seed if continued else draw_seed(self.random_state), resolve_device(self.device)
             validation = None
             if self.early_stopping:
@@ -145,7 +146,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         first = "module_" not in vars(self)
         with unchanged_if_refused(self):
             task, augment = self._checked_task(declared if first else self._task)
-            task, training, _ = self._checked_data(X, y, sample_weight, None, images, task, reset=first)
+            task, training, _ = self._checked_data(
+                X, y, sample_weight, None, images, task, reset=first, several_classes=False
+            )
             seed, device = draw_seed(self.random_state) if first else None, resolve_device(self.device)
             training = self._begin(training, task, seed, device)
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
@@ -159,14 +162,25 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return task, Augment(self.augment, every_step=task.every_step)
 
     def _checked_data(
-        self, X: Any, y: Any, sample_weight: Any, groups: Any, images: Any, task: Task, *, reset: bool
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        images: Any,
+        task: Task,
+        *,
+        reset: bool,
+        several_classes: bool,
     ) -> tuple[Task, TrainingSet, np.ndarray | None]:
         """Check all arguments of a fit once. Return the task that has seen y, the merged data, and their groups."""
         sequences = check_sequences(X, estimator=self, reset=reset)
-        weights = check_weights(sample_weight, len(sequences.lengths))
         task, targets = task.check(y, sequences)
+        weights = check_weights(sample_weight, len(sequences.lengths))
         pool = None if images is None else images.checked(task, targets)
-        training, groups = TrainingSet.merged(sequences, targets, weights, groups, pool)
+        training, groups = TrainingSet.merged(
+            sequences, targets, weights, groups, pool, several_classes=several_classes
+        )
         return task, training, groups
 
     def _begin(self, training: TrainingSet, task: Task, seed: int | None, device: torch.device) -> TrainingSet:

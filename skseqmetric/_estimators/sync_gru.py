@@ -13,7 +13,6 @@ from skseqmetric._base import renamed
 from skseqmetric._metrics.embedding import EmbeddingMetric
 from skseqmetric._metrics.pair_runs import coupled_states, synchronization_gaps
 from skseqmetric._networks.pooling import POOLINGS
-from skseqmetric._networks.stem import stem_strides
 from skseqmetric._networks.sync_gru import SyncGRUNetwork
 from skseqmetric._tasks import Classes
 from skseqmetric._tensors.flat import FlatSequences
@@ -254,7 +253,8 @@ class SyncGRUMetric(EmbeddingMetric):
             "bidirectional": self.bidirectional,
             "pooling": self.pooling,
             "n_filters": self.n_filters,
-            "strides": stem_strides(int(training.sequences.lengths.max()), self.max_recurrent_steps),
+            "longest": int(training.sequences.lengths.max()),
+            "max_recurrent_steps": self.max_recurrent_steps,
             "dropout": self.dropout,
         }
 

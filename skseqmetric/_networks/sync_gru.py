@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem, steps_behind
+from skseqmetric._networks.stem import ConvStem, stem_strides, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
@@ -63,7 +63,10 @@ class SyncGRUCell(nn.Module):
 
 
 class SyncGRUNetwork(SiameseNetwork):
-    """Stem, one recurrence per direction, pooling over time: the siamese network of `SyncGRUMetric`."""
+    """Stem, one recurrence per direction, pooling over time: the siamese network of `SyncGRUMetric`.
+
+    The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1.
+    """
 
     def __init__(
         self,
@@ -74,14 +77,18 @@ class SyncGRUNetwork(SiameseNetwork):
         bidirectional: bool,
         pooling: str,
         n_filters: int | None,
-        strides: tuple[int, int],
+        longest: int,
+        max_recurrent_steps: int | None,
         dropout: float,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator().manual_seed(0)
         self.pooling, self.n_units = pooling, n_units
-        self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator) if n_filters else None
+        self.stem = None
+        if n_filters:
+            strides = stem_strides(longest, max_recurrent_steps)
+            self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator)
         self.n_features = n_filters or n_channels
         self.cells = nn.ModuleList(
             SyncGRUCell(self.n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
@@ -108,7 +115,8 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the pooled states of the uncoupled run. The run of a sequence paired with itself equals it."""
-        return gru_pooled(self.directions(features, lengths), lengths, self.weights(), self.pooling)
+        weights = self.weights()
+        return gru_pooled(self.directions(features, lengths), lengths, weights, self.pooling)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled states of both halves of the coupled pairs (rows[p], columns[p])."""

@@ -53,9 +53,11 @@ def choose(op: str, x: Tensor, n_units: int) -> str:
         return forced
     if x.is_cuda:
         return "triton" if obstacle("triton", op, x, n_units) is None else "eager"
+    if obstacle("compiled", op, x, n_units) is None:
+        return "compiled"
     if op in COMPILED and x.device.type == "cpu" and x.dtype == torch.float32:
         compiled.warn_where_missing()
-    return "compiled" if obstacle("compiled", op, x, n_units) is None else "eager"
+    return "eager"
 
 
 def obstacle(name: str, op: str, x: Tensor, n_units: int) -> str | None:

@@ -18,7 +18,7 @@ from skseqmetric._ops.weights import RecurrentWeights
 def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """States (T, D, B, H) from features (D, T, B, F); behind its end a sequence keeps its last state."""
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
-    chosen = choose("gru", features, weights[0].n_units)
+    chosen = choose("gru", features, weights[0].hidden.shape[1])
     if chosen == "compiled":
         return compiled.gru_states(features, lengths, weights)
     return freeze_ended(_free_states(chosen, features, lengths, weights), lengths)
@@ -32,7 +32,7 @@ def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights
     if how == "both":
         return torch.cat([gru_pooled(features, lengths, weights, one) for one in ("last", "mean")], 1)
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
-    chosen = choose("gru", features, weights[0].n_units)
+    chosen = choose("gru", features, weights[0].hidden.shape[1])
     if chosen == "compiled":
         return compiled.gru_pooled(features, lengths, weights, how)
     return pool_states(_free_states(chosen, features, lengths, weights), lengths, how)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from skseqmetric._ops.compiled import Library, Team, library
+from skseqmetric._ops.compiled import Library, library
+from skseqmetric._ops.parallel import Team
 
 
 class Matrix:

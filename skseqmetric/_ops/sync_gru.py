@@ -26,7 +26,7 @@ def sync_gru_scan(
     twice that backward; memory O(D T P H).
     """
     features = features.to(weights[0].hidden.dtype)
-    chosen = choose("sync_gru", features, weights[0].n_units)
+    chosen = choose("sync_gru", features, weights[0].hidden.shape[1])
     if chosen == "reference":
         return _reference(features, lengths, rows, columns, weights)
     if chosen == "compiled":
@@ -48,7 +48,7 @@ def sync_gru_pooled(
         first, second = (torch.cat(half, 1) for half in zip(*runs, strict=True))
         return first, second
     features = features.to(weights[0].hidden.dtype)
-    chosen = choose("sync_gru", features, weights[0].n_units)
+    chosen = choose("sync_gru", features, weights[0].hidden.shape[1])
     if chosen == "compiled":
         return compiled.sync_gru_pooled(features, lengths, rows, columns, weights, how)
     if chosen == "triton":
@@ -87,7 +87,7 @@ def sync_gru_tile(
         last = sync_gru_tile(first, second, weights, "last", pairs=pairs, n_threads=n_threads)
         return last + sync_gru_tile(first, second, weights, "mean", pairs=pairs, n_threads=n_threads)
     first, second = (Side(side.features.to(weights[0].hidden.dtype), side.lengths) for side in (first, second))
-    chosen = choose("sync_gru", first.features, weights[0].n_units)
+    chosen = choose("sync_gru", first.features, weights[0].hidden.shape[1])
     if chosen == "compiled":
         return compiled.sync_gru_tile(first, second, weights, how, pairs=pairs, n_threads=n_threads)
     if chosen == "triton":

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops.augmentation import cropped, jitter, moved, warped
-from skseqmetric._ops.steps import valid_steps
 
 Augmentation = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
@@ -44,7 +43,8 @@ class Augment:
             values = self._named(values, lengths, generator)
         else:
             return values
-        return values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0)
+        outside = torch.arange(values.shape[1], device=values.device) >= lengths[:, None]
+        return values.masked_fill(outside[..., None], 0)
 
     def _named(self, values: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
         moves = [MOVES[name] for name in MOVES if name in self.names]

@@ -1,4 +1,4 @@
-"""Batches of training data: padded sequences with their targets, an epoch at a time."""
+"""Batches of training data: the choice of sequences for each batch, and their padded values and targets."""
 
 from __future__ import annotations
 
@@ -49,24 +49,25 @@ class TargetBatches:
         return len(self.sequences)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        if self.columns is not None:
-            self.columns.begin_epoch()
-        for rows in self.plan():
-            batch = self._batch(rows)
-            yield batch, batch["lengths"]
-        if self.columns is not None:
-            self.columns.end_epoch()
+        return map(self._batch, self.plan()) if self.columns is None else self._with_columns(self.columns)
 
-    def _batch(self, rows: np.ndarray) -> dict[str, Tensor]:
+    def _with_columns(self, columns: Columns) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        columns.begin_epoch()
+        for rows in self.plan():
+            batch, lengths = self._batch(rows)
+            yield {**batch, **columns(rows)}, lengths
+        columns.end_epoch()
+
+    def _batch(self, rows: np.ndarray) -> tuple[dict[str, Tensor], Tensor]:
         values, lengths = self.sequences.padded(rows)
         chosen = torch.from_numpy(rows).to(values.device)
-        return {
+        batch = {
             "values": values if self.augment is None else self.augment(values, lengths),
             "lengths": lengths,
             "targets": self.targets[chosen],
             "weights": self.weights[chosen],
-            **({} if self.columns is None else self.columns(rows)),
         }
+        return batch, lengths
 
 
 @dataclass
@@ -91,3 +92,75 @@ class PairBatches:
                 "same": self.same[torch.from_numpy(rows).to(values.device)],
             }
             yield batch, batch["lengths"]
+
+
+# ------------------------------------------------------------------ which sequences meet in a batch
+
+LENGTH_NOISE = 0.3
+
+
+def noisy_length_order(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a random order in which neighbours have similar lengths. Equal lengths give a plain shuffle."""
+    return np.argsort(np.log(lengths) + LENGTH_NOISE * rng.standard_normal(len(lengths)))
+
+
+def shuffled_batches(
+    lengths: np.ndarray, batch_size: int, n_batches: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return n_batches batches of sequences of similar lengths, from as many passes over the data as needed."""
+    batches: list[np.ndarray] = []
+    while len(batches) < n_batches:
+        order = noisy_length_order(lengths, rng)
+        n_chunks = -(-len(order) // batch_size)
+        chunks = np.array_split(order, n_chunks)
+        batches.extend(chunks[i] for i in rng.permutation(n_chunks))
+    return batches[:n_batches]
+
+
+def balanced_batches(
+    labels: np.ndarray,
+    lengths: np.ndarray,
+    batch_size: int,
+    per_class: int,
+    n_batches: int,
+    rng: np.random.Generator,
+) -> list[np.ndarray]:
+    """Return batches that hold several sequences of each of their classes.
+
+    A batch has batch_size // per_class places. The classes fill the places in turn, each turn in a new random order.
+    A place takes the next `per_class` members of its class. Members are in a random order in which neighbours have
+    similar lengths, so that a batch has little padding. The order of the batches is random. If there are fewer classes
+    than places, a class fills several places. A class with fewer than `per_class` members repeats them. The copies get
+    different augmentation.
+    """
+    members = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
+    members = [m for m in members if len(m)]
+    per_class = min(per_class, max(2, batch_size // 2))
+    places = max(2, batch_size // per_class)
+    turns = _class_turns(len(members), places * n_batches, rng).reshape(n_batches, places)
+    queues = [_queue(m, lengths, int((turns == c).sum()) * per_class, rng) for c, m in enumerate(members)]
+    taken = np.zeros(len(members), dtype=np.int64)
+    batches = []
+    for turn in turns:
+        parts = []
+        for c in turn:
+            parts.append(queues[c][taken[c] : taken[c] + per_class])
+            taken[c] += per_class
+        batches.append(np.concatenate(parts))
+    return [batches[i] for i in rng.permutation(n_batches)]
+
+
+def _class_turns(n_classes: int, n_turns: int, rng: np.random.Generator) -> np.ndarray:
+    rounds = -(-n_turns // n_classes)
+    return np.concatenate([rng.permutation(n_classes) for _ in range(rounds)])[:n_turns]
+
+
+def _queue(members: np.ndarray, lengths: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `size` members of one class: full passes in random orders, then a random part of one more pass."""
+    passes = [members[noisy_length_order(lengths[members], rng)] for _ in range(-(-size // len(members)))]
+    if not passes:
+        return members[:0]
+    rest = size - len(members) * (len(passes) - 1)
+    kept = np.sort(rng.permutation(len(members))[:rest])
+    passes[-1] = passes[-1][kept]
+    return np.concatenate(passes)

@@ -24,12 +24,13 @@ class TrainingSet:
 
     @classmethod
     def merged(
-        cls, sequences: Sequences, targets: Any, weights: np.ndarray, groups: Any = None, images: Any = None
+        cls, sequences: Sequences, targets: Any, weights: np.ndarray, groups: Any, images: Any, *, several_classes: bool
     ) -> tuple[TrainingSet, np.ndarray | None]:
-        """The set with equal rows as one row of their summed weight, in an order of their own; and their groups.
+        """Merge equal rows to one row of their summed weight. Return the set and the groups of its rows.
 
-        Rows are equal where sequence, target, group and image are. Neither the order of the rows nor writing a row
-        twice instead of weighting it by 2 changes a fit.
+        Two rows are equal if sequence, target, group and image are equal. The order of the result does not depend on
+        the order of the input. Two copies of a row thus act like one row of weight 2. With `several_classes`, classes
+        of whole sequences are refused if only one class has positive weight.
         """
         if groups is not None:
             if len(groups) != len(weights):
@@ -38,21 +39,14 @@ class TrainingSet:
         single = np.split(sequences.values, np.cumsum(sequences.lengths)[:-1])
         columns = [single, targets, groups, None if images is None else images.tags()]
         kept, summed = merge_duplicates(_digests(column for column in columns if column is not None), weights)
-        images = None if images is None else images[kept]
-        return cls(sequences.take(kept), targets[kept], summed, images), None if groups is None else groups[kept]
+        images, targets = None if images is None else images[kept], targets[kept]
+        codes = _class_codes(targets)
+        if several_classes and codes is not None and len(np.unique(codes)) < 2:
+            raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
+        return cls(sequences.take(kept), targets, summed, images), None if groups is None else groups[kept]
 
     def __len__(self) -> int:
         return len(self.weights)
-
-    @property
-    def classes(self) -> np.ndarray | None:
-        """Return the targets if they are class codes of whole sequences, else None."""
-        return self.targets if isinstance(self.targets, np.ndarray) and self.targets.dtype.kind == "i" else None
-
-    def check_variety(self) -> None:
-        """Refuse classes of whole sequences if all that have weight are of one class."""
-        if self.classes is not None and len(np.unique(self.classes)) < 2:
-            raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
 
     def take(self, rows: np.ndarray) -> TrainingSet:
         """Return the set of the given rows."""
@@ -63,7 +57,7 @@ class TrainingSet:
         """Split into training data and a held-out fraction. If possible, both sides contain every class."""
         options: dict[str, Any] = {"n_splits": 1, "test_size": fraction, "random_state": seed}
         splitter: Any = ShuffleSplit(**options)
-        codes = self.classes
+        codes = _class_codes(self.targets)
         if groups is not None:
             splitter = GroupShuffleSplit(**options)
         elif codes is not None:
@@ -73,6 +67,11 @@ class TrainingSet:
             splitter = StratifiedShuffleSplit(**options) if enough and fits else splitter
         kept, held_out = next(splitter.split(np.empty(len(self)), codes, groups))
         return self.take(kept), self.take(held_out)
+
+
+def _class_codes(targets: Any) -> np.ndarray | None:
+    """Return the targets if they are class codes of whole sequences, else None."""
+    return targets if isinstance(targets, np.ndarray) and targets.dtype.kind == "i" else None
 
 
 def _digests(columns: Iterable[Iterable[Any]]) -> list[bytes]:

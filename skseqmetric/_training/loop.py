@@ -88,8 +88,8 @@ def train(
     except FloatingPointError as error:
         failure = str(error)
     finally:
-        report.close()
         buffer_pool.clear()
+        report.close()
     objective.eval()
     stopped = report.stopped or _stopped_early(net)
     return TrainingResult(

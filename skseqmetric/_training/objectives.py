@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, squared_distances
+from skseqmetric._ops.pair_sampling import sample_pairs
 from skseqmetric._tasks import Pairs, Task
-from skseqmetric._training.sampling import sample_pairs
 
 EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,9 +30,6 @@ class _Distances(nn.Module):
     @property
     def scale(self) -> Tensor:
         return self.log_scale.exp()
-
-    def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.encode(values, lengths, self._noise)
 
     @property
     def _noise(self) -> torch.Generator | None:
@@ -72,20 +69,18 @@ class BlockObjective(_Distances):
         self.pairs_per_sequence = pairs_per_sequence
 
     def forward(self, values: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        features, lengths = self.encode(values, lengths)
+        noise, scale = self._noise, self.scale
+        features, lengths = self.network.encode(values, lengths, noise)
         total = values.new_zeros(())
         if self.embedding_weight:
-            total = self.embedding_weight * self._free(features, lengths, targets, weights)
+            embeddings = self.network.free_run(features, lengths, noise).float()
+            if self.embedding_loss is not None:
+                free = self.embedding_loss(embeddings, targets)
+            else:
+                same, apart = targets[:, None] == targets, ~torch.eye(len(targets), dtype=torch.bool).to(targets.device)
+                free = self.block_loss(squared_distances(embeddings), same, apart, weights, scale, self.margin)
+            total = self.embedding_weight * free
         return total + self._coupled(features, lengths, targets, weights) if self.coupled else total
-
-    def _free(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        embeddings = self.network.free_run(features, lengths, self._noise).float()
-        if self.embedding_loss is not None:
-            return self.embedding_loss(embeddings, labels)
-        off_diagonal, scale = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), self.scale
-        return self.block_loss(
-            squared_distances(embeddings), labels[:, None] == labels, off_diagonal, weights, scale, self.margin
-        )
 
     def _coupled(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         rows, columns = sample_pairs(labels, self.pairs_per_sequence, self.generator)
@@ -116,10 +111,11 @@ class PairObjective(_Distances):
         self.embedding_weight = embedding_weight if coupled else 1.0
 
     def forward(self, values: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
-        features, flat_lengths = self.encode(values.flatten(0, 1), lengths.flatten())
+        noise = self._noise
+        features, flat_lengths = self.network.encode(values.flatten(0, 1), lengths.flatten(), noise)
         total = values.new_zeros(())
         if self.embedding_weight:
-            embeddings = self.network.free_run(features, flat_lengths, self._noise).float()
+            embeddings = self.network.free_run(features, flat_lengths, noise).float()
             first, second = embeddings.unflatten(0, (-1, 2)).unbind(1)
             total = self.embedding_weight * self._loss((first - second).square().sum(1), lengths, same)
         if not self.coupled:

@@ -31,9 +31,8 @@ from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._tasks import Task
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import n_threads, run_sequences, run_steps
-from skseqmetric._training.batches import Plan
+from skseqmetric._training.batches import Plan, shuffled_batches
 from skseqmetric._training.data import TrainingSet
-from skseqmetric._training.sampling import shuffled_batches
 
 N_FEATURES = 100
 """Features of the package's own encoders."""

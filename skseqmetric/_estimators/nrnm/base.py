@@ -15,10 +15,9 @@ from skseqmetric._estimators.nrnm import memory
 from skseqmetric._networks.memory import MemoryNetwork
 from skseqmetric._tasks import Task
 from skseqmetric._tensors.inference import run_steps
-from skseqmetric._training.batches import Plan
+from skseqmetric._training.batches import Plan, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import TaskObjective
-from skseqmetric._training.sampling import shuffled_batches
 
 
 class MemoryEstimator(NetworkEstimator):

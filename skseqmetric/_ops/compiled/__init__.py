@@ -1,7 +1,6 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
-from skseqmetric._ops.compiled._team import Team
 from skseqmetric._ops.compiled.recurrence import (
     gru_pooled,
     gru_states,
@@ -15,7 +14,6 @@ __all__ = [
     "DenseStep",
     "Library",
     "SparseStep",
-    "Team",
     "gru_pooled",
     "gru_states",
     "library",

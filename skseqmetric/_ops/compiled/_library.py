@@ -43,6 +43,8 @@ class Problem(Structure):
 
 
 # what every function returns, then what it takes: "a" an address, "n" a number, "s" bytes, "p" a Problem
+NO_MEMORY = "no memory for the kernels of the recurrence"
+
 _SIGNATURES = {
     "forward": (c_int, "p"),
     "backward": (c_int, "p"),
@@ -67,8 +69,8 @@ _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 class Library:
     """The loaded extension. Its C functions are attributes without the prefix, so a call takes no other way.
 
-    Run a `Problem` and its gradient: forward, backward. Ask about it: tiles, how many its rows make; saved_floats, how
-    many numbers forward keeps for backward.
+    Run a `Problem` and its gradient: forward, backward, 1 where memory ran out. Ask about it: tiles, how many its rows
+    make; saved_floats, how many numbers forward keeps for backward.
 
     Reservoirs: packed_square(N), how many numbers packed weights take; pack_square(out, weights (N, N), N);
     reservoir(states, projections, packed, leak, rows, N, threads), after which the projections hold the new states;
@@ -83,8 +85,8 @@ class Library:
     use(name), another one from now on, 1 where this machine does not have it.
     """
 
-    forward: Callable[[Problem], None]
-    backward: Callable[[Problem], None]
+    forward: Callable[[Problem], int]
+    backward: Callable[[Problem], int]
     tiles: Callable[[Problem], int]
     saved_floats: Callable[[Problem], int]
     packed_square: Callable[..., int]
@@ -107,13 +109,9 @@ class Library:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(dll, f"skseq_{name}")
             function.restype, function.argtypes = result, [_TYPES[letter] for letter in arguments]
-            if result is c_int and name != "use":
+            if name == "sparse_reservoir":
                 function.errcheck = _raise_without_memory
             setattr(self, name, function)
-
-    def padded(self, n_units: int) -> int:
-        """`n_units` rounded up to whole vectors."""
-        return -(-n_units // self.width()) * self.width()
 
 
 def _same_problem(dll: ctypes.CDLL) -> bool:
@@ -130,7 +128,7 @@ def _same_problem(dll: ctypes.CDLL) -> bool:
 
 def _raise_without_memory(status: int, *_: object) -> None:
     if status:
-        raise MemoryError("no memory for the kernels of the recurrence")
+        raise MemoryError(NO_MEMORY)
 
 
 @cache
@@ -145,6 +143,7 @@ def load() -> Library | OSError:
         return OSError(str(error))
 
 
+@cache
 def library() -> Library:
     """The extension; raises where there is none."""
     loaded = load()
@@ -153,10 +152,14 @@ def library() -> Library:
     return loaded
 
 
+@cache
 def obstacle() -> str | None:
     """Why the extension cannot be used; None where it can."""
-    loaded = load()
-    return str(loaded) if isinstance(loaded, OSError) else None
+    try:
+        library()
+    except OSError as error:
+        return str(error)
+    return None
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ctypes import c_void_p
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,14 +11,122 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.buffer_pool import Buffer, take
-from skseqmetric._ops.compiled._library import library
-from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
-from skseqmetric._ops.compiled._team import Team
-from skseqmetric._ops.parallel import one_intra_op_thread
+from skseqmetric._ops.compiled._library import NO_MEMORY, Problem, library
+from skseqmetric._ops.parallel import Team, one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
 
 SHARES = 8
 """Parts of the rows whose weight gradients are summed apart: any thread takes any part, whatever holds up another."""
+
+
+_COUPLINGS = {None: 0, "scalar": 1, "symmetric": 2, "diffusive": 3}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is computed: halves per row (1 plain, 2 coupled), the coupling, and the pooling over time.
+
+    Without pooling the result is all states.
+    """
+
+    n_halves: int
+    coupling: str | None
+    pooling: str | None
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """The weights that are not input projections, every direction stacked; None what the coupling has not."""
+
+    hidden: Tensor
+    candidate_bias: Tensor
+    gate_hidden: Tensor | None
+    gate_other: Tensor | None
+    gate_bias: Tensor | None
+
+    @classmethod
+    def of(cls, weights: list[RecurrentWeights], coupling: str | None) -> Recurrent:
+        """Stacked from the directions' own."""
+        n = weights[0].hidden.shape[1]
+        gated = coupling in ("symmetric", "diffusive")
+        return cls(
+            torch.stack([w.hidden for w in weights]),
+            torch.stack([w.hidden_bias[2 * n :] for w in weights]),
+            torch.stack([w.gate_hidden for w in weights]) if gated else None,
+            torch.stack([w.gate_other for w in weights]) if coupling == "diffusive" else None,
+            torch.stack([w.gate_bias for w in weights]) if coupling == "scalar" else None,
+        )
+
+
+class Operands:
+    """A problem filled in from tensors, which it keeps alive: rows read sequences of projections (D, T, N, G).
+
+    sides : one projection for all halves or one for each, with the lengths (N,) of its sequences; features
+        (D, T, N, F) where `set_input` follows.
+    sequences : (halves, rows) int64.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        sides: list[Tensor],
+        lengths: list[Tensor],
+        sequences: Tensor,
+        recurrent: Recurrent,
+        team: Team,
+    ) -> None:
+        self.problem = p = Problem()
+        self._kept: list[Tensor] = []
+        p.n_directions, p.n_halves, p.n_rows = sides[0].shape[0], kind.n_halves, sequences.shape[1]
+        p.n_steps, p.n_threads = max(side.shape[1] for side in sides), team.n_threads
+        p.openmp = team.openmp
+        p.mean, p.coupling = kind.pooling == "mean", _COUPLINGS[kind.coupling]
+        sequences = self.hold(sequences.to(torch.int64).contiguous())
+        for half in range(kind.n_halves):
+            side, length = self.hold(sides[half % len(sides)]), self.hold(lengths[half % len(sides)])
+            p.x[half], p.length[half] = side.data_ptr(), length.data_ptr()
+            p.x_direction[half], p.x_step[half], p.x_sequence[half] = side.stride()[:3]
+            p.x_steps[half], p.sequence[half] = side.shape[1], sequences[half].data_ptr()
+        p.n_units = recurrent.hidden.shape[2]
+        for name, tensor in vars(recurrent).items():
+            if tensor is not None:
+                setattr(p, name, self.hold(tensor.contiguous()).data_ptr())
+        self.set_end(sides[0].new_zeros(len(sides[0]), sides[0].shape[3]))
+
+    def hold(self, tensor: Tensor) -> Tensor:
+        """Keep a tensor whose address the problem is given."""
+        self._kept.append(tensor)
+        return tensor
+
+    def set_input(self, weights: Tensor) -> None:
+        """Input weights and, last, biases (D, G, F + 1): the sides hold features."""
+        self.problem.n_features = weights.shape[2] - 1
+        self.problem.input = self.hold(weights.contiguous()).data_ptr()
+
+    def set_end(self, projected: Tensor) -> None:
+        """What a half reads behind its last projection: (D, G)."""
+        self.problem.x_end = self.hold(projected.contiguous()).data_ptr()
+
+    def set_results(self, results: list[Tensor], prefix: str = "") -> None:
+        """States (T, D, rows, H) or pooled states (rows, D H) of every half; with the prefix "grad_" gradients."""
+        p, pointers = self.problem, (c_void_p * 2)(*(result.data_ptr() for result in results))
+        self._kept += results
+        if results[0].ndim == 4:
+            setattr(p, prefix + "states", pointers)
+            p.states_step, p.states_direction, p.states_row = results[0].stride()[:3]
+        else:
+            setattr(p, prefix + "pooled", pointers)
+            p.pooled_direction, p.pooled_row = p.n_units, results[0].stride(0)
+
+    def set_gradients(self, grad_x: Tensor | None, weights: Tensor) -> None:
+        """Where gradients go: of projections (copies, D, T, N, G) or of features (D, T, N, F), and of the weights."""
+        p = self.problem
+        p.grad_weights, p.n_shares = self.hold(weights).data_ptr(), len(weights)
+        if grad_x is None:
+            return
+        p.grad_x, p.grad_x_shared = self.hold(grad_x).data_ptr(), grad_x.ndim == 5
+        p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[-4:-1]
+        p.grad_x_copy = grad_x.stride(0) if grad_x.ndim == 5 else 0
 
 
 def gru_states(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
@@ -105,7 +215,7 @@ class _Run:
         self.kind, self.recurrent, self.lengths, self.sequences = kind, recurrent, lengths, sequences
         self.features, self.inputs = features if features.stride(3) == 1 else features.contiguous(), inputs
         self.team = Team.now()
-        self.n_units, self.n_rows = recurrent.n_units, sequences.shape[1]
+        self.n_units, self.n_rows = recurrent.hidden.shape[2], sequences.shape[1]
         self.shared = kind.n_halves == 2 and len(sequences.unique()) < sequences.numel()
 
     def _operands(self, side: Tensor) -> Operands:
@@ -128,7 +238,8 @@ class _Run:
         operands.set_results(results)
         saved = take(library().saved_floats(operands.problem)) if keep else None
         operands.problem.saved = saved.tensor.data_ptr() if saved else None
-        library().forward(operands.problem)
+        if library().forward(operands.problem):
+            raise MemoryError(NO_MEMORY)
         return results, saved
 
     def _projected(self) -> Buffer:
@@ -145,7 +256,7 @@ class _Run:
         n_rows, n_recurrent = _weight_rows(self.n_units, n_features)
         n_tiles = library().tiles(self._operands(self.features).problem)
         n_shares = min(self.team.n_threads if self.shared else SHARES, n_tiles)
-        weights = torch.zeros(n_shares, len(self.features), n_rows, library().padded(self.n_units))
+        weights = torch.zeros(n_shares, len(self.features), n_rows, _padded(self.n_units))
         if self.shared:
             grad_features, grad_inputs = self._shared_back(grads, saved, weights, of_features)
             return [grad_features, grad_inputs, None, None, *_unpacked(weights.sum(0), self.recurrent)]
@@ -158,11 +269,13 @@ class _Run:
     def _kernels_back(
         self, grads: tuple[Tensor, ...], saved: Buffer, side: Tensor, grad_side: Tensor | None, weights: Tensor
     ) -> None:
+        alike = _alike(grads)
         operands = self._operands(side)
-        operands.set_results(_alike(grads), "grad_")
+        operands.set_results(alike, "grad_")
         operands.set_gradients(grad_side, weights)
         operands.problem.saved = saved.tensor.data_ptr()
-        library().backward(operands.problem)
+        if library().backward(operands.problem):
+            raise MemoryError(NO_MEMORY)
 
     def _shared_back(
         self, grads: tuple[Tensor, ...], saved: Buffer, weights: Tensor, of_features: bool
@@ -186,10 +299,16 @@ class _Run:
         return gates.flatten(2).transpose(1, 2)
 
 
+def _padded(n_units: int) -> int:
+    """`n_units` rounded up to whole vectors."""
+    width = library().width()
+    return -(-n_units // width) * width
+
+
 def _weight_rows(n_units: int, n_features: int) -> tuple[int, int]:
     """Rows of weight gradients (`weight_rows` in src/backward.h), and how many of them are for the recurrence."""
-    recurrent = 5 * library().padded(n_units) + 2
-    return recurrent + 4 * library().padded(n_features + 1) * bool(n_features), recurrent
+    recurrent = 5 * _padded(n_units) + 2
+    return recurrent + 4 * _padded(n_features + 1) * bool(n_features), recurrent
 
 
 def _alike(parts: tuple[Tensor, ...]) -> list[Tensor]:
@@ -213,7 +332,7 @@ def _compact(part: Tensor) -> Tensor:
 
 def _unpacked(total: Tensor, recurrent: Recurrent) -> list[Tensor | None]:
     """The gradients of the stacked weights from the kernels' rows: hidden, gate matrices, b'_n, scalar bias."""
-    padded, n = total.shape[2], recurrent.n_units
+    padded, n = total.shape[2], recurrent.hidden.shape[2]
     squares = total[:, : 5 * padded].unflatten(1, (5, padded))[:, :, :n, :n]
     gradients = [
         squares[:, :3].flatten(1, 2),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.compiled._library import library
-from skseqmetric._ops.compiled._operands import Kind, Operands, Recurrent
-from skseqmetric._ops.compiled._team import Team
+from skseqmetric._ops.compiled._library import NO_MEMORY, library
+from skseqmetric._ops.compiled.recurrence import Kind, Operands, Recurrent
+from skseqmetric._ops.parallel import Team
 from skseqmetric._ops.steps import every_pair
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
@@ -43,7 +43,8 @@ def sync_gru_tile(
         operands = Operands(kind, sides, lengths, torch.stack([i, j]), recurrent, team)
         operands.set_end(at_end)
         operands.problem.squared = call.data_ptr()
-        library().forward(operands.problem)
+        if library().forward(operands.problem):
+            raise MemoryError(NO_MEMORY)
     out = squared if order is None else torch.empty_like(squared).scatter_(0, order, squared)
     return out.view(n, m) if pairs is None else out
 
