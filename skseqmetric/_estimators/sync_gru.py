@@ -24,8 +24,8 @@ from skseqmetric._training.data import TrainingSet
 class SyncGRUMetric(EmbeddingMetric):
     r"""Learned distance between sequences: a siamese GRU whose two halves synchronise.
 
-    Two copies of one recurrent network read the two sequences of a pair. A gate couples their states, so that the
-    copies of similar sequences fall into step and those of different ones stay apart:
+    Two copies of one recurrent network, the halves, read the two sequences of a pair. A gate couples their states. The
+    states of similar sequences synchronise, and those of different sequences stay apart:
 
     .. math::
         c_t &= \tfrac12 \sigma(W_c (x^1_t + x^2_t) + U_c |h^1_{t-1} - h^2_{t-1}| + b_c) \in (0, \tfrac12)^H \\
@@ -34,23 +34,23 @@ class SyncGRUMetric(EmbeddingMetric):
         n &= \tanh(W_n x^i_t + b_n + r \odot (U_n \bar h^i + b_{hn})) \\
         h^i_t &= (1 - z) \odot n + z \odot \bar h^i, \qquad d(X^1, X^2) = \lVert o^1 - o^2 \rVert_2
 
-    with :math:`o^i` the pooled states of half i. A sequence that has ended keeps its last state and stays a partner. A
-    sequence paired with itself runs free: its pooled states are an embedding (`transform`), to which Euclidean tools
-    apply. The coupled distance belongs to a pair. The distance is symmetric, d(x, x) = 0, and promises no triangle
-    inequality.
+    with :math:`o^i` the pooled states of half i. The half of the shorter sequence keeps its last state until the longer
+    sequence ends. In a pair of equal sequences the coupling vanishes. The pooled states of such a run are the embedding
+    of a sequence, which `transform` returns. The distance is symmetric, and d(x, x) = 0. With coupling, the triangle
+    inequality may fail.
 
     Parameters
     ----------
     n_units : int, default=48
-        Units H of each recurrence; the embedding has H numbers per direction.
+        Units H of each recurrence. The embedding has H numbers per direction.
     coupling : {"symmetric", "diffusive", "scalar", None}, default=None
-        None: c = 0, the plain siamese GRU, whose distance is the Euclidean distance of the embeddings. "symmetric":
-        one gate for both halves, as above. "diffusive": a gate for each half,
-        :math:`c^i = \tfrac12\sigma(W_c x^i + U_c h^i + V_c h^j + b_c)`. "scalar": one learned number. In our
-        comparison (benchmarks/README.md) no coupling was more accurate than None with the default loss, so that the
-        default is the one whose distances cost nothing per pair.
+        None means c = 0: the plain siamese GRU, whose distance is the Euclidean distance of the embeddings. "symmetric"
+        is one gate for both halves, as above. "diffusive" is a gate for each half,
+        :math:`c^i = \tfrac12\sigma(W_c x^i + U_c h^i + V_c h^j + b_c)`. "scalar" is one learned number. In our
+        comparison (benchmarks/README.md) no coupling was more accurate than None with the default loss. The default
+        None needs no run of the network per pair.
     bidirectional : bool, default=True
-        Run a second recurrence over the reversed sequences and concatenate the pooled states.
+        Whether a second recurrence reads every sequence backwards. The pooled states of both are concatenated.
     pooling : {"mean", "last", "both"}, default="mean"
         Pooling over time: the mean of the valid states, the last valid state, or both concatenated.
     n_filters : int or None, default=64
@@ -61,17 +61,17 @@ class SyncGRUMetric(EmbeddingMetric):
     dropout : float, default=0.1
         Share of the stem's filters that is set to zero in training, drawn for every sequence.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
-        Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone. A callable
-        (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning, acts on the embeddings;
-        coupled distances are then trained by "nca" beside it, and `sample_weight` reaches that part only.
+        Loss of the distances within a batch. "logistic" is for `fit_pairs` only. A loss can also be a callable
+        (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning. With coupling, "nca" then
+        trains the coupled distances, and `sample_weight` acts on this part only.
     margin : float, default=1.0
         "contrastive": distance from which a pair of different sequences costs nothing. "logistic": distance at which a
         pair is undecided.
     embedding_weight : float, default=1.0
-        Weight of the same loss on the free-running distances beside that on the coupled ones. With 0 the embedding,
-        and with it the shortlist of `algorithm="rerank"`, is left to chance. Without coupling it has no effect.
+        Weight of the loss of the embeddings' distances, added to the loss of the coupled distances. With 0 the
+        embedding and the shortlist of `algorithm="rerank"` are not trained. Without coupling it has no effect.
     pairs_per_sequence : int or None, default=8
-        Coupled pairs drawn per sequence of a batch, half of one class and half of two; None for all pairs.
+        Coupled pairs drawn per sequence of a batch, half within a class and half between classes. None: all pairs.
     samples_per_class : int, default=4
         Sequences per class in a batch.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
@@ -137,12 +137,12 @@ class SyncGRUMetric(EmbeddingMetric):
 
     Notes
     -----
-    Cost: `transform` takes O(T H (H + S)) multiply-adds a sequence, a coupled distance about 14 T H^2 FLOP a pair and
-    direction. Sequences are encoded once, not once per pair.
+    `transform` costs O(T H (H + S)) multiply-adds per sequence for S inputs. A coupled distance costs about 14 T H^2
+    FLOP per pair and direction. Sequences are encoded once, not once per pair.
 
-    The coupling as a new gate of the GRU, and metric learning as synchronisation, are from [1]_, of which abstract and
-    introduction could be read; the equations above are our reconstruction from the theory of coupled identical
-    systems [2]_, the stem, the losses other than the contrastive one, and the defaults are ours.
+    The coupling as a new gate of the GRU, and metric learning as synchronisation, are from [1]_. We could read its
+    abstract and introduction only. The equations above are our reconstruction from the theory of coupled identical
+    systems [2]_. The stem, all losses but the contrastive one, and the defaults are ours.
 
     References
     ----------
@@ -243,7 +243,7 @@ class SyncGRUMetric(EmbeddingMetric):
     module_: SyncGRUNetwork
 
     def _check_combinations(self, training: TrainingSet, task: Classes, *, continued: bool) -> None:
-        """Nothing contradicts."""
+        """Do nothing: no parameters contradict each other."""
 
     def _network_config(self, training: TrainingSet, task: Classes) -> dict[str, Any]:
         return {
@@ -260,25 +260,27 @@ class SyncGRUMetric(EmbeddingMetric):
 
     # ------------------------------------------------------------------ states and synchronisation
     def hidden_states(self, X: Any, Y: Any = None) -> Any:
-        """The states h_t after every recurrent step: of sequences that run free, or of coupled pairs.
+        """Return the states h_t after every recurrent step, of single sequences or of coupled pairs.
 
         Parameters
         ----------
         X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
         Y : n sequences, optional
-            The partners: the pairs (X[p], Y[p]) run coupled. None: every sequence runs free, as in `transform`.
+            Partners: the network runs the coupled pairs (X[p], Y[p]). None: it runs every sequence by itself, as in
+            `transform`.
 
         Returns
         -------
         states : list of n arrays (T_i', H D), float32
-            Both directions side by side, each at its own place in time. Recurrent steps T_i' are steps of the sequence,
-            or fewer where the stem has strides. With Y a pair of such lists, of the halves that read X and those that
-            read Y, each half as long as its own sequence.
+            States of both directions, concatenated in time order. T_i' is the length of the sequence, or smaller if the
+            stem has strides. With Y the result is a pair of such lists: the halves that read X, and those that read Y.
+            Each half has the length of its own sequence.
 
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), or another number of partners than of sequences.
+            `check_sequences` does not accept X or Y, or they have different numbers of sequences.
         """
         if Y is not None:
             left, right = self._paired(X, Y)
@@ -291,18 +293,18 @@ class SyncGRUMetric(EmbeddingMetric):
         return run_steps(self._checked(X), run)
 
     def synchronization(self, X: Any, Y: Any) -> list[np.ndarray]:
-        """How far the two halves are apart at every step: |h^1_t - h^2_t| of the coupled pairs (X[p], Y[p]).
+        """Return the gap |h^1_t - h^2_t| between the two halves at every step of the coupled pairs (X[p], Y[p]).
 
         Parameters
         ----------
         X, Y : n sequences each
-            Paired row by row.
+            Sequences, paired row by row.
 
         Returns
         -------
         gaps : list of n arrays of shape (T_p,)
-            The forward direction's gap at each recurrent step of the longer of the two; with strides in the stem a
-            recurrent step stands for several input steps. It falls to 0 where the pair synchronises.
+            Gaps of the forward direction at every recurrent step of the longer sequence. With strides in the stem, a
+            recurrent step covers several input steps. The gap falls to 0 when the pair synchronises.
         """
         left, right = self._paired(X, Y)
         return synchronization_gaps(self.module_, left, right)

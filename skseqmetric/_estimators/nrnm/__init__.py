@@ -1,4 +1,4 @@
-"""Non-local recurrent neural memory: classes and numbers of sequences or of steps, and a metric."""
+"""Estimators with non-local recurrent neural memory (NRNM): classifier, regressor and metric."""
 
 from skseqmetric._estimators.nrnm.classifier import NRNMClassifier, NRNMStepClassifier
 from skseqmetric._estimators.nrnm.metric import NRNMMetric

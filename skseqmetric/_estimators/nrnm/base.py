@@ -1,4 +1,4 @@
-"""What the classifier and the regressor with non-local recurrent memory share: network times task."""
+"""The base class of the classifier and the regressor with non-local recurrent memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from skseqmetric._training.objectives import TaskObjective
 
 
 class MemoryEstimator(NetworkEstimator):
-    """A task of whole sequences or of every step, learned by a `MemoryNetwork`."""
+    """An estimator that learns a task for sequences or for steps with a `MemoryNetwork`."""
 
     _parameter_constraints: dict[str, list[Any]] = {
         **NetworkEstimator._parameter_constraints,
@@ -57,16 +57,17 @@ class MemoryEstimator(NetworkEstimator):
     _advance = streaming.advance_network
 
     def predict_prefixes(self, X: Any) -> list[np.ndarray]:
-        """The network's outputs at every step, each from the steps so far; needs `target="step"`.
+        """Return the outputs of the network at every step, computed from the steps so far. Needs `target="step"`.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
 
         Returns
         -------
         outputs : list of n arrays (T_i, K)
-            Class scores, columns as in `classes_`, or numbers in the units of y.
+            Class scores with columns as in `classes_`, or numbers in the units of y.
         """
         flat = self._checked(X)
         streaming.check_causal(self, "predict_prefixes")

@@ -1,4 +1,4 @@
-"""NRNMClassifier: labels of sequences or of steps, from a recurrent network with a non-local memory."""
+"""NRNMClassifier: a recurrent network with a non-local memory, for classes of sequences or of steps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from skseqmetric._training.callbacks import with_callbacks
 
 @renamed(readout="pooling", stem_channels="n_filters")
 class NRNMClassifier(ClassifierMixin, MemoryEstimator):
-    r"""Classes of sequences, or of every step: a recurrent network with a non-local recurrent memory.
+    r"""Classifier of sequences or of every step: a recurrent network with a non-local recurrent memory.
 
-    A memory of S slots is written once per window of steps by self-attention over the block that just ended, and read
-    at every step of the next ones, so that information has a short way over many steps:
+    The network has a memory of S slots. At the end of every window of steps, self-attention over the last block writes
+    the memory. Every step of the following windows reads it. Information thus has a short path over many steps:
 
     .. math::
         C &= [h_{t-w}, h_{t-w+s}, \dots, h_{t-s}\,;\,u], \quad u = W_u\,\mathrm{vec}(x_{t-w}, x_{t-w+s}, \dots) + b_u \\
@@ -32,11 +32,11 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
         h_t = \sigma(o) \odot \tanh c_t
 
     with the usual gates f, i, o, g of an LSTM and w = S s steps between updates. The class scores are a linear map of
-    the pooled states, trained by cross-entropy.
+    the pooled states. Cross-entropy trains the network.
 
-    With `target="step"` they are a linear map of every state :math:`h_t`. State, memory and stem then read nothing
-    behind t, so that a label never depends on what comes later, and `predict_step` gives the labels of `predict` one
-    incoming step at a time.
+    With `target="step"` the class scores are a linear map of every state :math:`h_t`. State, memory and stem then read
+    no step after t, so that a label never depends on later steps. `predict_step` returns the labels of `predict` for
+    one incoming step at a time.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
     memory_dropout : float, default=0.5
         Share of the memory that is not read in training, drawn for every sequence and update.
     target : {"sequence", "step"}, default="sequence"
-        What has a label: a whole sequence, or every step.
+        Whether y has one label per sequence or one per step.
     pooling : {"mean", "last", "both"}, default="mean"
         Pooling over time of the last layer: the mean of the valid states, the last valid state (as in the papers), or
         both concatenated. With `target="step"` only `transform` uses it.
@@ -154,15 +154,15 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
 
     Notes
     -----
-    A sequence of T recurrent steps with F inputs costs, in multiply-adds, 4 T H (H + F) for the backbone, T S H (H + F)
-    to read the memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
+    Cost in multiply-adds for T recurrent steps with F inputs: the backbone takes 4 T H (H + F), reading the memory takes
+    T S H (H + F), and writing it takes about (T / w) (S^2 + 7 S) H^2.
 
     The equations are those of [1]_ and [2]_ and of the authors' published program. We add masks for each sequence. We
     also write the last block of a sequence if it is unfinished, and keep the gains of the layer norms. Stem, instance
     channels, mean pooling, schedule and defaults are ours.
 
-    A sequence counts by its weight, however long it is: its loss with `target="step"` is the mean over its
-    labelled steps.
+    A sequence counts by its weight, whatever its length. With `target="step"` its loss is the mean over its labelled
+    steps.
 
     References
     ----------
@@ -275,7 +275,7 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
     # ------------------------------------------------------------------ fitting
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn to label sequences, or their steps.
+        """Learn to classify sequences or their steps.
 
         Parameters
         ----------
@@ -297,9 +297,8 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), labels that do not match the sequences or their
-            steps, a single class, a window longer than the longest training sequence, or parameters that contradict
-            each other.
+            `check_sequences` does not accept X, or y does not match the sequences or their steps. There is a single
+            class. The window is longer than the longest training sequence. Parameters contradict each other.
         FloatingPointError
             The loss is no longer finite. The estimator keeps the last finite weights.
         """

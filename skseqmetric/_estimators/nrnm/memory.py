@@ -1,4 +1,4 @@
-"""The memory of the NRNM estimators: its shape by the parameters, and looks into a fitted one."""
+"""The memory of the NRNM estimators: its shape, and methods that return states of a fitted network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skseqmetric._tensors.inference import over_batches, run_steps
 from skseqmetric._training.data import TrainingSet
 
 FOREVER = 2**31
-"""A window that no sequence outlasts: the memory is never written, and the network is the plain backbone."""
+"""A window longer than any sequence. The memory is never written, and the network is the plain backbone."""
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "n_units": [Interval(Integral, 1, None, closed="left")],
@@ -44,7 +44,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 def check_memory(estimator: Any, training: TrainingSet, head: str, *, continued: bool) -> None:
-    """Refuse a memory whose parameters contradict each other, or that these data would never read."""
+    """Refuse a memory whose parameters contradict each other, or that would never be read on these data."""
     if estimator.attention and estimator.n_units % estimator.n_heads:
         raise ValueError(f"n_units={estimator.n_units} is not divisible by n_heads={estimator.n_heads}.")
     window, n_slots, stride = estimator.window, estimator.n_slots, estimator.stride
@@ -60,7 +60,7 @@ def check_memory(estimator: Any, training: TrainingSet, head: str, *, continued:
 
 
 def memory_config(estimator: Any, training: TrainingSet, head: str, n_outputs: int) -> dict[str, Any]:
-    """The arguments of `MemoryNetwork` by the parameters of an estimator and the longest training sequence."""
+    """Return the arguments of `MemoryNetwork` from the parameters of an estimator and its training data."""
     strides = _strides(estimator, training, head)
     with_instance = head != "step" if estimator.instance_channels == "auto" else estimator.instance_channels
     return {
@@ -81,14 +81,14 @@ def memory_config(estimator: Any, training: TrainingSet, head: str, n_outputs: i
 
 
 def _strides(estimator: Any, training: TrainingSet, head: str) -> tuple[int, int]:
-    """Strides of the stem; a label at every step needs every step."""
+    """Return the strides of the stem. They are 1 if every step has a target."""
     if head == "step":
         return 1, 1
     return stem_strides(int(training.sequences.lengths.max()), estimator.max_recurrent_steps)
 
 
 def _form(estimator: Any, strides: tuple[int, int], longest: int) -> MemoryForm:
-    """Slots and stride for sequences of at most so many steps."""
+    """Return the shape of the memory for sequences of at most `longest` steps."""
     n_steps = steps_behind(longest, strides) if estimator.n_filters else longest
     slots, stride, window = estimator.n_slots, estimator.stride, estimator.window
     if window is None:
@@ -112,7 +112,7 @@ def _form(estimator: Any, strides: tuple[int, int], longest: int) -> MemoryForm:
 
 
 def _window(self: Any) -> int | None:
-    """Recurrent steps between two updates of the memory; None without memory."""
+    """Recurrent steps between two updates of the memory. None without memory."""
     check_is_fitted(self)
     window = self.network_config_["form"].window
     return None if window >= FOREVER else int(window)
@@ -122,23 +122,24 @@ window_ = property(_window)
 
 
 def hidden_states(self: Any, X: Any, *, layer: int = -1) -> list[np.ndarray]:
-    """The states h_t of a layer after every recurrent step.
+    """Return the states h_t of a layer after every recurrent step.
 
     Parameters
     ----------
     X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+        Sequences.
     layer : int, default=-1
-        Of which layer; -1 is the one that is read.
+        Index of the layer. -1 is the last layer, which the head reads.
 
     Returns
     -------
     states : list of n arrays (T_i', H), float32
-        Recurrent steps T_i' are steps of the sequence, or fewer where the stem has strides.
+        T_i' is the length of the sequence, or smaller if the stem has strides.
 
     Raises
     ------
     ValueError
-        For input outside the contract (see `check_sequences`), or a layer that there is not.
+        `check_sequences` does not accept X, or the network does not have this layer.
     """
     flat = self._checked(X)
     _check_layer(self, layer)
@@ -151,24 +152,25 @@ def hidden_states(self: Any, X: Any, *, layer: int = -1) -> list[np.ndarray]:
 
 
 def memory_states(self: Any, X: Any, *, layer: int = -1) -> Bunch:
-    """The memory after every update, and what attended to what.
+    """Return the memory after every update, and the attention weights of every update.
 
     Parameters
     ----------
     X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        Sequences.
     layer : int, default=-1
-        Of which layer.
+        Index of the layer.
 
     Returns
     -------
     states : Bunch
-        memory : list of n arrays (U_i, S, H), the S slots after each of the U_i updates; the last update, which
-        closes the sequence, is in it although no step follows it.
-        attention : list of n arrays (U_i, m, S + E, S + E), rows summing to 1 over the tokens attended to: first
-        the S hidden states of the block, then its E input tokens (1 for "pooled", S for "tokens"); missing tokens
-        of an unfinished block are 0. None with `attention=False`.
-        steps : list of n arrays (U_i, S) of int, the input step at which each hidden state of a block was taken
-        (the first of those that a step of the recurrence stands for, with strides in the stem); -1 where missing.
+        memory : list of n arrays (U_i, S, H), the S slots after each of the U_i updates. The update at the end of the
+        sequence is included, although no step follows it.
+        attention : list of n arrays (U_i, m, S + E, S + E) of m heads, or None with `attention=False`. Rows sum to 1
+        over the tokens that are read. The S hidden states of the block come first. Its E input tokens follow, 1 for
+        "pooled" and S for "tokens". Missing tokens of an unfinished block have weight 0.
+        steps : list of n arrays (U_i, S) of int, the input step of each hidden state of a block, or -1 if it is
+        missing. If the stem has strides, it is the first input step of the recurrent step.
     """
     check_is_fitted(self)
     if self.window_ is None:

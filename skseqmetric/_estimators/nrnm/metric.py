@@ -27,8 +27,8 @@ class NRNMMetric(EmbeddingMetric):
         e(X) = \frac{W h + b}{\lVert W h + b \rVert_2} \in \mathbb{R}^D, \qquad
         d(X^1, X^2) = \lVert e(X^1) - e(X^2) \rVert_2 \in [0, 2]
 
-    It is Euclidean: symmetric, d(x, x) = 0, with the triangle inequality, and `transform` is exact, so that every
-    search by embedding is too.
+    The distance is Euclidean: it is symmetric, d(x, x) = 0, and the triangle inequality holds. `transform` returns the
+    points e(X), so that any search by embedding is exact.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ class NRNMMetric(EmbeddingMetric):
     dropout : float, default=0.2
         Share of the stem's filters that is set to zero in training, drawn for every sequence.
     n_components : int, default=64
-        Numbers D of the embedding.
+        Size D of the embedding.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
-        Loss on the block of distances of a batch; "logistic" is for `fit_pairs` alone, the probability that a pair
-        belongs together being :math:`\sigma(m^2 - \gamma d^2)` with the margin m and a learned scale. A callable
-        (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning, takes their place.
+        Loss of the distances within a batch. "logistic" is for `fit_pairs` only. Its probability that a pair belongs
+        together is :math:`\sigma(m^2 - \gamma d^2)` with the margin m and a learned scale :math:`\gamma`. A loss can
+        also be a callable (embeddings, labels) -> scalar, such as a loss object of pytorch-metric-learning.
     margin : float, default=1.0
         "contrastive": distance from which a pair of different sequences costs nothing. "logistic": distance at which a
         pair is undecided.
@@ -148,12 +148,11 @@ class NRNMMetric(EmbeddingMetric):
 
     Notes
     -----
-    A sequence of T recurrent steps with F inputs costs, in multiply-adds, 4 T H (H + F) for the backbone, T S H (H + F)
-    to read the memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
+    Cost in multiply-adds for T recurrent steps with F inputs: the backbone takes 4 T H (H + F), reading the memory takes
+    T S H (H + F), and writing it takes about (T / w) (S^2 + 7 S) H^2.
 
-    The memory is that of [1]_ and [2]_, similarity learning with twins an application of [2]_; the unit sphere, the
-    losses other than the contrastive and triplet ones, stem, instance channels, the mean as pooling, schedule and
-    defaults are ours.
+    The memory is that of [1]_ and [2]_. Similarity learning with siamese networks is an application in [2]_. The unit
+    sphere, the "nca" and "logistic" losses, stem, instance channels, mean pooling, schedule and defaults are ours.
 
     References
     ----------

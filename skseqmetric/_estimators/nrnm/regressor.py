@@ -1,4 +1,4 @@
-"""NRNMRegressor: numbers for sequences or for steps, from a recurrent network with a non-local memory."""
+"""NRNMRegressor: a recurrent network with a non-local memory, for numbers of sequences or of steps."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from skseqmetric._training.callbacks import with_callbacks
 
 
 class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
-    """Numbers for sequences, or for every step: a recurrent network with a non-local recurrent memory.
+    """Regressor of sequences or of every step: a recurrent network with a non-local recurrent memory.
 
-    The network is that of `NRNMClassifier`, which has its equations. The numbers are a linear map of the pooled states
-    or, with `target="step"`, of every state, trained by squared error on standardised targets. With `target="step"`
-    nothing behind a step is read, and `predict_step` answers one incoming step at a time.
+    `NRNMClassifier` has the same network, and documents its equations. The predictions are a linear map of the pooled
+    states or, with `target="step"`, of every state. The squared error on standardised targets trains the network. With
+    `target="step"` a prediction never depends on later steps, and `predict_step` predicts one incoming step at a time.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
     memory_dropout : float, default=0.5
         Share of the memory that is not read in training, drawn for every sequence and update.
     target : {"sequence", "step"}, default="sequence"
-        What y is given for: a whole sequence, or every step.
+        Whether y has one target per sequence or one per step.
     pooling : {"mean", "last", "both"}, default="mean"
         Pooling over time of the last layer: the mean of the valid states, the last valid state (as in the papers), or
         both concatenated. With `target="step"` only `transform` uses it.
@@ -130,14 +130,14 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
 
     Notes
     -----
-    A sequence of T recurrent steps with F inputs costs, in multiply-adds, 4 T H (H + F) for the backbone, T S H (H + F)
-    to read the memory, and about (T / w) (S^2 + 7 S) H^2 to write it.
+    Cost in multiply-adds for T recurrent steps with F inputs: the backbone takes 4 T H (H + F), reading the memory takes
+    T S H (H + F), and writing it takes about (T / w) (S^2 + 7 S) H^2.
 
     The equations are those of [1]_ and [2]_ and of the authors' published program. We add masks for each sequence. We
     also write the last block of a sequence if it is unfinished, and keep the gains of the layer norms. Stem, instance
     channels, mean pooling, schedule and defaults are ours.
 
-    A sequence counts by its weight, however long it is: its loss with `target="step"` is the mean over its steps.
+    A sequence counts by its weight, whatever its length. With `target="step"` its loss is the mean over its steps.
 
     References
     ----------
@@ -239,7 +239,7 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
     # ------------------------------------------------------------------ fitting
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn to predict numbers for sequences, or for their steps.
+        """Learn to predict numbers for sequences or for their steps.
 
         Parameters
         ----------
@@ -260,9 +260,8 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), targets that are not finite numbers or do
-            not match the sequences or their steps, a window longer than the longest training
-            sequence, or parameters that contradict each other.
+            `check_sequences` does not accept X, or y is not finite or does not match the sequences or their steps. The
+            window is longer than the longest training sequence. Parameters contradict each other.
         FloatingPointError
             The loss is no longer finite. The estimator keeps the last finite weights.
         """

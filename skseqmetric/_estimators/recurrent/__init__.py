@@ -1,4 +1,4 @@
-"""Trained recurrent networks: LSTM and GRU, for labels or numbers, of sequences or of their steps."""
+"""Trained LSTM and GRU networks: a classifier and a regressor of sequences or of their steps."""
 
 from skseqmetric._estimators.recurrent.classifier import RecurrentClassifier
 from skseqmetric._estimators.recurrent.regressor import RecurrentRegressor

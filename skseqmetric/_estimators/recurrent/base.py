@@ -1,4 +1,4 @@
-"""What both recurrent estimators share: network times task, the head, and looks into the states."""
+"""The base class of both recurrent estimators: the network, its head and its states."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skseqmetric._training.objectives import TaskObjective
 
 
 class RecurrentEstimator(NetworkEstimator):
-    """A task of whole sequences or of every step, learned by a `RecurrentNetwork`."""
+    """An estimator that learns a task for sequences or for steps with a `RecurrentNetwork`."""
 
     _parameter_constraints: dict[str, list[Any]] = {
         **NetworkEstimator._parameter_constraints,
@@ -39,7 +39,7 @@ class RecurrentEstimator(NetworkEstimator):
     module_: RecurrentNetwork
 
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
-        """Nothing contradicts."""
+        """Do nothing: no parameters contradict each other."""
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
         return {
@@ -63,19 +63,19 @@ class RecurrentEstimator(NetworkEstimator):
     # ------------------------------------------------------------------ the head
     @property
     def _units_of_y(self) -> tuple[Any, Any]:
-        """(scale, shift) from the network's outputs to the units of y."""
+        """Scale and shift that convert outputs of the network to the units of y."""
         return getattr(self, "y_scale_", 1.0), getattr(self, "y_mean_", 0.0)
 
     @property
     def coef_(self) -> np.ndarray:
-        """Weights (K, F) of the linear head in the caller's units, for states of F = D H numbers (D directions)."""
+        """Weights (K, F) of the linear head in the units of y, for states of size F = D H with D directions."""
         check_is_fitted(self)
         scale, _ = self._units_of_y
         return self._head("weight") * np.reshape(scale, (-1, 1))
 
     @property
     def intercept_(self) -> np.ndarray:
-        """Biases (K,) of the linear head in the caller's units."""
+        """Biases (K,) of the linear head in the units of y."""
         check_is_fitted(self)
         scale, shift = self._units_of_y
         return self._head("bias") * scale + shift
@@ -93,20 +93,22 @@ class RecurrentEstimator(NetworkEstimator):
     _advance = streaming.advance_network
 
     def predict_prefixes(self, X: Any) -> list[np.ndarray]:
-        """The network's outputs after every prefix of a sequence.
+        """Return the outputs of the network for every prefix of a sequence.
 
-        With `target="sequence"` the last row is the output for the whole sequence. The rows before are the outputs, had
-        the sequence ended there; the backward states of a bidirectional network have read all of it at each step. With
-        `target="step"` the rows are the outputs at every step.
+        With `target="sequence"` row t is the output for the first t steps, and the last row that for the whole
+        sequence. The backward states of a bidirectional network always read the whole sequence. With `target="step"`
+        the rows are the outputs at every step.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
 
         Returns
         -------
-        answers : list of n arrays (T_i, K), float32
-            Outputs of a regressor, in the units of y; scores (logits) of a classifier, columns as in `classes_`.
+        outputs : list of n arrays (T_i, K), float32
+            A regressor returns numbers in the units of y. A classifier returns class scores (logits) with columns as in
+            `classes_`.
         """
         flat = self._checked(X)
         outputs = run_steps(flat, lambda values, lengths: (self.module_.prefixes(values, lengths), lengths))
@@ -114,26 +116,27 @@ class RecurrentEstimator(NetworkEstimator):
 
     # ------------------------------------------------------------------ states
     def hidden_states(self, X: Any, *, kind: str = "hidden", layer: int = -1) -> list[np.ndarray]:
-        """The state after every step.
+        """Return the state after every step.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
         kind : {"hidden", "cell"}, default="hidden"
-            The state h_t that the head and the next layer read, or the cell state c_t of an LSTM.
+            "hidden" is the state h_t that the head and the next layer read. "cell" is the cell state c_t of an LSTM.
         layer : int, default=-1
-            Of which layer.
+            Index of the layer. -1 is the last layer, which the head reads.
 
         Returns
         -------
         states : list of n arrays (T_i, D H), float32
-            Of a bidirectional network (D = 2) both directions side by side, each at its own place in time: the backward
-            state of step t has read the steps from the last one down to t.
+            A bidirectional network has D = 2 directions, whose states are concatenated. The backward state at step t
+            has read the steps from the last one down to t.
 
         Raises
         ------
         ValueError
-            For a kind or layer that the network does not have.
+            The network does not have this kind of state or this layer.
         """
         flat = self._checked(X)
         if kind not in ("hidden", "cell") or (kind == "cell" and self.module_.cell != "lstm"):

@@ -1,4 +1,4 @@
-"""RecurrentClassifier: labels of sequences, or of their steps, from a trained LSTM or GRU."""
+"""RecurrentClassifier: a trained LSTM or GRU for classes of sequences or of steps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from skseqmetric._training.callbacks import with_callbacks
 
 @renamed(readout="pooling", predict_steps="predict_prefixes")
 class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
-    r"""Classifier of sequences, or of every step of sequences: a trained LSTM or GRU with a linear head.
+    r"""Classifier of sequences or of every step: a trained LSTM or GRU with a linear head.
 
-    A state is updated at every step, by the gates of an LSTM [1]_ or of a GRU [2]_,
+    The gates of an LSTM [1]_ or of a GRU [2]_ update a state at every step,
 
     .. math::
         \text{LSTM:}\quad (i, f, g, o)_t &= W x_t + b + U h_{t-1} + b' \\
@@ -37,20 +37,22 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
     Parameters
     ----------
     n_units : int, default=20
-        Units H of a layer and direction.
+        Units H per layer and direction.
     cell : {"lstm", "gru"}, default="lstm"
-        Long short-term memory, or gated recurrent units.
+        Recurrence: long short-term memory, or gated recurrent unit.
     n_layers : int, default=1
         Number of layers. Each layer reads the states of the layer before.
     bidirectional : bool, default=False
-        A second recurrence reads every sequence from its end to its start; a state then is that of both, 2 H numbers.
+        Whether a second recurrence reads every sequence backwards. A state then has the 2 H numbers of both.
     target : {"sequence", "step"}, default="sequence"
-        What has a label: a sequence, y (n,), or every step, y a list of n arrays (T_i,). Predictions are alike.
+        Whether y has one label per sequence, (n,), or one per step, a list of n arrays (T_i,). Predictions have the
+        same form.
     pooling : {"last", "mean", "both"}, default="last"
         Pooling over time: the last valid state, the mean of the valid states, or both concatenated. The backward
         direction has its last state at the first step. With `target="step"` only `transform` uses it.
     dropout : float, default=0.0
-        Share of the units silenced between layers and before the head in training, each for all steps of a sequence.
+        Share of the units between layers and before the head that is set to zero in training. A unit is zero at all
+        steps of a sequence.
     class_weight : dict, "balanced" or None, default=None
         Factor of the loss of every class. "balanced" is inversely proportional to the summed weight of a class.
     ignore_label : object, default=None
@@ -123,12 +125,12 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
 
     Notes
     -----
-    A sequence of T steps costs 4 T H (H + F) multiply-adds with "lstm" and 3 T H (H + F) with "gru", in a layer with F
-    inputs. Two directions double the cost, and training triples it. Steps run one after another. The sequences of a
-    batch run in parallel.
+    Cost in multiply-adds for T steps of a layer with F inputs: 4 T H (H + F) with "lstm", 3 T H (H + F) with "gru". Two
+    directions double the cost, and training triples it. Steps run one after another. The sequences of a batch run in
+    parallel.
 
-    A sequence counts by its weight, however long it is: its loss with `target="step"` is the mean over its labelled
-    steps. Equal sequences with equal targets are trained on as one of their summed weight.
+    A sequence counts by its weight, whatever its length. With `target="step"` its loss is the mean over its labelled
+    steps. Training merges equal sequences with equal targets into one sequence of their summed weight.
 
     References
     ----------
@@ -218,7 +220,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
     # ------------------------------------------------------------------ fitting
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn to label sequences, or their steps.
+        """Learn to classify sequences or their steps.
 
         Parameters
         ----------
@@ -240,8 +242,8 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), labels that do not match the sequences or their
-            steps, a single class, or parameters that contradict each other.
+            `check_sequences` does not accept X, or y does not match the sequences or their steps. There is a single
+            class. Parameters contradict each other.
         FloatingPointError
             The loss is no longer finite. The estimator keeps the last finite weights.
         """

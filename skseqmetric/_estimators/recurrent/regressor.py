@@ -1,4 +1,4 @@
-"""RecurrentRegressor: numbers for sequences, or for their steps, from a trained LSTM or GRU."""
+"""RecurrentRegressor: a trained LSTM or GRU for numbers of sequences or of steps."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from skseqmetric._training.callbacks import with_callbacks
 
 @renamed(readout="pooling", predict_steps="predict_prefixes")
 class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
-    r"""Regressor of sequences, or of every step of sequences: a trained LSTM or GRU with a linear head.
+    r"""Regressor of sequences or of every step: a trained LSTM or GRU with a linear head.
 
-    The network is that of `RecurrentClassifier`, which has its equations; its K outputs are A h + a of the state after
-    the last step, of the mean of all states (`pooling="mean"`), or of every state (`target="step"`). All weights are
-    trained by the mean squared error
+    `RecurrentClassifier` has the same network, and documents its equations. The K outputs are A h + a. Here h is the
+    pooled state of a sequence or, with `target="step"`, the state of a step. The mean squared error trains all weights:
 
     .. math::
         L = \frac{1}{\sum_i w_i} \sum_i w_i \frac{1}{T_i K} \sum_{t, k}
         \left(\frac{y_{itk} - \bar y_k}{s_k} - \hat y_{itk}\right)^2
 
-    (without t for whole sequences), with mean and standard deviation of every output over the training data, so that
-    outputs of any unit count alike; what is predicted is in the units of y. The counterpart of `EchoStateRegressor`,
-    whose recurrent weights are drawn and left as they are, with the same interface: a pipeline or a grid search can
-    choose between them.
+    Targets of whole sequences have no index t. Mean :math:`\bar y_k` and standard deviation :math:`s_k` of every output
+    come from the training data, so that outputs of any unit count equally. Predictions are in the units of y.
+
+    `EchoStateRegressor` has the same interface, but random recurrent weights that are not trained. A pipeline or a grid
+    search can choose between the two.
 
     Parameters
     ----------
     n_units : int, default=20
-        Units H of a layer and direction.
+        Units H per layer and direction.
     cell : {"lstm", "gru"}, default="lstm"
-        Long short-term memory, or gated recurrent units.
+        Recurrence: long short-term memory, or gated recurrent unit.
     n_layers : int, default=1
         Number of layers. Each layer reads the states of the layer before.
     bidirectional : bool, default=False
-        A second recurrence reads every sequence from its end to its start; a state then is that of both, 2 H numbers.
+        Whether a second recurrence reads every sequence backwards. A state then has the 2 H numbers of both.
     target : {"sequence", "step"}, default="sequence"
-        What has targets: a sequence, y (n,) or (n, K), or every step, y a list of n arrays (T_i,) or (T_i, K).
-        Predictions are alike.
+        Whether y has one target per sequence, (n,) or (n, K), or one per step, a list of n arrays (T_i,) or (T_i, K).
+        Predictions have the same form.
     pooling : {"last", "mean", "both"}, default="last"
         Pooling over time: the last valid state, the mean of the valid states, or both concatenated. The backward
         direction has its last state at the first step. With `target="step"` only `transform` uses it.
     dropout : float, default=0.0
-        Share of the units silenced between layers and before the head in training, each for all steps of a sequence.
+        Share of the units between layers and before the head that is set to zero in training. A unit is zero at all
+        steps of a sequence.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=None
         Augmentation, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every channel by a factor
         (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A callable takes
@@ -115,16 +116,17 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
 
     Notes
     -----
-    A sequence of T steps costs 4 T H (H + F) multiply-adds with "lstm" and 3 T H (H + F) with "gru", in a layer with F
-    inputs. Two directions double the cost, and training triples it. Steps run one after another. The sequences of a
-    batch run in parallel.
+    Cost in multiply-adds for T steps of a layer with F inputs: 4 T H (H + F) with "lstm", 3 T H (H + F) with "gru". Two
+    directions double the cost, and training triples it. Steps run one after another. The sequences of a batch run in
+    parallel.
 
-    Equal sequences with equal targets are trained on as one of their summed weight.
+    Training merges equal sequences with equal targets into one sequence of their summed weight.
 
-    The LSTM of the language task in [3]_ had 20 units and was trained by Adam at 1e-3 in batches of 2 for 35 epochs:
-    `RecurrentRegressor(20, min_batches=1, max_updates=None, batch_size=2, learning_rate=1e-3, weight_decay=0.0)` with
-    35 calls of `partial_fit`, whose learning rate is constant. (Targets are standardised here, gradients clipped at
-    norm 1, and equal rows merged.) The defaults get as far in a tenth of the updates.
+    The LSTM of the language task in [3]_ had 20 units. Adam trained it at a learning rate of 1e-3 in batches of 2 for
+    35 epochs. The same settings are 35 calls of `partial_fit`, whose learning rate is constant, on
+    `RecurrentRegressor(20, min_batches=1, max_updates=None, batch_size=2, learning_rate=1e-3, weight_decay=0.0)`. Here,
+    however, targets are standardised, gradients are clipped at norm 1, and equal rows are merged. The defaults reach
+    the same result in a tenth of the updates.
 
     References
     ----------
@@ -207,7 +209,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
     # ------------------------------------------------------------------ fitting
     @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn to predict numbers for sequences, or for their steps.
+        """Learn to predict numbers for sequences or for their steps.
 
         Parameters
         ----------
@@ -228,8 +230,8 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), targets that are not finite numbers or do not match
-            the sequences or their steps, or parameters that contradict each other.
+            `check_sequences` does not accept X, or y is not finite or does not match the sequences or their steps.
+            Parameters contradict each other.
         FloatingPointError
             The loss is no longer finite. The estimator keeps the last finite weights.
         """
