@@ -10,8 +10,6 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from skseqmetric import EchoStateRegressor, EchoStateTransformer
-from skseqmetric._estimators.echo_state import base as states_module
-from skseqmetric._estimators.echo_state.reservoirs import spectral_radius
 
 ONE_WAY: dict[str, Any] = {"bidirectional": False, "pooling": "last", "random_state": 0}
 
@@ -31,6 +29,10 @@ def loop(x: np.ndarray, estimator: Any, k: int = 0) -> np.ndarray:
         state = (1 - w.leak) * state + w.leak * np.tanh(pre)
         states.append(state)
     return np.array(states)
+
+
+def spectral_radius(recurrent: torch.Tensor) -> float:
+    return float(np.abs(np.linalg.eigvals(recurrent.double().numpy())).max())
 
 
 # ------------------------------------------------------------------------------------------------------- the weights
@@ -54,7 +56,7 @@ def test_weights_have_the_entries_that_were_asked_for() -> None:
     bound = 0.8 * np.sqrt(3 / (0.3 * 400))
     assert float(w.recurrent.abs().max()) == pytest.approx(bound, rel=0.01)
     assert float(w.recurrent.mean()) == pytest.approx(0, abs=0.01 * bound)
-    assert spectral_radius(w.recurrent.double().numpy()) == pytest.approx(0.8, rel=0.1)
+    assert spectral_radius(w.recurrent) == pytest.approx(0.8, rel=0.1)
 
 
 @pytest.mark.parametrize("n_units", [1, 30, 150])
@@ -64,8 +66,7 @@ def test_the_exact_spectral_radius_is_that_of_the_eigenvalues(n_units: int, dens
         n_units, density=density, spectral_radius=1.3, spectral_scaling="exact", random_state=0
     ).fit(ragged())
     for w in fitted.reservoirs_:
-        radius = np.abs(np.linalg.eigvals(w.recurrent.double().numpy())).max()
-        assert radius == (pytest.approx(1.3, rel=1e-5) if w.recurrent.count_nonzero() else 0)
+        assert spectral_radius(w.recurrent) == (pytest.approx(1.3, rel=1e-5) if w.recurrent.count_nonzero() else 0)
 
 
 def test_reservoirs_differ_and_the_first_does_not_depend_on_how_many_there_are() -> None:
@@ -97,7 +98,7 @@ def test_states_are_those_of_the_plain_loop(n_units: int, density: float) -> Non
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "both"])
-def test_summaries_are_those_of_the_states(pooling: str) -> None:
+def test_pooled_states_are_those_of_the_loop(pooling: str) -> None:
     X = ragged()
     fitted = EchoStateTransformer(15, pooling=pooling, random_state=0).fit(X)
     rows = []
@@ -110,15 +111,24 @@ def test_summaries_are_those_of_the_states(pooling: str) -> None:
     assert len(fitted.get_feature_names_out()) == len(rows[0])
 
 
-def test_batches_and_order_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_and_order_change_nothing() -> None:
     X = ragged(30)
     fitted = EchoStateTransformer(40, pooling=None, random_state=0).fit(X)
     together, summary = fitted.transform(X), fitted.set_params(pooling="both").transform(X)
     order = np.random.default_rng(0).permutation(30)
     np.testing.assert_allclose(fitted.transform([X[i] for i in order]), summary[order], rtol=0, atol=1e-6)
-    monkeypatch.setattr(states_module, "MAX_STATES", 1000)
-    for states, alone in zip(fitted.hidden_states(X), together, strict=True):
-        np.testing.assert_allclose(states, alone, rtol=0, atol=1e-6)
+    for x, states in zip(X, together, strict=True):
+        np.testing.assert_allclose(fitted.hidden_states([x])[0], states, rtol=0, atol=1e-6)
+
+
+def test_more_steps_than_a_batch_holds() -> None:
+    """The states of 60,000 steps with 600 units are 144 MB, more than a batch keeps."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, 1)) for n in (9_000, 20_000, 7, 12_000, 19_000)]
+    fitted = EchoStateTransformer(300, pooling=None, density=0.01, random_state=0).fit(X)
+    for x, states in zip(X, fitted.hidden_states(X), strict=True):
+        np.testing.assert_allclose(states[:40, :300], loop(x[:40], fitted), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(states[-40:, 300:], loop(x[::-1][:40], fitted, 1)[::-1], rtol=0, atol=1e-5)
 
 
 def test_states_need_no_readout() -> None:
@@ -128,5 +138,11 @@ def test_states_need_no_readout() -> None:
     np.testing.assert_array_equal(drawn.hidden_states(X)[3], same.hidden_states(X)[3])
     with pytest.raises(NotFittedError):
         drawn.predict(X)
+    # a readout belongs to its reservoirs
+    fitted = EchoStateRegressor(15, random_state=0).fit(X, np.arange(len(X)))
+    with pytest.raises(NotFittedError):
+        fitted.fit_reservoir(X).predict(X)
+    fitted.partial_fit(X, np.arange(len(X)))
+    np.testing.assert_array_equal(fitted.coef_, EchoStateRegressor(15, random_state=0).fit(X, np.arange(len(X))).coef_)
     with pytest.raises(NotFittedError):
         EchoStateRegressor(15).hidden_states(X)

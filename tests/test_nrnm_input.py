@@ -1,4 +1,4 @@
-"""What the memory networks see of a sequence, and what they read out of its states."""
+"""What the memory networks see of a sequence, and how they pool its states."""
 
 from __future__ import annotations
 
@@ -9,9 +9,20 @@ import pytest
 import torch
 
 from skseqmetric import NRNMClassifier, NRNMMetric
-from skseqmetric._networks.stem import STILL, instance_channels
 
+STILL = 1e-3  # deviation, in units of the training data's, below which a channel counts as constant
 SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
+
+
+def instance_channels(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """What a network without a stem shows its first layer."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(4, values.shape[2])) for _ in range(4)]
+    settings = {**SMALL, "n_filters": None, "max_epochs": 1, "min_batches": 1, "instance_channels": True}
+    network = NRNMClassifier(**settings).fit(X, [0, 1, 0, 1]).module_
+    channels, steps = network.encode(values, lengths)
+    assert torch.equal(steps, lengths)
+    return channels
 
 
 def by_hand(x: np.ndarray) -> np.ndarray:
@@ -72,7 +83,7 @@ def test_every_form_answers_alike_alone_and_in_company(estimator: Any, pooling: 
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_the_mean_readout_is_the_mean_of_the_valid_states() -> None:
+def test_the_pooled_mean_is_the_mean_of_the_valid_states() -> None:
     rng = np.random.default_rng(2)
     X = [rng.normal(size=(n, 2)) for n in (9, 5, 14, 8)]
     fitted = NRNMClassifier(**{**SMALL, "n_filters": None}).fit(X, [0, 1, 0, 1])

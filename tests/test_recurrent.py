@@ -173,28 +173,6 @@ def test_seed_order_and_repetition(estimator: Any, target: str, cell: str) -> No
     assert not same_bits(outputs(weighted, X), first)
 
 
-def test_targets_are_standardised_over_sequences_by_weight() -> None:
-    X = walks(12, 0)
-    y = [np.column_stack([x[:, 0], 5 + x[:, 1]]) for x in X]
-    weights = np.arange(12.0)
-    fitted = RecurrentRegressor(3, target="step", **SMALL).fit(X, y, sample_weight=weights)
-    mean = np.average([v.mean(0) for v in y], axis=0, weights=weights)
-    variance = np.average([((v - mean) ** 2).mean(0) for v in y], axis=0, weights=weights)
-    np.testing.assert_allclose(fitted.y_mean_, mean)
-    np.testing.assert_allclose(fitted.y_scale_, np.sqrt(variance))
-    whole = RecurrentRegressor(3, **SMALL).fit(X, means(X), sample_weight=weights)
-    np.testing.assert_allclose(whole.y_mean_, np.average(means(X), axis=0, weights=weights))
-
-
-@pytest.mark.parametrize(("y", "shape"), [(np.arange(8), (8,)), (np.arange(8)[:, None], (8, 1)), (np.eye(8), (8, 8))])
-def test_predictions_have_the_shape_of_targets(y: np.ndarray, shape: tuple[int, ...]) -> None:
-    X = walks(8, 0)
-    assert RecurrentRegressor(3, **SMALL).fit(X, y).predict(X).shape == shape
-    of_steps = [np.repeat(row[None], len(x), axis=0) for row, x in zip(y, X, strict=True)]
-    predicted = RecurrentRegressor(3, target="step", **SMALL).fit(X, of_steps).predict(X)
-    assert [p.shape for p in predicted] == [v.shape for v in of_steps]
-
-
 def test_an_array_of_step_targets_is_a_list_of_its_rows() -> None:
     X = np.random.default_rng(0).normal(size=(10, 7, 2))
     y = X.cumsum(axis=1)
