@@ -106,7 +106,7 @@ class CrossModalNetwork(nn.Module):
         """
         encoder = self.series_encoder
         if isinstance(encoder, SeriesEncoder):
-            # the same layers, less the linear one behind the recurrence
+            # all layers but the linear one after the LSTM
             encoder = copy.copy(encoder)
             encoder._modules = {**encoder._modules, "output": nn.Identity()}
         return _encode(encoder, values, lengths, generator=None)

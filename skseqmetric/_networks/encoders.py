@@ -182,7 +182,7 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         x = images.contiguous(memory_format=torch.channels_last)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = relu(max_pool2d(norm(convolution(x)), 2, ceil_mode=True))  # both orders give the same result, and this one is faster
+            x = relu(max_pool2d(norm(convolution(x)), 2, ceil_mode=True))  # faster than ReLU first, with equal results
             x = silence_filters(x, self.dropout, 1, generator)
         cells = avg_pool2d(relu(self.shared(x)), self.window, ceil_mode=True)
         return self.output(cells.flatten(1))

@@ -140,7 +140,7 @@ class MemoryNetwork(SiameseNetwork):
     def scans(
         self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None, *, keep: bool = False
     ) -> list[MemoryScan]:
-        """Of every layer the states and, with `keep`, memory and attention; a generator draws the noise of training."""
+        """Return the states of every layer and, with `keep`, memory and attention. A generator turns on the noise."""
         scans: list[MemoryScan] = []
         for layer in self.memory_layers():
             x = scans[-1].states if scans else features

@@ -36,9 +36,9 @@ STILL = 1e-3
 def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
     """Return four versions of every channel, (B, T, C) -> (B, T, 4 C), zero past the end.
 
-    They are the channel itself, the channel standardised within its sequence, its differences from step to step
-    divided by their deviation, and the logarithm of its deviation, which is constant in time. The second and third
-    show small movements that would vanish at the scale of the training data. The fourth keeps their size.
+    They are the channel itself, the channel standardised within its sequence, its standardised changes from step to
+    step, and the logarithm of its deviation, constant in time. The second and third show small movements that would
+    vanish at the scale of the training data. The fourth keeps their size.
     """
     dtype, valid = values.dtype, valid_steps(lengths, values.shape[1])[..., None]
     values = values.double()  # so that sums do not depend on the amount of padding

@@ -63,7 +63,7 @@ class SyncGRUCell(nn.Module):
 
 
 class SyncGRUNetwork(SiameseNetwork):
-    """Stem, one recurrence per direction, pooling over time: the siamese network of `SyncGRUMetric`.
+    """The siamese network of `SyncGRUMetric`: a stem, one recurrence per direction, and pooling over time.
 
     The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1.
     """

@@ -17,11 +17,10 @@ from skseqmetric._training.data import TrainingSet
 
 @renamed(readout="pooling", stem_channels="n_filters", n_outputs="n_components")
 class NRNMMetric(EmbeddingMetric):
-    r"""Learned distance between sequences: twin recurrent networks with a non-local recurrent memory.
+    r"""Learned distance between sequences: a siamese recurrent network with a non-local recurrent memory.
 
-    One network (`NRNMClassifier` has its equations) reads both sequences of a pair, each on its own; the mean h of its
-    states (or as `pooling` says) is mapped to a point on the unit sphere, and the distance is the one
-    between the points:
+    One network reads both sequences of a pair separately. `NRNMClassifier` documents its equations. A linear map sends
+    the pooled states h to a point on the unit sphere. The distance of two sequences is that of their points:
 
     .. math::
         e(X) = \frac{W h + b}{\lVert W h + b \rVert_2} \in \mathbb{R}^D, \qquad
@@ -148,8 +147,8 @@ class NRNMMetric(EmbeddingMetric):
 
     Notes
     -----
-    Cost in multiply-adds for T recurrent steps with F inputs: the backbone takes 4 T H (H + F), reading the memory takes
-    T S H (H + F), and writing it takes about (T / w) (S^2 + 7 S) H^2.
+    For T recurrent steps with F inputs the backbone costs 4 T H (H + F) multiply-adds. Reading the memory costs
+    T S H (H + F). Writing it costs about (T / w) (S^2 + 7 S) H^2.
 
     The memory is that of [1]_ and [2]_. Similarity learning with siamese networks is an application in [2]_. The unit
     sphere, the "nca" and "logistic" losses, stem, instance channels, mean pooling, schedule and defaults are ours.

@@ -130,8 +130,8 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
 
     Notes
     -----
-    Cost in multiply-adds for T recurrent steps with F inputs: the backbone takes 4 T H (H + F), reading the memory takes
-    T S H (H + F), and writing it takes about (T / w) (S^2 + 7 S) H^2.
+    For T recurrent steps with F inputs the backbone costs 4 T H (H + F) multiply-adds. Reading the memory costs
+    T S H (H + F). Writing it costs about (T / w) (S^2 + 7 S) H^2.
 
     The equations are those of [1]_ and [2]_ and of the authors' published program. We add masks for each sequence. We
     also write the last block of a sequence if it is unfinished, and keep the gains of the layer norms. Stem, instance

@@ -29,10 +29,11 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         n_t &= \tanh(W_n x_t + b_n + r_t \odot (U_n h_{t-1} + b'_n)), \quad
         h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 
-    from h = c = 0 before the first step. The K class scores are A h + a, of the state after the last step, of the mean
-    of all states (`pooling="mean"`), or of every state (`target="step"`). All weights are trained by cross-entropy.
-    The counterpart of `EchoStateClassifier`, whose recurrent weights are drawn and left as they are, with the same
-    interface: a pipeline or a grid search can choose between them.
+    from h = c = 0 before the first step. The K class scores are A h + a. Here h is the pooled state of a sequence or,
+    with `target="step"`, the state of a step. Cross-entropy trains all weights.
+
+    `EchoStateClassifier` has the same interface, but random recurrent weights that are not trained. A pipeline or a
+    grid search can choose between the two.
 
     Parameters
     ----------
