@@ -206,6 +206,6 @@ def _gradients(outputs: list[Tensor], wanted: Iterable[Tensor], weighing: list[T
 
 
 def _worst(got: Tensor, expected: Tensor, scale: Tensor | float) -> float:
-    """Largest error beside `scale`; NaN counts as infinite."""
+    """Largest error relative to `scale`; NaN counts as infinite."""
     error = (got.detach().cpu().double() - expected).abs().max() / torch.as_tensor(scale).clamp(min=1e-6)
     return float(error.nan_to_num(torch.inf, torch.inf))

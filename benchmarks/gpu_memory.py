@@ -1,4 +1,4 @@
-"""The layer with memory on a CUDA device: its answers beside the reference loop, and its time beside other LSTMs."""
+"""The layer with memory on a CUDA device: its answers against the reference loop, its time and that of other LSTMs."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def _error(got: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def memory_speed(device: str, *, quick: bool) -> list[Result]:
-    """Forward and backward of one layer beside the LSTMs of `benchmarks.run_nrnm --part cost`."""
+    """Forward and backward of one layer, and of the LSTMs of `benchmarks.run_nrnm --part cost`."""
     return layer_cost(threads=1, quick=quick, device=device)

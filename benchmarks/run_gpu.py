@@ -1,6 +1,6 @@
 """Everything that is checked on a CUDA device: first whether the kernels are right, then how fast they are.
 
-Where no answer is wrong: coupled pairs a second, training steps compared with cuDNN's GRU, a large search by embedding,
+If no answer is wrong: coupled pairs a second, training steps compared with cuDNN's GRU, a large search by embedding,
 and what torch.compile and CUDA graphs make of the path without kernels. `--interpret` runs only the answers, a few tiny
 ones, in Triton's interpreter on the CPU.
 """
@@ -35,7 +35,7 @@ from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 STEPS, CHANNELS = 128, 9
 PRECISIONS = tuple(LIMITS)
-BARS = {"pairs a second, H=64": 2.5e6, "forward and backward beside cuDNN": 1.5}
+BARS = {"pairs a second, H=64": 2.5e6, "forward and backward over cuDNN": 1.5}
 
 Answers = dict[str, Any]
 
@@ -204,11 +204,11 @@ def training(report: Report, device: str, quick: bool) -> None:
         result = report.timed(measure(title, calls, check=check, items=n_pairs, unit="pairs", device=device, threads=1))
         if (n, n_pairs) == (64, 4096):
             ratio = result.ratio("kernel bfloat16", "cuDNN GRU")
-            report.bar("forward and backward beside cuDNN", ratio, ratio <= BARS["forward and backward beside cuDNN"])
+            report.bar("forward and backward over cuDNN", ratio, ratio <= BARS["forward and backward over cuDNN"])
 
 
 def worst_gradient(got: list[Tensor], expected: list[Tensor]) -> float:
-    """Largest error of a gradient beside the largest entry of its tensor."""
+    """Largest error of a gradient relative to the largest entry of its tensor."""
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(got, expected, strict=True))
 
 
@@ -301,7 +301,7 @@ def compiled_eager(report: Report, device: str, quick: bool) -> None:
 
 
 def memory_layer(report: Report, device: str, quick: bool) -> None:
-    """The layer with non-local memory: answers, then its time beside a plain LSTM step by step and cuDNN's."""
+    """The layer with non-local memory: answers, then its time, that of a plain LSTM step by step and of cuDNN's."""
     errors = gpu_memory.memory_answers(device)
     for name, error in errors.items():
         report.expect(f"layer with memory, {name}", error, gpu_memory.LIMIT)

@@ -1,4 +1,4 @@
-"""The read-out of reservoirs: ridge regression from sums, its recursive form, the choice of the penalty."""
+"""The readout of reservoirs: ridge regression from sums, its recursive form, the choice of the penalty."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_penalty_too_small_for_float64_is_named() -> None:
     rows = torch.ones(20, 3, dtype=torch.float64) * torch.arange(20)[:, None]
     sums = RidgeSums(3, 1, CPU)
     sums.add(rows, rows[:, :1], torch.ones(20, dtype=torch.float64))
-    with pytest.raises(ValueError, match=r"alpha=1e-20 is too small beside the states"):
+    with pytest.raises(ValueError, match=r"alpha=1e-20 is too small for states of this size"):
         sums.solve(np.array([1e-20]))
 
 

@@ -21,7 +21,7 @@ from skseqmetric._ops.weights import RecurrentWeights, Side
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
 FORMS = [("eager", torch.float64), ("eager", torch.float32), ("compiled", torch.float32), ("triton", torch.float32)]
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5}
-"""Of values, beside 1; gradients are compared relative to the largest of their tensor."""
+"""Absolute, of values; gradients are compared relative to the largest of their tensor."""
 
 
 @pytest.fixture(params=FORMS, ids=lambda form: f"{form[0]}-{str(form[1])[6:]}")

@@ -107,10 +107,10 @@ def lyapunov_exponent(w: RecurrentWeights, steps: int, separation: float = 1e-7)
     direction = torch.ones_like(h) / math.sqrt(w.n_units)
     total = 0.0
     for t in range(steps + 200):
-        beside = reference.gru_step(x, h + separation * direction, w)
+        nearby = reference.gru_step(x, h + separation * direction, w)
         h = reference.gru_step(x, h, w)
-        growth = (beside - h).norm()
-        direction = (beside - h) / growth
+        growth = (nearby - h).norm()
+        direction = (nearby - h) / growth
         if t >= 200:
             total += math.log(float(growth) / separation)
     return total / steps

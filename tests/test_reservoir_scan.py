@@ -51,7 +51,7 @@ class Case:
 
 
 def csr(w: ReservoirWeights) -> ReservoirWeights:
-    eager._hear_of_beta()
+    eager._take_csr_warning()
     return replace(w, recurrent=w.recurrent.to_sparse_csr())
 
 

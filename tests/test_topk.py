@@ -1,4 +1,4 @@
-"""The Euclidean top-k and its parts: beside brute force, under ties, in narrow memory, on any number of threads."""
+"""The Euclidean top-k and its parts: against brute force, under ties, in narrow memory, on any number of threads."""
 
 from __future__ import annotations
 

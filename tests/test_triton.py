@@ -35,7 +35,7 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 pytestmark = needs_triton
 
 TOLERANCE = {"float32": (2e-5, 2e-4), "bfloat16": (1e-2, 2e-2)}
-"""Of values beside 1; of distances, and of gradients relative to the largest of their tensor."""
+"""Absolute, of values; of distances, and of gradients relative to the largest of their tensor."""
 
 
 @pytest.fixture(

@@ -1,4 +1,4 @@
-r"""A linear read-out from sums over rows: ridge regression, generalised cross-validation, recursive least squares.
+r"""A linear readout from sums over rows: ridge regression, generalised cross-validation, recursive least squares.
 
 With rows s_i (F,), targets y_i (K,) and weights w_i, and m, q the weighted means of rows and targets,
 
@@ -118,7 +118,7 @@ class RidgeSums:
             self.cross.addmm_(rows.T, values)
 
     def solve(self, alphas: np.ndarray | None) -> Readout:
-        """The read-out of a penalty or, of several, of the one that generalised cross-validation prefers."""
+        """The readout of a penalty or, of several, of the one that generalised cross-validation prefers."""
         if alphas is not None and len(alphas) == 1:
             return self._solve_one(float(alphas[0]))
         spectrum = self._spectrum()
@@ -181,7 +181,7 @@ def _factor(products: Tensor, alpha: float) -> Tensor:
     factor, info = torch.linalg.cholesky_ex(shifted)
     if int(info):
         raise ValueError(
-            f"alpha={alpha:g} is too small beside the states, whose products are then singular in float64: raise it, "
+            f"alpha={alpha:g} is too small for states of this size: their products are singular in float64; raise it, "
             f"for example to {max(10 * alpha, 1e-10 * float(products.diagonal().max())):.1g}."
         )
     return factor
@@ -271,6 +271,6 @@ class RecursiveLeastSquares:
         return self.cost.device
 
     def solve(self) -> Readout:
-        """The read-out of all rows so far."""
+        """The readout of all rows so far."""
         freedom = len(self.covariance) - self.alpha * float(self.covariance.trace())
         return self.centring.readout_of_cost(self.weights, self.alpha, self.cost, freedom)

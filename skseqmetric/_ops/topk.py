@@ -257,7 +257,7 @@ def _product_dtypes(problem: _Problem) -> tuple[torch.dtype, ...]:
 
 
 def _run(problem: _Problem, work: Callable[[Tensor], None], rows: Tensor, size: int) -> None:
-    """`work` on blocks of queries: side by side on the CPU, where one thread for each beats many in one product."""
+    """`work` on blocks of queries: in parallel on the CPU, where one thread for each beats many in one product."""
     blocks = rows.split(size) if len(rows) else ()
     run_tiles(work, blocks, None if problem.center.device.type == "cpu" else 1)
 

@@ -1,4 +1,4 @@
-"""How the halves of coupled pairs are drawn together, step by step, and the gradients of it by hand.
+"""The coupling of the two halves of pairs at every step, with gradients by hand.
 
 Coupled states are (D, 2, P, H): D directions, both halves of P pairs, H units.
 """

@@ -56,7 +56,7 @@ def sparse_pays(density: float, n_units: int, *, fused: bool = False) -> bool:
     1000  1000  18.5 | 4.7   18.5 | 9.2   18.5 | 13.7  18.7 | 22.1
     ===== ===== ============ ============ ============ ============
 
-    The number of sequences has no part in the choice, so that a sequence is not computed otherwise in other company.
+    The number of sequences has no part in the choice: a sequence is computed alike in every batch.
     Not measured on other devices than the CPU, where the product stays dense. Finding the density and changing the form
     of W takes 2 to 11 ms at N = 1000, once a call.
     """
@@ -117,7 +117,7 @@ class _Walk:
     """The states of all reservoirs, advanced step by step.
 
     `states` (D, B, N) are those of the sequences in `order`, longest first; `running[t]` of them take step t. A dense
-    matrix wants the states of a sequence side by side in memory, a sparse one those of a unit.
+    matrix wants the states of a sequence contiguous in memory, a sparse matrix those of a unit.
     """
 
     def __init__(
@@ -160,26 +160,26 @@ class _Walk:
             return
         per_step = self.running[0] * self.buffer.shape[0] * self.input.shape[1]
         n_block = min(len(self.running), max(1, BLOCK_ELEMENTS // max(1, per_step)))
-        room = self.buffer.new_empty(n_block * per_step)
+        memory = self.buffer.new_empty(n_block * per_step)
         for start in range(0, len(self.running), n_block):
             running = self.running[start : start + n_block]
-            projected = self._project(start, len(running), running[0], room)
+            projected = self._project(start, len(running), running[0], memory)
             for t, (n, pre) in enumerate(zip(running, projected.unbind(1), strict=True), start):
                 self._step(pre[..., :n] if self.sparse else pre[:, :n], n)
                 yield t, n
 
-    def _project(self, start: int, n_steps: int, n: int, room: Tensor) -> Tensor:
+    def _project(self, start: int, n_steps: int, n: int, memory: Tensor) -> Tensor:
         """W_in [1; u_t] of a block of steps and the first n sequences: (D, T', n, N), or (D, T', N, n) if sparse."""
         u = self.features[:, start : start + n_steps]
         u = u[:, :, :n] if self.sorted else u.index_select(2, self.order[:n])
         matrix, bias = self.input[..., 1:], self.input[:, :, 0]
         d, n_units = bias.shape
-        room = room[: d * n_steps * n * n_units]
+        memory = memory[: d * n_steps * n * n_units]
         if not self.sparse:
-            out = room.view(d, n_steps * n, n_units)
+            out = memory.view(d, n_steps * n, n_units)
             torch.baddbmm(bias[:, None], u.flatten(1, 2), matrix.transpose(1, 2), out=out)
             return out.unflatten(1, (n_steps, n))
-        out = room.view(d * n_steps, n_units, n)
+        out = memory.view(d * n_steps, n_units, n)
         matrices, biases = (m[:, None].expand(-1, n_steps, -1, -1).flatten(0, 1) for m in (matrix, bias[..., None]))
         return torch.baddbmm(biases, matrices, u.flatten(0, 1).transpose(1, 2), out=out).unflatten(0, (d, n_steps))
 
@@ -209,13 +209,13 @@ def _in_form(recurrent: Tensor, *, sparse: bool) -> Tensor:
         return recurrent if recurrent.layout == torch.strided else recurrent.to_dense()
     if recurrent.layout != torch.strided:
         return recurrent
-    _hear_of_beta()
+    _take_csr_warning()
     return recurrent.to_sparse_csr()
 
 
 @cache
-def _hear_of_beta() -> None:
-    """Takes torch's notice, given once a process, that the interface of CSR tensors may change."""
+def _take_csr_warning() -> None:
+    """Take torch's warning, given once a process, that the interface of CSR tensors may change."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
         torch.eye(1).to_sparse_csr()

@@ -27,7 +27,7 @@ def sync_gru_states(
     """
     first, sequences = weights[0], torch.cat([rows, columns])
     once = len(sequences.unique()) == len(sequences)
-    # where no sequence is in two pairs, rows are brought in order here, before they are projected, not at every step
+    # if no sequence is in two pairs, rows are ordered here, before they are projected, not at every step
     features_of_rows = features.index_select(2, sequences) if once or first.gate_input is not None else features
     gate_inputs = project_gate(features_of_rows, weights)
     n = first.n_units

@@ -18,7 +18,7 @@ TILE_ROWS, TILE_COLUMNS = 16, 64
 def sync_gru_tile(
     first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool, n_threads: int | None
 ) -> Tensor:
-    """Squared coupled distances (N, M), or (N,) pair by pair, in tiles that run side by side."""
+    """Squared coupled distances (N, M), or (N,) pair by pair, in tiles that run in parallel."""
     n, m = len(first.lengths), len(second.lengths) if crossed else 1
     n_steps = max(first.features.shape[1], second.features.shape[1])
     projected = [project(pad_steps(side.features, n_steps), weights) for side in (first, second)]

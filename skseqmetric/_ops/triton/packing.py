@@ -19,7 +19,7 @@ bfloat16 : operands rounded to 8 bits, in the differentiable scan under `torch.a
 """
 
 LARGEST_UNITS = 128
-"""Units H beyond which one matrix no longer fits beside the states of a tile on one multiprocessor."""
+"""The most units H with which one matrix and the states of a tile fit on one multiprocessor."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Recurrence:
 
 
 def stack_weights(weights: list[RecurrentWeights]) -> Recurrence:
-    """All directions' weights side by side, differentiable."""
+    """The weights of all directions, stacked; differentiable."""
     first, n = weights[0], weights[0].n_units
 
     def stacked(name: str) -> Tensor | None:

@@ -36,7 +36,7 @@ struct BackwardScratch {
     }
 };
 
-// Everything one direction of one tile needs at hand.
+// Everything that one direction of one tile needs.
 struct BackwardTile {
     const Problem& p;
     const Packed& w;

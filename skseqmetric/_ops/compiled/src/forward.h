@@ -100,7 +100,7 @@ inline void contract(const Problem& p, const Packed& w, const Rows& rows, int64_
     }
 }
 
-// What the step of MR rows reads: contracted states, and pointers to projections or features side by side.
+// What the step of MR rows reads: contracted states, and pointers to projections or contiguous features.
 struct StepInputs {
     const float* hb;
     const float* x[MR];

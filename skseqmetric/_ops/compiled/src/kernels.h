@@ -13,7 +13,7 @@ struct ReservoirStep {
     int64_t n_rows, n_units;
 };
 
-// The same for weights of few entries, in compressed rows: states and projections of a unit lie side by side, those of
+// The same for weights of few entries, in compressed rows: states and projections of a unit are contiguous, those of
 // unit u from u * ldx and u * ldp on. Both hold the new states afterwards.
 struct SparseStep {
     float *x, *projected;

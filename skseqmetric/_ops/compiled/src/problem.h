@@ -25,7 +25,7 @@ struct Problem {
     const int64_t* sequence[2];
     const int64_t* length[2];
 
-    // (D, 3H, H) in the order r, z, n; (D, H); (D, H, H) twice; (D,): what the coupling has not may be null
+    // (D, 3H, H) in the order r, z, n; (D, H); (D, H, H) twice; (D,): what the coupling does not use may be null
     const float *hidden, *candidate_bias, *gate_hidden, *gate_other, *gate_bias;
 
     // Results, each may be null. Of every half, states (d, t, row) and pooled states (d, row); squared (row,) over all units.

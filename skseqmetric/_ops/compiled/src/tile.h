@@ -36,7 +36,7 @@ inline int64_t packed_floats(const Problem& p) {
     return 5 * H * Hp + Hp + 4 * Hp * feature_columns(p);
 }
 
-// The panels of the GRU hold its three gates side by side: they leave the registers only as states.
+// The panels of the GRU interleave its three gates: they leave the registers only as states.
 inline void pack_gru(float* out, const float* weights, int64_t H, int64_t K) {
     for (int64_t unit = 0; unit < H; unit += W)
         for (int64_t k = 0; k < K; ++k)
