@@ -1,22 +1,21 @@
-"""Layers of LSTM and GRU against loops over torch's cells, read-outs against their definition, the squared error."""
+"""Layers of LSTM and GRU against loops over torch's cells, and pooling and head against their definition."""
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._networks.layers import RecurrentLayers, silence_filters
-from skseqmetric._networks.recurrent import RecurrentNetwork
-from skseqmetric._training.batches import StepTargets
-from skseqmetric._training.objectives import TargetObjective
+from skseqmetric import RecurrentRegressor
 
 LENGTHS = torch.tensor([9, 1, 4, 7])
 FORMS = list(product(["lstm", "gru"], [1, 2], [False, True]))
-READINGS = list(product(["lstm", "gru"], [False, True], ["last", "mean"]))
+READINGS = list(product(["lstm", "gru"], [False, True], ["last", "mean", "both"]))
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}  # states in (-1, 1), rounded at every one of nine steps
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-14}
 
@@ -32,22 +31,27 @@ def batch(n_channels: int = 3, *, extra: int = 0, fill: float = 0.0) -> Tensor:
     return x.masked_fill((torch.arange(9 + extra) >= LENGTHS[:, None])[..., None], fill)
 
 
-def layers(cell: str, n_layers: int, bidirectional: bool, **options: float) -> RecurrentLayers:
-    made = RecurrentLayers(3, 5, n_layers, generator(), cell=cell, bidirectional=bidirectional, **options)
+@cache
+def network_class() -> Any:
+    """The class of what `RecurrentRegressor` trains."""
+    X = np.random.default_rng(0).normal(size=(4, 3, 1))
+    return type(RecurrentRegressor(1, max_epochs=1, min_batches=1, random_state=0).fit(X, range(4)).module_)
+
+
+def network(cell: str = "lstm", *, n_layers: int = 1, bidirectional: bool = False, **options: Any) -> Any:
+    settings = {"target": "sequence", "pooling": "last", "dropout": 0.0, **options}
+    return network_class()(
+        3, 5, 2, cell=cell, n_layers=n_layers, bidirectional=bidirectional, generator=generator(), **settings
+    ).eval()
+
+
+def layers(cell: str, n_layers: int, bidirectional: bool, **options: float) -> Any:
+    made = network(cell, n_layers=n_layers, bidirectional=bidirectional, **options).layers
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if "bias" in name:  # else they are 0 and their place could not be told
                 parameter.normal_(std=0.5, generator=generator(len(name)))
-    return made.eval()
-
-
-def network(
-    cell: str = "lstm", *, n_layers: int = 1, bidirectional: bool = False, **options: object
-) -> RecurrentNetwork:
-    settings = {"target": "sequence", "pooling": "last", "dropout": 0.0, **options}
-    return RecurrentNetwork(
-        3, 5, 2, cell=cell, n_layers=n_layers, bidirectional=bidirectional, generator=generator(), **settings
-    ).eval()
+    return made
 
 
 def by_cells(layer: nn.RNNBase, row: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,7 +71,7 @@ def by_cells(layer: nn.RNNBase, row: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(hs), torch.stack(cs)
 
 
-def stacked_cells(made: RecurrentLayers, row: Tensor) -> list[tuple[Tensor, Tensor]]:
+def stacked_cells(made: Any, row: Tensor) -> list[tuple[Tensor, Tensor]]:
     """h and c (T, D H) of every layer, both directions in place."""
     found = []
     for k in range(len(made)):
@@ -137,7 +141,7 @@ def test_reversing_the_rows_exchanges_the_directions(cell: str) -> None:
 
 @pytest.mark.parametrize(("cell", "n_gates"), [("lstm", 4), ("gru", 3)])
 def test_start_of_the_parameters(cell: str, n_gates: int) -> None:
-    made = RecurrentLayers(3, 5, 1, generator(), cell=cell).forwards[0]
+    made = network(cell).layers.forwards[0]
     for gate in made.weight_hh_l0.detach().split(5):
         torch.testing.assert_close(gate @ gate.T, torch.eye(5))
     assert len(made.weight_hh_l0) == 5 * n_gates
@@ -153,9 +157,9 @@ def test_dropout_silences_units_between_layers_for_a_whole_sequence_in_training_
     assert torch.equal(made(x, LENGTHS), second)
     of_training = made.every_layer(x, LENGTHS, generator(3))
     assert torch.equal(of_training[0], first)
-    read = silence_filters(first, 0.5, 2, generator(3))
-    assert set((read / first).unique().tolist()) == {0.0, 2.0}
-    assert torch.equal((read == 0).all(1), (read == 0).any(1))
+    kept = torch.rand(4, 1, 5, generator=generator(3)) >= 0.5  # one draw a sequence and unit
+    assert 0 < kept.sum() < kept.numel()
+    read = 2 * first * kept
     for b, n in enumerate(LENGTHS.tolist()):
         torch.testing.assert_close(of_training[1][b, :n], by_cells(made.forwards[1], read[b, :n])[0], **FLOAT32)
 
@@ -179,13 +183,14 @@ def test_gru_has_the_gradients_of_torch_s(dtype: torch.dtype, close: dict[str, f
 
 @pytest.mark.parametrize(("cell", "bidirectional", "pooling"), READINGS)
 @torch.no_grad()
-def test_read_out_and_what_is_said_at_every_step(cell: str, bidirectional: bool, pooling: str) -> None:
+def test_pooling_and_what_is_said_after_every_prefix(cell: str, bidirectional: bool, pooling: str) -> None:
     made = network(cell, n_layers=2, bidirectional=bidirectional, pooling=pooling)
     x = batch()
-    answers, features, steps = made(x, LENGTHS), made.features(x, LENGTHS), made.steps(x, LENGTHS)
+    answers, features, steps = made(x, LENGTHS), made.features(x, LENGTHS), made.prefixes(x, LENGTHS)
     for b, n in enumerate(LENGTHS.tolist()):
         ahead, back = (*made.states(x, LENGTHS)[b, :n].split(5, 1), torch.zeros(n, 0))[:2]
-        expected = torch.cat([ahead[-1], back[0]] if pooling == "last" else [ahead.mean(0), back.mean(0)])
+        last, mean = [ahead[-1], *back[:1]], [ahead.mean(0), *([back.mean(0)] if bidirectional else [])]
+        expected = torch.cat({"last": last, "mean": mean, "both": [*last, *mean]}[pooling])
         torch.testing.assert_close(features[b], expected, **FLOAT32)
         torch.testing.assert_close(answers[b], made.head(features[b]), **FLOAT32)
         torch.testing.assert_close(steps[b, n - 1], answers[b], **FLOAT32)
@@ -201,7 +206,7 @@ def test_targets_of_steps_are_the_head_of_every_state(bidirectional: bool) -> No
     made = network(bidirectional=bidirectional, target="step", pooling="mean")
     x = batch()
     torch.testing.assert_close(made(x, LENGTHS), made.head(made.states(x, LENGTHS)), **FLOAT32)
-    assert torch.equal(made.steps(x, LENGTHS), made(x, LENGTHS))
+    assert torch.equal(made.prefixes(x, LENGTHS), made(x, LENGTHS))
 
 
 @torch.no_grad()
@@ -216,34 +221,3 @@ def test_dropout_before_the_head_is_drawn_for_each_sequence() -> None:
     assert set(factor.flatten().round(decimals=3).tolist()) == {0.0, 2.0}
     assert torch.equal(noisy, made(same, lengths, generator(5)))
     assert not torch.equal(noisy, made(same, lengths, generator(6)))
-
-
-# ---------------------------------------------------------------------------------------------------------- objective
-
-
-@pytest.mark.parametrize("target", ["sequence", "step"])
-@torch.no_grad()
-def test_squared_error_is_that_of_a_plain_loop(target: str) -> None:
-    made, x = network(target=target), batch()
-    weights = torch.tensor([1.0, 3.0, 0.5, 2.0])
-    shape = (4, 2) if target == "sequence" else (4, 9, 2)
-    targets = torch.randn(shape, generator=generator(2))
-    found = TargetObjective(made, 1.625, generator())(x, LENGTHS, targets, weights)
-    errors = (made(x, LENGTHS) - targets).square().numpy()
-    rows = errors if target == "sequence" else [e[:n] for e, n in zip(errors, LENGTHS.tolist(), strict=True)]
-    expected = np.mean([w * np.mean(row) for w, row in zip(weights.tolist(), rows, strict=True)]) / 1.625
-    assert found.item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_targets_of_steps_are_padded_alike() -> None:
-    parts = [np.arange(2.0 * n).reshape(n, 2) + 100 * n for n in LENGTHS.tolist()]
-    given = StepTargets(np.concatenate(parts), LENGTHS.numpy())
-    rows = np.array([3, 1, 3])
-    for chosen in (given.to(torch.device("cpu"))[torch.from_numpy(rows)], padded(given[rows])):
-        assert chosen.shape == (3, 7, 2)
-        for found, i in zip(chosen, rows, strict=True):
-            assert np.array_equal(found[: len(parts[i])], parts[i])
-
-
-def padded(given: StepTargets) -> Tensor:
-    return given.to(torch.device("cpu"))[torch.arange(len(given))]
