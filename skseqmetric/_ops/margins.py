@@ -196,8 +196,8 @@ def _edit(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool
 
 
 def _substitutions(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool) -> np.ndarray:
-    lengths = (np.array([len(codes) for codes in labels], dtype=np.int64) for labels in (first, second))
-    comparable = np.equal(*_aligned(*lengths, table))
+    rows, columns = (np.array([len(codes) for codes in labels], dtype=np.int64) for labels in (first, second))
+    comparable = np.equal(*_aligned(rows, columns, table))
     return np.where(comparable, _of_sequences(Hamming.distance, first, second, table), -1)
 
 
