@@ -152,7 +152,7 @@ def _states(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
             return layer(x)[0]
         # torch's LSTM of bfloat16 fails on CPUs without instructions for it
         with torch.autocast("cpu", enabled=False):
-            return layer(x.to(layer.weight_hh_l0.dtype))[0]
+            return layer(x.to(layer.get_parameter("weight_hh_l0").dtype))[0]
     # with the compiled extension, training on a CPU takes a third of the time of nn.GRU
     return gru_scan(x.transpose(0, 1)[None], lengths, [RecurrentWeights(*_parameters(layer))])[:, 0].transpose(0, 1)
 
