@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from tests.small_embedder import PARTS, Batches, Data, pictures, small
+from tests.small_embedder import CHEAP, PARTS, Batches, Data, pictures, small
 
 TABLE = np.array([[0, 2.0, 0.5], [2, 0, 3], [0.5, 3, 0]])
 
@@ -24,8 +24,8 @@ def test_every_sequence_comes_with_its_image_or_one_of_its_class(pairs: Data, pa
     X, y, images = pairs
     images, labels = (images, None) if paired else (pictures(y[:15], seed=5), y[:15])
     seen = Batches()
-    embedder = small(callbacks=[seen], label_distance=TABLE, augment=None, scaling=None, max_epochs=20, min_batches=4)
-    embedder.fit(X, y, images=images, image_labels=labels)
+    settings = {"label_distance": TABLE, "augment": None, "scaling": None, "max_epochs": 20, "min_batches": 4}
+    small(callbacks=[seen], **settings, **CHEAP).fit(X, y, images=images, image_labels=labels)
     rows = {x.astype(np.float32).tobytes(): i for i, x in enumerate(X)}
     classes = {image.tobytes(): k for image, k in zip(images, y, strict=False)}
     drawn: set[bytes] = set()
@@ -47,7 +47,7 @@ def test_a_batch_of_one_class_has_no_negatives(pairs: Data) -> None:
     X, y, images = pairs
     seen, rows = Batches(), y == 1
     of_one = [x for x, kept in zip(X, rows, strict=True) if kept]
-    embedder = small(callbacks=[seen]).partial_fit(of_one, y[rows], [0, 1, 2], images=images[rows])
+    embedder = small(callbacks=[seen], **CHEAP).partial_fit(of_one, y[rows], [0, 1, 2], images=images[rows])
     for batch in seen.epochs[0]:
         assert (batch["negatives"] == -1).all()
         assert (batch["apart"] == 0).all()
@@ -59,7 +59,7 @@ def test_curriculum_starts_with_far_negatives(pairs: Data) -> None:
     table = [[0, 1, 5], [1, 0, 5], [5, 5, 0]]
     seen = Batches()
     settings = {"label_distance": table, "curriculum": True, "max_epochs": 5, "min_batches": 1}
-    small(callbacks=[seen], **settings).fit(X, y, images=images)
+    small(callbacks=[seen], **settings, **CHEAP).fit(X, y, images=images)
     assert [min(batch["apart"].min().item() for batch in epoch) for epoch in seen.epochs] == [5, 5, 5, 5, 1]
 
 
@@ -123,7 +123,7 @@ def test_objective_is_the_weighted_sum_of_its_parts(pairs: Data) -> None:
 
 def test_dynamic_weights_follow_the_two_epochs_before(pairs: Data) -> None:
     X, y, images = pairs
-    embedder = small(loss_weights="dynamic", max_epochs=4).fit(X, y, images=images)
+    embedder = small(loss_weights="dynamic", max_epochs=4, **CHEAP).fit(X, y, images=images)
     embedder.partial_fit(X, y)  # an epoch without images says nothing of the parts
     embedder.partial_fit(X, y, images=images)
     rows = [row for row in embedder.history_ if "cross_loss" in row]

@@ -15,10 +15,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from torch import Tensor, nn
+from torch import nn
 
 from skseqmetric import CrossModalTripletEmbedder
-from tests.small_embedder import IMAGES, SMALL, Data, small
+from tests.small_embedder import CHEAP, IMAGES, SMALL, Data, Steps, Vectors, small
 
 # ------------------------------------------------------------------------------------------------------------- refusals
 
@@ -137,7 +137,7 @@ def test_images_are_routed(pairs: Data) -> None:
 @pytest.mark.parametrize("own", [False, True])
 def test_pickled_copied_and_cloned(pairs: Data, own: bool) -> None:
     X, y, images = pairs
-    embedder = small(series_encoder=Steps(), image_encoder=Vectors()) if own else small()
+    embedder = small(**CHEAP) if own else small()
     embedder.fit(X, y, images=images)
     for again in (pickle.loads(pickle.dumps(embedder)), copy.deepcopy(embedder)):
         assert np.array_equal(again.transform_images(images), embedder.transform_images(images))
@@ -148,36 +148,10 @@ def test_pickled_copied_and_cloned(pairs: Data, own: bool) -> None:
 # ------------------------------------------------------------------------------------------------------- user's modules
 
 
-class Steps(nn.Module):
-    """Sequences (B, T, 2) to features of every second step."""
-
-    def __init__(self, n_features: int = 7) -> None:
-        super().__init__()
-        self.layer = nn.utils.skip_init(nn.Linear, 2, n_features)
-        nn.init.normal_(self.layer.weight, generator=torch.Generator().manual_seed(0))
-        nn.init.zeros_(self.layer.bias)
-
-    def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.tanh(self.layer(values[:, ::2])), (lengths + 1) // 2
-
-
-class Vectors(nn.Module):
-    """Images (B, 1, 9, 8) to their sums over the columns, in a linear map."""
-
-    def __init__(self, n_features: int = 7) -> None:
-        super().__init__()
-        self.layer = nn.utils.skip_init(nn.Linear, 9, n_features)
-        nn.init.normal_(self.layer.weight, generator=torch.Generator().manual_seed(1))
-        nn.init.zeros_(self.layer.bias)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.layer(images.mean(3).flatten(1))
-
-
 @pytest.mark.parametrize(
     "settings",
     [
-        {"series_encoder": Steps(), "image_encoder": Vectors()},
+        CHEAP,
         {"series_encoder": Steps(5)},
         {"image_encoder": Vectors(5)},
     ],
