@@ -1,4 +1,4 @@
-"""Echo state networks: fixed random reservoirs with a linear read-out."""
+"""Echo state networks: fixed random reservoirs with a linear readout."""
 
 from skseqmetric._estimators.echo_state.classifier import EchoStateClassifier
 from skseqmetric._estimators.echo_state.regressor import EchoStateRegressor

@@ -1,4 +1,4 @@
-"""What the echo state estimators share: reservoirs, and their states over batches."""
+"""The base class of the echo state estimators: reservoirs and their states."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_devic
 from skseqmetric._tensors.scaling import channel_scaling
 
 MAX_STATES = 1 << 24
-"""Numbers of a batch whose states are all kept at once: 64 MB in float32."""
+"""Largest number of state values that a batch keeps: 64 MB in float32."""
 
 PER_RESERVOIR = ("spectral_radius", "leak", "input_scaling", "bias_scaling")
-"""Parameters that may be one number for all reservoirs or one for each."""
+"""Parameters that may be one number for all reservoirs, or one number per reservoir."""
 
 
 class EchoStateEstimator(BaseEstimator, ABC):
-    """An estimator over `n_reservoirs` fixed random reservoirs, each run forwards and, if asked for, backwards."""
+    """An estimator on the states of fixed random reservoirs, which read forwards and, optionally, backwards."""
 
     _parameter_constraints: dict[str, list[Any]] = {
         "scaling": [StrOptions({"channel"}), None],
@@ -60,13 +60,14 @@ class EchoStateEstimator(BaseEstimator, ABC):
 
     # ------------------------------------------------------------------ reservoirs
     def fit_reservoir(self, X: Any) -> Self:
-        """Learn the scaling of the channels and draw the reservoirs, and nothing else: enough for `hidden_states`.
+        """Learn the scaling of the channels and draw the reservoirs. This is enough for `hidden_states`.
 
-        A readout that was fitted before is dropped: it belongs to other reservoirs.
+        An earlier readout is deleted, because it belongs to other reservoirs.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
 
         Returns
         -------
@@ -87,7 +88,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
         self._check_combinations()
 
     def _start(self, sequences: Sequences, weights: np.ndarray) -> None:
-        """The scaling of this data, and new reservoirs from the seed."""
+        """Learn the scaling of the data, and draw new reservoirs from the seed."""
         self.mean_, self.scale_ = np.zeros(sequences.n_channels), np.ones(sequences.n_channels)
         if self.scaling is not None:
             self.mean_, self.scale_ = channel_scaling(sequences, weights)
@@ -97,7 +98,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
         self._n_forward = self.n_reservoirs
 
     def _forms(self) -> list[ReservoirForm]:
-        """Of the forward reservoirs, then of the backward ones."""
+        """Return the parameters of the forward reservoirs, then those of the backward ones."""
         columns = {name: self._of_each(name) for name in PER_RESERVOIR}
         forms = [
             ReservoirForm(
@@ -112,7 +113,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
         return forms * (1 + self.bidirectional)
 
     def _of_each(self, name: str) -> list[float]:
-        """The values of a parameter for every reservoir, within its range."""
+        """Return the value of a parameter for every reservoir, checked to be in its range."""
         value = np.asarray(getattr(self, name), dtype=np.float64)
         if value.ndim and value.shape != (self.n_reservoirs,):
             raise ValueError(f"{name} has shape {value.shape}: pass one number, or one for each of n_reservoirs.")
@@ -124,11 +125,11 @@ class EchoStateEstimator(BaseEstimator, ABC):
         return values
 
     def _flat(self, sequences: Sequences) -> FlatSequences:
-        """Flat float32 values on the device, (x - mean_) / scale_."""
+        """Return flat float32 values (x - mean_) / scale_ on the device."""
         return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
 
     def _checked(self, X: Any) -> FlatSequences:
-        """New sequences, as the reservoirs read them."""
+        """Check new sequences and return them scaled, on the device."""
         check_is_fitted(self, "reservoirs_")
         return self._flat(check_sequences(X, estimator=self, reset=False))
 
@@ -138,28 +139,36 @@ class EchoStateEstimator(BaseEstimator, ABC):
 
     @property
     def n_states_(self) -> int:
-        """Numbers of a state: units of all reservoirs, in both directions if there are."""
+        """Size F of a state: the units of all reservoirs in all directions."""
         check_is_fitted(self, "reservoirs_")
         return self.reservoirs_[0].n_units * len(self.reservoirs_)
 
     # ------------------------------------------------------------------ states
     def hidden_states(self, X: Any) -> list[np.ndarray]:
-        """States after every step: a list of n arrays (T_i, F) float32.
+        """Return the states after every step.
 
-        Reservoirs stand side by side, the forward ones first; a backward one's state at step t is that after it has
-        read the steps from the end to t.
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        states : list of n arrays (T_i, F), float32
+            States of all reservoirs, concatenated, forward ones first. A backward reservoir has read the steps from the
+            last one down to t when it is at step t.
         """
         flat = self._checked(X)
         return run_steps(flat, lambda values, lengths: (self._states(values, lengths), lengths), self._max_steps)
 
     @property
     def _max_steps(self) -> int:
-        """Padded steps of a batch whose states are all kept."""
+        """Padded steps of a batch that keeps all its states."""
         return max(1, min(MAX_STEPS, MAX_STATES // self.n_states_))
 
     @torch.inference_mode()
     def _states(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """States (B, T, F) at every step; what stands past a sequence's end is of no use."""
+        """Return the states (B, T, F) at every step. States past the end of a sequence are arbitrary."""
         states = reservoir_scan(self._directions(values, lengths), lengths, self.reservoirs_)  # (T, D, B, N)
         parts = list(states.permute(1, 2, 0, 3))
         for k in range(self._n_forward, len(parts)):
@@ -168,11 +177,11 @@ class EchoStateEstimator(BaseEstimator, ABC):
 
     @torch.inference_mode()
     def _pooled(self, values: Tensor, lengths: Tensor, pooling: str) -> Tensor:
-        """The pooled states of whole sequences: (B, F), or (B, 2 F) for "both"."""
+        """Return the pooled states of whole sequences: (B, F), or (B, 2 F) for "both"."""
         return reservoir_pooled(self._directions(values, lengths), lengths, self.reservoirs_, pooling)
 
     def _directions(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """The input of every reservoir, time first: (B, T, C) -> (D, T, B, C)."""
+        """Return the input of every reservoir, time first: (B, T, C) -> (D, T, B, C)."""
         backward = len(self.reservoirs_) - self._n_forward
         parts = [values] * self._n_forward
         if backward:
@@ -186,7 +195,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        # saved on the CPU, so that a model from a GPU host opens on a host without one
+        # saved on the CPU, so that a model from a host with a GPU can be loaded on a host without one
         state = dict(super().__getstate__())
         if "reservoirs_" in state:
             state["reservoirs_"] = [_moved(r, torch.device("cpu")) for r in state["reservoirs_"]]

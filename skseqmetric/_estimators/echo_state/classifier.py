@@ -1,4 +1,4 @@
-"""EchoStateClassifier: a reservoir with a linear read-out of classes."""
+"""EchoStateClassifier: random reservoirs with a linear readout of classes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from skseqmetric._tensors.steps import IGNORED, StepTargets
 from skseqmetric._training.data import TrainingSet
 
 MOST_CERTAIN = 1e6
-"""Bound of the factor between scores and logits, for training data that are met exactly."""
+"""Largest factor from scores to logits. It is reached if the readout fits the training data exactly."""
 
 LOGISTIC_STEPS = 1000
 
@@ -33,15 +33,15 @@ def _has_ridge_readout(estimator: EchoStateClassifier) -> bool:
 
 @renamed(summary="pooling", predict_steps="predict_prefixes")
 class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
-    r"""Classes of sequences, or of their steps: a linear read-out of a fixed random recurrent network.
+    r"""Classifier of sequences or of every step: a linear readout of fixed random recurrent networks.
 
     .. math::
         x_t = (1 - l)\, x_{t-1} + l \tanh(W_{in} [1; u_t] + W x_{t-1}), \qquad x_0 = 0, \\
         z = W_{out} s + b_{out} \in R^K
 
-    with s the state of a step or the pooled states of a sequence, and the class of the largest score
-    z. Only the read-out is learned: ridge regression on targets of 1 for the class and -1 for the others, from sums
-    over the rows, or logistic regression.
+    Here s is the state of a step or the pooled state of a sequence. The prediction is the class with the largest score
+    z. Only the readout is trained: by ridge regression with target 1 for the class and -1 for the others, or by
+    logistic regression. Ridge regression needs only sums over the rows.
 
     Parameters
     ----------
@@ -50,80 +50,82 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     spectral_radius : float or sequence of n_reservoirs floats, default=1.0
         Spectral radius rho of W, >= 0.
     leak : float or sequence of n_reservoirs floats, default=0.3
-        Leak l, 0 < l <= 1: a state forgets within about 1 / l steps.
+        Leak l, 0 < l <= 1. A state forgets within about 1 / l steps.
     density : float, default=0.1
-        Share p of the entries of W that are not 0, 0 < p <= 1. On a CPU products are sparse where that is faster: up to
-        0.25 from 100 units on, without the compiled kernels up to 0.15 from 150 on.
+        Share p of the entries of W that are not 0, 0 < p <= 1. On a CPU, products are sparse when this is faster: for
+        p <= 0.25 and 100 units or more. Without the compiled kernels it is for p <= 0.15 and 150 units or more.
     input_scaling : float or sequence of n_reservoirs floats, default=0.3
-        Entries of W_in are this, its negative or 0.
+        Absolute value of the entries of W_in that are not 0. Signs are random.
     bias_scaling : float or sequence of n_reservoirs floats, default=0.1
-        Likewise for the column of W_in that the constant 1 enters by.
+        The same for the column of W_in that multiplies the constant 1.
     input_density : float, default=1.0
         Share of the entries of W_in that are not 0.
     spectral_scaling : {"fast", "exact"}, default="fast"
-        "fast": entries of W uniform in (-a, a) with :math:`a = \rho \sqrt{3 / (p N)}`, which gives the spectral radius
-        by the circular law: 0.99 to 1.06 for 1 in eight draws at N = 300. "exact": W is divided by its own, at the cost
-        of an eigenvalue.
+        "fast" draws the entries of W uniformly in (-a, a) with :math:`a = \rho \sqrt{3 / (p N)}`. The circular law then
+        gives about the spectral radius: for a radius of 1, eight draws at N = 300 had 0.99 to 1.06. "exact" rescales W
+        to the spectral radius, and has to compute an eigenvalue.
     n_reservoirs : int, default=1
-        Independent reservoirs that read the sequence side by side; with values of `leak` or `spectral_radius` of their
-        own they remember for different times.
+        Number of independent reservoirs that read the sequence in parallel. With different values of `leak` or
+        `spectral_radius` they remember for different times.
     bidirectional : bool, default=True
-        As many reservoirs more read the sequence from its end.
+        Whether the same number of further reservoirs reads every sequence backwards.
     pooling : {"last", "mean", "both"}, default="both"
-        Pooling over time: the last state of a sequence, the mean of its states, or both side by side.
+        Pooling over time: the last state of a sequence, the mean of its states, or both concatenated.
     readout : {"ridge", "logistic"}, default="ridge"
-        "logistic": scikit-learn's logistic regression on standardised pooled states with C = 1 / alpha. It holds the
-        pooled states of all training sequences, needs target="sequence" with learning="final", and has no
-        `partial_fit`.
+        "ridge" is ridge regression. "logistic" is scikit-learn's logistic regression on standardised pooled states with
+        C = 1 / alpha. It keeps the pooled states of all training sequences in memory. It needs target="sequence" and
+        learning="final", and has no `partial_fit`.
     alpha : float, sequence of floats or "auto", default=0.01
-        Ridge penalty, > 0, in units of squared states summed over the rows learned from. Of several, and of a grid of
-        its own with "auto", generalised cross-validation takes the best, with 1.4 for every degree of freedom (Kim & Gu
-        2004); that costs an eigenvalue decomposition.
+        Ridge penalty, > 0, in units of squared states summed over the training rows. Generalised cross-validation
+        chooses among several values. "auto" offers it a grid. The criterion counts every degree of freedom 1.4 times
+        (Kim & Gu 2004). The choice costs an eigenvalue decomposition.
     target : {"sequence", "step"}, default="sequence"
-        Whether y holds one label a sequence or one a step.
+        Whether y has one label per sequence or one per step.
     learning : {"final", "continuous"}, default="final"
-        With target="sequence": learn from the pooled states of the whole sequence or, with the same label, from the
-        state after every step, for data whose ends are unknown. "continuous" needs pooling="last" and
-        bidirectional=False.
+        Only for target="sequence". "final" learns from the pooled states of the whole sequence. "continuous" learns
+        from the state after every step, each with the label of the sequence. It is for data whose ends are unknown,
+        and needs pooling="last" and bidirectional=False.
     class_weight : dict, "balanced" or None, default=None
-        Factor of the weight of every class; "balanced": inversely proportional to its summed weight.
+        Factor of the weight of every class. "balanced" is inversely proportional to the summed weight of a class.
     ignore_label : object, default=None
-        With target="step" a label that means "none": such steps are neither learned from nor scored.
+        Label of steps without a label, with target="step". These steps are neither learned from nor scored.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64. None for
-        inputs that have a scale of their own, such as one-hot codes.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64. Use
+        None for inputs that need no scaling, such as one-hot codes.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the weights, which are drawn on the CPU: the same model on every device.
+        Seed of the random weights. They are drawn on the CPU and are the same on every device.
 
     Attributes
     ----------
     classes_ : ndarray of shape (K,)
-        Labels.
+        Sorted labels.
     coef_ : ndarray of shape (K, F)
-        The read-out :math:`W_{out}`, of scores; of "both" with 2 F columns, those of the last state first.
+        Weights :math:`W_{out}` of the readout. With pooling="both" they have 2 F columns, first those of the last
+        state.
     intercept_ : ndarray of shape (K,)
-        Its constant :math:`b_{out}`.
+        Constant :math:`b_{out}` of the readout.
     alpha_ : float
-        The penalty in use.
+        Ridge penalty of the readout.
     reservoirs_ : list of ReservoirWeights
-        The reservoirs, forward ones first: `input` (N, C + 1), its first column the bias, `recurrent` (N, N), `leak`.
+        The reservoirs, forward ones first. Each has `input` (N, C + 1), whose first column is the bias, `recurrent`
+        (N, N) and `leak`.
     n_states_ : int
-        Numbers F of a state, N for every reservoir and direction.
+        Size F of a state: N for every reservoir and direction.
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The reservoirs read (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
 
     Notes
     -----
-    Cost of a sequence of T steps: :math:`T p N^2` multiply-adds for every reservoir and direction; all sequences of a
-    batch take a step together. The read-out costs :math:`F^2` a row and
-    :math:`F^3` once; where rows n are fewer than features, :math:`n F` a row and :math:`n^3`.
+    A sequence of T steps costs :math:`T p N^2` multiply-adds for every reservoir and direction. All sequences of a
+    batch run in parallel. The readout costs :math:`F^2` per row and :math:`F^3` once. With fewer rows n than features
+    it costs :math:`n F` per row and :math:`n^3` once.
 
-    Reservoir, leak and read-out are those of [1]_ and [2]_; the mean of the states, both directions, probabilities and
-    defaults are ours.
+    Reservoir, leak and readout are those of [1]_ and [2]_. Mean pooling, both directions, probabilities and defaults
+    are ours.
 
     References
     ----------
@@ -209,7 +211,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Draw the reservoirs and learn the read-out.
+        """Draw the reservoirs and learn the readout.
 
         Parameters
         ----------
@@ -218,7 +220,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         y : array-like of shape (n,), or with target="step" list of n arrays (T_i,)
             Class of every sequence, or of every step.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence and of each of its steps. A weight of 2 is the same as writing the sequence twice.
+            Weight of every sequence and of each of its steps. A weight of 2 acts like two copies of the sequence.
 
         Returns
         -------
@@ -227,8 +229,8 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), a single class, parameters that contradict each
-            other, or a penalty too small for float64.
+            `check_sequences` does not accept X, there is a single class, parameters contradict each other, or the
+            penalty is too small for float64.
         """
         self._check_parameters()
         with unchanged_if_refused(self):
@@ -244,17 +246,17 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
 
     @available_if(_has_ridge_readout)
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from more sequences, by recursive least squares; what was learned before counts as much.
+        """Learn from more sequences by recursive least squares. Earlier sequences keep their weight.
 
-        Called piece by piece with `scaling=None` the result is that of one `fit` of everything. Otherwise the scaling
-        is that of the first piece, and so is a penalty that is chosen.
+        With `scaling=None`, calls with the parts of a data set give the result of one `fit` on all of it. Otherwise the
+        first call fixes the scaling. It also fixes a penalty that is chosen by cross-validation.
 
         Parameters
         ----------
         X, y, sample_weight
             As in `fit`.
         classes : array-like of shape (K,), optional
-            All labels that are to come, in the first call; those of y where None.
+            All labels of this and later calls, read by the first call. None: the labels of the first y.
 
         Returns
         -------
@@ -283,7 +285,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         return self
 
     def _factors_of(self, training: TrainingSet) -> np.ndarray:
-        """One factor a class, (K,), and a 0 behind them, for rows without a label."""
+        """Return one factor per class (K,), followed by a 0 for rows without a label."""
         codes, weights = _flat_codes(training)
         given = codes != IGNORED
         labels = self._task.labels
@@ -291,7 +293,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         return np.append(class_factors(self.class_weight, labels, counts), 0.0)
 
     def _fit_logistic(self, training: TrainingSet) -> None:
-        """scikit-learn's solver on standardised pooled states of all sequences; coefficients in units of the states."""
+        """Fit logistic regression on standardised pooled states. Convert its coefficients to units of the states."""
         self._begin(training)
         parts = zip(*self._rows(training, torch.device("cpu")), strict=True)
         states, encoded, weights = (torch.cat(part).numpy() for part in parts)
@@ -301,7 +303,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         coef, intercept = solver.coef_, solver.intercept_
         if len(coef) == 1:
             coef, intercept = np.concatenate([-coef, coef]) / 2, np.append(-intercept, intercept) / 2
-        # a class whose sequences all have weight 0 is never said
+        # a class whose sequences all have weight 0 is never predicted
         self.coef_ = np.zeros((len(self.classes_), states.shape[1]))
         self.intercept_ = np.full(len(self.classes_), -np.inf)
         self.coef_[solver.classes_] = coef / scaler.scale_
@@ -317,38 +319,83 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     @property
     def _sharpness(self) -> float:
         """Factor from scores to logits."""
-        # a variance is what the ridge read-out leaves
+        # only the ridge readout has a variance
         return 1.0 if self._variance is None else min(2 / self._variance, MOST_CERTAIN)
 
     # ------------------------------------------------------------------ prediction
     def predict(self, X: Any) -> Any:
-        """Classes: (n,), or with target="step" a list of n arrays (T_i,)."""
+        """Predict the class of every sequence, or of every step.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), or list of n arrays (T_i,) with target="step"
+        """
         outputs = self._outputs(X)
         return self._task.answer(outputs)
 
     def decision_function(self, X: Any) -> Any:
-        """Scores (n, K), or (n,) for the second of two classes against the first; with target="step" a list."""
+        """Return class scores.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, K) or (n,), or list of n arrays (T_i, K) or (T_i,) with target="step"
+            Columns as in `classes_`. For two classes there is one number: the second score minus the first.
+        """
         return decision(self._outputs(X))
 
     def predict_proba(self, X: Any) -> Any:
-        r"""Class probabilities (n, K), columns as in `classes_`; with target="step" a list of n arrays (T_i, K).
+        r"""Return class probabilities.
 
-        Those of the logistic read-out are its own. Those of the ridge read-out are
-        :math:`\mathrm{softmax}(2 z / \sigma^2)`: the posterior, were the scores of a class normal around its targets.
-        The variance :math:`\sigma^2` is what generalised cross-validation finds in training. Where that matters,
-        calibrate (`CalibratedClassifierCV`).
+        The logistic readout models probabilities. The ridge readout returns
+        :math:`\mathrm{softmax}(2 z / \sigma^2)`. This is the posterior if the scores of a class are normally
+        distributed around its targets. Generalised cross-validation estimates the variance :math:`\sigma^2` in
+        training. Use `CalibratedClassifierCV` if you need calibrated probabilities.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, K), or list of n arrays (T_i, K) with target="step"
+            Columns as in `classes_`.
         """
         outputs = self._outputs(X)
         return probabilities(outputs, self._sharpness)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of the sequences, or of the labelled steps, that are predicted rightly, by weight."""
+        """Return the accuracy over the sequences, or over the labelled steps with target="step".
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like
+            Labels, as in `fit`.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence. A step has the weight of its sequence.
+
+        Returns
+        -------
+        accuracy : float in [0, 1]
+        """
         answers = self.predict(X)
         return self._task.score(y, answers, sample_weight)
 
 
 def _flat_codes(training: TrainingSet) -> tuple[np.ndarray, np.ndarray]:
-    """Codes of sequences or of all steps, and the weight of each."""
+    """Return the codes of sequences or of all steps, and the weight of each."""
     targets = training.targets
     if not isinstance(targets, StepTargets):
         return targets, training.weights

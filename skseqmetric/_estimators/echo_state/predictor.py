@@ -1,4 +1,4 @@
-"""What the echo state predictors share: a linear read-out of states, learned at once or piece by piece."""
+"""The base class of the echo state predictors: a linear readout of states, learned at once or in parts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from skseqmetric._training.data import TrainingSet
 
 
 class ReadoutForm(NamedTuple):
-    """The parameters that a read-out's answers depend on, as they were when it was learned."""
+    """The parameters at training time that predictions of a readout depend on."""
 
     target: str
     learning: str
@@ -36,16 +36,16 @@ class ReadoutForm(NamedTuple):
 
     @property
     def every_step(self) -> bool:
-        """Whether it learns from the state after every step, and not from pooled states."""
+        """Whether the readout learns from the state after every step, instead of pooled states."""
         return self.target == "step" or self.learning == "continuous"
 
 
 Rows = tuple[Tensor, Tensor, Tensor]
-"""States (m, F), targets (m, K), weights (m,), float64 on the device that sums are kept on."""
+"""States (m, F), targets (m, K) and weights (m,) in float64, on the device of the sums."""
 
 
 class EchoStatePredictor(EchoStateEstimator):
-    """Ridge regression on states: `_fit_readout` at once, `_update_readout` by recursive least squares."""
+    """Ridge regression on states: `_fit_readout` solves at once, `_update_readout` by recursive least squares."""
 
     _parameter_constraints: dict[str, list[Any]] = {
         **EchoStateEstimator._parameter_constraints,
@@ -64,11 +64,11 @@ class EchoStatePredictor(EchoStateEstimator):
 
     @abstractmethod
     def _make_task(self) -> Task:
-        """What y is to mean, by the parameters."""
+        """Return the task that the parameters ask for."""
 
     @abstractmethod
     def _encode(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
-        """Rows of targets as numbers (m, K) float64, NaN where there is none, and factors of their weights."""
+        """Return m targets as float64 numbers (m, K), NaN for missing ones, and factors of their weights."""
 
     # ------------------------------------------------------------------ fitting
     def _check_readout(self) -> None:
@@ -82,7 +82,7 @@ class EchoStatePredictor(EchoStateEstimator):
             )
 
     def _checked_data(self, X: Any, y: Any, sample_weight: Any, task: Task, *, reset: bool) -> tuple[Task, TrainingSet]:
-        """Everything a fit was given, checked once, and the task that has seen y."""
+        """Check all arguments of a fit once. Return the task that has seen y, and the data."""
         sequences = check_sequences(X, estimator=self, reset=reset)
         task, targets = task.check(y, sequences)
         return task, TrainingSet(sequences, targets, check_weights(sample_weight, len(sequences)))
@@ -92,7 +92,7 @@ class EchoStatePredictor(EchoStateEstimator):
         self.__dict__.update(task.attributes)
 
     def _alphas(self) -> np.ndarray | None:
-        """The penalties to choose from; None where they are chosen too."""
+        """Return the penalties to choose from, or None for "auto"."""
         if isinstance(self.alpha, str):
             return None
         alphas = np.atleast_1d(np.asarray(self.alpha, dtype=np.float64))
@@ -101,7 +101,7 @@ class EchoStatePredictor(EchoStateEstimator):
         return alphas
 
     def _fit_readout(self, training: TrainingSet) -> None:
-        """New reservoirs, and the read-out of these data alone."""
+        """Draw new reservoirs and learn the readout from these data alone."""
         self._begin(training)
         device = self._float64_device
         sums = RidgeSums(self._n_features, self._task.n_outputs, device)
@@ -120,7 +120,7 @@ class EchoStatePredictor(EchoStateEstimator):
         return ReadoutForm(self.target, self.learning, self.pooling)
 
     def _check_continues(self) -> None:
-        """Refuse to go on from a read-out of another form."""
+        """Refuse to continue with a readout of another form."""
         if not hasattr(self, "coef_"):
             return
         if not hasattr(self, "_solver"):
@@ -131,7 +131,7 @@ class EchoStatePredictor(EchoStateEstimator):
             )
 
     def _update_readout(self, training: TrainingSet) -> None:
-        """The read-out of all data since the reservoirs were drawn."""
+        """Learn the readout from all data since the reservoirs were drawn."""
         if not hasattr(self, "coef_"):
             self._fit_readout(training)
             return
@@ -156,7 +156,7 @@ class EchoStatePredictor(EchoStateEstimator):
         return self.n_states_ * (2 if both else 1)
 
     def _rows(self, training: TrainingSet, device: torch.device) -> Iterator[Rows]:
-        """States with targets, batch by batch; the order of the sequences does not matter."""
+        """Yield states with targets, batch by batch. The batches do not depend on the order of the sequences."""
         flat = self._flat(training.sequences)
         most = self._max_steps if self._form.every_step else MAX_STEPS
         for indices in batches_by_length(flat.host_lengths, most, flat.digests):
@@ -173,7 +173,7 @@ class EchoStatePredictor(EchoStateEstimator):
     def _states_of(
         self, training: TrainingSet, flat: FlatSequences, indices: np.ndarray
     ) -> tuple[Tensor, np.ndarray, np.ndarray]:
-        """Rows of states (m, F) of the sequences at `indices`, with their targets and weights."""
+        """Return states (m, F) of the sequences at `indices`, with their targets and weights."""
         values, lengths = flat.padded(indices)
         targets: Any = training.targets
         if not self._form.every_step:
@@ -189,7 +189,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
     # ------------------------------------------------------------------ inference
     def _outputs(self, X: Any) -> Blocks:
-        """Read-out of whole sequences, (n, K) float64, or of every step, n arrays (T_i, K)."""
+        """Return the outputs of whole sequences, (n, K) float64, or of every step, n arrays (T_i, K)."""
         check_is_fitted(self)
         if self._form.target == "step":
             return self.predict_prefixes(X)
@@ -201,10 +201,19 @@ class EchoStatePredictor(EchoStateEstimator):
         return run_sequences(flat, run, self._task.n_outputs, np.float64)
 
     def predict_prefixes(self, X: Any) -> list[np.ndarray]:
-        """Outputs of the read-out after every prefix of a sequence: a list of n arrays (T_i, K) float32.
+        """Return the outputs of the readout for every prefix of a sequence.
 
-        The last row is the output for the whole sequence. The rows before are the outputs, had the sequence ended
-        there. With `bidirectional` and `target="sequence"` the backward reservoirs have read all of it at each step.
+        Row t is the output for the first t steps, and the last row that for the whole sequence. With `bidirectional`
+        and `target="sequence"` the backward reservoirs always read the whole sequence.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        outputs : list of n arrays (T_i, K), float32
         """
         check_is_fitted(self)
         flat, (coef, intercept) = self._checked(X), self._readout()
@@ -222,7 +231,7 @@ class EchoStatePredictor(EchoStateEstimator):
         return torch.from_numpy(self.coef_).to(device), torch.from_numpy(self.intercept_).to(device)
 
     def _pooled_so_far(self, states: Tensor, lengths: Tensor, how: str) -> Tensor:
-        """States (B, T, F) pooled over the steps up to each; backward states over all steps."""
+        """Return the pooled states of all prefixes, (B, T, F). Backward states are pooled over all steps."""
         n_forward = self.reservoirs_[0].n_units * self._n_forward
         forward, backward = states[..., :n_forward], states[..., n_forward:]
         if how == "last":
@@ -253,6 +262,6 @@ class EchoStatePredictor(EchoStateEstimator):
 
 
 def _step_indices(offsets: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Indices of the steps of sequences that begin at offsets and have so many steps."""
+    """Return the indices of all steps of sequences that begin at `offsets` and have `n_steps` steps."""
     starts = np.cumsum(lengths) - lengths
     return np.repeat(offsets - starts, lengths) + np.arange(lengths.sum())

@@ -1,4 +1,4 @@
-"""EchoStateRegressor: a reservoir with a linear read-out of numbers."""
+"""EchoStateRegressor: random reservoirs with a linear readout of numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from skseqmetric._tasks import Numbers, Task
 
 @renamed(summary="pooling", predict_steps="predict_prefixes")
 class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
-    r"""Numbers for sequences, or for their steps: a linear read-out of a fixed random recurrent network.
+    r"""Regressor of sequences or of every step: a linear readout of fixed random recurrent networks.
 
     .. math::
         x_t = (1 - l)\, x_{t-1} + l \tanh(W_{in} [1; u_t] + W x_{t-1}), \qquad x_0 = 0, \\
         y = W_{out} s + b_{out}, \qquad
         W_{out} = \arg\min_W \sum_i w_i \lVert y_i - W s_i - b \rVert^2 + \alpha \lVert W \rVert^2
 
-    with s the state of a step or the pooled states of a sequence. Only the read-out is learned, by
-    ridge regression from sums over the rows: the states of all training steps are never held at once.
+    Here s is the state of a step or the pooled state of a sequence. Only the readout is trained, by ridge regression.
+    It needs only sums over the rows, so that memory never holds the states of all training steps.
 
     Parameters
     ----------
@@ -31,72 +31,75 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
     spectral_radius : float or sequence of n_reservoirs floats, default=1.0
         Spectral radius rho of W, >= 0.
     leak : float or sequence of n_reservoirs floats, default=0.3
-        Leak l, 0 < l <= 1: a state forgets within about 1 / l steps.
+        Leak l, 0 < l <= 1. A state forgets within about 1 / l steps.
     density : float, default=0.1
-        Share p of the entries of W that are not 0, 0 < p <= 1. On a CPU products are sparse where that is faster: up to
-        0.25 from 100 units on, without the compiled kernels up to 0.15 from 150 on.
+        Share p of the entries of W that are not 0, 0 < p <= 1. On a CPU, products are sparse when this is faster: for
+        p <= 0.25 and 100 units or more. Without the compiled kernels it is for p <= 0.15 and 150 units or more.
     input_scaling : float or sequence of n_reservoirs floats, default=0.3
-        Entries of W_in are this, its negative or 0.
+        Absolute value of the entries of W_in that are not 0. Signs are random.
     bias_scaling : float or sequence of n_reservoirs floats, default=0.1
-        Likewise for the column of W_in that the constant 1 enters by.
+        The same for the column of W_in that multiplies the constant 1.
     input_density : float, default=1.0
         Share of the entries of W_in that are not 0.
     spectral_scaling : {"fast", "exact"}, default="fast"
-        "fast": entries of W uniform in (-a, a) with :math:`a = \rho \sqrt{3 / (p N)}`, which gives the spectral radius
-        by the circular law: 0.99 to 1.06 for 1 in eight draws at N = 300. "exact": W is divided by its own, at the cost
-        of an eigenvalue.
+        "fast" draws the entries of W uniformly in (-a, a) with :math:`a = \rho \sqrt{3 / (p N)}`. The circular law then
+        gives about the spectral radius: for a radius of 1, eight draws at N = 300 had 0.99 to 1.06. "exact" rescales W
+        to the spectral radius, and has to compute an eigenvalue.
     n_reservoirs : int, default=1
-        Independent reservoirs that read the sequence side by side; with values of `leak` or `spectral_radius` of their
-        own they remember for different times.
+        Number of independent reservoirs that read the sequence in parallel. With different values of `leak` or
+        `spectral_radius` they remember for different times.
     bidirectional : bool, default=True
-        As many reservoirs more read the sequence from its end.
+        Whether the same number of further reservoirs reads every sequence backwards.
     pooling : {"last", "mean", "both"}, default="both"
-        Pooling over time: the last state of a sequence, the mean of its states, or both side by side.
+        Pooling over time: the last state of a sequence, the mean of its states, or both concatenated.
     alpha : float, sequence of floats or "auto", default=0.01
-        Ridge penalty, > 0, in units of squared states summed over the rows learned from. Of several, and of a grid of
-        its own with "auto", generalised cross-validation takes the best, with 1.4 for every degree of freedom (Kim & Gu
-        2004); that costs an eigenvalue decomposition.
+        Ridge penalty, > 0, in units of squared states summed over the training rows. Generalised cross-validation
+        chooses among several values. "auto" offers it a grid. The criterion counts every degree of freedom 1.4 times
+        (Kim & Gu 2004). The choice costs an eigenvalue decomposition.
     target : {"sequence", "step"}, default="sequence"
-        Whether y holds one row of numbers a sequence or one a step.
+        Whether y has one target per sequence or one per step.
     learning : {"final", "continuous"}, default="final"
-        With target="sequence": learn from the pooled states of the whole sequence or, with the same row of numbers,
-        from the state after every step, for data whose ends are unknown. "continuous" needs pooling="last" and
-        bidirectional=False.
+        Only for target="sequence". "final" learns from the pooled states of the whole sequence. "continuous" learns
+        from the state after every step, each with the target of the sequence. It is for data whose ends are unknown,
+        and needs pooling="last" and bidirectional=False.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64. None for
-        inputs that have a scale of their own, such as one-hot codes.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64. Use
+        None for inputs that need no scaling, such as one-hot codes.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the weights, which are drawn on the CPU: the same model on every device.
+        Seed of the random weights. They are drawn on the CPU and are the same on every device.
 
     Attributes
     ----------
     coef_ : ndarray of shape (K, F)
-        The read-out :math:`W_{out}`; of "both" with 2 F columns, those of the last state first.
+        Weights :math:`W_{out}` of the readout. With pooling="both" they have 2 F columns, first those of the last
+        state.
     intercept_ : ndarray of shape (K,)
-        Its constant :math:`b_{out}`.
+        Constant :math:`b_{out}` of the readout.
     alpha_ : float
-        The penalty in use.
+        Ridge penalty of the readout.
     reservoirs_ : list of ReservoirWeights
-        The reservoirs, forward ones first: `input` (N, C + 1), its first column the bias, `recurrent` (N, N), `leak`.
+        The reservoirs, forward ones first. Each has `input` (N, C + 1), whose first column is the bias, `recurrent`
+        (N, N) and `leak`.
     n_states_ : int
-        Numbers F of a state, N for every reservoir and direction.
+        Size F of a state: N for every reservoir and direction.
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The reservoirs read (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
 
     Notes
     -----
-    Cost of a sequence of T steps: :math:`T p N^2` multiply-adds for every reservoir and direction; all sequences of a
-    batch take a step together. The read-out costs :math:`F^2` a row and
-    :math:`F^3` once; where rows n are fewer than features, :math:`n F` a row and :math:`n^3`.
+    A sequence of T steps costs :math:`T p N^2` multiply-adds for every reservoir and direction. All sequences of a
+    batch run in parallel. The readout costs :math:`F^2` per row and :math:`F^3` once. With fewer rows n than features
+    it costs :math:`n F` per row and :math:`n^3` once.
 
-    Published settings for language ([2]_, one-hot words, `scaling=None`, `pooling="last"`, `bidirectional=False`,
-    `input_scaling=1`, `bias_scaling=1`, `input_density=0.1`): 1000 units; final learning with spectral radius 1.1,
-    density 0.85, leak 0.05, alpha 10^-3.5; continuous learning with 1.3, 0.81, 0.04, 10^-3.7. There the intercept is
-    penalised like the other weights; here it is not, so that the level of y does not matter.
+    Settings published in [2]_ for language with one-hot words: `n_units=1000`, `scaling=None`, `pooling="last"`,
+    `bidirectional=False`, `input_scaling=1`, `bias_scaling=1`, `input_density=0.1`. Final learning has spectral radius
+    1.1, density 0.85, leak 0.05 and alpha 10^-3.5. Continuous learning has spectral radius 1.3, density 0.81, leak 0.04
+    and alpha 10^-3.7. That work penalises the intercept like the other weights. We do not, so that the level of y does
+    not matter.
 
     References
     ----------
@@ -158,16 +161,16 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Draw the reservoirs and learn the read-out.
+        """Draw the reservoirs and learn the readout.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Training sequences.
         y : array-like of shape (n,) or (n, K), or with target="step" list of n arrays (T_i,) or (T_i, K)
-            What to predict.
+            Targets.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence and of each of its steps. A weight of 2 is the same as writing the sequence twice.
+            Weight of every sequence and of each of its steps. A weight of 2 acts like two copies of the sequence.
 
         Returns
         -------
@@ -176,8 +179,8 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`), targets that do not match it, parameters that
-            contradict each other, or a penalty too small for float64.
+            `check_sequences` does not accept X, y does not match X, parameters contradict each other, or the penalty is
+            too small for float64.
         """
         self._check_parameters()
         with unchanged_if_refused(self):
@@ -187,10 +190,10 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from more sequences, by recursive least squares; what was learned before counts as much.
+        """Learn from more sequences by recursive least squares. Earlier sequences keep their weight.
 
-        Called piece by piece with `scaling=None` the result is that of one `fit` of everything. Otherwise the scaling
-        is that of the first piece, and so is a penalty that is chosen.
+        With `scaling=None`, calls with the parts of a data set give the result of one `fit` on all of it. Otherwise the
+        first call fixes the scaling. It also fixes a penalty that is chosen by cross-validation.
 
         Parameters
         ----------
@@ -225,11 +228,38 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
 
     # ------------------------------------------------------------------ prediction
     def predict(self, X: Any) -> Any:
-        """Numbers in the units of y, float64: (n,) or (n, K), or with target="step" a list of n arrays."""
+        """Predict numbers in the units of y.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        values : ndarray of shape (n, K), or list of n arrays (T_i, K) with target="step", float64
+            If the y of `fit` had no axis of outputs, the shapes are (n,) and (T_i,).
+        """
         outputs = self._outputs(X)
         return self._task.answer(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Coefficient of determination R^2, mean over outputs; with target="step" over all steps of all sequences."""
+        """Return the coefficient of determination R^2, averaged over the outputs. The best score is 1.
+
+        With target="step" it is computed over all steps of all sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like
+            Targets, as in `fit`.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence. A step has the weight of its sequence.
+
+        Returns
+        -------
+        score : float
+        """
         answers = self.predict(X)
         return self._task.score(y, answers, sample_weight)

@@ -1,4 +1,4 @@
-"""The fixed weights of a reservoir, drawn on the CPU from a seed: the same model on every device."""
+"""The fixed weights of a reservoir. They are drawn on the CPU and are the same on every device."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigs
 from skseqmetric._ops.reservoir import ReservoirWeights
 
 ARPACK_UNITS = 100
-"""From so many units on the largest eigenvalue is sought by iteration, which is faster than having all of them."""
+"""Number of units from which an iterative solver finds the largest eigenvalue faster than a full decomposition."""
 
 
 @dataclass(frozen=True)
 class ReservoirForm:
-    """What the weights of one reservoir are drawn by; the parameters of the estimators, of one of their reservoirs."""
+    """The parameters of an estimator for one of its reservoirs."""
 
     n_units: int
     spectral_radius: float
@@ -30,7 +30,7 @@ class ReservoirForm:
 
 
 def draw_reservoir(n_channels: int, form: ReservoirForm, seed: int, stream: int) -> ReservoirWeights:
-    """Weights in float32 on the CPU; different `stream` numbers give independent reservoirs of one seed."""
+    """Draw weights in float32 on the CPU. Different `stream` numbers give independent reservoirs for one seed."""
     rng = np.random.default_rng([seed, stream])
     signs = rng.integers(2, size=(form.n_units, n_channels + 1)) * 2.0 - 1.0
     kept = rng.random(signs.shape) < form.input_density
@@ -45,9 +45,10 @@ def draw_reservoir(n_channels: int, form: ReservoirForm, seed: int, stream: int)
 
 
 def _recurrent(form: ReservoirForm, rng: np.random.Generator) -> np.ndarray:
-    """W (N, N): entries uniform in (-a, a) with the given density, of about or exactly the spectral radius.
+    """Draw W (N, N) with entries uniform in (-a, a), the given density and, about or exactly, the spectral radius.
 
-    Entries of variance a^2 / 3 give a spectral radius near a sqrt(p N / 3) by the circular law, which a is chosen by.
+    The variance of an entry is p a^2 / 3. By the circular law the spectral radius is near a sqrt(p N / 3). This gives
+    the choice of a.
     """
     n, p = form.n_units, form.density
     bound = form.spectral_radius * np.sqrt(3 / (p * n))
@@ -55,12 +56,12 @@ def _recurrent(form: ReservoirForm, rng: np.random.Generator) -> np.ndarray:
     if not form.exact:
         return recurrent
     radius = spectral_radius(recurrent)
-    # a matrix without a cycle has radius 0, which no factor changes
+    # a matrix without a cycle has radius 0, which no factor can change
     return recurrent * (form.spectral_radius / radius) if radius > 0 else recurrent
 
 
 def spectral_radius(matrix: np.ndarray) -> float:
-    """The largest absolute value of an eigenvalue of a square matrix, to rounding."""
+    """Return the largest absolute value of the eigenvalues of a square matrix, up to rounding."""
     n = len(matrix)
     if n >= ARPACK_UNITS:
         sparse = sp.csr_array(matrix)

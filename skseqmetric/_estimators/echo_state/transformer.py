@@ -1,4 +1,4 @@
-"""EchoStateTransformer: states of a reservoir, pooled or as they are, as features."""
+"""EchoStateTransformer: states of random reservoirs, pooled or at every step, as features."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
     .. math::
         x_t = (1 - l)\, x_{t-1} + l \tanh(W_{in} [1; u_t] + W x_{t-1}), \qquad x_0 = 0
 
-    Nothing is learned but the scaling of the channels. With `pooling` a sequence becomes one row of numbers, with
-    `pooling=None` a sequence of states.
+    The estimator learns only the scaling of the channels. With `pooling` a sequence becomes one row of numbers. With
+    `pooling=None` it becomes a sequence of states.
 
     Parameters
     ----------
@@ -29,54 +29,55 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
     spectral_radius : float or sequence of n_reservoirs floats, default=1.0
         Spectral radius rho of W, >= 0.
     leak : float or sequence of n_reservoirs floats, default=0.3
-        Leak l, 0 < l <= 1: a state forgets within about 1 / l steps.
+        Leak l, 0 < l <= 1. A state forgets within about 1 / l steps.
     density : float, default=0.1
-        Share p of the entries of W that are not 0, 0 < p <= 1. On a CPU products are sparse where that is faster: up to
-        0.25 from 100 units on, without the compiled kernels up to 0.15 from 150 on.
+        Share p of the entries of W that are not 0, 0 < p <= 1. On a CPU, products are sparse when this is faster: for
+        p <= 0.25 and 100 units or more. Without the compiled kernels it is for p <= 0.15 and 150 units or more.
     input_scaling : float or sequence of n_reservoirs floats, default=0.3
-        Entries of W_in are this, its negative or 0.
+        Absolute value of the entries of W_in that are not 0. Signs are random.
     bias_scaling : float or sequence of n_reservoirs floats, default=0.1
-        Likewise for the column of W_in that the constant 1 enters by.
+        The same for the column of W_in that multiplies the constant 1.
     input_density : float, default=1.0
         Share of the entries of W_in that are not 0.
     spectral_scaling : {"fast", "exact"}, default="fast"
-        "fast": entries of W uniform in (-a, a) with :math:`a = \rho \sqrt{3 / (p N)}`, which gives the spectral radius
-        by the circular law: 0.99 to 1.06 for 1 in eight draws at N = 300. "exact": W is divided by its own, at the cost
-        of an eigenvalue.
+        "fast" draws the entries of W uniformly in (-a, a) with :math:`a = \rho \sqrt{3 / (p N)}`. The circular law then
+        gives about the spectral radius: for a radius of 1, eight draws at N = 300 had 0.99 to 1.06. "exact" rescales W
+        to the spectral radius, and has to compute an eigenvalue.
     n_reservoirs : int, default=1
-        Independent reservoirs that read the sequence side by side; with values of `leak` or `spectral_radius` of their
-        own they remember for different times.
+        Number of independent reservoirs that read the sequence in parallel. With different values of `leak` or
+        `spectral_radius` they remember for different times.
     bidirectional : bool, default=True
-        As many reservoirs more read the sequence from its end.
+        Whether the same number of further reservoirs reads every sequence backwards.
     pooling : {"last", "mean", "both"} or None, default="both"
-        Pooling over time: the last state of a sequence, the mean of its states, or both side by side; None for all of
-        them as they are.
+        Pooling over time: the last state of a sequence, the mean of its states, or both concatenated. None: all states,
+        without pooling.
     scaling : {"channel", None}, default="channel"
-        Standardise every channel by its mean and standard deviation over the training steps, in float64. None for
-        inputs that have a scale of their own, such as one-hot codes.
+        Standardise every channel by its mean and standard deviation over all training steps, computed in float64. Use
+        None for inputs that need no scaling, such as one-hot codes.
     device : str, default="auto"
-        "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the weights, which are drawn on the CPU: the same model on every device.
+        Seed of the random weights. They are drawn on the CPU and are the same on every device.
 
     Attributes
     ----------
     reservoirs_ : list of ReservoirWeights
-        The reservoirs, forward ones first: `input` (N, C + 1), its first column the bias, `recurrent` (N, N), `leak`.
+        The reservoirs, forward ones first. Each has `input` (N, C + 1), whose first column is the bias, `recurrent`
+        (N, N) and `leak`.
     n_states_ : int
-        Numbers F of a state, N for every reservoir and direction.
+        Size F of a state: N for every reservoir and direction.
     mean_, scale_ : ndarray of shape (C,)
-        The scaling of the channels.
+        Scaling of the channels. The reservoirs read (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
 
     Notes
     -----
-    Cost of a sequence of T steps: :math:`T p N^2` multiply-adds for every reservoir and direction; all sequences of a
-    batch take a step together.
+    A sequence of T steps costs :math:`T p N^2` multiply-adds for every reservoir and direction. All sequences of a
+    batch run in parallel.
 
-    The equation is that of [1]_ with the leak of [2]_; several reservoirs, both directions, pooling by the mean and
-    the defaults are ours.
+    The equation is that of [1]_ with the leak of [2]_. Several reservoirs, both directions, mean pooling and the
+    defaults are ours.
 
     References
     ----------
@@ -136,19 +137,33 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the scaling of the channels and draw the reservoirs; y is not used."""
-        return self.fit_reservoir(X)
-
-    def transform(self, X: Any) -> Any:
-        """Features of every sequence.
+        """Learn the scaling of the channels and draw the reservoirs.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
+        y : None
+            Not used.
 
         Returns
         -------
-        features : ndarray (n, F) float32, (n, 2 F) for "both" with the last state first; or list of n arrays (T_i, F)
+        self
+        """
+        return self.fit_reservoir(X)
+
+    def transform(self, X: Any) -> Any:
+        """Return the features of every sequence.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        features : ndarray of shape (n, F) or (n, 2 F), float32, or list of n arrays (T_i, F)
+            (n, 2 F) for pooling="both", with the last state first. A list for pooling=None.
         """
         if self.pooling is None:
             return self.hidden_states(X)
@@ -160,13 +175,13 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         return self.n_states_ * (2 if self.pooling == "both" else 1)
 
     def _check_combinations(self) -> None:
-        """Nothing contradicts."""
+        """Do nothing: no parameters contradict each other."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "reservoirs_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # features are float32 whatever comes in
+        # features are float32 for input of any dtype
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
