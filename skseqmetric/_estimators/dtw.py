@@ -1,4 +1,4 @@
-"""Dynamic time warping, computed by tslearn: the baseline that a learned distance has to beat."""
+"""Dynamic time warping, computed by tslearn. It is the baseline for learned distances."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sklearn.utils._param_validation import Interval, RealNotInt
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric, register_metric
 
-_TILE = 64  # sequences a side of one call: enough to outweigh the call, small enough to share among threads
-_SLACK = 3  # steps by which lengths in one call may differ: tslearn looks for the padding in every pair
+_TILE = 64  # sequences per side of one call: enough to hide the cost of a call, few enough for several threads
+_SLACK = 3  # largest difference of lengths in one call, because tslearn searches for the padding in every pair
 
 
 @dataclass(frozen=True)
 class PreparedSeries:
-    """The sequences in float64, which is what tslearn computes in."""
+    """The sequences in float64, the precision of tslearn."""
 
     series: list[np.ndarray]
     lengths: np.ndarray
@@ -35,28 +35,28 @@ class DTWMetric(Metric):
     .. math::
         d(X, Y) = \sqrt{\min_\pi \sum_{(i, j) \in \pi} \lVert x_i - y_j \rVert_2^2}
 
-    over all alignments :math:`\pi` from (1, 1) to (T1, T2) whose steps advance i, j or both by one. All channels
-    are warped together. Values are taken as they are: standardise channels before if their units differ.
-    Symmetric, d(x, x) = 0, no triangle inequality. Nothing is learned; there is no embedding, so
+    over all alignments :math:`\pi` from (1, 1) to (T1, T2) whose steps advance i, j or both by one. All channels are
+    warped together. Values are not scaled: standardise channels first if their units differ. The distance is symmetric,
+    and d(x, x) = 0. The triangle inequality does not hold. The metric learns nothing and has no embedding, so that
     `algorithm="rerank"` does not apply.
 
-    Needs tslearn: ``pip install "skseqmetric[baselines]"``.
+    It needs tslearn: ``pip install "skseqmetric[baselines]"``.
 
     Parameters
     ----------
     window : int, float or None, default=None
-        Radius of the Sakoe-Chiba band, :math:`|i - j| \le` `window` (widened by the difference of the lengths
-        where these differ). An int counts steps, >= 0. A float in [0, 1] is a share of the longest sequence seen
-        by `fit`, rounded down. None: no band.
+        Radius of the Sakoe-Chiba band, :math:`|i - j| \le` `window`. The band is widened by the difference of the
+        lengths. An int is a number of steps, >= 0. A float in [0, 1] is a share of the longest sequence in `fit`,
+        rounded down. None: no band.
     n_jobs : int or None, default=None
-        Threads that share the pairs, as everywhere in joblib: None is 1, -1 all cores.
+        Number of threads, as in joblib: None is 1, and -1 is all cores.
 
     Attributes
     ----------
     radius_ : int or None
-        The radius in steps that `window` amounts to.
+        Radius of the band in steps. None: no band.
     n_channels_ : int
-        Number of channels seen by `fit`.
+        Channels C.
     threshold_ : float
         Set by `calibrate_threshold`.
 
@@ -66,7 +66,7 @@ class DTWMetric(Metric):
 
     Notes
     -----
-    O(T1 T2 C) time for a pair, O(T1 T2) memory. Pairs go to tslearn in tiles of at most 64 x 64.
+    A pair costs O(T1 T2 C) time and O(T1 T2) memory. Pairs go to tslearn in tiles of at most 64 x 64.
 
     References
     ----------
@@ -100,7 +100,9 @@ class DTWMetric(Metric):
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-        y : ignored
+            Sequences.
+        y : None
+            Not used.
 
         Returns
         -------
@@ -109,9 +111,9 @@ class DTWMetric(Metric):
         Raises
         ------
         ImportError
-            Without tslearn; the message names the pip command.
+            tslearn is not installed. The message has the pip command.
         ValueError
-            For input outside the contract.
+            `check_sequences` does not accept X.
         """
         self._validate_params()
         _tslearn()
@@ -162,19 +164,19 @@ class DTWMetric(Metric):
         return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     def _run(self, fill: Any, calls: list[tuple[Any, ...]]) -> None:
-        # threads: tslearn's kernels release the interpreter lock, and every call writes a block of its own
+        # threads suffice: the kernels of tslearn release the interpreter lock, and every call writes its own block
         Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fill)(*call) for call in calls)
 
     @property
     def _constraint(self) -> dict[str, Any]:
-        """Keywords of tslearn. Naming the backend spares it guessing from the text of the arrays every time."""
+        """Keyword arguments of tslearn. With a named backend, tslearn need not guess it from the arrays."""
         if self.radius_ is None:
             return {"be": "numpy"}
         return {"be": "numpy", "global_constraint": "sakoe_chiba", "sakoe_chiba_radius": self.radius_}
 
 
 def _length_groups(lengths: np.ndarray) -> list[np.ndarray]:
-    """Positions in groups of at most `_TILE` of about equal length."""
+    """Return groups of at most `_TILE` indices of sequences of similar length."""
     order = np.argsort(lengths, kind="stable")
     classes = lengths[order] // (_SLACK + 1)
     groups = np.split(order, np.flatnonzero(np.diff(classes)) + 1)

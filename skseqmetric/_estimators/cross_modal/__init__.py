@@ -1,4 +1,4 @@
-"""Images and sequences in one embedding space."""
+"""Estimators that embed sequences and images in one space."""
 
 from skseqmetric._estimators.cross_modal.embedder import CrossModalTripletEmbedder
 from skseqmetric._estimators.cross_modal.transcriber import CrossModalTranscriber

@@ -1,4 +1,4 @@
-"""What the estimators of sequences and images share: the network, training on both, embeddings and retrieval."""
+"""The base class of the estimators of sequences and images: network, training, embeddings and retrieval."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from skseqmetric._training.batches import Plan, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 
 N_FEATURES = 100
-"""Features of the package's own encoders."""
+"""Size of the features of the package's own encoders."""
 
 LEAST_PIXELS = 8
-"""Of a side of the images that the package's own encoder takes."""
+"""Smallest side of images for the package's own encoder."""
 
 IMAGE_STREAM = 2**33
-"""Number of the first random stream that images and negatives are drawn from."""
+"""Number of the first random stream for images and negatives."""
 
 PIXELS = 2**18
-"""Pixels of one inference batch of images."""
+"""Pixels in one inference batch of images."""
 
 
 class CrossModalEstimator(NetworkEstimator, Metric):
-    """An estimator of sequences that learns from images too, where it is given some, and embeds both.
+    """An estimator of sequences that can also learn from images, and that embeds both.
 
-    A subclass says how labels become numbers (`_number_labels`), how far they are apart (`_label_distances`), which
-    `_parts` the loss has and which `_head` the network.
+    A subclass defines how labels become numbers (`_number_labels`) and how distant they are (`_label_distances`). It
+    also names the `_parts` of the loss and the `_head` of the network.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -84,22 +84,22 @@ class CrossModalEstimator(NetworkEstimator, Metric):
     def _number_labels(
         self, task: Any, targets: Any, image_labels: Any, n_images: int
     ) -> tuple[np.ndarray, np.ndarray, Sequence[np.ndarray]]:
-        """Every label as a number, of the sequences (n,) and of the images (m,), and what the numbers stand for.
+        """Return the labels of sequences (n,) and of images (m,) as numbers, and the labels of these numbers.
 
-        Without `image_labels` those of the images are those of the sequences. A sequence whose label no image has is
-        an error; an image whose label no sequence has is one too, or has the number -1.
+        Without `image_labels`, images have the labels of the sequences. Every label of a sequence needs an image. An
+        image with another label is an error, or gets the number -1.
         """
 
     @abstractmethod
     def _label_distances(self, task: Any, pool: ImagePool) -> tuple[LabelDistances, LabelDistances | None]:
-        """How far labels, given by their numbers, are apart; and for choosing negatives, where that differs.
+        """Return distances between labels, for margins and, if different, for the choice of negatives.
 
-        Parameters that do not suit the labels are an error.
+        Labels are given by their numbers. Parameters that do not fit the labels are an error.
         """
 
     # ------------------------------------------------------------------ fitting
     def _given(self, images: Any, labels: Any, *, continued: bool) -> GivenImages | None:
-        """What a fit was given beside X and y; None for no images."""
+        """Return the images and their labels that a fit was given, or None."""
         if images is None:
             if labels is not None:
                 raise ValueError("image_labels are given without images: pass both, or neither.")
@@ -144,7 +144,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         return partial(shuffled_batches, training.sequences.lengths, size, n_batches, rng)
 
     def _make_objective(self, training: TrainingSet, task: Task, generator: torch.Generator, stage: Stage) -> Objective:
-        # embeddings of before; without images the branch of the images stays as it is
+        # embeddings of images stay valid only if this fit does not change the image branch
         kept = () if stage.fresh or training.images is not None else ("images",)
         self._gallery = {name: self._gallery[name] for name in kept if name in self._gallery}
         if training.images is None:
@@ -157,7 +157,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             epoch=stage.first_epoch,
             max_epochs=stage.epochs,
         )
-        # drawing images leaves the batches as they are
+        # a separate stream, so that the batches do not depend on the images
         rng = np.random.default_rng([self._seed, IMAGE_STREAM + self.n_iter_])
         distances, choosing = self._label_distances(task, training.images)
         columns = ImageColumns(training.images, distances, choosing, course, rng, self._device)
@@ -166,7 +166,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         return Objective(CrossModalObjective(self.module_, task, generator, cross), columns)
 
     def _remember(self, X: Any, images: Any) -> None:
-        """Embed the training data, in the caller's order, for `kneighbors`."""
+        """Embed the training data, in the order of the caller, for `kneighbors`."""
         if self.module_.image_encoder is not None:
             self._gallery["series"] = self._features(X)
         if images is not None:
@@ -174,7 +174,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
 
     @property
     def image_shape_(self) -> tuple[int, int, int]:
-        """Channels, height and width of the images; absent without any."""
+        """Channels, height and width of the images. Absent if `fit` had no images."""
         shape = self.network_config_["image_shape"]
         if shape is None:
             raise AttributeError("this estimator was fitted without images: it has no image_shape_")
@@ -182,32 +182,32 @@ class CrossModalEstimator(NetworkEstimator, Metric):
 
     # ------------------------------------------------------------------ inference
     def hidden_states(self, X: Any) -> list[np.ndarray]:
-        """The states of the recurrence in the series branch after each of its steps.
+        """Return the states of the LSTM in the series encoder after each of its steps.
 
         Parameters
         ----------
         X : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
 
         Returns
         -------
         states : list of n arrays (T_i', 2 H), float32
-            Of the last layer, both directions side by side, each at its own place in time. The package's own encoder
-            leaves T_i' = ceil(T_i / 4) steps. Of a `series_encoder` of one's own, whose inside is not known, the
-            features (T_i', F) that it returns.
+            States of the last layer, both directions concatenated in time order. The package's own encoder leaves
+            T_i' = ceil(T_i / 4) steps. If `series_encoder` is your own module, the result is its features (T_i', F).
 
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences`).
+            `check_sequences` does not accept X.
         """
         return run_steps(self._checked(X), self.module_.series_states)
 
     def _embed_images(self, images: Any) -> np.ndarray:
-        """Embeddings (m, n_components) of images, float32."""
+        """Return the embeddings (m, n_components) of images, float32."""
         images = check_images(images, like=self.image_shape_)
         out = np.empty((len(images), self.module_.n_outputs), dtype=np.float32)
         _, height, width = images.shape
-        # in an order of their own, so that the order of the caller changes no rounding
+        # sorted by content, so that rounding does not depend on the order of the caller
         order, size = np.argsort(images.digests(), kind="stable"), max(1, PIXELS // (height * width))
 
         @torch.inference_mode()
@@ -219,12 +219,16 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         return out
 
     def transform_images(self, images: Any) -> np.ndarray:
-        """The embeddings of images, (m, n_components) float32, of length 1.
+        """Return the embeddings of images. They have Euclidean length 1.
 
         Parameters
         ----------
         images : array (m, h, w) or (m, h, w, c), or list of m images
-            As large as those in `fit`.
+            Images of the same size as in `fit`.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (m, n_components), float32
         """
         check_is_fitted(self)
         self._need_images()
@@ -239,32 +243,33 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         gallery: Any = None,
         return_distance: bool = True,
     ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
-        """The nearest images of sequences, or the nearest sequences of images.
+        """Find the nearest images of sequences, or the nearest sequences of images.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T), optional
-            Sequences whose nearest images are looked for.
+            Sequences to find images for. Pass either X or images.
         n_neighbors : int, default=5
-            K.
+            Neighbours K.
         images : array (n, h, w) or (n, h, w, c), or list of n images, optional
-            Images whose nearest sequences are looked for; either X or images is given.
+            Images to find sequences for.
         gallery : images for X, sequences for images, optional
-            Among which to look. None: those of the last `fit` or `partial_fit` that had some.
+            Where to search. None: the images or sequences of the last `fit` or `partial_fit` that had some.
         return_distance : bool, default=True
-            Whether distances come with the indices.
+            Whether to return distances too.
 
         Returns
         -------
         distances : ndarray of shape (n, K), float64
-            Euclidean ones of the embeddings, in [0, 2]. Only with `return_distance=True`.
+            Euclidean distances of the embeddings, in [0, 2]. Only with `return_distance=True`.
         indices : ndarray of shape (n, K), int64
-            Rows of the gallery in the order of (distance, index).
+            Indices into the gallery. Each row is sorted by (distance, index).
 
         Raises
         ------
         ValueError
-            For both of X and images or neither, more neighbours than the gallery has, or a model fitted without images.
+            Both X and images are given, or neither. The gallery has fewer than K members. The model was fitted without
+            images.
         """
         check_is_fitted(self)
         if (X is None) == (images is None):
@@ -321,12 +326,12 @@ class CrossModalEstimator(NetworkEstimator, Metric):
 
 
 def embedded(embeddings: np.ndarray) -> EmbeddedSequences:
-    """Embeddings of either modality as the search takes them."""
+    """Return embeddings of either modality in the form that the search needs."""
     return EmbeddedSequences(embeddings, np.ones(len(embeddings), dtype=np.int64))
 
 
 def _width(series: nn.Module | None, images: nn.Module | None, training: TrainingSet) -> int:
-    """Features F that both encoders return; modules of the user are run on two sequences and images."""
+    """Return the size F of the features of both encoders. Modules of the user run on two sequences and images."""
     pixels = None if training.images is None else torch.from_numpy(training.images.images.values[:2])
     if series is not None:
         return encoder_width(series, images, *_shortest_and_longest(training), pixels)
@@ -334,7 +339,7 @@ def _width(series: nn.Module | None, images: nn.Module | None, training: Trainin
 
 
 def copied(encoder: str | nn.Module) -> nn.Module | None:
-    """A module of the user, copied, as it was given; None for the package's own."""
+    """Return a copy of the user's module on the CPU, or None for the package's own encoder."""
     return None if isinstance(encoder, str) else copy.deepcopy(encoder).cpu()
 
 

@@ -1,4 +1,4 @@
-"""Images of sequences: those a fit is given, the pool they form, and the columns they add to batches."""
+"""Images of sequences: the arguments of a fit, the pool of images, and the entries that they add to batches."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from skseqmetric._ops.margins import choose_negatives
 from skseqmetric._tasks import Targets, Task
 
 LabelDistances = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(labels (B,), labels (M,)) -> distance of each to each (B, M) in float64; labels are numbers of them."""
+"""A function of labels (B,) and labels (M,), given as numbers, that returns their distances (B, M) in float64."""
 
 
 @dataclass(frozen=True)
 class ImagePool:
-    """m images beside n sequences.
+    """m images for n sequences.
 
     Attributes
     ----------
     images : Images of length m
-    of_images : ndarray (m,) int64, the label of every image, as a number
-    of_sequences : ndarray (n,) int64, the label of every sequence, by the same numbers
-    own : ndarray (n,) int64, the image of every sequence; None where any image of its label may stand beside it
-    spelled : what the numbers stand for, arrays of symbols, where labels are sequences themselves
+    of_images : ndarray (m,) int64, the label of every image as a number
+    of_sequences : ndarray (n,) int64, the label of every sequence as a number
+    own : ndarray (n,) int64, the image of every sequence; None if a sequence may get any image of its label
+    spelled : the labels of the numbers as arrays of symbols, if labels are sequences of symbols
     """
 
     images: Images
@@ -40,23 +40,23 @@ class ImagePool:
 
     @classmethod
     def paired(cls, images: Images, labels: np.ndarray, spelled: Sequence[np.ndarray] = ()) -> ImagePool:
-        """Image i belongs to sequence i and has its label."""
+        """Return a pool in which image i belongs to sequence i and has its label."""
         return cls(images, labels, labels, np.arange(len(images)), spelled)
 
     @classmethod
     def matched(
         cls, images: Images, of_images: np.ndarray, of_sequences: np.ndarray, spelled: Sequence[np.ndarray] = ()
     ) -> ImagePool:
-        """Images that share nothing but labels with the sequences; their order does not matter.
+        """Return a pool of images that share only labels with the sequences. The order of images does not matter.
 
-        Those with a negative number, as no sequence has their label, are left out.
+        Images with a negative number are left out, because no sequence has their label.
         """
         order = np.lexsort((images.digests(), of_images))
         order = order[of_images[order] >= 0]
         return cls(images.take(order), of_images[order], of_sequences, spelled=spelled)
 
     def tags(self) -> list[bytes]:
-        """For every sequence what its own image is."""
+        """Return a hash of the own image of every sequence."""
         if self.own is None:
             return [b""] * len(self.of_sequences)
         return [digest.tobytes() for digest in self.images.digests()[self.own]]
@@ -66,7 +66,7 @@ class ImagePool:
         return replace(self, of_sequences=self.of_sequences[rows], own=own)
 
     def positives(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """An image for every sequence in rows (B,): its own, or one drawn among those of its label."""
+        """Return an image for every sequence in rows (B,): its own, or a random one of its label."""
         if self.own is not None:
             return self.own[rows]
         labels = self.of_sequences[rows]
@@ -76,15 +76,15 @@ class ImagePool:
 
 
 NumberLabels = Callable[[Any, Targets, Any, int], tuple[np.ndarray, np.ndarray, Sequence[np.ndarray]]]
-"""(task, targets, image labels, number of images) -> labels of sequences and of images as numbers, and the spelled."""
+"""A function (task, targets, image labels, number of images) like `CrossModalEstimator._number_labels`."""
 
 
 @dataclass(frozen=True)
 class GivenImages:
-    """What a fit was given beside X and y: images of the sequences, or images with labels of their own.
+    """The images that a fit was given: images of the sequences, or images with their own labels.
 
-    number_labels : gives every label a number and refuses labels that do not suit.
-    earlier : the configuration of the network that goes on, None for a new one.
+    number_labels : gives every label a number and refuses labels that do not fit.
+    earlier : the configuration of the network that is trained further, None for a new one.
     """
 
     images: Any
@@ -93,7 +93,7 @@ class GivenImages:
     earlier: dict[str, Any] | None
 
     def checked(self, task: Task, targets: Targets) -> ImagePool:
-        """The pool of valid images."""
+        """Check the images and return them as a pool."""
         like = None if self.earlier is None else self.earlier["image_shape"]
         if self.earlier is not None and like is None:
             raise ValueError(
@@ -110,11 +110,15 @@ class GivenImages:
 
 @dataclass
 class ImageColumns:
-    """What images add to every batch, drawn anew each time.
+    """The entries that images add to every batch. They are drawn anew for every batch.
 
-    images (B, c, h, w), the i-th of which belongs to sequence i; image_labels (B,); negatives (B,), a row of the same
-    images whose label is another, -1 where there is none; apart (B,), the label distances of these.
-    distances : what margins follow, and what negatives are chosen by unless there are others for `choosing`.
+    images (B, c, h, w) : image i belongs to sequence i.
+    image_labels (B,) : labels of these images.
+    negatives (B,) : for every sequence, the row of an image with another label, or -1 if there is none.
+    apart (B,) : label distances of the negatives.
+
+    `distances` gives the label distances of margins. `choosing` gives those for the choice of negatives; None means
+    the same.
     """
 
     pool: ImagePool
@@ -134,7 +138,7 @@ class ImageColumns:
         self.course.end_epoch()
 
     def losses(self) -> dict[str, float]:
-        """The parts of the loss in the last epoch."""
+        """Return the parts of the loss in the last epoch."""
         return self.course.rows[-1]
 
     def __call__(self, rows: np.ndarray) -> dict[str, Tensor]:

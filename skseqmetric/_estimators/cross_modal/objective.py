@@ -1,4 +1,4 @@
-"""What training of both modalities minimises, and what its parts count from epoch to epoch."""
+"""The loss of training on both modalities, and the weights of its parts from epoch to epoch."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from skseqmetric._tasks import Task
 
 
 class Course:
-    """Where training with images stands: the epoch, the losses of its parts so far, and what each part counts now.
+    """The progress of training with images: the epoch, the losses of all parts so far, and the weights of the parts.
 
-    Batches begin and end its epochs, the objective records losses in it and asks for their weights.
+    The batches begin and end its epochs. The objective records its losses here and reads the weights.
 
     Parameters
     ----------
-    parts : names of the losses, in the order in which the objective has them.
+    parts : names of the losses, in the order of the objective.
     how : "equal", "dynamic" (see `task_weights`), or the weights themselves.
-    earlier : rows of the history before, of which those with all parts are what "dynamic" starts from.
-    epoch, max_epochs : the first epoch and the number of all, for the curriculum.
-    curriculum : whether negatives are far ones first (see `least_edit_distance`).
+    earlier : rows of an earlier history. "dynamic" starts from those that have all parts.
+    epoch, max_epochs : the first epoch and the number of all epochs, for the curriculum.
+    curriculum : whether training starts with far negatives (see `least_edit_distance`).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Course:
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
-        """Settle the weights from the epochs before, and count afresh."""
+        """Compute the weights from the last epochs, and reset the sums."""
         rows = [*self._earlier, *self.rows][-2:]
         losses = [[row[part] for row in rows] for part in self.parts]
         self.weights = list(task_weights(losses, self.how)) if isinstance(self.how, str) else list(self.how)
@@ -57,26 +57,26 @@ class Course:
         self._count = 0
 
     def record(self, losses: Tensor, count: int) -> None:
-        """Losses (P,) of a batch of `count` sequences."""
+        """Add the losses (P,) of a batch of `count` sequences."""
         total = losses.detach() * count
         self._sums = total if self._sums is None else self._sums + total
         self._count += count
 
     def end_epoch(self) -> None:
-        """Keep the mean losses of the epoch that ends."""
+        """Store the mean losses of the epoch."""
         means = [math.nan] * len(self.parts) if self._sums is None else (self._sums / self._count).tolist()
         self.rows.append(dict(zip(self.parts, means, strict=True)))
         self.epoch += 1
 
     @property
     def least(self) -> float:
-        """Label distance that negatives should have at least."""
+        """Smallest label distance that negatives should have."""
         return least_edit_distance(self.epoch, self.max_epochs) if self.curriculum else 0.0
 
 
 @dataclass(frozen=True)
 class CrossTerm:
-    """The loss that draws both modalities together; `margin` None: `beta` times the label distance."""
+    """The loss between both modalities. The margin is `beta` times the label distance if `margin` is None."""
 
     course: Course
     kind: str
@@ -85,18 +85,18 @@ class CrossTerm:
     beta: float
 
     def __call__(self, series: Tensor, images: Tensor, negatives: Tensor, apart: Tensor, weights: Tensor) -> Tensor:
-        """series, images (B, D); negatives (B,) rows of images, -1 for none; apart (B,) their label distances."""
+        """Return the loss of embeddings (B, D). Negatives (B,) are rows of images, -1 for none, apart (B,) distances."""
         margin = self.beta * apart if self.margin is None else self.margin
         others = images[negatives.clamp_min(0)]
         return cross_modal_loss(self.kind, self.distance, series, images, others, negatives >= 0, margin, weights)
 
 
 class CrossModalObjective(nn.Module):
-    """Loss of the series' task and, of batches with images, w_s task + w_i cross-entropy of images + w_x cross term.
+    """The loss w_s task(series) + w_i cross-entropy(images) + w_x cross term, or the task alone without images.
 
-    Weights of sequences are relative to their mean over the training data, in every part: a batch of heavy sequences
-    counts for more. Each modality is encoded once. Without images (training on series alone, validation) the loss is
-    that of the task. Embeddings and logits enter the losses in float32.
+    Weights of sequences are divided by their mean over the training data in every part. A batch of sequences with
+    large weights thus counts more. Each modality is encoded once. Validation and training without images use the loss
+    of the task only. Embeddings and logits enter the losses in float32.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class CrossModalObjective(nn.Module):
         features, steps = self.network.encode_series(values, lengths, noise)
         logits = self.network.series_logits(features, steps)
         vectors = None if images is None or self.cross is None else self.network.encode_images(images, noise)
-        # the losses are differences and moments of close numbers: never in half precision
+        # losses take differences and moments of similar numbers, so they need full precision
         with torch.autocast(values.device.type, enabled=False):
             task = (self.task.loss(logits.float(), steps, targets) * weights).mean()
             if vectors is None or self.cross is None:
@@ -145,7 +145,7 @@ class CrossModalObjective(nn.Module):
         negatives: Tensor,
         apart: Tensor,
     ) -> Iterator[Tensor]:
-        """The parts that images bring: their own task, where they have one, and the cross term."""
+        """Yield the parts of the loss from images: their own task, if they have one, and the cross term."""
         if self.network.image_head is not None:
             scores = self.network.image_logits(vectors)
             yield (cross_entropy(scores, image_labels, reduction="none") * weights).mean()

@@ -1,4 +1,4 @@
-"""Neighbour estimators over any distance between sequences: classifier, regressor, graph transformer."""
+"""Neighbour estimators for any distance between sequences: classifier, regressor and graph transformer."""
 
 from __future__ import annotations
 

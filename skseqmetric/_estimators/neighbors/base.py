@@ -1,4 +1,4 @@
-"""The metric, the references and the search that all neighbour estimators have in common."""
+"""The base class of the neighbour estimators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Weights = str | Callable[[np.ndarray], np.ndarray]
 
 
 class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
-    """The metric, the references and the search that all neighbour estimators have in common."""
+    """The metric, the fitted sequences and the search of all neighbour estimators."""
 
     _parameter_constraints: dict[str, list[Any]] = {
         "metric": [str, HasMethods(["fit", "pairwise_distances"]), callable],
@@ -39,7 +39,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     # ---------------------------------------------------------------------------------------------------------- fitting
 
     def _fit_metric(self, sequences: Sequences, y: Any, fit_params: dict[str, Any]) -> None:
-        """Fit the metric (unless it is frozen) and compute the references' side of every distance."""
+        """Fit the metric, unless it is frozen, and prepare the fitted sequences for distances."""
         metric = self._unfitted_metric()
         if isinstance(metric, FrozenEstimator):
             metric = metric.estimator
@@ -58,7 +58,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
             self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_)
 
     def _unfitted_metric(self) -> Any:
-        """A new metric, or the frozen one."""
+        """Return a new metric, or the frozen one."""
         if isinstance(self.metric, str):
             return metric_named(self.metric)
         if hasattr(self.metric, "pairwise_distances"):
@@ -68,7 +68,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     @property
     @abstractmethod
     def _n_stored(self) -> int:
-        """Neighbours that the estimator's own answers look up."""
+        """Number of neighbours that a prediction needs."""
 
     def _shortlist_length(self, k: int, most: int) -> int:
         if self.n_candidates is None:
@@ -84,68 +84,68 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
     ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
-        """The nearest fitted sequences.
+        """Find the nearest fitted sequences.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
-            Queries. None means the fitted sequences themselves, each without itself (left out by its index,
-            so a duplicate of it stays a neighbour).
+            Queries. None: the fitted sequences. A sequence is then not a neighbour of itself. It is excluded by its
+            index, so that its duplicates remain neighbours.
         n_neighbors : int, optional
-            K; None takes the parameter of the estimator.
+            Neighbours K. None: the parameter of the estimator.
         return_distance : bool, default=True
-            Whether distances come with the indices.
+            Whether to return distances too.
 
         Returns
         -------
         distances : ndarray of shape (n, K), float64
             Only with `return_distance=True`.
         indices : ndarray of shape (n, K), int64
-            Rows in the order of (distance, index).
+            Indices of fitted sequences. Each row is sorted by (distance, index).
 
         Raises
         ------
         ValueError
-            For more neighbours than there are fitted sequences, or input outside the contract.
+            `check_sequences` does not accept X, or there are fewer fitted sequences than neighbours.
         """
         k = self._checked_k(n_neighbors)
         distances, indices = self._search(self._queries(X), k, itself=X is None)
         return (distances, indices) if return_distance else indices
 
     def kneighbors_graph(self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity") -> Any:
-        """The graph of nearest fitted sequences.
+        """Return the graph of nearest fitted sequences.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
             As in `kneighbors`.
         n_neighbors : int, optional
-            K; None takes the parameter of the estimator.
+            Neighbours K. None: the parameter of the estimator.
         mode : {"connectivity", "distance"}, default="connectivity"
-            What an edge holds: 1, or the distance.
+            Value of an edge: 1, or the distance.
 
         Returns
         -------
         graph : CSR matrix of shape (n, n_samples_fit_)
-            K edges a row, stored in the order of (distance, index).
+            K edges per row, sorted by (distance, index).
         """
         k = self._checked_k(n_neighbors)
         return self._graph(self._queries(X), k, mode, itself=X is None)
 
     def rerank_recall(self, X: Any = None, n_neighbors: int | None = None) -> float:
-        """How much of the exact answer `algorithm="rerank"` finds.
+        """Return the share of the exact neighbours that `algorithm="rerank"` finds.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
-            As in `kneighbors`. Every pair is evaluated, so a sample of the queries will do.
+            As in `kneighbors`. The distances of all pairs are computed, so pass a sample of the queries.
         n_neighbors : int, optional
-            K; None takes the parameter of the estimator.
+            Neighbours K. None: the parameter of the estimator.
 
         Returns
         -------
         recall : float in [0, 1]
-            Share of the exact K nearest neighbours that are on the shortlist, and so in the re-ranked answer.
+            Share of the exact K nearest neighbours that are on the shortlist, and thus in the result of "rerank".
         """
         k, queries = self._checked_k(n_neighbors), self._queries(X)
         found = [self._search(queries, k, itself=X is None, algorithm=a)[1] for a in ("exact", "rerank")]
@@ -194,7 +194,12 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     # ----------------------------------------------------------------------------------------------------- scikit-learn
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Routing of metadata: what `fit` is given goes to the `fit` of the metric, if that requests it."""
+        """Return the routing of metadata: from `fit` to the `fit` of the metric, if the metric requests them.
+
+        Returns
+        -------
+        router : MetadataRouter
+        """
         mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="fit_transform", callee="fit")
         metric = self.metric if hasattr(self.metric, "get_metadata_routing") else None
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
@@ -206,11 +211,11 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        # not by any attribute: a fit that was refused may have set those of the input
+        # a refused fit may have set attributes of the input, so they cannot decide
         return hasattr(self, "_references")
 
     def _is_supervised(self) -> bool:
-        """Whether the metric learns from y; named metrics and callables do not."""
+        """Return whether the metric learns from y. Named metrics and callables do not."""
         return hasattr(self.metric, "__sklearn_tags__") and bool(get_tags(self.metric).target_tags.required)
 
 
@@ -219,14 +224,14 @@ def _routing() -> bool:
 
 
 def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:
-    """Weight of every neighbour, (Q, K); a query on top of fitted sequences listens to these only."""
+    """Return the weights (Q, K) of neighbours. With "distance", neighbours at distance 0 get all the weight."""
     if weights == "uniform":
         return np.ones_like(distances)
     if weights == "distance":
         zero = distances == 0
         with np.errstate(divide="ignore", over="ignore"):
             inverse = 1 / distances
-        # of denormal distances the inverse overflows: they count as zero, as in scikit-learn
+        # the inverse of denormal distances overflows: they count as zero, as in scikit-learn
         exact = zero | np.isinf(inverse)
         return np.where(exact.any(axis=1, keepdims=True), exact, inverse)
     given = np.asarray(weights(distances.copy()), dtype=np.float64)  # type: ignore[operator]

@@ -19,36 +19,34 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
     Parameters
     ----------
     metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
-        The distance. A metric estimator (`SyncGRUMetric()`, `DTWMetric(window=5)`) is cloned and fitted to
-        the training sequences; `sklearn.frozen.FrozenEstimator(metric)` is used as it was fitted before. A
-        callable takes two lists of (T_i, C) arrays and returns all distances between them, shape (len(Q),
-        len(R)).
+        The distance. A metric estimator, such as `SyncGRUMetric()` or `DTWMetric(window=5)`, is cloned and fitted to
+        the training sequences. `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again. A callable
+        takes two lists of (T_i, C) arrays, of lengths Q and R. It returns all distances between them, shape (Q, R).
     n_neighbors : int, default=5
         Number of neighbours that vote.
     weights : {"uniform", "distance"} or callable, default="uniform"
-        Equal votes; votes of 1 / distance (fitted sequences at distance 0 then decide alone); or a function
-        from distances (Q, K) to weights of the same shape. A tied vote goes to the first class.
+        Weights of the votes. "uniform": equal weights. "distance": 1 / distance, and fitted sequences at distance 0
+        then decide alone. A callable maps distances (Q, K) to weights of the same shape. The first class wins a tie.
     algorithm : {"exact", "rerank"}, default="exact"
-        "exact" evaluates the distance to every fitted sequence. "rerank" evaluates it for the `n_candidates`
-        nearest by the metric's embedding only, which has to exist.
+        "exact" computes the distance to every fitted sequence. "rerank" computes it only to the `n_candidates` fitted
+        sequences with the nearest embeddings. The metric must then have an embedding.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are
-        sequences.
+        Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Sorted labels.
     metric_ : metric
         The fitted metric.
     n_candidates_ : int or None
-        Shortlist of "rerank" in effect; None with "exact".
+        Length of the shortlist of "rerank". None with "exact".
     n_samples_fit_ : int
         Number of fitted sequences.
     n_channels_ : int
-        Number of channels.
+        Channels C.
     n_features_in_ : int
-        Number of steps; only after a 2-D table.
+        Number of steps. Only after fitting a 2-D table.
 
     See Also
     --------
@@ -57,8 +55,8 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
 
     Notes
     -----
-    Exact: Q R pair distances; memory bounded by scikit-learn's `working_memory`, no (Q, R) matrix. `predict`
-    and `kneighbors` only read the estimator, so threads may share it.
+    An exact search computes Q R distances. It fits into scikit-learn's `working_memory`, without a (Q, R) matrix.
+    `predict` and `kneighbors` do not change the estimator, so that threads may share it.
 
     Examples
     --------
@@ -97,11 +95,12 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
         y : array-like of shape (n,)
-            Class labels of any kind, at least two classes.
+            Class labels of any type, at least two classes.
         **fit_params : dict
-            Passed to the `fit` of the metric (`sample_weight`, `groups`); with metadata routing enabled,
-            those that the metric requests.
+            Arguments for the `fit` of the metric, such as `sample_weight` and `groups`. With metadata routing enabled,
+            the metric gets those that it requests.
 
         Returns
         -------
@@ -118,12 +117,12 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         return self.n_neighbors
 
     def predict(self, X: Any) -> np.ndarray:
-        """Class of every sequence.
+        """Predict the class of every sequence.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
-            None: the fitted sequences, each judged by the others (leave-one-out).
+            Sequences. None: the fitted sequences, each predicted from the others (leave-one-out).
 
         Returns
         -------
@@ -133,7 +132,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         return self.classes_[np.argmax(votes, axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Share of the vote of every class.
+        """Return the share of votes of every class.
 
         Parameters
         ----------
@@ -143,7 +142,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         Returns
         -------
         shares : ndarray of shape (n, n_classes)
-            Columns in the order of `classes_`; rows sum to 1.
+            Columns as in `classes_`. Rows sum to 1.
         """
         votes = self._votes(X)
         return votes / votes.sum(axis=1, keepdims=True)

@@ -16,40 +16,39 @@ from skseqmetric._training.callbacks import with_callbacks
 
 
 class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeighbors):
-    """Regression by the mean over the nearest sequences.
+    """Regression by the mean of the nearest sequences.
 
     Parameters
     ----------
     metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
-        The distance, as in `SequenceKNeighborsClassifier`. A metric that learns from classes is fitted on
-        bins of y, see `n_bins`.
+        The distance, as in `SequenceKNeighborsClassifier`. A metric that learns from classes is fitted to bins of y,
+        see `n_bins`.
     n_neighbors : int, default=5
-        Number of neighbours that are averaged.
+        Number of neighbours in the mean.
     weights : {"uniform", "distance"} or callable, default="uniform"
-        Equal weights; 1 / distance (fitted sequences at distance 0 then decide alone); or a function from
-        distances (Q, K) to weights of the same shape.
+        Weights of the mean. "uniform": equal weights. "distance": 1 / distance, and fitted sequences at distance 0
+        then decide alone. A callable maps distances (Q, K) to weights of the same shape.
     algorithm : {"exact", "rerank"}, default="exact"
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank". None: `max(20, 4 * n_neighbors)`. Never more than there are
-        sequences.
+        Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
     n_bins : int, default=10
-        Number of classes that a supervised metric sees: quantile bins of y, equally filled but for ties; y of
-        at most `n_bins` different values is not binned. With several outputs each is cut into `n_bins ** (1 /
-        n_outputs)` bins (rounded down, at least 2) and a class is a combination of bins.
+        Number of classes for a supervised metric. They are quantile bins of y, which hold equal numbers but for ties. A
+        y with at most `n_bins` different values is not binned. With several outputs, each output is cut into
+        `n_bins ** (1 / n_outputs)` bins, rounded down and at least 2. A class is then a combination of bins.
 
     Attributes
     ----------
     metric_ : metric
         The fitted metric.
     n_candidates_ : int or None
-        Shortlist of "rerank" in effect; None with "exact".
+        Length of the shortlist of "rerank". None with "exact".
     n_samples_fit_ : int
         Number of fitted sequences.
     n_channels_ : int
-        Number of channels.
+        Channels C.
     n_features_in_ : int
-        Number of steps; only after a 2-D table.
+        Number of steps. Only after fitting a 2-D table.
 
     See Also
     --------
@@ -94,6 +93,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
         y : array-like of shape (n,) or (n, n_outputs)
             Finite numbers.
         **fit_params : dict
@@ -115,12 +115,12 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         return self.n_neighbors
 
     def predict(self, X: Any) -> np.ndarray:
-        """Mean of the nearest sequences' values.
+        """Predict the weighted mean of y over the nearest sequences.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
-            None: the fitted sequences, each judged by the others (leave-one-out).
+            Sequences. None: the fitted sequences, each predicted from the others (leave-one-out).
 
         Returns
         -------
@@ -134,7 +134,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # scikit-learn's trial data is a table whose columns have no order in time: warping them is meant to fail
+        # scikit-learn's test data are a table whose columns have no order in time, so that warping must fail
         tags.regressor_tags.poor_score = True
         return tags
 
@@ -151,7 +151,7 @@ def _check_values(y: Any, n: int, estimator: Any) -> np.ndarray:
 
 
 def quantile_classes(y: np.ndarray, n_bins: int) -> np.ndarray:
-    """Values (n,) or (n, n_outputs) cut at their quantiles; see `SequenceKNeighborsRegressor`, `n_bins`."""
+    """Bin values (n,) or (n, n_outputs) at their quantiles. See `n_bins` of `SequenceKNeighborsRegressor`."""
     outputs = y.reshape(len(y), -1)
     n_outputs = outputs.shape[1]
     width = max(2, int(n_bins ** (1 / n_outputs) + 1e-9))

@@ -16,35 +16,35 @@ from skseqmetric._training.callbacks import with_callbacks
 class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SequenceNeighbors):
     """The graph of nearest sequences, for any estimator that takes precomputed distances.
 
-    The sequences' counterpart of scikit-learn's `KNeighborsTransformer`: in front of `KNeighborsClassifier`, `DBSCAN`,
-    `LocalOutlierFactor`, `TSNE` ... with `metric="precomputed"` in a pipeline.
+    It is `KNeighborsTransformer` of scikit-learn for sequences. In a pipeline it precedes an estimator with
+    `metric="precomputed"`, such as `KNeighborsClassifier`, `DBSCAN`, `LocalOutlierFactor` or `TSNE`.
 
     Parameters
     ----------
     metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
         The distance, as in `SequenceKNeighborsClassifier`.
     mode : {"distance", "connectivity"}, default="distance"
-        What an edge holds: the distance, or 1.
+        Value of an edge: the distance, or 1.
     n_neighbors : int, default=5
-        Edges a row. With `mode="distance"` there is one more, because a fitted sequence is its own nearest neighbour.
+        Edges per row. `mode="distance"` adds one edge, because a fitted sequence is its own nearest neighbour.
     algorithm : {"exact", "rerank"}, default="exact"
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank". None: four times the edges a row, at least 20. Never more than there are
-        sequences.
+        Length of the shortlist of "rerank", at most the number of fitted sequences. None: four times the edges per row,
+        at least 20.
 
     Attributes
     ----------
     metric_ : metric
         The fitted metric.
     n_candidates_ : int or None
-        Shortlist of "rerank" in effect; None with "exact".
+        Length of the shortlist of "rerank". None with "exact".
     n_samples_fit_ : int
-        Number of fitted sequences, the columns of the graph.
+        Number of fitted sequences, which are the columns of the graph.
     n_channels_ : int
-        Number of channels.
+        Channels C.
     n_features_in_ : int
-        Number of steps; only after a 2-D table.
+        Number of steps. Only after fitting a 2-D table.
 
     Examples
     --------
@@ -84,8 +84,9 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
         y : array-like of shape (n,), optional
-            Passed to the metric; a supervised one needs it.
+            Targets for the metric. A supervised metric needs them.
         **fit_params : dict
             As in `SequenceKNeighborsClassifier.fit`.
 
@@ -99,28 +100,27 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         return self
 
     def transform(self, X: Any) -> Any:
-        """The edges from X to the fitted sequences.
+        """Return the edges from X to the fitted sequences.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
 
         Returns
         -------
         graph : CSR matrix of shape (n, n_samples_fit_)
-            Rows stored in the order of (distance, index), which is what scikit-learn calls sorted.
+            Rows are sorted by (distance, index), as scikit-learn expects.
         """
         check_is_fitted(self)
         return self._graph(self._prepare_queries(X), self._n_stored, self.mode)
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """`fit(X, y).transform(X)`, preparing the sequences only once.
+        """Return `fit(X, y).transform(X)`, but prepare the sequences only once.
 
         Parameters
         ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-        y : array-like of shape (n,), optional
-        **fit_params : dict
+        X, y, **fit_params
             As in `fit`.
 
         Returns
