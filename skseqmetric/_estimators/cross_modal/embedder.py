@@ -1,4 +1,4 @@
-"""CrossModalTripletEmbedder: sequences and images in one embedding, and classes of sequences."""
+"""CrossModalTripletEmbedder: a classifier of sequences that embeds sequences and images in one space."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from skseqmetric._training.callbacks import with_callbacks
 
 
 class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
-    r"""Sequences and images of the same things, embedded in one space; a classifier of sequences that images help.
+    r"""Classifier of sequences that learns from images too, and embeds both in one space.
 
-    Two encoders, one for each modality, end in one projection onto the unit sphere,
+    Each modality has an encoder. One projection maps the features of both onto the unit sphere:
 
     .. math::
         u = \frac{W f(X) + b}{\lVert W f(X) + b \rVert_2}, \qquad
         v = \frac{W g(I) + b}{\lVert W g(I) + b \rVert_2},
 
-    f the mean over the steps of what the series encoder returns, g what the image encoder does. Each has a linear head
-    for the classes. Training minimises, over batches of sequences with an image of their class each,
+    Here f is the mean over the steps of the features of the series encoder, and g is the vector of the image encoder.
+    Each modality has a linear head for the classes. A batch holds sequences, each with an image of its class. Training
+    minimises
 
     .. math::
         w_s\, \mathrm{CE}(X, y) + w_i\, \mathrm{CE}(I^+, y) + w_x \max(d(u, v^+) - d(u, v^-) + \alpha,\, 0), \qquad
         \alpha = \beta\, D(y, y^-)
 
-    (`loss="triplet"`, with the dynamic margin), :math:`v^-` an image of another class out of the same batch and D the
-    distance of the classes. Images are needed in `fit` only; without any it trains the series branch alone.
+    for `loss="triplet"` with the dynamic margin. Here :math:`v^-` is an image of another class in the same batch, and D
+    is the label distance of the classes. Only `fit` needs images. Without images it trains the series branch alone.
 
     Parameters
     ----------
@@ -44,25 +45,26 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         "pair" is :math:`d(u, v^+)`, "contrastive" is :math:`d(u, v^+) + \max(\alpha - d(u, v^-), 0)`, and "triplet" is
         the third term above without its weight.
     distance : {"mse", "cosine", "pearson", "kl", "mmd", "coral", "homm"}, default="cosine"
-        d between embeddings in the loss. The last three compare whole batches: one d, and the mean margin. Between
-        embeddings of length 1 cosine and pearson reach 2, but mse no more than 4 / D and kl 3.1 / D: beside the
-        cross-entropies these two count for little unless `loss_weights` says otherwise.
+        Distance d between embeddings in the loss. The last three compare whole batches: there is one d, and the mean
+        margin. For embeddings of length 1, cosine and pearson are at most 2, mse at most 4 / D and kl at most 3.1 / D.
+        The last two thus count little against the cross-entropies, unless `loss_weights` gives them more weight.
     margin : "dynamic" or float, default="dynamic"
-        :math:`\alpha`: `beta` times the label distance, or this number.
+        Margin :math:`\alpha`: "dynamic" is `beta` times the label distance. A float is a constant margin.
     beta : float or None, default=None
         Margin per unit of label distance. None: 1e-3 for mse, and 0.1 for cosine, pearson and mmd. For the others it is
-        a twentieth of their largest value for embeddings of length 1: about :math:`0.15 / D` for kl,
+        a twentieth of their largest value for embeddings of length 1. This is about :math:`0.15 / D` for kl,
         :math:`0.025 / D^2` for coral and :math:`0.2 / D^3` for homm.
     label_distance : {"classes", "ordered"}, array-like (K, K) or callable, default="classes"
-        "classes": 1 for unequal ones; "ordered": difference of their places in `classes_`; a matrix in the order of
-        `classes_`; or a function of two labels. At least 0, and 0 of a class to itself. Classes at distance 0 are no
-        negatives of one another.
+        Distance of two classes. "classes" is 1 for different classes. "ordered" is the difference of their indices in
+        `classes_`. A matrix has the order of `classes_`. A callable takes two labels. Distances are at least 0, and 0
+        from a class to itself. Classes at distance 0 are not negatives of each other.
     curriculum : bool, default=False
-        Start with negatives far away, at a label distance of 5 and more in the first fifth of training, 1 in the last;
-        where there is none so far, with the farthest. Without effect on "classes".
+        Whether training starts with far negatives. Their label distance is at least 5 in the first fifth of training,
+        and at least 1 in the last fifth. If a batch has none, the farthest label is taken. It has no effect with
+        "classes".
     loss_weights : {"equal", "dynamic"} or three floats, default="equal"
-        :math:`w_s, w_i, w_x`: a third each; each epoch more to those that have fallen least between the two epochs
-        before (dynamic weight averaging); or these numbers.
+        Weights :math:`w_s, w_i, w_x`. "equal": one third each. "dynamic" is dynamic weight averaging: every epoch gives
+        more weight to the losses that fell least between the last two epochs. Three floats are the weights themselves.
     series_encoder : "conv_bilstm" or torch.nn.Module, default="conv_bilstm"
         "conv_bilstm" has two blocks of convolution, maximum of two steps, batch normalisation and dropout. A
         convolution and a bidirectional LSTM follow. A module has forward(values (B, T, C), lengths (B,)) and returns
@@ -146,13 +148,13 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
 
     Notes
     -----
-    Cost of a training step: each modality is encoded once, whatever the loss; O(B T F^2 k) for F filters of k = 4
-    steps, T / 4 steps of the LSTM in sequence, and the image's convolutions. `kneighbors` keeps the embeddings of the
-    training data.
+    A training step encodes each modality once, for every loss. It costs O(B T F^2 k) for F filters of k = 4 steps,
+    T / 4 sequential steps of the LSTM, and the convolutions of the images. The estimator keeps the embeddings of the
+    training data for `kneighbors`.
 
-    That a contrastive or triplet loss across the two modalities, with a margin that grows with the distance of the
-    labels, helps the sequences' task is stated in [1]_, as are the losses and distances; the values of `beta`, the
-    curriculum, layer sizes, the unit sphere and the training schedule are reconstructed or ours.
+    The losses and distances are those of [1]_. That paper states that a contrastive or triplet loss across the two
+    modalities helps the task of the sequences. The margin there grows with the distance of the labels. The values of
+    `beta`, the curriculum, layer sizes, the unit sphere and the training schedule are reconstructed or ours.
 
     References
     ----------
@@ -260,7 +262,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         images: Any = None,
         image_labels: Any = None,
     ) -> Self:
-        """Learn to tell classes of sequences apart and, given images, where they meet with those.
+        """Learn to classify sequences and, given images, a common embedding of both.
 
         Parameters
         ----------
@@ -269,16 +271,16 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         y : array-like of shape (n,)
             Class of every sequence.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence, with its image, in the loss. A weight of 2 is the same as writing both twice, a
-            weight of 0 the same as leaving them out.
+            Weight of every sequence, and of its image, in the loss. A weight of 2 acts like two copies of both. A
+            weight of 0 acts like leaving both out.
         groups : array-like of shape (n,), optional
             With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
         images : array (m, h, w) or (m, h, w, c), or list of m images, optional
             Images of one size: uint8 (divided by 255), bool or float. None: training uses the sequences alone, and the
             network has no image encoder.
         image_labels : array-like of shape (m,), optional
-            Classes of images that belong to no particular sequence: every time a sequence is seen, one of its class is
-            drawn. None: image i belongs to sequence i and shares its class, m = n.
+            Classes of images that belong to no particular sequence. A sequence then gets a new random image of its
+            class in every epoch. None: image i belongs to sequence i and has its class, m = n.
 
         Returns
         -------
@@ -287,9 +289,9 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences` and `check_images`), a single class, another number
-            of images than of sequences or labels, a class without an image, images of an unknown class, label distances
-            that do not suit the classes, or encoders of other shapes.
+            `check_sequences` does not accept X, or `check_images` does not accept the images. There is a single class,
+            or the numbers of images and of sequences or labels differ. A class has no image, or an image has an unknown
+            class. The label distances do not fit the classes. An encoder returns a wrong shape.
         FloatingPointError
             The loss is no longer finite. The estimator keeps the last finite weights.
         """
@@ -366,14 +368,46 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
 
     # ------------------------------------------------------------------ prediction
     def decision_function(self, X: Any) -> Any:
-        """Class scores (logits): (n, K), or (n,) for the second of two classes against the first."""
+        """Return class scores (logits).
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, K) or (n,)
+            Columns as in `classes_`. For two classes there is one number: the second score minus the first.
+        """
         return decision(self._outputs(X))
 
     def predict_proba(self, X: Any) -> Any:
-        """Class probabilities (n, K), columns as in `classes_`."""
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, K)
+            Columns as in `classes_`.
+        """
         return probabilities(self._outputs(X))
 
     def predict(self, X: Any) -> Any:
-        """The most probable class of every sequence, (n,)."""
+        """Predict the most probable class of every sequence.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+        """
         outputs = self._outputs(X)
         return self._task.answer(outputs)

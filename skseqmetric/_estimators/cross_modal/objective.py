@@ -85,7 +85,10 @@ class CrossTerm:
     beta: float
 
     def __call__(self, series: Tensor, images: Tensor, negatives: Tensor, apart: Tensor, weights: Tensor) -> Tensor:
-        """Return the loss of embeddings (B, D). Negatives (B,) are rows of images, -1 for none, apart (B,) distances."""
+        """Return the loss of series and images (B, D).
+
+        negatives (B,) are rows of images, or -1 for none. apart (B,) are the label distances of the negatives.
+        """
         margin = self.beta * apart if self.margin is None else self.margin
         others = images[negatives.clamp_min(0)]
         return cross_modal_loss(self.kind, self.distance, series, images, others, negatives >= 0, margin, weights)

@@ -1,4 +1,4 @@
-"""CrossModalTranscriber: labels that are sequences of symbols, read from sequences by CTC."""
+"""CrossModalTranscriber: transcription of sequences to sequences of symbols by CTC, helped by images."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from skseqmetric._training.callbacks import with_callbacks
 
 
 class CrossModalTranscriber(CrossModalEstimator):
-    r"""Labels that are sequences of symbols, such as written words, read from sequences; images of them help.
+    r"""Transcriber of sequences to sequences of symbols, such as written words, that learns from images too.
 
-    The encoder of the sequences leaves T' steps of an input of T, a linear head and a softmax give each the
-    probabilities of the K symbols and of a blank, and a label is what remains of a path through the steps when
-    repetitions in a row are merged and blanks removed (connectionist temporal classification, CTC). With images,
-    sequences and images are embedded by one projection onto the unit sphere, as in `CrossModalTripletEmbedder`, u from
-    the mean of the steps and v from the image. Training minimises, over batches of sequences with an image of their
-    label each,
+    The encoder of the sequences leaves T' of T steps. At each of them a linear head and a softmax give the
+    probabilities of the K symbols and of a blank. A path has one symbol or blank per step. Its label results from
+    merging repeated symbols and then removing blanks (connectionist temporal classification, CTC). With images, one
+    projection maps both modalities onto the unit sphere, as in `CrossModalTripletEmbedder`. The embedding u comes from
+    the mean of the steps, and v from the image. A batch holds sequences, each with an image of its label. Training
+    minimises
 
     .. math::
         w_s \frac{-\ln p(y \mid X)}{\max(|y|, 1)} + w_x \max(d(u, v^+) - d(u, v^-) + \alpha,\, 0), \qquad
         \alpha = \beta\, \mathrm{ED}(y, y^-)
 
-    (`loss="triplet"`, with the dynamic margin), :math:`v^-` an image of another label out of the same batch and ED the
-    edit distance. Images are needed in `fit` only; without any it trains the series branch alone.
+    for `loss="triplet"` with the dynamic margin. Here :math:`v^-` is an image of another label in the same batch, and
+    ED is the edit distance. Only `fit` needs images. Without images it trains the series branch alone.
 
     Parameters
     ----------
@@ -58,24 +58,24 @@ class CrossModalTranscriber(CrossModalEstimator):
         Size D of the embedding.
     loss : {"pair", "contrastive", "triplet"}, default="triplet"
         "pair" is :math:`d(u, v^+)`, "contrastive" is :math:`d(u, v^+) + \max(\alpha - d(u, v^-), 0)`, and "triplet" is
-        the third term above without its weight.
+        the last term above without its weight.
     distance : {"mse", "cosine", "pearson", "kl", "mmd", "coral", "homm"}, default="cosine"
-        d between embeddings in the loss. The last three compare whole batches: one d, and the mean margin. Between
-        embeddings of length 1 cosine and pearson reach 2, but mse no more than 4 / D and kl 3.1 / D: beside the
-        loss of the task these two count for little unless `loss_weights` says otherwise.
+        Distance d between embeddings in the loss. The last three compare whole batches: there is one d, and the mean
+        margin. For embeddings of length 1, cosine and pearson are at most 2, mse at most 4 / D and kl at most 3.1 / D.
+        The last two thus count little against the CTC loss, unless `loss_weights` gives them more weight.
     margin : "dynamic" or float, default="dynamic"
-        :math:`\alpha`: `beta` times the edit distance of the labels, or this number.
+        Margin :math:`\alpha`: "dynamic" is `beta` times the edit distance of the labels. A float is a constant margin.
     beta : float or None, default=None
         Margin per unit of edit distance. None: 1e-3 for mse, and 0.1 for cosine, pearson and mmd. For the others it is
-        a twentieth of their largest value for embeddings of length 1: about :math:`0.15 / D` for kl,
+        a twentieth of their largest value for embeddings of length 1. This is about :math:`0.15 / D` for kl,
         :math:`0.025 / D^2` for coral and :math:`0.2 / D^3` for homm.
     curriculum : bool, default=True
-        Start with negatives far away, with 5 and more symbols exchanged in the first fifth of training, 1 in the last;
-        where there is none so far, with the farthest. Negatives are labels of the same length, which differ by
-        exchanges alone; a sequence with none such in its batch takes the others, by their edit distance.
+        Whether training starts with far negatives. At least 5 symbols differ in the first fifth of training, and at
+        least 1 in the last fifth. If a batch has none, the farthest label is taken. Negatives are labels of the same
+        length. If a batch has no other label of this length, all labels are taken, by their edit distance.
     loss_weights : {"equal", "dynamic"} or two floats, default="equal"
-        :math:`w_s, w_x`: a half each; each epoch more to the one that has fallen less between the two epochs before
-        (dynamic weight averaging); or these numbers.
+        Weights :math:`w_s, w_x`. "equal": one half each. "dynamic" is dynamic weight averaging: every epoch gives more
+        weight to the loss that fell less between the last two epochs. Two floats are the weights themselves.
     series_encoder : "conv_bilstm" or torch.nn.Module, default="conv_bilstm"
         "conv_bilstm" has two blocks of convolution, maximum of two steps, batch normalisation and dropout. A
         convolution and a bidirectional LSTM follow. A module has forward(values (B, T, C), lengths (B,)) and returns
@@ -94,10 +94,10 @@ class CrossModalTranscriber(CrossModalEstimator):
     dropout : float, default=0.2
         Share of the filters in the blocks of both encoders that is set to zero in training.
     decoding : {"greedy", "beam"}, default="greedy"
-        How `predict` reads the steps: "greedy" takes the likeliest symbol of each, "beam" looks for the likeliest label
-        by prefix beam search. It can be set after `fit`.
+        Decoding in `predict`. "greedy" takes the most probable symbol of each step. "beam" searches for the most
+        probable label by prefix beam search. It can be changed after `fit`.
     beam_width : int, default=10
-        Labels that the beam search follows.
+        Number of labels that the beam search keeps.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
         Augmentation of the sequences, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every
         channel by a factor (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A
@@ -143,9 +143,9 @@ class CrossModalTranscriber(CrossModalEstimator):
     Attributes
     ----------
     symbols_ : ndarray of shape (K,), of objects
-        The symbols of the training labels, sorted; `classes_` is the same.
+        Sorted symbols of the training labels. `classes_` is the same.
     label_kind_ : {"string", "list"}
-        What labels are.
+        Type of the labels.
     module_ : torch.nn.Module
         The network.
     network_config_ : dict
@@ -166,21 +166,21 @@ class CrossModalTranscriber(CrossModalEstimator):
 
     Notes
     -----
-    A label of L symbols, r of which equal the one before, takes L + r steps. The package's own encoder leaves T' =
-    ceil(T / 4) of T; a longer label is refused. An empty label is allowed: nothing but blanks.
+    A label of L symbols needs L + r steps if r symbols equal their predecessor. The package's own encoder leaves
+    T' = ceil(T / 4) steps. A label that needs more steps is refused. An empty label is allowed.
 
-    A sequence counts by its weight, however long its label is: its loss is per symbol.
+    A sequence counts by its weight, whatever the length of its label, because its loss is divided by this length.
 
-    A network trained by CTC begins with writing nothing: after 250 updates on 300 words of `make_sine_words` every
-    transcript was still empty. The default budget of 2,500 is that of the benchmark's words.
+    CTC training starts with empty transcripts. After 250 updates on 300 words of `make_sine_words` all transcripts were
+    still empty. The words of the benchmark need the default budget of 2,500 updates.
 
-    Cost of a training step as for `CrossModalTripletEmbedder`, and O(B T' L) for the loss. Greedy decoding of a
-    sequence takes O(T' K), the beam search with W labels O(T' W (K + W + T')).
+    A training step costs as much as in `CrossModalTripletEmbedder`, and O(B T' L) for the CTC loss. Greedy decoding of
+    a sequence costs O(T' K). The beam search with W labels costs O(T' W (K + W + T')).
 
-    That a contrastive or triplet loss across the two modalities, with a margin that grows with the edit distance of the
-    labels, helps to read sequences by CTC is stated in [1]_, as are the losses and distances; negatives by exchanges,
-    the curriculum, the values of `beta`, layer sizes, the unit sphere and the training schedule are reconstructed or
-    ours.
+    The losses and distances are those of [1]_. That paper states that a contrastive or triplet loss across the two
+    modalities helps to transcribe sequences by CTC. The margin there grows with the edit distance of the labels.
+    Negatives of equal length, the curriculum, the values of `beta`, layer sizes, the unit sphere and the training
+    schedule are reconstructed or ours.
 
     References
     ----------
@@ -295,26 +295,26 @@ class CrossModalTranscriber(CrossModalEstimator):
         images: Any = None,
         image_labels: Any = None,
     ) -> Self:
-        """Learn to read labels from sequences and, given images, where the two meet.
+        """Learn to transcribe sequences and, given images, a common embedding of both.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Training sequences.
         y : list of n strings, or of n lists of symbols
-            Label of every sequence. Symbols are characters, or anything that can be hashed and sorted.
+            Label of every sequence. Symbols are characters, or any objects that can be hashed and sorted.
         sample_weight : array-like of shape (n,), optional
-            Weight of every sequence, with its image, in the loss. A weight of 2 is the same as writing both twice, a
-            weight of 0 the same as leaving them out; their labels are checked all the same.
+            Weight of every sequence, and of its image, in the loss. A weight of 2 acts like two copies of both. A
+            weight of 0 acts like leaving both out, but their labels are still checked.
         groups : array-like of shape (n,), optional
             With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
         images : array (m, h, w) or (m, h, w, c), or list of m images, optional
             Images of one size: uint8 (divided by 255), bool or float. None: training uses the sequences alone, and the
             network has no image encoder.
         image_labels : list of m labels, optional
-            Labels of images that belong to no particular sequence: every time a sequence is seen, one of its label is
-            drawn. Every label of y needs one; images of other labels are not used. None: image i belongs to sequence i
-            and shares its label, m = n.
+            Labels of images that belong to no particular sequence. A sequence then gets a new random image of its label
+            in every epoch. Every label of y needs an image. Images with other labels are not used. None: image i
+            belongs to sequence i and has its label, m = n.
 
         Returns
         -------
@@ -323,11 +323,11 @@ class CrossModalTranscriber(CrossModalEstimator):
         Raises
         ------
         ValueError
-            For input outside the contract (see `check_sequences` and `check_images`), a label that does not fit into
-            the steps of its sequence, labels without any symbol, another number of images than of sequences or labels,
-            a label without an image, or encoders of other shapes.
+            `check_sequences` does not accept X, or `check_images` does not accept the images. A label needs more steps
+            than its sequence has, or no label has a symbol. The numbers of images and of sequences or labels differ, or
+            a label has no image. An encoder returns a wrong shape.
         TypeError
-            For labels that are not all strings or all lists, or symbols that cannot be hashed or sorted.
+            Labels are neither all strings nor all lists, or symbols cannot be hashed or sorted.
         FloatingPointError
             The loss is no longer finite. The estimator keeps the last finite weights.
         """
@@ -355,7 +355,11 @@ class CrossModalTranscriber(CrossModalEstimator):
             As in `fit`. Later calls may have images only if the first call had some. A later call without images trains
             the series branch alone and leaves the image encoder unchanged.
         symbols : string or list of symbols, optional
-            All symbols that are to come, in the first call; those of y where None.
+            All symbols of this and later calls, read by the first call. None: the symbols of the first y.
+
+        Returns
+        -------
+        self
         """
         declared = None if symbols is None else Symbols(alphabet=check_alphabet(symbols, "symbols"))
         given = self._given(images, image_labels, continued=hasattr(self, "module_"))
@@ -367,7 +371,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         return Symbols(steps_left=self._steps_left)
 
     def _steps_left(self, sequences: Sequences, *, continued: bool) -> np.ndarray:
-        """Steps (n,) that the series encoder leaves of every sequence; a module of the user is run to see."""
+        """Return the steps (n,) that the series encoder leaves of every sequence. A module of the user is run."""
         encoder = self.module_.series_encoder if continued else copied(self.series_encoder)
         if encoder is None or isinstance(encoder, SeriesEncoder):
             return SeriesEncoder.output_lengths(sequences.lengths)
@@ -393,7 +397,18 @@ class CrossModalTranscriber(CrossModalEstimator):
 
     # ------------------------------------------------------------------ inference
     def predict(self, X: Any) -> list[Any]:
-        """The labels of sequences, by `decoding`: n strings, or n lists of symbols, as y was in `fit`."""
+        """Transcribe sequences.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        labels : list of n strings, or of n lists of symbols
+            Labels of the same type as in `fit`.
+        """
         flat = self._checked(X)
         self._validate_params()
 
@@ -405,16 +420,17 @@ class CrossModalTranscriber(CrossModalEstimator):
         return self._task.answer(self._of_steps(flat, decode))
 
     def predict_log_proba(self, X: Any) -> list[np.ndarray]:
-        """Logarithms of the probabilities at the steps that the encoder leaves, for a decoder of one's own.
+        """Return log-probabilities at the steps that the encoder leaves, for your own decoder.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
 
         Returns
         -------
         log_probs : list of n arrays (T'_i, K + 1), float32
-            The blank first, then the symbols as in `symbols_`.
+            The first column is the blank. The others are the symbols as in `symbols_`.
         """
         flat = self._checked(X)
 
@@ -425,21 +441,28 @@ class CrossModalTranscriber(CrossModalEstimator):
         return self._of_steps(flat, valid)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """1 - character error rate of what `predict` reads: 1 at best, below 0 where more is wrong than there is.
+        """Return 1 - character error rate of the labels that `predict` returns.
+
+        The best score is 1. More errors than symbols give a score below 0.
 
         Parameters
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
         y : list of n strings, or of n lists of symbols
-            A symbol that no training label had is an error like any other.
+            True labels. A symbol that is not in `symbols_` counts as an error.
         sample_weight : array-like of shape (n,), optional
             Weight of every label.
+
+        Returns
+        -------
+        score : float
         """
         answers = self.predict(X)
         return self._task.score(y, answers, sample_weight)
 
     def _of_steps(self, flat: FlatSequences, what: Callable[[Tensor, Tensor], list[np.ndarray]]) -> list[np.ndarray]:
-        """what(log-probabilities (B, T', K + 1), their steps (B,)) of all sequences, in their order."""
+        """Return what(log-probabilities (B, T', K + 1), lengths (B,)) of all sequences, in their order."""
         out: list[Any] = [None] * len(flat)
 
         def each(values: Tensor, lengths: Tensor, indices: np.ndarray) -> None:
@@ -453,12 +476,12 @@ class CrossModalTranscriber(CrossModalEstimator):
 
 
 def _distances(how: str, codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Distances of labels that are given by their places in codes: (B,) and (M,) -> (B, M)."""
+    """Return the distances (B, M) of labels, which are given by their indices (B,) and (M,) into codes."""
     return label_distance(how, [codes[i] for i in first], [codes[i] for i in second], table=True)
 
 
 def _exchanges(codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Symbols that differ between labels of one length; edit distances in rows without another label of its length."""
+    """Count the symbols that differ between labels of equal length. A row without such labels has edit distances."""
     table = _distances("substitutions", codes, first, second)
     alone = ~(table > 0).any(axis=1)
     if alone.any():
