@@ -37,8 +37,8 @@ def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
     """Return four versions of every channel, (B, T, C) -> (B, T, 4 C), zero past the end.
 
     They are the channel itself, the channel standardised within its sequence, its standardised changes from step to
-    step, and the logarithm of its deviation, constant in time. The second and third show small movements that would
-    vanish at the scale of the training data. The fourth keeps their size.
+    step, and the logarithm of its deviation. The second and third show small movements that would vanish at the scale
+    of the training data. The fourth keeps their size, and is constant in time.
     """
     dtype, valid = values.dtype, valid_steps(lengths, values.shape[1])[..., None]
     values = values.double()  # so that sums do not depend on the amount of padding

@@ -148,9 +148,9 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
 
     Notes
     -----
-    A training step encodes each modality once, for every loss. It costs O(B T F^2 k) for F filters of k = 4 steps,
-    T / 4 sequential steps of the LSTM, and the convolutions of the images. The estimator keeps the embeddings of the
-    training data for `kneighbors`.
+    A training step encodes each modality once, for every loss. The sequences cost O(B T F^2 k) for F filters of k = 4
+    steps, and T / 4 sequential steps of the LSTM. The images cost their convolutions. The estimator keeps the embeddings
+    of the training data for `kneighbors`.
 
     The losses and distances are those of [1]_. That paper states that a contrastive or triplet loss across the two
     modalities helps the task of the sequences. The margin there grows with the distance of the labels. The values of
@@ -279,8 +279,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
             Images of one size: uint8 (divided by 255), bool or float. None: training uses the sequences alone, and the
             network has no image encoder.
         image_labels : array-like of shape (m,), optional
-            Classes of images that belong to no particular sequence. A sequence then gets a new random image of its
-            class in every epoch. None: image i belongs to sequence i and has its class, m = n.
+            Classes of images that belong to no particular sequence. A sequence then gets a random image of its class
+            every time it is in a batch. None: image i belongs to sequence i and has its class, m = n.
 
         Returns
         -------

@@ -112,10 +112,10 @@ class GivenImages:
 class ImageColumns:
     """The entries that images add to every batch. They are drawn anew for every batch.
 
-    images (B, c, h, w) : image i belongs to sequence i.
-    image_labels (B,) : labels of these images.
-    negatives (B,) : for every sequence, the row of an image with another label, or -1 if there is none.
-    apart (B,) : label distances of the negatives.
+    - images (B, c, h, w): image i belongs to sequence i.
+    - image_labels (B,): the labels of these images.
+    - negatives (B,): for every sequence, the row of an image with another label, or -1 if there is none.
+    - apart (B,): the label distances of the negatives.
 
     `distances` gives the label distances of margins. `choosing` gives those for the choice of negatives; None means
     the same.

@@ -172,7 +172,7 @@ class CrossModalTranscriber(CrossModalEstimator):
     A sequence counts by its weight, whatever the length of its label, because its loss is divided by this length.
 
     CTC training starts with empty transcripts. After 250 updates on 300 words of `make_sine_words` all transcripts were
-    still empty. The words of the benchmark need the default budget of 2,500 updates.
+    still empty. The benchmark with words uses the default budget of 2,500 updates.
 
     A training step costs as much as in `CrossModalTripletEmbedder`, and O(B T' L) for the CTC loss. Greedy decoding of
     a sequence costs O(T' K). The beam search with W labels costs O(T' W (K + W + T')).
@@ -312,9 +312,9 @@ class CrossModalTranscriber(CrossModalEstimator):
             Images of one size: uint8 (divided by 255), bool or float. None: training uses the sequences alone, and the
             network has no image encoder.
         image_labels : list of m labels, optional
-            Labels of images that belong to no particular sequence. A sequence then gets a new random image of its label
-            in every epoch. Every label of y needs an image. Images with other labels are not used. None: image i
-            belongs to sequence i and has its label, m = n.
+            Labels of images that belong to no particular sequence. A sequence then gets a random image of its label
+            every time it is in a batch. Every label of y needs an image. Images with other labels are not used. None:
+            image i belongs to sequence i and has its label, m = n.
 
         Returns
         -------

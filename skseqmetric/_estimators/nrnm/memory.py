@@ -164,13 +164,13 @@ def memory_states(self: Any, X: Any, *, layer: int = -1) -> Bunch:
     Returns
     -------
     states : Bunch
-        memory : list of n arrays (U_i, S, H), the S slots after each of the U_i updates. The update at the end of the
-        sequence is included, although no step follows it.
-        attention : list of n arrays (U_i, m, S + E, S + E) of m heads, or None with `attention=False`. Rows sum to 1
-        over the tokens that are read. The S hidden states of the block come first. Its E input tokens follow, 1 for
-        "pooled" and S for "tokens". Missing tokens of an unfinished block have weight 0.
-        steps : list of n arrays (U_i, S) of int, the input step of each hidden state of a block, or -1 if it is
-        missing. If the stem has strides, it is the first input step of the recurrent step.
+        - memory : list of n arrays (U_i, S, H), the S slots after each of the U_i updates. The update at the end of the
+          sequence is included, although no step follows it.
+        - attention : list of n arrays (U_i, m, S + E, S + E) of m heads, or None with `attention=False`. Rows sum to 1
+          over the tokens that are read. The S hidden states of the block come first. Its E input tokens follow, 1 for
+          "pooled" and S for "tokens". Missing tokens of an unfinished block have weight 0.
+        - steps : list of n arrays (U_i, S) of int, the input step of each hidden state of a block, or -1 if it is
+          missing. If the stem has strides, it is the first input step of the recurrent step.
     """
     check_is_fitted(self)
     if self.window_ is None:
