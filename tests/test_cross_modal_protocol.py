@@ -56,7 +56,7 @@ def test_what_cannot_be_is_refused_and_leaves_what_was_there(
         embedder.fit(X, y, **given)
     with pytest.raises(NotFittedError):
         embedder.predict(X)
-    embedder = small().fit(X, y, images=images)
+    embedder = small(max_epochs=1, min_batches=1).fit(X, y, images=images)
     before = embedder.decision_function(X), *embedder.kneighbors(X, 2)
     more_channels = [np.c_[x, x] for x in X]
     with pytest.raises(ValueError, match=message):
@@ -64,12 +64,12 @@ def test_what_cannot_be_is_refused_and_leaves_what_was_there(
     after = embedder.decision_function(X), *embedder.kneighbors(X, 2)
     assert all(np.array_equal(a, b) for a, b in zip(after, before, strict=True))
     assert embedder.n_channels_ == 2
-    assert embedder.n_iter_ == SMALL["max_epochs"]
+    assert embedder.n_iter_ == 1
 
 
 def test_images_of_another_size_are_refused_after_fit(pairs: Data) -> None:
     X, y, images = pairs
-    embedder = small().fit(X, y, images=images)
+    embedder = small(**CHEAP).fit(X, y, images=images)
     larger = np.zeros((2, 9, 9))
     for call in (
         lambda: embedder.transform_images(larger),
@@ -97,12 +97,13 @@ def test_not_fitted(pairs: Data) -> None:
 
 def test_in_pipelines(pairs: Data) -> None:
     X, y, images = pairs
-    pipe = Pipeline([("embedder", small(max_epochs=20)), ("knn", KNeighborsClassifier(3))])
+    embedder = small(**CHEAP, max_epochs=20, learning_rate=0.01)
+    pipe = Pipeline([("embedder", embedder), ("knn", KNeighborsClassifier(3))])
     pipe.fit(X, y, embedder__images=images)
     assert pipe.score(X, y) > 0.9
     assert pipe[0].image_shape_ == (1, 9, 8)
     assert list(pipe[:-1].get_feature_names_out())[:2] == ["crossmodaltripletembedder0", "crossmodaltripletembedder1"]
-    assert make_pipeline(small(max_epochs=20), KNeighborsClassifier(3)).fit(X, y).score(X, y) > 0.8
+    assert make_pipeline(embedder, KNeighborsClassifier(3)).fit(X, y).score(X, y) > 0.8
 
 
 @pytest.mark.parametrize("pool", [False, True])
@@ -116,7 +117,7 @@ def test_in_a_grid_search_images_are_split_and_a_pool_is_not(pairs: Data, pool: 
             return super().fit(X, y, **given)
 
     given = {"images": images[:20], "image_labels": y[:20]} if pool else {"images": images}
-    search = GridSearchCV(Counting(**SMALL), {"n_components": [3, 5]}, cv=2, error_score="raise")
+    search = GridSearchCV(Counting(**SMALL, **CHEAP), {"n_components": [3, 5]}, cv=2, error_score="raise")
     search.fit(X, y, **given)
     assert seen == ([20] * 5 if pool else [12] * 4 + [24])
     assert search.best_estimator_.kneighbors(X, 1)[1].shape == (24, 1)
@@ -126,19 +127,18 @@ def test_in_a_grid_search_images_are_split_and_a_pool_is_not(pairs: Data, pool: 
 def test_images_are_routed(pairs: Data) -> None:
     X, y, images = pairs
     with config_context(enable_metadata_routing=True):
-        pipe = make_pipeline(small().set_fit_request(images=True), KNeighborsClassifier(1))
+        pipe = make_pipeline(small(**CHEAP).set_fit_request(images=True), KNeighborsClassifier(1))
         search = GridSearchCV(pipe, {"crossmodaltripletembedder__n_components": [3]}, cv=2, error_score="raise")
         search.fit(X, y, images=images)
         assert search.best_estimator_[0].image_shape_ == (1, 9, 8)
-        scores = cross_val_score(small().set_fit_request(images=True), X, y, params={"images": images}, cv=2)
+        scores = cross_val_score(small(**CHEAP).set_fit_request(images=True), X, y, params={"images": images}, cv=2)
     assert np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_pickled_copied_and_cloned(pairs: Data, own: bool) -> None:
     X, y, images = pairs
-    embedder = small(**CHEAP) if own else small()
-    embedder.fit(X, y, images=images)
+    embedder = small(**CHEAP if own else {}, max_epochs=1).fit(X, y, images=images)
     for again in (pickle.loads(pickle.dumps(embedder)), copy.deepcopy(embedder)):
         assert np.array_equal(again.transform_images(images), embedder.transform_images(images))
         assert np.array_equal(again.kneighbors(X, 2)[0], embedder.kneighbors(X, 2)[0])

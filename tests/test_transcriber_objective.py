@@ -12,7 +12,6 @@ from torch import Tensor
 from tests.small_embedder import CHEAP, Batches
 from tests.small_transcriber import small
 
-
 Epochs = list[list[dict[str, Tensor]]]
 
 
