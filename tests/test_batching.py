@@ -205,7 +205,7 @@ def test_a_callable_augments_and_what_it_leaves_past_the_end_is_zeroed(ragged: D
 
 
 def test_pairs_are_augmented_sequence_by_sequence(ragged: Data) -> None:
-    X, y = ragged
+    X, _ = ragged
     pairs = np.array([(0, 0), (1, 1), (2, 3), (4, 5)])
     metric = SyncGRUMetric(**{**PLAIN, "augment": ("jitter",)}, callbacks=[seen := SeenBatches()])
     metric.fit_pairs(X, pairs, np.array([1, 1, -1, -1]))

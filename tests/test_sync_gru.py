@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
-from skseqmetric._input import check_sequences
-from skseqmetric._networks.stem import stem_strides
-from skseqmetric._ops.reference import gru as reference
+from tests.fake_callbacks import SeenBatches, sequences_of
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
 SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
@@ -38,57 +37,26 @@ def test_distance_is_symmetric_to_the_bit_and_zero_to_itself(fitted: SyncGRUMetr
     assert (np.diag(fitted.pairwise_distances(X, X[::-1])[:, ::-1]) <= 1e-6).all()
 
 
+@pytest.mark.parametrize("coupling", COUPLINGS[1:])
+def test_equal_sequences_are_at_distance_zero_wherever_they_stand(coupling: str, ragged: Data) -> None:
+    X, y = ragged
+    metric = SyncGRUMetric(**SMALL, coupling=coupling).fit(X, y)
+    mixed = [x.copy() for x in (*X[::-1], X[0][:3], *X[:5])]
+    same = np.array([[np.array_equal(a, b) for b in mixed] for a in X])
+    np.testing.assert_array_equal(metric.pairwise_distances(X, mixed) == 0, same)
+    assert same.sum() == 24 + 5
+
+
 def test_every_way_to_a_distance_gives_the_same(fitted: SyncGRUMetric, ragged: Data) -> None:
     X = ragged[0]
     D = fitted.pairwise_distances(X)
     np.testing.assert_allclose(fitted.pairwise_distances(X[:7], X[7:]), D[:7, 7:], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(fitted.pair_distance(X[:7], X[7:14]), np.diag(D[:7, 7:14]), rtol=1e-4, atol=1e-6)
     assert fitted.get_metric()(X[3], X[5]) == pytest.approx(D[3, 5], rel=1e-4)
-    knn = SequenceKNeighborsClassifier(fitted_in_place(fitted), n_neighbors=4).fit(X, ragged[1])
+    knn = SequenceKNeighborsClassifier(FrozenEstimator(fitted), n_neighbors=4).fit(X, ragged[1])
     distance, index = knn.kneighbors(X[:5])
     np.testing.assert_allclose(distance, np.sort(D[:5], axis=1)[:, :4], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(np.take_along_axis(D[:5], index, 1), distance, rtol=1e-4, atol=1e-6)
-
-
-def fitted_in_place(metric: SyncGRUMetric) -> Any:
-    from sklearn.frozen import FrozenEstimator
-
-    return FrozenEstimator(metric)
-
-
-def test_distance_equals_the_reference_recurrence(fitted: SyncGRUMetric, ragged: Data) -> None:
-    """Stem by torch, then the plain float64 loop over each single pair, both directions."""
-    X = ragged[0][:6]
-    network = fitted.module_
-    expected = np.zeros((6, 6))
-    encoded = []
-    for i in range(6):
-        flat = fitted._standardise(check_sequences(X[i : i + 1]))
-        with torch.no_grad():
-            encoded.append(network.encode(*flat.padded(np.array([0]))))
-    for i in range(6):
-        for j in range(6):
-            (a, n), (b, m) = encoded[i], encoded[j]
-            longest = int(max(n, m))
-            a, b = (torch.nn.functional.pad(v, (0, 0, 0, longest - v.shape[1])) for v in (a, b))
-            squared = 0.0
-            runs = zip(network.weights(), network.directions(a, n), network.directions(b, m), strict=True)
-            for w, x1, x2 in runs:
-                inputs = (v.transpose(0, 1).double() for v in (x1, x2))
-                states = reference.sync_gru_scan(*inputs, n, m, in_double(w))
-                o1, o2 = reference.pool_states(states[0], n, "mean"), reference.pool_states(states[1], m, "mean")
-                squared += float((o1 - o2).square().sum())
-            expected[i, j] = np.sqrt(squared)
-    np.testing.assert_allclose(fitted.pairwise_distances(X), expected, rtol=1e-4, atol=1e-5)
-
-
-def in_double(w: Any) -> Any:
-    from dataclasses import fields, replace
-
-    return replace(
-        w,
-        **{f.name: v.detach().double() for f in fields(w) if isinstance(v := getattr(w, f.name), torch.Tensor)},
-    )
 
 
 def test_without_coupling_the_distance_is_euclidean_in_the_embedding(ragged: Data) -> None:
@@ -108,16 +76,6 @@ def test_padding_batch_and_order_change_nothing(fitted: SyncGRUMetric, ragged: D
         row[: len(x)] = x
     np.testing.assert_array_equal(fitted.transform(padded), E)
     np.testing.assert_allclose(fitted.transform(X[::-1])[::-1], E, rtol=1e-4, atol=1e-6)
-
-
-def test_transform_is_the_readout_of_a_sequence_coupled_to_itself(fitted: SyncGRUMetric, ragged: Data) -> None:
-    x = ragged[0][:1]
-    with torch.no_grad():
-        features, n = fitted.module_.encode(*fitted._standardise(check_sequences(x)).padded(np.array([0])))
-        runs = zip(fitted.module_.weights(), fitted.module_.directions(features, n).transpose(1, 2), strict=True)
-        states = [reference.sync_gru_scan(v, v, n, n, w)[0] for w, v in runs]
-    expected = np.concatenate([reference.pool_states(s, n, "mean").numpy() for s in states], axis=1)
-    np.testing.assert_allclose(fitted.transform(x), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_synchronization_gives_the_gap_per_step(fitted: SyncGRUMetric, ragged: Data) -> None:
@@ -173,39 +131,132 @@ def test_a_pytorch_metric_learning_loss_acts_on_the_embedding(ragged: Data) -> N
     losses = pytest.importorskip("pytorch_metric_learning.losses")
     X, y = ragged
     loss = losses.TripletMarginLoss(margin=0.2)
-    metric = SyncGRUMetric(**SMALL, coupling=None, loss=loss).fit(X[:15], y[:15])
-    assert metric.history_[-1]["train_loss"] != metric.history_[0]["train_loss"]
+    metric = SyncGRUMetric(**{**SMALL, "max_epochs": 8}, coupling=None, loss=loss).fit(X[:15], y[:15])
+    assert metric.history_[-1]["train_loss"] < metric.history_[0]["train_loss"]
     knn = KNeighborsClassifier(1).fit(metric.transform(X[:15]), y[:15])
     assert knn.score(metric.transform(X[15:]), y[15:]) >= 7 / 9
-    coupled = SyncGRUMetric(**SMALL, coupling="symmetric", loss=loss).fit(X, y)
-    assert (coupled.pairwise_distances(X[:3], X[3:6]) > 0).all()
+
+
+class Attraction(torch.nn.Module):
+    """A loss with a parameter of its own, whose best value is 3 whatever the embeddings are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[tuple[int, ...], list[int]]] = []
+
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        self.seen.append((tuple(embeddings.shape), sorted(set(labels.tolist()))))
+        return (self.place - 3).square() + 0 * embeddings.sum()
 
 
 def test_loss_with_parameters_of_its_own_is_trained_on_a_copy(ragged: Data) -> None:
-    losses = pytest.importorskip("pytorch_metric_learning.losses")
-    with torch.random.fork_rng():
-        loss = losses.ProxyAnchorLoss(3, 16)
-    before = loss.proxies.detach().clone()
-    metric = SyncGRUMetric(**SMALL, coupling=None, loss=loss).fit(*ragged)
-    assert torch.equal(loss.proxies, before)
-    assert not torch.equal(metric.loss_.proxies, before)
+    loss = Attraction()
+    settings = {**SMALL, "min_batches": 1, "learning_rate": 0.125, "weight_decay": 1e-9}
+    metric = SyncGRUMetric(**settings, coupling=None, loss=loss).partial_fit(*ragged)
+    # the first step of Adam is the learning rate, and the next one in the same direction about as long
+    assert metric.loss_.place.item() == pytest.approx(0.125, rel=1e-5)
+    assert metric.partial_fit(*ragged).loss_.place.item() == pytest.approx(0.25, rel=0.02)
+    assert metric.loss_.seen == [((32, 16), [0, 1, 2])] * 2
+    assert loss.place.item() == 0
+    assert loss.seen == []
+    # a new fit starts from the loss that was given
+    fresh = SyncGRUMetric(**settings, coupling=None, loss=loss).fit(*ragged)
+    assert metric.fit(*ragged).loss_.place.item() == fresh.loss_.place.item() > 0
 
 
-def test_bfloat16_training_comes_close_to_float32(ragged: Data) -> None:
+def test_with_a_loss_of_embeddings_coupled_distances_are_trained_by_nca(ragged: Data) -> None:
+    def constant(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 5 + 0 * embeddings.sum()
+
+    plain, beside = (
+        first_loss(ragged, coupling="symmetric", **s) for s in ({"embedding_weight": 0}, {"loss": constant})
+    )
+    assert beside == pytest.approx(5 + plain, rel=1e-6)
+
+
+def first_loss(data: Data, sample_weight: Any = None, **settings: Any) -> float:
+    """The loss of the network as it starts, over one batch: nothing is learned before it is recorded."""
+    start: dict[str, Any] = {**SMALL, "max_epochs": 1, "min_batches": 1, "scaling": None}
+    metric = SyncGRUMetric(**{**start, **settings}).fit(*data, sample_weight=sample_weight)
+    return float(metric.history_[0]["train_loss"])
+
+
+@pytest.mark.parametrize("loss", ["nca", "contrastive", "triplet"])
+def test_embedding_weight_weighs_the_free_running_part_of_the_loss(loss: str, ragged: Data) -> None:
+    # in one direction the recurrences of coupled and uncoupled networks start from the same weights
+    options: dict[str, Any] = {"loss": loss, "bidirectional": False}
+    found = [first_loss(ragged, coupling="symmetric", embedding_weight=w, **options) for w in (0.0, 1.0, 3.0)]
+    free = first_loss(ragged, coupling=None, **options)
+    assert free > 0.01
+    np.testing.assert_allclose(np.diff(found), [free, 2 * free], rtol=1e-4)
+    assert first_loss(ragged, coupling=None, embedding_weight=3.0, **options) == free
+
+
+def test_embedding_weight_counts_for_given_pairs_too(ragged: Data) -> None:
+    pairs, same = np.array([(0, 1), (0, 2), (3, 4), (5, 6)]), np.array([1, -1, 1, -1])
+    start: dict[str, Any] = {**SMALL, "max_epochs": 1, "min_batches": 1, "coupling": "symmetric"}
+    found = []
+    for weight in (0.0, 1.0, 3.0):
+        metric = SyncGRUMetric(**start, embedding_weight=weight).fit_pairs(ragged[0], pairs, same)
+        found.append(metric.history_[0]["train_loss"])
+    assert found[1] - found[0] > 0.01
+    assert found[2] - found[0] == pytest.approx(3 * (found[1] - found[0]), rel=1e-4)
+
+
+@pytest.mark.parametrize("coupling", [None, "symmetric"])
+@pytest.mark.parametrize("loss", ["nca", "triplet"])
+def test_sample_weight_weighs_the_anchors_of_the_loss(loss: str, coupling: str | None, ragged: Data) -> None:
+    # every anchor i of the batch costs l_i: the loss is sum w_i l_i / sum w_i
+    heavy = np.random.default_rng(2).random(24) < 0.5
+    options: dict[str, Any] = {"coupling": coupling, "loss": loss, "pairs_per_sequence": None}
+    seen = SeenBatches()
+    first_loss(ragged, np.where(heavy, 2.0, 1.0), callbacks=[seen], **options)
+    anchors = np.array([(seen.training[0]["weights"] == w).sum() for w in (2, 1)])
+    shares = np.array([[3, 1], [1, 3], [1, 1]]) * anchors
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    found = []
+    for of_heavy, of_light in ((3, 1), (1, 3), (1, 1)):
+        weights = np.where(heavy, float(of_heavy), float(of_light))
+        found.append(first_loss(ragged, weights, **options))
+    costs = np.linalg.solve(shares[:2], found[:2])
+    assert abs(costs[0] - costs[1]) > 0.01
+    assert shares[2] @ costs == pytest.approx(found[2], rel=1e-4)
+
+
+@pytest.mark.parametrize("coupling", [None, "symmetric"])
+def test_bfloat16_training_comes_close_to_float32(coupling: str | None, ragged: Data) -> None:
     X, y = ragged
-    for coupling in (None, "symmetric"):
-        metric = SyncGRUMetric(**SMALL, precision="bfloat16", coupling=coupling).fit(X[:15], y[:15])
-        assert metric.transform(X).dtype == np.float32
-        knn = KNeighborsClassifier(1).fit(metric.transform(X[:15]), y[:15])
-        assert knn.score(metric.transform(X[15:]), y[15:]) >= 7 / 9
+    full, half = (SyncGRUMetric(**SMALL, precision=p, coupling=coupling).fit(X, y) for p in ("float32", "bfloat16"))
+    losses = [[row["train_loss"] for row in metric.history_] for metric in (full, half)]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=3e-3)
+    assert half.transform(X).dtype == np.float32
+    distances = [metric.pairwise_distances(X) for metric in (full, half)]
+    np.testing.assert_allclose(distances[1], distances[0], rtol=0, atol=0.01 * distances[0].max())
 
 
 def test_large_offsets_keep_their_digits(ragged: Data) -> None:
     X, y = ragged
-    near = SyncGRUMetric(**SMALL, coupling=None).fit(X, y)
-    far = SyncGRUMetric(**SMALL, coupling=None).fit([x + 1e7 for x in X], y)
-    scaled = far._standardise(check_sequences([x + 1e7 for x in X])).values
-    torch.testing.assert_close(scaled, near._standardise(check_sequences(X)).values, rtol=0, atol=1e-6)
+    mean, scale = np.concatenate(X).mean(axis=0), np.concatenate(X).std(axis=0)
+    expected = [(x - mean) / scale for x in X]
+    for offset in (0, 1e7):
+        seen = SeenBatches()
+        metric = SyncGRUMetric(**SMALL, augment=None, callbacks=[seen]).fit([x + offset for x in X], y)
+        np.testing.assert_allclose(metric.mean_ - offset, mean, rtol=0, atol=1e-8)
+        for x in {x.tobytes(): x for batch in seen.training for x in sequences_of(batch)}.values():
+            assert min(np.abs(x - known).max() for known in expected if len(known) == len(x)) < 1e-6
+
+
+def test_channels_are_scaled_by_the_weighted_moments_of_their_steps(ragged: Data) -> None:
+    X, y = ragged
+    weights = np.random.default_rng(1).uniform(0, 3, len(X))
+    metric = SyncGRUMetric(**SMALL).fit(X, y, sample_weight=weights)
+    steps = np.repeat(weights, [len(x) for x in X])
+    mean = np.average(np.concatenate(X), axis=0, weights=steps)
+    np.testing.assert_allclose(metric.mean_, mean, rtol=1e-12)
+    variance = np.average((np.concatenate(X) - mean) ** 2, axis=0, weights=steps)
+    np.testing.assert_allclose(metric.scale_, np.sqrt(variance), rtol=1e-12)
 
 
 def test_constant_channel_is_harmless(ragged: Data) -> None:
@@ -214,17 +265,51 @@ def test_constant_channel_is_harmless(ragged: Data) -> None:
     assert np.isfinite(metric.transform(X)).all()
 
 
-def test_strides_bound_the_recurrent_steps(ragged: Data) -> None:
-    assert stem_strides(100, 100) == (1, 1)
-    assert stem_strides(101, 100) == (2, 1)
-    assert stem_strides(399, 100) == (2, 2)
-    assert stem_strides(1000, 100) == (4, 4)
-    assert stem_strides(10_000, None) == (1, 1)
+@pytest.mark.parametrize(
+    ("longest", "most", "strides"),
+    [(100, 100, (1, 1)), (101, 100, (2, 1)), (399, 100, (2, 2)), (1000, 100, (4, 4)), (2000, None, (1, 1))],
+)
+def test_strides_bound_the_recurrent_steps(longest: int, most: int | None, strides: tuple[int, int]) -> None:
+    X = [np.full((steps, 1), float(steps)) for steps in (longest, 5, 3, 2)]
+    settings = {**SMALL, "n_units": 1, "n_filters": 1, "max_epochs": 1, "min_batches": 1}
+    metric = SyncGRUMetric(**settings, max_recurrent_steps=most).fit(X, [0, 0, 1, 1])
+    assert metric.module_.stem.strides == strides
+    steps = [len(h) for h in metric.hidden_states(X)]
+    assert steps[0] == -(-longest // np.prod(strides))
+    assert most is None or steps[0] <= most
+
+
+@pytest.mark.parametrize(("most", "strides"), [(None, (1, 1)), (6, (2, 1)), (3, (2, 2))])
+def test_stem_is_blind_to_padding(most: int | None, strides: tuple[int, int], ragged: Data) -> None:
+    stem = SyncGRUMetric(**SMALL, max_recurrent_steps=most).fit(*ragged).module_.stem.double()
+    assert stem.strides == strides
+    X = ragged[0][:6]
+    lengths = torch.tensor([len(x) for x in X])
+    padded = torch.full((6, 12, 2), 1e3, dtype=torch.float64)
+    for row, x in zip(padded, X, strict=True):
+        row[: len(x)] = torch.from_numpy(x)
+    with torch.no_grad():
+        together, kept = stem(padded, lengths)
+        for i, x in enumerate(X):
+            alone, length = stem(torch.from_numpy(x)[None], lengths[i : i + 1])
+            assert length == kept[i] == alone.shape[1]
+            torch.testing.assert_close(together[i, : kept[i]], alone[0])
+            assert (together[i, kept[i] :] == 0).all()
+
+
+def test_dropout_silences_whole_filters_and_keeps_the_mean(ragged: Data) -> None:
     X, y = ragged
-    metric = SyncGRUMetric(**SMALL, max_recurrent_steps=4).fit(X, y)
-    longest = max(len(x) for x in X)
-    assert metric.module_.stem.strides == stem_strides(longest, 4)
-    assert metric.module_.n_steps(longest) <= 4
+    settings = {**SMALL, "n_units": 2, "n_filters": 400, "max_epochs": 1, "min_batches": 1}
+    stem = SyncGRUMetric(**settings, dropout=0.25).fit(X, y).module_.stem.double()
+    lengths = torch.tensor([7, 9])
+    values = torch.randn(2, 9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        plain, _ = stem(values, lengths)
+        dropped, _ = stem(values, lengths, torch.Generator().manual_seed(1))
+    for ratio, n in zip(dropped / plain, lengths.tolist(), strict=True):
+        torch.testing.assert_close(ratio[:n], ratio[0].expand(n, -1))
+        assert set(ratio[0].mul(3).round().tolist()) == {0.0, 4.0}
+        assert ratio[0].mean() == pytest.approx(1.0, abs=0.12)
 
 
 def test_a_new_fit_forgets_the_threshold_of_the_old_distance(ragged: Data) -> None:
