@@ -96,7 +96,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
         limit.
     batch_size : int, default=32
-        Sequences in a batch, and number of images.
+        Sequences in a batch. A batch has as many images.
     learning_rate : float, default=3e-3
         Peak of the one-cycle schedule of AdamW. `partial_fit` keeps the learning rate at this value.
     weight_decay : float, default=1e-2
@@ -149,8 +149,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     Notes
     -----
     A training step encodes each modality once, for every loss. The sequences cost O(B T F^2 k) for F filters of k = 4
-    steps, and T / 4 sequential steps of the LSTM. The images cost their convolutions. The estimator keeps the embeddings
-    of the training data for `kneighbors`.
+    steps, and T / 4 sequential steps of the LSTM. The images cost their convolutions. The estimator keeps the
+    embeddings of the training data for `kneighbors`.
 
     The losses and distances are those of [1]_. That paper states that a contrastive or triplet loss across the two
     modalities helps the task of the sequences. The margin there grows with the distance of the labels. The values of

@@ -112,7 +112,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
         limit.
     batch_size : int, default=32
-        Sequences in a batch, and number of images.
+        Sequences in a batch. A batch has as many images.
     learning_rate : float, default=3e-3
         Peak of the one-cycle schedule of AdamW. `partial_fit` keeps the learning rate at this value.
     weight_decay : float, default=1e-2
