@@ -136,7 +136,7 @@ class CrossModalNetwork(nn.Module):
     def image_logits(self, vectors: Tensor) -> Tensor:
         """Return class scores (B, K) of images from their vectors."""
         if self.image_head is None:
-            raise ValueError('images have scores only beside head="classes", in a network made with an image encoder')
+            raise ValueError('class scores of images need a network with head="classes" and an image encoder')
         return self.image_head(vectors)
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -169,7 +169,7 @@ def encoder_width(
     if of_images != n_features:
         raise ValueError(
             f"image_encoder returns {(len(images), of_images)}, so F = {of_images} features, and series_encoder "
-            f"F = {n_features}; both enter one projection: let them return equally many"
+            f"F = {n_features}: both must return the same number of features, because they share one projection"
         )
     return n_features
 
@@ -209,7 +209,7 @@ def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:
         raise ValueError(f"{wanted}, the lengths of an integer dtype; got lengths: {_described(steps)}")
     if bool((steps < 1).any()) or bool((steps > features.shape[1]).any()):
         raise ValueError(
-            f"series_encoder must return lengths from 1 to T' = {features.shape[1]}, its features being of shape "
+            f"series_encoder must return lengths from 1 to T' = {features.shape[1]} with features of shape "
             f"{tuple(features.shape)}; for lengths {lengths.tolist()} got {steps.tolist()}"
         )
     return features.shape[2]

@@ -77,7 +77,7 @@ def check_alphabet(symbols: Iterable[Any], name: str = "y") -> np.ndarray:
         unequal = [symbol for symbol in distinct if symbol != symbol]  # True for NaN only
         ordered = sorted(distinct)
     except TypeError as error:
-        raise TypeError(f"The symbols of {name} must be hashable and of kinds that can be sorted: {error}.") from error
+        raise TypeError(f"The symbols of {name} must be hashable and sortable: {error}.") from error
     if unequal:
         raise ValueError(f"{name} has the symbol {unequal[0]!r}, which does not equal itself: replace it.")
     if not ordered:
@@ -98,7 +98,7 @@ def check_known(codes: Sequence[np.ndarray], labels: SymbolLabels, alphabet: np.
     """Refuse symbols outside the alphabet of the first fit, and an alphabet that strings cannot spell."""
     others = [symbol for symbol in alphabet if not isinstance(symbol, str) or len(symbol) != 1]
     if labels.kind == "string" and others:
-        raise ValueError(f"The labels are strings, whose symbols are single characters; {others[0]!r} is none.")
+        raise ValueError(f"The labels are strings, so symbols are single characters, but {others[0]!r} is not.")
     for i, (row, label) in enumerate(zip(codes, labels.labels, strict=True)):
         if (row == IGNORED).any():
             symbol = label[int(np.argmin(row))]

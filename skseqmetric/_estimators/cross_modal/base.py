@@ -288,7 +288,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             return self._embed_images(gallery) if of_images else self._features(gallery)
         known = self._gallery.get("images" if of_images else "series")
         if known is None:
-            raise ValueError("The last fit kept no embeddings, as it did not end: pass a gallery.")
+            raise ValueError("The last fit did not finish and kept no embeddings: pass a gallery.")
         return known
 
     def _need_images(self) -> None:

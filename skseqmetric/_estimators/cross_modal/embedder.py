@@ -342,7 +342,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         labels, classes = np.asarray(image_labels), task.labels
         if labels.shape != (n_images,):
             raise ValueError(
-                f"image_labels has shape {labels.shape}, but there are {n_images} images: pass one label an image."
+                f"image_labels has shape {labels.shape}, but there are {n_images} images: pass one label per image."
             )
         places = {label: code for code, label in enumerate(classes.tolist())}
         of_images = np.array([places.get(label, -1) for label in labels.tolist()], dtype=np.int64)

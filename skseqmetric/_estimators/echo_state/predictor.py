@@ -97,7 +97,7 @@ class EchoStatePredictor(EchoStateEstimator):
             return None
         alphas = np.atleast_1d(np.asarray(self.alpha, dtype=np.float64))
         if alphas.ndim != 1 or not len(alphas) or not (np.isfinite(alphas) & (alphas > 0)).all():
-            raise ValueError(f'alpha={self.alpha!r} must be a number > 0, some of them, or "auto".')
+            raise ValueError(f'alpha={self.alpha!r} must be a number > 0, a list of such numbers, or "auto".')
         return alphas
 
     def _fit_readout(self, training: TrainingSet) -> None:
@@ -124,10 +124,10 @@ class EchoStatePredictor(EchoStateEstimator):
         if not hasattr(self, "coef_"):
             return
         if not hasattr(self, "_solver"):
-            raise ValueError('partial_fit cannot go on from readout="logistic": call fit.')
+            raise ValueError('partial_fit cannot continue from readout="logistic": call fit.')
         if self._wanted_form != self._form:
             raise ValueError(
-                f"partial_fit goes on with {self._form}, but the parameters are {self._wanted_form}: call fit."
+                f"partial_fit continues with {self._form}, but the parameters are {self._wanted_form}: call fit."
             )
 
     def _update_readout(self, training: TrainingSet) -> None:

@@ -75,7 +75,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
             return min(max(20, 4 * k), most)
         if self.n_candidates < k:
             raise ValueError(
-                f"n_candidates={self.n_candidates} is less than the {k} neighbours that are to be found among them."
+                f"n_candidates={self.n_candidates} is less than the {k} neighbours that the search must find."
             )
         return min(self.n_candidates, most)
 

@@ -146,7 +146,7 @@ def _check_values(y: Any, n: int, estimator: Any) -> np.ndarray:
         )
     values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     if len(values) != n:
-        raise ValueError(f"y has {len(values)} values, but X has {n} sequences: pass one a sequence.")
+        raise ValueError(f"y has {len(values)} values, but X has {n} sequences: pass one per sequence.")
     return values
 
 

@@ -54,7 +54,7 @@ def check_memory(estimator: Any, training: TrainingSet, head: str, *, continued:
         if stride != "auto" and window != n_slots * stride:
             raise ValueError(f"window={window} is not n_slots * stride = {n_slots} * {stride}: leave one to 'auto'.")
     if head == "step" and estimator.instance_channels is True:
-        raise ValueError("instance_channels=True reads a whole sequence before its first step: target='step' cannot.")
+        raise ValueError("instance_channels=True reads whole sequences: use False or 'auto' with target='step'.")
     if not continued:
         _form(estimator, _strides(estimator, training, head), int(training.sequences.lengths.max()))
 
@@ -194,7 +194,7 @@ def memory_states(self: Any, X: Any, *, layer: int = -1) -> Bunch:
 def _check_layer(estimator: Any, layer: int) -> None:
     n_layers = len(estimator.module_.memory_layers())
     if not -n_layers <= layer < n_layers:
-        raise ValueError(f"layer={layer} is none of the {n_layers} of this network: 0 is the first, -1 the last.")
+        raise ValueError(f"layer={layer} is out of range: this network has n_layers={n_layers}.")
 
 
 def _of_sequence(
