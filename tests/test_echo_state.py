@@ -279,10 +279,10 @@ def test_answers_follow_what_was_fitted_and_not_what_is_set_later() -> None:
     for first, second in zip(before, after, strict=True):
         np.testing.assert_array_equal(first, second)
     assert fitted.score(X, y) == (before[0].argmax(axis=1) == y).mean()
-    with pytest.raises(ValueError, match=r"goes on with ReadoutForm\(target='sequence'.*: call fit"):
+    with pytest.raises(ValueError, match=r"continues with ReadoutForm\(target='sequence'.*: call fit"):
         fitted.set_params(readout="ridge").partial_fit(X, [np.full(len(x), k) for x, k in zip(X, y, strict=True)])
     logistic = EchoStateClassifier(20, readout="logistic", alpha=1.0, random_state=0).fit(X, y)
-    with pytest.raises(ValueError, match="cannot go on from readout"):
+    with pytest.raises(ValueError, match="cannot continue from readout"):
         logistic.set_params(readout="ridge").partial_fit(X, y)
 
 

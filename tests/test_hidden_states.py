@@ -85,9 +85,9 @@ def test_layers_of_the_memory_network(ragged: Data) -> None:
     assert_states_close(classifier.hidden_states(ragged[0], layer=-2), first)
     assert not np.allclose(first[0], last[0])
     for layer in (2, -3):
-        with pytest.raises(ValueError, match=f"layer={layer} is none of the 2"):
+        with pytest.raises(ValueError, match=f"layer={layer} is out of range"):
             classifier.hidden_states(ragged[0], layer=layer)
-        with pytest.raises(ValueError, match=f"layer={layer} is none of the 2"):
+        with pytest.raises(ValueError, match=f"layer={layer} is out of range"):
             classifier.memory_states(ragged[0], layer=layer)
 
 
