@@ -1,7 +1,17 @@
 """The base class of estimators that are trained by gradient descent."""
 
-from skseqmetric._base import streaming
+from skseqmetric._base import class_methods, number_methods, streaming
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage, unchanged_if_refused
 from skseqmetric._base.renamed import renamed, with_defaults
 
-__all__ = ["NetworkEstimator", "Objective", "Stage", "renamed", "streaming", "unchanged_if_refused", "with_defaults"]
+__all__ = [
+    "NetworkEstimator",
+    "Objective",
+    "Stage",
+    "class_methods",
+    "number_methods",
+    "renamed",
+    "streaming",
+    "unchanged_if_refused",
+    "with_defaults",
+]

@@ -10,10 +10,11 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 
+from skseqmetric._base import class_methods
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._ops.margins import check_label_matrix, label_distance
-from skseqmetric._tasks import Classes, decision, probabilities
+from skseqmetric._tasks import Classes
 from skseqmetric._training.callbacks import with_callbacks
 
 
@@ -367,47 +368,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         return partial(label_distance, how, table=True), None
 
     # ------------------------------------------------------------------ prediction
-    def decision_function(self, X: Any) -> Any:
-        """Return class scores (logits).
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        scores : ndarray of shape (n, K) or (n,)
-            Columns as in `classes_`. For two classes there is one number: the second score minus the first.
-        """
-        return decision(self._outputs(X))
-
-    def predict_proba(self, X: Any) -> Any:
-        """Return class probabilities.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, K)
-            Columns as in `classes_`.
-        """
-        return probabilities(self._outputs(X))
-
-    def predict(self, X: Any) -> Any:
-        """Predict the most probable class of every sequence.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,)
-        """
-        outputs = self._outputs(X)
-        return self._task.answer(outputs)
+    predict = class_methods.predict
+    predict_proba = class_methods.predict_proba
+    decision_function = class_methods.decision_function
+    score = class_methods.score

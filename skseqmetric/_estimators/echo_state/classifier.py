@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from skseqmetric._base import renamed, unchanged_if_refused
+from skseqmetric._base import class_methods, renamed, unchanged_if_refused
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
-from skseqmetric._tasks import Classes, class_factors, decision, probabilities
+from skseqmetric._tasks import Classes, class_factors, probabilities
 from skseqmetric._tensors.steps import IGNORED, StepTargets
 from skseqmetric._training.data import TrainingSet
 
@@ -196,8 +196,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self.device = device
         self.random_state = random_state
 
-    def _make_task(self) -> Classes:
-        return Classes(every_step=self.target == "step", class_weight=self.class_weight, ignore_label=self.ignore_label)
+    _make_task = class_methods.make_task
 
     def _check_combinations(self) -> None:
         self._check_readout()
@@ -323,35 +322,9 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         return 1.0 if self._variance is None else min(2 / self._variance, MOST_CERTAIN)
 
     # ------------------------------------------------------------------ prediction
-    def predict(self, X: Any) -> Any:
-        """Predict the class of every sequence, or of every step.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), or list of n arrays (T_i,) with target="step"
-        """
-        outputs = self._outputs(X)
-        return self._task.answer(outputs)
-
-    def decision_function(self, X: Any) -> Any:
-        """Return class scores.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        scores : ndarray of shape (n, K) or (n,), or list of n arrays (T_i, K) or (T_i,) with target="step"
-            Columns as in `classes_`. For two classes there is one number: the second score minus the first.
-        """
-        return decision(self._outputs(X))
+    predict = class_methods.predict
+    decision_function = class_methods.decision_function
+    score = class_methods.score
 
     def predict_proba(self, X: Any) -> Any:
         r"""Return class probabilities.
@@ -373,25 +346,6 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         """
         outputs = self._outputs(X)
         return probabilities(outputs, self._sharpness)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy over the sequences, or over the labelled steps with target="step".
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-        y : array-like
-            Labels, as in `fit`.
-        sample_weight : array-like of shape (n,), optional
-            Weight of every sequence. A step has the weight of its sequence.
-
-        Returns
-        -------
-        accuracy : float in [0, 1]
-        """
-        answers = self.predict(X)
-        return self._task.score(y, answers, sample_weight)
 
 
 def _flat_codes(training: TrainingSet) -> tuple[np.ndarray, np.ndarray]:

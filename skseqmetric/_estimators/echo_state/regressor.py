@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from skseqmetric._base import renamed, unchanged_if_refused
+from skseqmetric._base import number_methods, renamed, unchanged_if_refused
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
-from skseqmetric._tasks import Numbers, Task
+from skseqmetric._tasks import Task
 
 
 @renamed(summary="pooling", predict_steps="predict_prefixes")
@@ -217,8 +217,7 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
             self._update_readout(training)
         return self
 
-    def _make_task(self) -> Numbers:
-        return Numbers(every_step=self.target == "step")
+    _make_task = number_methods.make_task
 
     def _check_combinations(self) -> None:
         self._check_readout()
@@ -227,39 +226,5 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         return targets, 1.0
 
     # ------------------------------------------------------------------ prediction
-    def predict(self, X: Any) -> Any:
-        """Predict numbers in the units of y.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        values : ndarray of shape (n, K), or list of n arrays (T_i, K) with target="step", float64
-            If the y of `fit` had no axis of outputs, the shapes are (n,) and (T_i,).
-        """
-        outputs = self._outputs(X)
-        return self._task.answer(outputs)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination R^2, averaged over the outputs. The best score is 1.
-
-        With target="step" it is computed over all steps of all sequences.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-        y : array-like
-            Targets, as in `fit`.
-        sample_weight : array-like of shape (n,), optional
-            Weight of every sequence. A step has the weight of its sequence.
-
-        Returns
-        -------
-        score : float
-        """
-        answers = self.predict(X)
-        return self._task.score(y, answers, sample_weight)
+    predict = number_methods.predict
+    score = number_methods.score

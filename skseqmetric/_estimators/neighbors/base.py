@@ -21,7 +21,7 @@ from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.callable import CallableMetric
 from skseqmetric._metrics.protocol import metric_named
 from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
-from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit
+from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit, with_callbacks
 
 Weights = str | Callable[[np.ndarray], np.ndarray]
 
@@ -38,17 +38,23 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
 
     # ---------------------------------------------------------------------------------------------------------- fitting
 
-    def _fit_metric(self, sequences: Sequences, y: Any, fit_params: dict[str, Any]) -> None:
-        """Fit the metric, unless it is frozen, and prepare the fitted sequences for distances."""
+    @with_callbacks
+    def _fit_metric(self, sequences: Sequences, y: Any, target: Any, fit_params: dict[str, Any]) -> None:
+        """Fit the metric to the target, unless it is frozen, and prepare the fitted sequences for distances."""
         metric = self._unfitted_metric()
-        if isinstance(metric, FrozenEstimator):
-            metric = metric.estimator
-            check_is_fitted(metric)
-            check_sequences(sequences, estimator=metric, reset=False)
-        else:
-            routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
-            with reported_fit(self, metric, sequences, y):
-                metric.fit(sequences, y, **routed)
+        frozen = isinstance(metric, FrozenEstimator)
+        with reported_fit(self, sequences, y, n_parts=0 if frozen else 1) as part:
+            if frozen:
+                metric = metric.estimator
+                check_is_fitted(metric)
+                check_sequences(sequences, estimator=metric, reset=False)
+            else:
+                routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
+                with part(metric):
+                    metric.fit(sequences, target, **routed)
+            self._keep(metric, sequences)
+
+    def _keep(self, metric: Any, sequences: Sequences) -> None:
         self.metric_ = metric
         self._references = metric._prepare(sequences)
         self.n_samples_fit_ = len(sequences)

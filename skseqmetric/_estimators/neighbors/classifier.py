@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 
+from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
 from skseqmetric._input import check_labels, check_sequences
-from skseqmetric._training.callbacks import with_callbacks
 
 
 class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
@@ -88,7 +88,6 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         self.algorithm = algorithm
         self.n_candidates = n_candidates
 
-    @with_callbacks
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.
 
@@ -107,9 +106,11 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         self
         """
         self._validate_params()
-        sequences = check_sequences(X, estimator=self)
-        self.classes_, self._y = check_labels(y, len(sequences), estimator=self)
-        self._fit_metric(sequences, self.classes_[self._y], fit_params)
+        with unchanged_if_refused(self):
+            sequences = check_sequences(X, estimator=self)
+            self.classes_, self._y = check_labels(y, len(sequences), estimator=self)
+            labels = self.classes_[self._y]
+            self._fit_metric(sequences, labels, labels, fit_params)
         return self
 
     @property

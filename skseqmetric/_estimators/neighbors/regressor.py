@@ -10,9 +10,9 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
 from skseqmetric._input import check_sequences
-from skseqmetric._training.callbacks import with_callbacks
 
 
 class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeighbors):
@@ -86,7 +86,6 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         self.n_candidates = n_candidates
         self.n_bins = n_bins
 
-    @with_callbacks
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.
 
@@ -104,10 +103,11 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         self
         """
         self._validate_params()
-        sequences = check_sequences(X, estimator=self)
-        self._y = _check_values(y, len(sequences), self)
-        target = quantile_classes(self._y, self.n_bins) if self._is_supervised() else self._y
-        self._fit_metric(sequences, target, fit_params)
+        with unchanged_if_refused(self):
+            sequences = check_sequences(X, estimator=self)
+            self._y = _check_values(y, len(sequences), self)
+            target = quantile_classes(self._y, self.n_bins) if self._is_supervised() else self._y
+            self._fit_metric(sequences, self._y, target, fit_params)
         return self
 
     @property

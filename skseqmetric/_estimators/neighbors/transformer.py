@@ -8,9 +8,9 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors
 from skseqmetric._input import check_sequences
-from skseqmetric._training.callbacks import with_callbacks
 
 
 class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SequenceNeighbors):
@@ -77,7 +77,6 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self.algorithm = algorithm
         self.n_candidates = n_candidates
 
-    @with_callbacks
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.
 
@@ -95,7 +94,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self
         """
         self._validate_params()
-        self._fit_metric(check_sequences(X, estimator=self), y, fit_params)
+        with unchanged_if_refused(self):
+            self._fit_metric(check_sequences(X, estimator=self), y, y, fit_params)
         self._n_features_out = self.n_samples_fit_
         return self
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skseqmetric._base import renamed
+from skseqmetric._base import class_methods, renamed
 from skseqmetric._estimators.recurrent.base import RecurrentEstimator
-from skseqmetric._tasks import Classes, decision, probabilities
-from skseqmetric._training.callbacks import with_callbacks
 
 
 @renamed(readout="pooling", predict_steps="predict_prefixes")
@@ -218,122 +215,11 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
 
-    # ------------------------------------------------------------------ fitting
-    @with_callbacks
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn to classify sequences or their steps.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Training sequences.
-        y : array-like of shape (n,); with `target="step"` list of n arrays (T_i,), or array (n, T)
-            Class of every sequence or step. An array (n, T) for sequences of different lengths is padded with
-            `ignore_label`.
-        sample_weight : array-like of shape (n,), optional
-            Weight of every sequence in the loss. A weight of 2 acts like two copies of the sequence. A weight of 0 acts
-            like leaving it out.
-        groups : array-like of shape (n,), optional
-            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            `check_sequences` does not accept X, or y does not match the sequences or their steps. There is a single
-            class. Parameters contradict each other.
-        FloatingPointError
-            The loss is no longer finite. The estimator keeps the last finite weights.
-        """
-        self._fit(X, y, sample_weight, groups)
-        return self
-
-    @with_callbacks
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch at a constant learning rate. The first call also learns the scaling of the channels.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-        classes : array-like of shape (K,), optional
-            All labels of this and later calls, read by the first call. None: the labels of the first y.
-
-        Returns
-        -------
-        self
-        """
-        declared = None if classes is None else Classes(every_step=self.target == "step", labels=np.unique(classes))
-        self._partial_fit(X, y, sample_weight, declared)
-        return self
-
-    def _make_task(self) -> Classes:
-        return Classes(every_step=self.target == "step", class_weight=self.class_weight, ignore_label=self.ignore_label)
-
-    # ------------------------------------------------------------------ prediction
-    def decision_function(self, X: Any) -> Any:
-        """Return class scores (logits).
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        scores : ndarray of shape (n, K) or (n,), or list of n arrays (T_i, K) or (T_i,) with `target="step"`
-            Columns as in `classes_`. For two classes there is one number: the second score minus the first.
-        """
-        return decision(self._outputs(X))
-
-    def predict_proba(self, X: Any) -> Any:
-        """Return class probabilities.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n, K), or list of n arrays (T_i, K) with `target="step"`
-            Columns as in `classes_`.
-        """
-        return probabilities(self._outputs(X))
-
-    def predict(self, X: Any) -> Any:
-        """Predict the most probable class of every sequence, or of every step.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,), or list of n arrays (T_i,) with `target="step"`
-        """
-        outputs = self._outputs(X)
-        return self._task.answer(outputs)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy over the sequences, or over the labelled steps with `target="step"`.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-        y : array-like
-            Labels, as in `fit`.
-        sample_weight : array-like of shape (n,), optional
-            Weight of every sequence. A step has the weight of its sequence.
-
-        Returns
-        -------
-        accuracy : float in [0, 1]
-        """
-        answers = self.predict(X)
-        return self._task.score(y, answers, sample_weight)
+    # ------------------------------------------------------------------ a task of classes
+    _make_task = class_methods.make_task
+    fit = class_methods.fit
+    partial_fit = class_methods.partial_fit
+    decision_function = class_methods.decision_function
+    predict_proba = class_methods.predict_proba
+    predict = class_methods.predict
+    score = class_methods.score

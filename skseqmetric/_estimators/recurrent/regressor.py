@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from skseqmetric._base import renamed
+from skseqmetric._base import number_methods, renamed
 from skseqmetric._estimators.recurrent.base import RecurrentEstimator
-from skseqmetric._tasks import Numbers
-from skseqmetric._training.callbacks import with_callbacks
 
 
 @renamed(readout="pooling", predict_steps="predict_prefixes")
@@ -206,91 +204,9 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
 
-    # ------------------------------------------------------------------ fitting
-    @with_callbacks
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Learn to predict numbers for sequences or for their steps.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Training sequences.
-        y : array-like of shape (n,) or (n, K); with `target="step"` list of n arrays (T_i,) or (T_i, K)
-            Targets. Targets of steps may also be one array (n, T) or (n, T, K) if all sequences have the same length.
-        sample_weight : array-like of shape (n,), optional
-            Weight of every sequence in the loss. A weight of 2 acts like two copies of the sequence. A weight of 0 acts
-            like leaving it out.
-        groups : array-like of shape (n,), optional
-            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            `check_sequences` does not accept X, or y is not finite or does not match the sequences or their steps.
-            Parameters contradict each other.
-        FloatingPointError
-            The loss is no longer finite. The estimator keeps the last finite weights.
-        """
-        self._fit(X, y, sample_weight, groups)
-        return self
-
-    @with_callbacks
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch at a constant learning rate. The first call also learns the scaling of channels and y.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-
-        Returns
-        -------
-        self
-        """
-        self._partial_fit(X, y, sample_weight)
-        return self
-
-    def _make_task(self) -> Numbers:
-        return Numbers(every_step=self.target == "step")
-
-    # ------------------------------------------------------------------ prediction
-    def predict(self, X: Any) -> Any:
-        """Predict numbers in the units of y.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-
-        Returns
-        -------
-        values : ndarray of shape (n, K), or list of n arrays (T_i, K) with `target="step"`
-            If the y of `fit` had no axis of outputs, the shapes are (n,) and (T_i,).
-        """
-        outputs = self._outputs(X)
-        return self._task.answer(outputs)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination R^2, averaged over the outputs. The best score is 1.
-
-        With `target="step"` it is computed over all steps.
-
-        Parameters
-        ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
-        y : array-like
-            Targets, as in `fit`.
-        sample_weight : array-like of shape (n,), optional
-            Weight of every sequence. A step has the weight of its sequence.
-
-        Returns
-        -------
-        score : float
-        """
-        answers = self.predict(X)
-        return self._task.score(y, answers, sample_weight)
+    # ------------------------------------------------------------------ a task of numbers
+    _make_task = number_methods.make_task
+    fit = number_methods.fit
+    partial_fit = number_methods.partial_fit
+    predict = number_methods.predict
+    score = number_methods.score
