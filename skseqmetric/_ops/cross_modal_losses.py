@@ -31,8 +31,8 @@ def cross_modal_loss(
     triplet     max(d(a, p) - d(a, n) + margin, 0)     is left out of the mean
     =========== ====================================== ===========================================
 
-    A batch distance (mmd, coral, homm) gives one d for all rows, and the formulas hold with the weighted mean margin:
-    d(a, n), and for the triplet d(a, p) too, are of the rows that have a negative.
+    A batch distance (mmd, coral, homm) gives one d for all rows. The formulas then use the weighted mean margin. The
+    rows with a negative give d(a, n) and, for the triplet, also d(a, p).
 
     Parameters
     ----------

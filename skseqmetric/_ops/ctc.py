@@ -1,7 +1,7 @@
 """Labels from the step-wise log-probabilities of connectionist temporal classification (CTC).
 
-A path names one of K symbols, the blank among them, at each of T steps. Its label is what remains when repetitions in
-a row are merged and blanks removed; the probability of a label is the sum over its paths (Graves et al. 2006).
+A path has one of K symbols at each of T steps. One symbol is the blank. Merging repeated symbols and then removing
+blanks turns a path into its label. The probability of a label is the sum over its paths (Graves et al. 2006).
 
 Layouts: B sequences, T steps, K symbols, W beams.
 """
@@ -70,14 +70,14 @@ def beam_search(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Prefix beam search (Graves & Jaitly 2014; Hannun et al. 2014), all sequences at once.
 
-    A beam is a label l of the steps so far, with the probability p_b(l) of its paths that end in a blank and p_n(l) of
-    those that end in its last symbol; p = p_b + p_n. With y_t the probabilities of step t, and l+c for l followed by c,
+    A beam is a label l of the steps so far. Its paths that end in a blank have the probability p_b(l). Those that end
+    in its last symbol have p_n(l), and p = p_b + p_n. y_t are the probabilities of step t, and l+c is l followed by c:
 
         p_b(l) <- y_t(blank) p(l)
-        p_n(l) <- y_t(last of l) p_n(l)  + what l's own prefix, if it is a beam, gives to its extension l
-        p_n(l+c) <- y_t(c) p(l),         or y_t(c) p_b(l) where c repeats the last of l,
+        p_n(l) <- y_t(last of l) p_n(l)  + the extension to l of its own prefix, if the prefix is a beam
+        p_n(l+c) <- y_t(c) p(l),         or y_t(c) p_b(l) if c repeats the last symbol of l.
 
-    and the W labels with the largest p stay. In the logarithmic domain and float64.
+    The W labels with the largest p stay. The computation uses logarithms in float64.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far two labels are apart, what that means for margins, and which negatives it allows."""
+"""Distances between labels, and the margins and negatives that follow from them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ def label_distance(
     how : {"classes", "ordered", "edit", "substitutions"}, array (K, K) or callable
         "classes": 1 for unequal classes. "ordered": abs(a - b) of the class codes. "edit": Levenshtein distance of two
         sequences of codes. "substitutions": the number of places at which two sequences of equal length differ, -1 for
-        unequal lengths (`choose_negatives` leaves those out). Array: entry (a, b). Callable: how(a, b), of the classes
-        themselves if `classes` is given, else of what `first` and `second` hold; called once for each different
-        pair of classes.
+        unequal lengths (`choose_negatives` leaves those out). Array: entry (a, b). Callable: how(a, b) of the classes
+        if `classes` is given, else of the entries of `first` and `second`. It is called once for each different pair.
     first, second : array of int class codes (B,) and (B,) or (B, M); or two lists of B integer arrays
         The lists are for "edit", "substitutions" and callables.
     table : bool
@@ -84,11 +83,14 @@ def check_label_matrix(matrix: Any, n_classes: int) -> np.ndarray:
 def default_beta(distance: str, n_components: int) -> float:
     """Margin for each unit of label distance, for embeddings of length 1 and size D = `n_components`.
 
-    1e-3 for mse, 0.1 for cosine and pearson. A margin must be small beside the largest value the distance can take:
-    a hinge that cannot close has no margin, its gradient is the same whatever the number. 0.1 is a twentieth of
-    cosine's 2. The others get the same twentieth of what they reach: kl of `_largest_kl(D)`, 0.0024 for D = 64; mmd
-    0.1 of the 2 of one kernel (its narrow kernels, which would make it 10, are rarely exhausted); coral 0.025 / D^2 of
-    1 / (2 D^2); homm 0.2 / D^3 of 4 / D^3.
+    It is 1e-3 for mse, and 0.1 for cosine and pearson. A margin must be small against the largest value of the
+    distance: otherwise the hinge never closes, and its gradient does not depend on the margin. 0.1 is a twentieth of
+    the largest value 2 of cosine. The other distances have a twentieth of their largest value too:
+
+    - kl: of `_largest_kl(D)`, which gives 0.0024 for D = 64.
+    - mmd: 0.1 of the 2 of one kernel. All kernels together have 10, but narrow kernels rarely reach their largest value.
+    - coral: 0.025 / D^2 of 1 / (2 D^2).
+    - homm: 0.2 / D^3 of 4 / D^3.
     """
     betas = {
         "mse": 1e-3,
@@ -103,11 +105,11 @@ def default_beta(distance: str, n_components: int) -> float:
 
 
 def _largest_kl(n_components: int) -> float:
-    """Of softmax(u) from softmax(v), over u and v of length 1 and size D; D >= 2, and 0 for D = 1.
+    """Return the largest divergence of softmax(u) from softmax(v) for u and v of length 1 and size D. 0 for D = 1.
 
-    Softmax does not see a constant, so that the best vectors sum to 0, and the divergence is largest where all of u
-    points at one component and v away from it: logits g and -g there beside 0 elsewhere, g = sqrt(D / (D - 1)).
-    About 3.1 / D for large D.
+    Softmax ignores constants, so that the best vectors sum to 0. The divergence is largest if u points to one component
+    and v away from it. The logits are then g and -g there, and 0 elsewhere, with g = sqrt(D / (D - 1)). The result is
+    about 3.1 / D for large D.
     """
     rest = n_components - 1
     if rest == 0:

@@ -40,19 +40,23 @@ def memory_scan(
     keep_memory: bool = False,
     keep_attention: bool = False,
 ) -> MemoryScan:
-    """States (B, T, H) from inputs (B, T, D) with true lengths (B,); what lies behind a sequence's end is not read.
+    """Return the states (B, T, H) of inputs (B, T, D) with true lengths (B,). Padding is not read.
 
-    Blocks of win = S * stride steps follow one another. Before the first step of a block the memory takes up the block
-    before it: rows 0, stride, 2 stride, ... of its inputs and states. The end of a sequence closes its last block too,
-    even an unfinished one: rows that it does not reach are missing, and a missing row is no key of the attention,
-    counts as 0 in the pooled input (not at all in the mean of input tokens), and leaves its slot without a candidate,
-    M_t = G_f * M_{t-win}. No step follows that update, so it shows in the returned memory only. From then on h, c and M
-    of the sequence stay. A window longer than a sequence leaves it without memory: its states are the plain backbone's.
+    Blocks of win = S * stride steps follow one another. Before the first step of a block, the block before it updates
+    the memory from rows 0, stride, 2 stride, ... of its inputs and states.
 
-    `keep_memory` returns the memory after every update, (B, U, S, H), `keep_attention` the attention maps
-    (B, U, m, tokens, tokens), tokens S + 1 for "pooled", 2 S for "tokens", 0 in the rows and columns of missing tokens
-    and behind a sequence's last update; None without attention. Cost: a backbone step, 2 S H^2 FLOP to read the memory
-    at each step, and about 2 (S^2 + 7 S) H^2 FLOP at each update; memory O(B T S H) in training.
+    The end of a sequence closes its last block too. In an unfinished block the rows past the end are missing. A missing
+    row is not a key of the attention. It counts as 0 in the pooled input, and not at all in the mean of input tokens.
+    Its slot has no candidate, so that M_t = G_f * M_{t-win}. No step follows this update, so that only the returned
+    memory shows it. After it h, c and M of the sequence are constant. If the window is longer than a sequence, its
+    states are those of the plain backbone.
+
+    `keep_memory` returns the memory after every update, (B, U, S, H). `keep_attention` returns the attention maps
+    (B, U, m, tokens, tokens), or None without attention. There are S + 1 tokens for "pooled", and 2 S for "tokens".
+    Rows and columns of missing tokens are 0, and so are maps after the last update of a sequence.
+
+    A step costs a backbone step and 2 S H^2 FLOP to read the memory. An update costs about 2 (S^2 + 7 S) H^2 FLOP.
+    Training needs O(B T S H) memory.
     """
     x = x.to(weights.hidden.dtype)
     chosen = choose("memory", x, weights.n_units)

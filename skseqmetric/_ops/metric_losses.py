@@ -1,9 +1,9 @@
-"""Metric-learning losses on a block of squared distances and a mask of labels, whichever metric made the block.
+"""Losses of metric learning on a block of squared distances and a mask of labels, for any metric.
 
-Every function takes `squared` (B, B) squared distances, `same` (B, B) bool "equal labels", `valid` (B, B) bool
-"this pair was evaluated" (the diagonal never is) and `weights` (B,) of the anchors, and returns a scalar: the
-weighted mean over
-the anchors that have what the loss needs. Without any such anchor the loss is 0 (and its gradient too).
+Every function takes squared distances `squared` (B, B) and the weights `weights` (B,) of the anchors. The mask `same`
+(B, B) marks pairs with equal labels. The mask `valid` (B, B) marks pairs with a distance; the diagonal is never valid.
+The result is a scalar: the weighted mean over the anchors that have the pairs that the loss needs. Without any such
+anchor the loss and its gradient are 0.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def contrastive(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, s
 def triplet(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:
     """softplus(d_ip - d_in) with semi-hard negatives (Schroff et al. 2015; soft margin of Hermans et al. 2017).
 
-    For every positive p of an anchor the negative is the nearest one that is farther than p, or, where there is
-    none, the farthest of all.
+    For every positive p of an anchor, the negative is the nearest one that is farther than p. If there is none, it is
+    the farthest of all.
     """
     distance = safe_sqrt(scale * squared)
     positive, negative = same & valid, ~same & valid

@@ -21,8 +21,8 @@ Item = TypeVar("Item")
 def run_tiles(work: Callable[[Item], None], tiles: Iterable[Item], n_threads: int | None = None) -> None:
     """Call `work` on every tile, `n_threads` at a time (default: torch's intra-op count).
 
-    Small recurrent steps are slower with two intra-op threads than with one, while whole tiles run side by side
-    without meeting; torch releases the interpreter lock inside its kernels.
+    Small recurrent steps are slower with two intra-op threads than with one. Whole tiles, however, run in parallel
+    without waiting for each other. torch releases the interpreter lock inside its kernels.
     """
     tiles = list(tiles)
     before = torch.get_num_threads()
@@ -43,8 +43,8 @@ def run_tiles(work: Callable[[Item], None], tiles: Iterable[Item], n_threads: in
 def one_intra_op_thread() -> Iterator[None]:
     """Let torch use one thread on the CPU inside, and as many as before afterwards.
 
-    The steps of a recurrence are too short to be shared: with two threads a step waits for the slower one, and on a
-    machine whose cores are busy with something else it waits for the scheduler, a hundred times as long.
+    The steps of a recurrence are too short for two threads, because a step waits for the slower thread. If the cores
+    of the machine are busy, it even waits for the scheduler, which takes a hundred times as long.
     """
     before = torch.get_num_threads()
     token = _kernel_threads.set(kernel_threads())
@@ -81,9 +81,9 @@ class Team:
     def now(cls, n_threads: int | None = None) -> Team:
         """As many as torch may use, or `n_threads`.
 
-        Where torch itself runs on several threads, its workers spin for milliseconds after each of its operations, and
-        threads of our own would wait for a core until they stop: so the workers are given the tiles. Where torch is
-        held to one thread, as in fits and searches, they sleep, and threads of our own share a busy machine better.
+        If torch runs on several threads, its workers spin for milliseconds after each of its operations. Our own
+        threads would wait for a core until then, so that the workers get the tiles. If torch is limited to one thread,
+        as in fits and searches, the workers sleep. Our own threads then share a busy machine better.
         """
         spinning = torch.get_num_threads() > 1 and os.getpid() == _PROCESS  # a forked process has no workers to wake
         return cls(n_threads or kernel_threads(), _gomp_parallel() if spinning else 0)

@@ -1,8 +1,8 @@
 """The reservoir over a padded batch, all directions at once (`_ops.reference.reservoir` defines it).
 
-The weights of a reservoir are fixed, so nothing here has a gradient. Layouts: D reservoirs (or directions), T steps,
-B sequences, F features, N units. Cost 2 N^2 FLOP a step and sequence with a dense matrix, 2 p N^2 memory-bound ones
-with a sparse matrix of density p.
+The weights of a reservoir are fixed, so that nothing here has a gradient. Layouts: D reservoirs (or directions), T
+steps, B sequences, F features, N units. A step of a sequence costs 2 N^2 FLOP with a dense matrix. A sparse matrix of
+density p needs 2 p N^2 FLOP, limited by memory bandwidth.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
 def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Iterator[ReservoirStep]:
     """The same states one step at a time, never all of them: for sums over steps, as ridge regression needs.
 
-    The states of a step are views of a buffer that the next step overwrites, in any strides; their rows come in any
-    order, which `rows` tells. Steps at which no sequence runs are left out.
+    The states of a step are views, with any strides, of a buffer that the next step overwrites. `rows` gives the order
+    of the sequences. Steps without a running sequence are left out.
     """
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":

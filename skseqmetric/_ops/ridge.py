@@ -4,10 +4,10 @@ With rows s_i (F,), targets y_i (K,) and weights w_i, and m, q the weighted mean
 
     W = argmin sum_i w_i |y_i - q - W^T (s_i - m)|^2 + alpha |W|^2,    intercept q - W^T m,
 
-so that the intercept is not penalised. Everything is kept in float64. Rows come in blocks, in any number, and are not
-kept once there are more of them than features. A block enters as its deviations from its own mean and one row more,
-the difference of its mean from that of the earlier blocks times a factor (Chan, Golub & LeVeque 1983): the sums of
-products of all these rows are those about the mean of all. Recursive least squares takes the same rows.
+so that the intercept is not penalised. All numbers are float64. Rows come in any number of blocks. They are not kept
+once there are more rows than features. A block contributes its deviations from its own mean, and one more row: the
+difference of its mean from that of the earlier blocks, times a factor (Chan, Golub & LeVeque 1983). The sums of
+products of all these rows are those about the overall mean. Recursive least squares takes the same rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 128
-"""Rows of one update of the recursive form: F^2 of memory traffic are shared by so many."""
+"""Rows of one update of the recursive form. They share a memory traffic of F^2 numbers."""
 
 RANK, ROUNDING = 1e-13, 1e-11
 """Eigenvalues and squares below this part of the largest, or of the total, are rounding."""
@@ -28,7 +28,7 @@ GRID = np.logspace(-8, 2, 31)
 """Penalties that "auto" tries, in units of the mean of the eigenvalues."""
 
 INFLATION = 1.4
-"""A degree of freedom counts for so many in cross-validation (Kim & Gu 2004): plain GCV follows states too closely."""
+"""Weight of a degree of freedom in cross-validation (Kim & Gu 2004). Plain GCV with a weight of 1 overfits."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class _Spectrum:
 class RecursiveLeastSquares:
     r"""Ridge regression updated block by block: P <- P - P S^T (I + S P S^T)^-1 S P, W <- W + (...)(Y - S W).
 
-    Starts where `sums` stand, from P = I / alpha if they are empty; the result of any number of updates is the ridge
+    It starts from `sums`, or from P = I / alpha if they are empty. After any number of updates the result is the ridge
     solution of all rows. A block of n rows costs 4 n F^2 multiply-adds.
     """
 

@@ -80,8 +80,8 @@ def sync_gru_tile(
     """Squared distances between the pooled states of coupled pairs, without gradient.
 
     Every first against every second, (N, M); or (P,) of the `pairs`, two index tensors (P,), one into each side.
-    `n_threads` on the CPU, torch's number of intra-op threads where None. Cost as above; memory
-    O(D T (N + M) (F + G)), the result, and in the eager form O(D T P G) where pairs are given.
+    `n_threads` is the number of threads on the CPU. None means torch's number of intra-op threads. The cost is as
+    above. Memory holds O(D T (N + M) (F + G)) numbers and the result. With pairs the eager form adds O(D T P G).
     """
     if how == "both":
         last = sync_gru_tile(first, second, weights, "last", pairs=pairs, n_threads=n_threads)

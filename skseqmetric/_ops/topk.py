@@ -4,10 +4,9 @@ The distance is *defined* by the direct forms below: differences and squares in 
 
     d(a, b) = sqrt( sum_d (a_d - b_d)^2 ).
 
-Halving uses element-wise operations only, so a pair gets the same bits whether it is computed alone or in a tile, and
-on another device the same sum, whose root torch may round otherwise; d(a, a) = 0 and d(a, b) = d(b, a) hold to the
-bit. The search finds its candidates by a matrix product and never trusts it for order: what it returns is sorted by
-(direct distance, index).
+Halving uses only element-wise operations. A pair thus has the same bits alone and in a tile. Other devices give the
+same sum, but torch may round its root differently. d(a, a) = 0 and d(a, b) = d(b, a) hold to the bit. The search finds
+candidates by a matrix product, but never uses it for the order: results are sorted by (direct distance, index).
 """
 
 from __future__ import annotations
@@ -206,9 +205,9 @@ def euclidean_topk(
 
     Notes
     -----
-    O(Q R D) time; O(R D + Q k + memory) space. Candidates come from a float32 matrix product of centred rows. A
-    query whose rounding bound cannot separate its candidates from the rest is searched again in float64, and if
-    that cannot either (exact ties), through every reference inside the bound.
+    Costs O(Q R D) time and O(R D + Q k + memory) space. Candidates come from a float32 matrix product of centred rows.
+    If its rounding bound cannot separate candidates from the rest, a query is searched again in float64. If this fails
+    too, because of exact ties, the search computes the distances to all references inside the bound.
     """
     if exclude is None:
         exclude = torch.full((len(queries),), -1, dtype=torch.int64, device=queries.device)
@@ -370,8 +369,8 @@ def _rank_candidates(problem: _Problem, result: _Result, rows: Tensor, approx: T
 def _error_bound(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
     """Bound on |computed - exact| of |r|^2 - 2 q.r, and of a direct squared distance, for each query.
 
-    The products of a (D + 1)-term sum in any order are off by at most (D + 1) u (|r|^2 + 2 |q| |r|), u the unit
-    roundoff; rounding the centred rows and the direct form add a few u (|q| + |r|)^2.
+    u is the unit roundoff. A sum of D + 1 products in any order has an error of at most (D + 1) u (|r|^2 + 2 |q| |r|).
+    Rounding of the centred rows and the direct form add a few u (|q| + |r|)^2.
     """
     unit = torch.finfo(dtype).eps / 2
     return (problem.references.shape[1] + 16) * unit * problem.radius[rows].square()

@@ -11,10 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RecurrentWeights:
-    """Gates stand in the order r, z, n of `torch.nn.GRUCell`; F input features, H units.
+    """The weights of a GRU with F input features and H units. Gates have the order r, z, n of `torch.nn.GRUCell`.
 
-    input (3H, F), hidden (3H, H), input_bias (3H,), hidden_bias (3H,); coupling None / "scalar" / "symmetric" /
-    "diffusive" with gate_input W_c (H, F), gate_hidden U_c (H, H), gate_other V_c (H, H), gate_bias b_c (H,) or ().
+    input, hidden, input_bias, hidden_bias : (3H, F), (3H, H), (3H,), (3H,).
+    coupling : None, "scalar", "symmetric" or "diffusive".
+    gate_input, gate_hidden, gate_other, gate_bias : W_c (H, F), U_c (H, H), V_c (H, H), b_c (H,) or ().
     """
 
     input: Tensor
@@ -97,11 +98,12 @@ class MemoryWeights:
 
 @dataclass(frozen=True)
 class MemoryNoise:
-    """Zoneout and memory dropout, given from outside so that the recurrence itself is deterministic.
+    """Zoneout and memory dropout. They are operands, so that the recurrence itself is deterministic.
 
-    hidden, cell: which units take their new value, masks of 0 and 1 (B, T, H) in training, the share of them (a
-    number) at inference, 1 for no zoneout; `cell` is the lstm's c. memory: factors of the memory that the steps read,
-    (B, U, S, H), 0 or 1 / (1 - rate), or (B, 1, S, H) to keep one mask for a whole sequence; None for none.
+    hidden, cell : masks (B, T, H) of units that take their new value, in training. At inference a number, the share of
+        these units; 1 means no zoneout. `cell` is for c of the LSTM.
+    memory : factors of the memory that the steps read, (B, U, S, H), each 0 or 1 / (1 - rate). (B, 1, S, H) is one mask
+        for a whole sequence. None: no dropout.
     """
 
     hidden: Tensor | float = 1.0
@@ -121,8 +123,9 @@ class MemoryScan(NamedTuple):
 class ReservoirWeights:
     """The fixed weights of one reservoir.
 
-    input W_in (N, F + 1), its first column the bias; recurrent W (N, N), dense or torch's sparse CSR; leak l in (0, 1],
-    a number or one a unit (N,).
+    input : W_in (N, F + 1). Its first column is the bias.
+    recurrent : W (N, N), dense or in torch's sparse CSR form.
+    leak : l in (0, 1], a number or one number per unit (N,).
     """
 
     input: Tensor

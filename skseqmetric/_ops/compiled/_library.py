@@ -67,22 +67,34 @@ _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
 class Library:
-    """The loaded extension. Its C functions are attributes without the prefix, so a call takes no other way.
+    """The loaded extension. Its C functions are attributes without their prefix.
 
-    Run a `Problem` and its gradient: forward, backward, 1 where memory ran out. Ask about it: tiles, how many its rows
-    make; saved_floats, how many numbers forward keeps for backward.
+    Recurrences:
 
-    Reservoirs: packed_square(N), how many numbers packed weights take; pack_square(out, weights (N, N), N);
-    reservoir(states, projections, packed, leak, rows, N, threads), after which the projections hold the new states;
-    sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N, threads),
-    after which both hold them.
+    - forward(problem) and backward(problem) run a `Problem` and its gradient. They return 1 if memory is exhausted.
+    - tiles(problem) is the number of tiles of its rows.
+    - saved_floats(problem) is the size of the buffer that forward fills for backward.
 
-    Products: packed_matrix(K, N), how many numbers a packed matrix takes; pack_matrix(out, source, K, N, strides);
-    product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp); update(a, b, c, lda, ldb, M, K, N,
-    threads, openmp) for c = a^T b.
+    Reservoirs:
 
-    Tests only: gates(x, sigmoid, tanh, n); kernels(), the instruction set in use, b"avx512", b"avx2" or b"generic";
-    use(name), another one from now on, 1 where this machine does not have it.
+    - packed_square(N) is the size of packed weights.
+    - pack_square(out, weights (N, N), N) packs them.
+    - reservoir(states, projections, packed, leak, rows, N, threads) writes the new states into the projections.
+    - sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N,
+      threads) writes them into both.
+
+    Products:
+
+    - packed_matrix(K, N) is the size of a packed matrix.
+    - pack_matrix(out, source, K, N, strides) packs it.
+    - product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp) multiplies by it.
+    - update(a, b, c, lda, ldb, M, K, N, threads, openmp) computes c = a^T b.
+
+    For tests only:
+
+    - gates(x, sigmoid, tanh, n) computes the gate functions.
+    - kernels() is the instruction set in use: b"avx512", b"avx2" or b"generic".
+    - use(name) selects another one. It returns 1 if this machine does not have it.
     """
 
     forward: Callable[[Problem], int]

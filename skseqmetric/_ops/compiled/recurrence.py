@@ -16,7 +16,7 @@ from skseqmetric._ops.parallel import Team, one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
 
 SHARES = 8
-"""Parts of the rows whose weight gradients are summed apart: any thread takes any part, whatever holds up another."""
+"""Number of parts of the rows whose weight gradients are summed separately. Any thread may take any part."""
 
 
 _COUPLINGS = {None: 0, "scalar": 1, "symmetric": 2, "diffusive": 3}
@@ -24,7 +24,7 @@ _COUPLINGS = {None: 0, "scalar": 1, "symmetric": 2, "diffusive": 3}
 
 @dataclass(frozen=True)
 class Kind:
-    """What is computed: halves per row (1 plain, 2 coupled), the coupling, and the pooling over time.
+    """The kind of recurrence: halves per row (1 plain, 2 coupled), the coupling, and the pooling over time.
 
     Without pooling the result is all states.
     """
@@ -36,7 +36,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Recurrent:
-    """The weights that are not input projections, every direction stacked; None what the coupling has not."""
+    """The weights but for input projections, stacked over directions. Parts that a coupling lacks are None."""
 
     hidden: Tensor
     candidate_bias: Tensor
@@ -205,8 +205,8 @@ class _Scan(torch.autograd.Function):
 class _Run:
     """A forward pass and its backward pass.
 
-    Where every row reads a sequence of its own, the kernels project features as they go, and no (T, rows, G) array is
-    ever stored; where pairs share sequences, each sequence is projected once for all of them.
+    If every row reads its own sequence, the kernels project the features step by step, without a (T, rows, G) array.
+    If pairs share sequences, each sequence is projected once.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ class _Scalar(Coupling):
 
 
 class _Symmetric(Coupling):
-    """c = sigma(x + U |e|) / 2 with e = h^1 - h^2 and the inputs x of both halves: one gate, (D, P, H), for both."""
+    """c = sigma(x + U |e|) / 2 with e = h^1 - h^2 and inputs x of both halves. Both share the gate (D, P, H)."""
 
     def __init__(self, inputs: Tensor, hidden: Tensor, n_kept: int, make_buffer: MakeBuffer) -> None:
         n_directions, _, n_pairs, n = inputs.shape

@@ -1,10 +1,12 @@
 """One layer of non-local recurrent memory as torch operations (`_ops.reference.memory` defines it).
 
-The memory is constant inside a window, so everything that depends on inputs and memory only is one product a window,
-or one for all steps: what a step still computes is the plain backbone's. Only the S hidden rows of the candidate are
-used, so the other tokens serve as keys and values alone. The recurrence is causal: steps behind a sequence's end are
-computed from zeros and replaced at the end. Layouts: B sequences, T steps, D channels, H units, S memory slots,
-m heads, K windows (and updates), L steps of a window, E input tokens.
+The memory is constant within a window. One product per window, or one for all steps, thus computes everything that
+depends only on inputs and memory. A step computes only the plain backbone. The candidate uses only its S hidden rows,
+so that the other tokens are only keys and values. The recurrence is causal: steps past the end of a sequence are
+computed from zeros and replaced at the end.
+
+Layouts: B sequences, T steps, D channels, H units, S memory slots, m heads, K windows (and updates), L steps of a
+window, E input tokens.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The recurrent steps between two memory updates, their gradients by hand (`_ops.reference.memory` defines them).
 
-What the memory adds to a step does not depend on the states, so it comes as an operand, and the steps are those of the
+The part of the memory in a step does not depend on the states, so that it is an operand. The steps are those of the
 plain backbone. Layouts: L steps of a window, B sequences, H units, G blocks of gates.
 """
 
@@ -31,7 +31,9 @@ def run_window(
     keep: tuple[Keep, Keep],
     matrices: Matrices,
 ) -> tuple[Tensor, Tensor]:
-    """States (L, B, H) of a window and its last c, from inputs x (L, B, D), the memory's part (L, B, H) and (h, c).
+    """Return the states (L, B, H) of a window and its last c, from inputs x, the memory's part and (h, c).
+
+    Inputs x are (L, B, D), and the memory's part is (L, B, H).
 
     `w` is W_ih (G H, D), b (G H,), W_hh (G H, H), for the gru also b'_n (H,); `matrices` computes the products with
     W_ih and W_hh. A cell without c passes it on.
@@ -137,7 +139,7 @@ def _sum(grad: Tensor, past: Tensor | None) -> Tensor:
 
 
 def _lstm_slopes(gates: Tensor, before: Tensor, squashed: Tensor) -> tuple[Tensor, Tensor]:
-    """Slopes of a window: of c_t (f, i, g) and h_t (o) by the pre-activations (L, B, 4 H), of h_t by c_t (L, B, H)."""
+    """Return slopes of a window: of c_t and h_t by the pre-activations (L, B, 4 H), and of h_t by c_t (L, B, H)."""
     n = squashed.shape[2]
     _, i, o, g = gates.chunk(4, dim=2)
     slopes = torch.cat([before, g, squashed, i], 2)

@@ -1,7 +1,7 @@
 """The non-local recurrent memory as a plain loop: the definition that every fast form is tested against.
 
-Fu et al. (ICCV 2019), Pei et al. (IJCV 2022). Layouts: B sequences, T steps, D channels, H units, S memory slots,
-m heads, U memory updates, win = S * stride steps between them; sigma is the logistic function, * elementwise.
+Sources: Fu et al. (ICCV 2019), Pei et al. (IJCV 2022). Layouts: B sequences, T steps, D channels, H units, S memory
+slots, m heads, U memory updates, win = S * stride steps between them. sigma is the logistic function, * is elementwise.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, Memory
 def make_tokens(rows: Tensor, hidden: Tensor, present: Tensor, w: MemoryWeights) -> tuple[Tensor, Tensor, Tensor]:
     """Equation 1: tokens C (B, n, H), which of them exist (B, n), and u (B, H).
 
-    From input rows (B, S, D), hidden rows (B, S, H) and which of them lie inside their sequence (B, S); a missing
-    input row counts as 0 in vec(X), and not at all in the mean.
+    The arguments are input rows (B, S, D), hidden rows (B, S, H), and whether they are inside their sequence (B, S). A
+    missing input row counts as 0 in vec(X), and not at all in the mean.
     """
     if w.form.memory_input == "pooled":
         u = rows.flatten(1) @ w.token.T + w.token_bias
@@ -90,11 +90,11 @@ def memory_read(x: Tensor, v: Tensor, w: MemoryWeights) -> Tensor:
 
 
 def recurrent_step(x: Tensor, h: Tensor, c: Tensor, v: Tensor, w: MemoryWeights) -> tuple[Tensor, Tensor]:
-    """Equations 7 to 10 without zoneout: new (h, c), (B, H) each; gru and rnn leave c as it is.
+    """Equations 7 to 10 without zoneout: the new (h, c), (B, H) each. gru and rnn do not change c::
 
-    lstm: c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g) + read, h_t = sigma(o) * tanh(c_t).
-    gru: n = tanh(W_n x + b_n + r * (U_n h + b'_n) + read), h_t = (1 - z) * n + z * h_{t-1}.
-    rnn: h_t = tanh(W x + U h + b + read).
+        lstm   c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g) + read, h_t = sigma(o) * tanh(c_t)
+        gru    n = tanh(W_n x + b_n + r * (U_n h + b'_n) + read), h_t = (1 - z) * n + z * h_{t-1}
+        rnn    h_t = tanh(W x + U h + b + read)
     """
     from_input, from_hidden, read = x @ w.input.T + w.bias, h @ w.hidden.T, memory_read(x, v, w)
     if w.form.cell == "lstm":

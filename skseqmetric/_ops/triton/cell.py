@@ -1,7 +1,7 @@
 """One step of the coupled GRU as device functions, for a block of pairs: (PAIRS, UNITS) float32 values in registers.
 
-UNITS is the number of units H padded to a power of two. The padding of every matrix, bias and input is 0, so a padded
-unit starts at 0 and stays there: its candidate is tanh(0) and its state a mean of zeros.
+UNITS is the number of units H padded to a power of two. The padding of every matrix, bias and input is 0. A padded unit
+thus starts at 0 and stays 0, because its candidate is tanh(0).
 
 Half 1 and half 2 of a pair stand in two blocks. Both take the same operations in the same order, so equal sequences
 have equal states to the bit.
@@ -44,8 +44,8 @@ def load_matrix(matrices, index: tl.constexpr, UNITS: tl.constexpr, PRECISION: t
 def multiply(a, matrix, start, PRECISION: tl.constexpr):
     """start + a @ matrix, accumulated in float32.
 
-    "float32" is the sum of three TF32 products: a = upper + lower with 11 bits each, and only lower x lower (2^-22 of
-    the result) is left out. "bfloat16" rounds a.
+    "float32" is the sum of three TF32 products of a = upper + lower, with 11 bits each. Only lower x lower, 2^-22 of
+    the result, is left out. "bfloat16" rounds a.
     "rounded" is "bfloat16" for the interpreter, which would multiply bit patterns: the same products, taken in float32.
     """
     if PRECISION == "float32":

@@ -1,9 +1,9 @@
 """The coupled GRU on pairs of sequences with gradients: autograd around the kernels.
 
-The steps are taken in spans. Kept for the backward pass are the states, where they are the result, or else one state
-before each span: its states are then computed again. Gates are always computed again. The backward kernel writes the
-gradients of the gate inputs of one span; sums over pairs and the products that make the weights' gradients follow, in
-a fixed order and without atomic additions: the same operands give the same bits.
+The kernels run spans of steps. The forward pass keeps all states if they are the result. Otherwise it keeps one state
+before each span, and the backward pass computes the others again. It always computes the gates again. The backward
+kernel writes the gradients of the gate inputs of one span. Sums over pairs and products then give the gradients of the
+weights. They have a fixed order and no atomic additions, so that the same operands give the same bits.
 """
 
 # mypy: disable-error-code="import-untyped,import-not-found"
@@ -31,7 +31,7 @@ from skseqmetric._ops.triton.scan_kernels import backward_kernel, forward_kernel
 from skseqmetric._ops.weights import RecurrentWeights
 
 SPAN_BYTES = 2**30
-"""What the backward pass may hold of one span of steps, about; at least one step."""
+"""Approximate memory of the backward pass for one span of steps. A span has at least one step."""
 
 
 def sync_gru_states(
@@ -74,9 +74,9 @@ def sync_gru_pooled(
 ) -> tuple[Tensor, Tensor]:
     """The "mean" of the valid states or the "last" one of both halves, (P, D H) each.
 
-    Parameters as in `sync_gru_states`. The states are never all held: only one before each span of steps, and in the
-    backward pass those of one span, whose length is chosen so that it takes about `SPAN_BYTES`. Backward four times
-    the FLOP of the forward pass.
+    Parameters are those of `sync_gru_states`. Memory never holds all states: only one before each span of steps and, in
+    the backward pass, those of one span. A span takes about `SPAN_BYTES`. The backward pass needs four times the FLOP
+    of the forward pass.
     """
     out = _run(how, projected, lengths, rows, columns, weights)  # (D, 2, P, H)
     first, second = out.permute(1, 2, 0, 3).flatten(2)
@@ -286,10 +286,12 @@ class _Spans:
 
 @dataclass(frozen=True)
 class _SpanGradients:
-    """What the backward kernel writes for S steps.
+    """The results of the backward kernel for S steps.
 
-    inputs (D, S, 2, P, G) : of the projected inputs, pair by pair; candidates (D, S, 2, P, H) : of U_n hb + b'_n;
-    contracted (D, S, 2, P, H) : hb itself; strengths (D, P) : of the scalar coupling's strength.
+    - inputs (D, S, 2, P, G): gradients of the projected inputs, pair by pair.
+    - candidates (D, S, 2, P, H): gradients of U_n hb + b'_n.
+    - contracted (D, S, 2, P, H): hb itself.
+    - strengths (D, P): gradients of the strength of the scalar coupling.
     """
 
     inputs: Tensor

@@ -1,8 +1,8 @@
 """Kernels of the differentiable scan: some steps forward, the same steps backward, and the sum over pairs.
 
-Layouts: states (slots, D, 2, P, H), slot 0 before the first of the steps; inputs (D, T, B, G); what the backward pass
-writes is (D, steps, 2, P, ·), zero at first: rows of pairs that have ended are left alone. Pairs are taken in the order
-of their lengths, and every pair is written to its own place.
+Layouts: states are (slots, D, 2, P, H), with slot 0 before the first of the steps. Inputs are (D, T, B, G). Results of
+the backward pass are (D, steps, 2, P, ·). They are zero at first, and rows of pairs that have ended stay zero. The
+kernels take pairs in the order of their lengths, and write every pair to its own place.
 """
 
 # mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def"
