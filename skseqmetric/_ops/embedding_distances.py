@@ -72,10 +72,10 @@ def kl(u: Tensor, v: Tensor) -> Tensor:
 def mmd(u: Tensor, v: Tensor, weights: Tensor | None = None, bandwidth: Tensor | None = None) -> Tensor:
     """Squared maximum mean discrepancy (Gretton et al. 2012): mean k(u, u) + mean k(v, v) - 2 mean k(u, v).
 
-    It is a V-statistic: pairs of a row with itself count too. k is a sum of five Gaussian kernels
-    exp(-|a - b|^2 / (c s)) with c in `BANDWIDTHS`. s is the median of the squared distances between different rows of
-    positive weight. The result thus has no unit, and its range is [0, 10]. s has no gradient. `bandwidth` () replaces
-    it. Costs O((B + B')^2 D) time and O((B + B')^2) memory.
+    It is a V-statistic: pairs of a row with itself count too. The kernel k is a sum of five Gaussian kernels
+    exp(-|a - b|^2 / (c s)) with c in `BANDWIDTHS`. The scale s is the median of the squared distances between different
+    rows of positive weight. The result thus has no unit, and its range is [0, 10]. The scale has no gradient.
+    `bandwidth` () replaces it. The cost is O((B + B')^2 D) time and O((B + B')^2) memory.
     """
     rows, signed = _pooled(u, v, weights)
     squared = _squared_distances(rows)

@@ -84,7 +84,7 @@ def default_beta(distance: str, n_components: int) -> float:
     """Margin for each unit of label distance, for embeddings of length 1 and size D = `n_components`.
 
     It is 1e-3 for mse, and 0.1 for cosine and pearson. A margin must be small against the largest value of the
-    distance: otherwise the hinge never closes, and its gradient does not depend on the margin. 0.1 is a twentieth of
+    distance. Otherwise the hinge never closes, and its gradient does not depend on the margin. 0.1 is a twentieth of
     the largest value 2 of cosine. The other distances have a twentieth of their largest value too:
 
     - kl: of `_largest_kl(D)`, which gives 0.0024 for D = 64.

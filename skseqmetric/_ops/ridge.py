@@ -5,9 +5,9 @@ With rows s_i (F,), targets y_i (K,) and weights w_i, and m, q the weighted mean
     W = argmin sum_i w_i |y_i - q - W^T (s_i - m)|^2 + alpha |W|^2,    intercept q - W^T m,
 
 so that the intercept is not penalised. All numbers are float64. Rows come in any number of blocks. They are not kept
-once there are more rows than features. A block contributes its deviations from its own mean, and one more row: the
-difference of its mean from that of the earlier blocks, times a factor (Chan, Golub & LeVeque 1983). The sums of
-products of all these rows are those about the overall mean. Recursive least squares takes the same rows.
+once there are more rows than features. A block contributes its deviations from its own mean, and one more row. This
+row is a multiple of the difference of its mean from that of the earlier blocks (Chan, Golub & LeVeque 1983). The sums
+of products of all these rows are those about the overall mean. Recursive least squares takes the same rows.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ The distance is *defined* by the direct forms below: differences and squares in 
     d(a, b) = sqrt( sum_d (a_d - b_d)^2 ).
 
 Halving uses only element-wise operations. A pair thus has the same bits alone and in a tile. Other devices give the
-same sum, but torch may round its root differently. d(a, a) = 0 and d(a, b) = d(b, a) hold to the bit. The search finds
-candidates by a matrix product, but never uses it for the order: results are sorted by (direct distance, index).
+same sum, but torch may round its root differently. Both d(a, a) = 0 and d(a, b) = d(b, a) hold to the bit. The search
+finds candidates by a matrix product, but never uses it for the order: results are sorted by (direct distance, index).
 """
 
 from __future__ import annotations
@@ -369,7 +369,7 @@ def _rank_candidates(problem: _Problem, result: _Result, rows: Tensor, approx: T
 def _error_bound(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
     """Bound on |computed - exact| of |r|^2 - 2 q.r, and of a direct squared distance, for each query.
 
-    u is the unit roundoff. A sum of D + 1 products in any order has an error of at most (D + 1) u (|r|^2 + 2 |q| |r|).
+    Here u is the unit roundoff. A sum of D + 1 products in any order has an error of at most (D + 1) u (|r|^2 + 2 |q| |r|).
     Rounding of the centred rows and the direct form add a few u (|q| + |r|)^2.
     """
     unit = torch.finfo(dtype).eps / 2

@@ -11,10 +11,10 @@ from skseqmetric._ops.weights import RecurrentWeights
 def gru_step(x: Tensor, h: Tensor, w: RecurrentWeights) -> Tensor:
     """One step of the GRU in the convention of `torch.nn.GRUCell` (Cho et al. 2014).
 
-    Inputs x are (B, F) and states h are (B, H)::
+    Inputs x are (B, F) and states h are (B, H).
 
-        r = sigma(W_r x + b_r + U_r h + b'_r),  z = sigma(W_z x + b_z + U_z h + b'_z),
-        n = tanh(W_n x + b_n + r * (U_n h + b'_n)),  h_t = (1 - z) * n + z * h
+    - r = sigma(W_r x + b_r + U_r h + b'_r),  z = sigma(W_z x + b_z + U_z h + b'_z)
+    - n = tanh(W_n x + b_n + r * (U_n h + b'_n)),  h_t = (1 - z) * n + z * h
     """
     x_r, x_z, x_n = (x @ w.input.T + w.input_bias).chunk(3, dim=-1)
     h_r, h_z, h_n = (h @ w.hidden.T + w.hidden_bias).chunk(3, dim=-1)
@@ -26,12 +26,12 @@ def gru_step(x: Tensor, h: Tensor, w: RecurrentWeights) -> Tensor:
 def coupling_gates(
     x1: Tensor, x2: Tensor, h1: Tensor, h2: Tensor, w: RecurrentWeights
 ) -> tuple[Tensor | float, Tensor | float]:
-    """Return the coupling strengths (c^1, c^2) of the two halves, each in (0, 1/2)::
+    """Return the coupling strengths (c^1, c^2) of the two halves, each in (0, 1/2).
 
-        symmetric   c = 1/2 sigma(W_c (x1 + x2) + U_c |h1 - h2| + b_c), one gate for both halves
-        diffusive   c^i = 1/2 sigma(W_c x_i + U_c h_i + V_c h_j + b_c)
-        scalar      c = 1/2 sigma(b_c)
-        None        c = 0
+    - symmetric: c = 1/2 sigma(W_c (x1 + x2) + U_c |h1 - h2| + b_c), one gate for both halves
+    - diffusive: c^i = 1/2 sigma(W_c x_i + U_c h_i + V_c h_j + b_c)
+    - scalar: c = 1/2 sigma(b_c)
+    - None: c = 0
     """
     if w.coupling is None:
         return 0.0, 0.0

@@ -90,11 +90,11 @@ def memory_read(x: Tensor, v: Tensor, w: MemoryWeights) -> Tensor:
 
 
 def recurrent_step(x: Tensor, h: Tensor, c: Tensor, v: Tensor, w: MemoryWeights) -> tuple[Tensor, Tensor]:
-    """Equations 7 to 10 without zoneout: the new (h, c), (B, H) each. gru and rnn do not change c::
+    """Equations 7 to 10 without zoneout: the new (h, c), (B, H) each. gru and rnn do not change c.
 
-        lstm   c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g) + read, h_t = sigma(o) * tanh(c_t)
-        gru    n = tanh(W_n x + b_n + r * (U_n h + b'_n) + read), h_t = (1 - z) * n + z * h_{t-1}
-        rnn    h_t = tanh(W x + U h + b + read)
+    - lstm: c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g) + read, h_t = sigma(o) * tanh(c_t)
+    - gru: n = tanh(W_n x + b_n + r * (U_n h + b'_n) + read), h_t = (1 - z) * n + z * h_{t-1}
+    - rnn: h_t = tanh(W x + U h + b + read)
     """
     from_input, from_hidden, read = x @ w.input.T + w.bias, h @ w.hidden.T, memory_read(x, v, w)
     if w.form.cell == "lstm":
