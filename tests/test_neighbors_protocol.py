@@ -152,6 +152,28 @@ def test_wrong_input_after_fit_is_refused(cls, data, rng):
         model.kneighbors(random_sequences(rng, 3, n_channels=1))
 
 
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_refused_fit_leaves_the_old_model(cls, data, rng):
+    class Refusing(SupervisedMean):
+        def fit(self, X, y=None, sample_weight=None, groups=None):
+            raise ValueError("no fit today")
+
+    X, y, others = data
+    y = np.arange(40) if cls is SequenceKNeighborsRegressor else y
+    model = cls(SupervisedMean(), n_neighbors=2).fit(X, y)
+    answer = "transform" if cls is SequenceNeighborsTransformer else "predict"
+    before, state = getattr(model, answer)(others), joblib.hash(vars(model))
+    new = random_sequences(rng, 6, n_channels=3), np.arange(6) % 3
+    with pytest.raises(ValueError, match="no fit today"):
+        model.set_params(metric=Refusing()).fit(*new)
+    with pytest.raises(ValueError, match="n_candidates=1 is less"):
+        model.set_params(metric=SupervisedMean(), algorithm="rerank", n_candidates=1).fit(*new)
+    model.set_params(algorithm="exact", n_candidates=None)
+    assert joblib.hash(vars(model)) == state
+    after = getattr(model, answer)(others)
+    assert (after != before).sum() == 0
+
+
 def test_table_remembers_its_width(rng):
     model = SequenceKNeighborsClassifier(mean_tile).fit(rng.normal(size=(20, 6)), np.arange(20) % 2)
     assert model.n_features_in_ == 6

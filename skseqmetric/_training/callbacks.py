@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -19,22 +20,32 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+Part = Callable[[Any], AbstractContextManager[Any]]
+"""The fit of a part of an estimator, as a task below the fit of the whole."""
+
+
 @contextmanager
-def reported_fit(estimator: Any, part: Any, X: Any, y: Any) -> Iterator[None]:
-    """Report the fit of an estimator, and that of its part as a subtask, to the callbacks of the estimator."""
+def reported_fit(estimator: Any, X: Any, y: Any, *, n_parts: int) -> Iterator[Part]:
+    """Report a fit that fits `n_parts` other estimators to the callbacks of the whole, which follow the parts too."""
     if not vars(estimator).get("_skl_callbacks"):
-        yield
+        yield nullcontext
         return
     data = {"X": X, "y": y}
-    context = estimator._init_callback_context(max_subtasks=1)
+    context = estimator._init_callback_context(max_subtasks=n_parts)
     context.call_on_fit_task_begin(estimator=estimator, **data)
-    inner = context.subcontext(task_name=f"fit-{type(part).__name__}")
-    inner.call_on_fit_task_begin(estimator=estimator, **data)
+    yield partial(_reported_part, estimator, context, data)
+    # nothing is to be added to the estimator: its fit is over
+    context.call_on_fit_task_end(estimator=estimator, reconstruction_attributes={}, **data)
+
+
+@contextmanager
+def _reported_part(estimator: Any, context: Any, data: dict[str, Any], part: Any) -> Iterator[None]:
+    task = context.subcontext(task_name=f"fit-{type(part).__name__}")
     # a part without support for callbacks reports nothing
-    with inner.propagate_callback_context(part) if hasattr(part, "set_callbacks") else nullcontext():
+    with task.propagate_callback_context(part) if hasattr(part, "set_callbacks") else nullcontext():
+        task.call_on_fit_task_begin(estimator=estimator, **data)
         yield
-    inner.call_on_fit_task_end(estimator=estimator, **data)
-    context.call_on_fit_task_end(estimator=estimator, **data)
+    task.call_on_fit_task_end(estimator=estimator, **data)
 
 
 class EpochReporter:
