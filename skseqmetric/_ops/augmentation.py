@@ -1,4 +1,4 @@
-"""Augmentation of padded batches (B, T, C) with lengths (B,): noise, and readings at moved places in time."""
+"""Augmentation of padded batches (B, T, C) with lengths (B,): noise, and resampling at moved positions in time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator) -> 
 
 
 def jitter(values: Tensor, generator: torch.Generator) -> Tensor:
-    """Additive noise of standard deviation 0.05 and one factor 1 + 0.1 N(0, 1) per sequence and channel."""
+    """Add noise of standard deviation 0.05, and multiply by one factor 1 + 0.1 N(0, 1) per sequence and channel."""
     n, _, channels = values.shape
     scale = 1 + SCALE_NOISE * _normal((n, 1, channels), values, generator)
     return values * scale + NOISE * _normal(values.shape, values, generator)
@@ -57,7 +57,7 @@ def _interpolate_rows(rows: Tensor, where: Tensor) -> Tensor:
 
 
 def resample(values: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-    """Every sequence read at relative positions (B, T) in [0, 1] of its own length, by linear interpolation."""
+    """Read every sequence at relative positions (B, T) in [0, 1] of its own length, by linear interpolation."""
     last = (lengths - 1)[:, None]
     where = positions * last
     low = where.floor().long().clamp_max(values.shape[1] - 1)
@@ -68,7 +68,7 @@ def resample(values: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
 
 
 def moved(values: Tensor, lengths: Tensor, moves: Iterable[Move], generator: torch.Generator) -> Tensor:
-    """Every sequence read where the moves, one after the other, put the places of its steps."""
+    """Read every sequence at the positions of its steps after all moves, which are applied one after another."""
     last = (lengths - 1).clamp_min(1)[:, None]
     steps = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
     positions = (steps / last).clamp_max(1)

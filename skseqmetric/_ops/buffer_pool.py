@@ -1,4 +1,4 @@
-"""Large buffers that are used again: to touch a fresh 100 MB takes ten times as long as to fill an old one."""
+"""A pool of large buffers. Touching 100 MB of new memory takes ten times as long as filling an old buffer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _lock = threading.RLock()  # a buffer may be collected, and returned, while this
 
 
 def take(*shape: int) -> Buffer:
-    """A buffer of `shape` with undefined contents: NaN where torch is asked to show uses of such memory."""
+    """Return a buffer of `shape` with undefined contents, or NaN if torch shall fill uninitialised memory."""
     memory = _find(math.prod(shape))
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if fill and torch.are_deterministic_algorithms_enabled():
@@ -42,7 +42,7 @@ def take(*shape: int) -> Buffer:
 
 
 def take_like(like: Tensor, *shape: int) -> Buffer:
-    """A buffer on the device and in the precision of `like`; only float32 on the CPU is used again."""
+    """Return a buffer with the device and precision of `like`. Only float32 buffers on the CPU are used again."""
     if like.device.type == "cpu" and like.dtype == torch.float32:
         return take(*shape)
     return Buffer(None, like.new_empty(shape))

@@ -1,4 +1,4 @@
-"""Which implementation of a recurrence runs: decided here and nowhere else.
+"""The choice of the implementation of a recurrence. It is made only here.
 
 reference : the plain loops of `_ops.reference`, any dtype and device, differentiable; for tests.
 eager     : torch operations with gradients by hand, any dtype and device.
@@ -20,7 +20,7 @@ from skseqmetric._ops import compiled, triton
 IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton")
 
 COMPILED = frozenset({"gru", "sync_gru", "memory", "reservoir"})
-"""Recurrences that have compiled kernels; of "memory" they are the products, the rest is eager."""
+"""Recurrences that have compiled kernels. For "memory" only the products are compiled, and the rest is eager."""
 
 TRITON = frozenset({"sync_gru"})
 """Recurrences that have Triton kernels; the plain GRU is cuDNN's on CUDA, within eager."""
@@ -32,7 +32,7 @@ _forced: ContextVar[str | None] = ContextVar("skseqmetric_implementation", defau
 def implementation(name: str) -> Iterator[None]:
     """Use the implementation `name` in this thread inside, for tests and benchmarks.
 
-    A recurrence that `name` cannot compute for its operands raises there: nothing else is taken silently.
+    A recurrence raises an error if `name` cannot compute it for its operands. No other implementation replaces it.
     """
     if name not in IMPLEMENTATIONS:
         raise ValueError(f"implementation={name!r}: must be one of {', '.join(IMPLEMENTATIONS)}.")
@@ -44,7 +44,7 @@ def implementation(name: str) -> Iterator[None]:
 
 
 def choose(op: str, x: Tensor, n_units: int) -> str:
-    """The implementation for `op` ("gru", "sync_gru", "memory", "reservoir") on an operand like `x`."""
+    """Return the implementation for `op` ("gru", "sync_gru", "memory", "reservoir") on an operand like `x`."""
     forced = _forced.get()
     if forced is not None:
         reason = obstacle(forced, op, x, n_units)
@@ -61,7 +61,7 @@ def choose(op: str, x: Tensor, n_units: int) -> str:
 
 
 def obstacle(name: str, op: str, x: Tensor, n_units: int) -> str | None:
-    """Why implementation `name` cannot compute `op` on an operand like `x`; None where it can."""
+    """Return why implementation `name` cannot compute `op` on an operand like `x`, or None if it can."""
     if name in ("reference", "eager"):
         return None
     if op not in (COMPILED if name == "compiled" else TRITON):

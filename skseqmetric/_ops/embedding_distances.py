@@ -32,8 +32,8 @@ def paired_distance(name: str, u: Tensor, v: Tensor) -> Tensor:
               u and v; not symmetric
     ========= ================================================= ============
 
-    A vector without a direction (zero for cosine, constant for pearson) is as far from everything as an orthogonal one,
-    1, and receives no gradient.
+    A vector without a direction (zero for cosine, constant for pearson) has distance 1 to all vectors, like an
+    orthogonal one. It gets no gradient.
     """
     return _chosen(_PAIRED, name)(u, v)
 
@@ -41,8 +41,8 @@ def paired_distance(name: str, u: Tensor, v: Tensor) -> Tensor:
 def batch_distance(name: str, u: Tensor, v: Tensor, weights: Tensor | None = None) -> Tensor:
     """One of `BATCH` between the rows of u (B, D) and the rows of v (B', D) -> ().
 
-    `weights` (B,), which needs B = B', says how much a row counts on either side; a row of weight 0 might as well be
-    absent. Where all weights are 0 the distance is 0. See `mmd`, `coral` and `homm`.
+    `weights` (B,) are the weights of the rows on both sides, which needs B = B'. A row of weight 0 has no effect. If
+    all weights are 0, the distance is 0. See `mmd`, `coral` and `homm`.
     """
     return _chosen(_BATCH, name)(u, v, weights)
 
@@ -97,9 +97,9 @@ def coral(u: Tensor, v: Tensor, weights: Tensor | None = None) -> Tensor:
 def homm(u: Tensor, v: Tensor, weights: Tensor | None = None) -> Tensor:
     """|E[u (x) u (x) u] - E[v (x) v (x) v]|^2 / D^3: third moments (higher-order moment matching, Chen et al. 2020).
 
-    The tensors of D^3 moments are never made: their inner products are E[(a.b)^3] over pairs of rows. That is exact for
-    every D at O((B + B')^2 D), so that no triples of features need to be drawn. At most 4 / D^3 for rows on the unit
-    sphere; below about 1e-6 of that the value in float32 is rounding.
+    The tensors of D^3 moments are never made, because their inner products are E[(a.b)^3] over pairs of rows. This is
+    exact for every D and costs O((B + B')^2 D), without sampling triples of features. The distance is at most 4 / D^3
+    for rows on the unit sphere. In float32, values below about 1e-6 of that are rounding errors.
     """
     rows, signed = _pooled(u, v, weights)
     return _quadratic_form((rows @ rows.T) ** 3, signed) / u.shape[-1] ** 3

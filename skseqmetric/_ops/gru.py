@@ -16,7 +16,7 @@ from skseqmetric._ops.weights import RecurrentWeights
 
 
 def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
-    """States (T, D, B, H) from features (D, T, B, F); behind its end a sequence keeps its last state."""
+    """Return states (T, D, B, H) from features (D, T, B, F). Past its end a sequence keeps its last state."""
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
     chosen = choose("gru", features, weights[0].hidden.shape[1])
     if chosen == "compiled":
@@ -25,9 +25,9 @@ def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights])
 
 
 def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str) -> Tensor:
-    """The "mean" of the valid states or the "last" one, (B, D H); "both" gives (B, 2 D H), the last one first.
+    """Return the "mean" of the valid states or the "last" one, (B, D H). "both" gives (B, 2 D H), last state first.
 
-    Cost 6 H^2 FLOP a step, twice that backward, and twice all that for "both".
+    A step costs 6 H^2 FLOP, and the backward pass twice as much. "both" doubles the cost.
     """
     if how == "both":
         return torch.cat([gru_pooled(features, lengths, weights, one) for one in ("last", "mean")], 1)
@@ -39,7 +39,7 @@ def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights
 
 
 def _free_states(chosen: str, features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
-    """States whose values behind a sequence's end mean nothing."""
+    """Return states that are arbitrary past the end of a sequence."""
     if chosen == "reference":
         return _reference(features, lengths, weights)
     return eager.gru_states(features, weights)

@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike
 def task_weights(history: ArrayLike, how: str, temperature: float = 1.0) -> np.ndarray:
     """Weights of P tasks for the coming epoch; they sum to 1.
 
-    "equal" gives 1 / P each. "dynamic" (dynamic weight averaging, Liu et al. 2019, normalised to 1) looks at how fast
-    each loss L_i has fallen, and gives most to the slowest:
+    "equal" gives 1 / P each. "dynamic" is dynamic weight averaging (Liu et al. 2019), normalised to 1. It gives the
+    largest weight to the loss L_i that falls most slowly:
 
         lambda_i = L_i(e - 1) / L_i(e - 2),    w_i(e) = exp(lambda_i / t) / sum_k exp(lambda_k / t)
 
-    with equal weights in the first two epochs, where there is nothing to compare. A large temperature t evens the
-    weights out. A ratio that says nothing (a loss that was 0, negative or not finite) counts as 1: no change.
+    with equal weights in the first two epochs, which have nothing to compare. A large temperature t makes the weights
+    more equal. If a loss was 0, negative or not finite, its ratio counts as 1.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ def label_distance(
 
 
 def check_label_matrix(matrix: Any, n_classes: int) -> np.ndarray:
-    """A user's (K, K) label distances as float64: finite, >= 0, and 0 on the diagonal."""
+    """Return a user's label distances (K, K) in float64, checked to be finite, >= 0, and 0 on the diagonal."""
     matrix = np.asarray(matrix, dtype=np.float64)
     if matrix.shape != (n_classes, n_classes):
         raise ValueError(
@@ -88,7 +88,7 @@ def default_beta(distance: str, n_components: int) -> float:
     the largest value 2 of cosine. The other distances have a twentieth of their largest value too:
 
     - kl: of `_largest_kl(D)`, which gives 0.0024 for D = 64.
-    - mmd: 0.1 of the 2 of one kernel. All kernels together have 10, but narrow kernels rarely reach their largest value.
+    - mmd: 0.1 of the 2 of one kernel. All kernels together have 10, but narrow kernels rarely reach their maximum.
     - coral: 0.025 / D^2 of 1 / (2 D^2).
     - homm: 0.2 / D^3 of 4 / D^3.
     """
@@ -120,19 +120,19 @@ def _largest_kl(n_components: int) -> float:
 
 
 def least_edit_distance(epoch: int, max_epochs: int) -> int:
-    """Least label distance a negative should have in this epoch: 5 in the first fifth of training, 1 in the last.
+    """Return the smallest label distance of negatives in this epoch: 5 in the first fifth of training, 1 in the last.
 
-    1 + floor(5 (max_epochs - epoch - 1) / max_epochs), with epochs counted from 0; 1 after the last one too. Far
-    negatives, which are easy to tell apart, come first.
+    It is 1 + floor(5 (max_epochs - epoch - 1) / max_epochs) with epochs counted from 0. After the last epoch it is 1
+    too. Training thus starts with far negatives, which are easy to distinguish.
     """
     return 1 + CURRICULUM_STAGES * max(max_epochs - epoch - 1, 0) // max_epochs
 
 
 def choose_negatives(distances: np.ndarray, least: float, rng: np.random.Generator) -> np.ndarray:
-    """One of M candidates for each of B anchors, drawn uniformly from those at a label distance of `least` or more.
+    """Draw one of M candidates for each of B anchors, uniformly from those at a label distance of at least `least`.
 
-    Where none is that far, from the farthest there are. A candidate at distance 0 (the same label) or below is never
-    taken: an anchor that has no others gets -1. One random number an anchor; O(B M).
+    If there are none, the farthest candidates are used. A candidate at distance 0 (the same label) or below is never
+    taken. An anchor without other candidates gets -1. There is one random number per anchor. The cost is O(B M).
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from torch import Tensor
 def sample_pairs(labels: Tensor, per_sequence: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Unordered pairs (rows, columns) of a batch, none twice: all of them, or `per_sequence` / 2 times the sequences.
 
-    Of the drawn pairs half are of one class and half of two, as far as the batch has them. The pairs of a kind with the
-    largest of random keys are taken.
+    Half of the drawn pairs are within a class and half between classes, if the batch has enough of them. Random keys
+    choose the pairs of each kind.
     """
     n = len(labels)
     rows, columns = torch.triu_indices(n, n, 1, device=labels.device)

@@ -1,4 +1,4 @@
-"""Products with a weight matrix, as torch computes them and as the compiled kernels do."""
+"""Products with a weight matrix, by torch or by the compiled kernels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Matrix:
         self.weight = weight
 
     def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """x W^T of rows x (R, inputs), added to `out` where it is given."""
+        """Return x W^T of rows x (R, inputs), added to `out` if it is given."""
         return x @ self.weight.T if out is None else out.addmm_(x, self.weight.T)
 
     def backward(self, grad: Tensor) -> Tensor:
-        """grad W of rows grad (R, outputs): the gradient of x."""
+        """Return the gradient of x, grad W, from rows grad (R, outputs)."""
         return grad @ self.weight
 
     def gradient(self, grad: Tensor, x: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Matrix:
         return self.forward(x.flatten(0, 1), bias.repeat(x.shape[0] * x.shape[1], 1)).unflatten(0, x.shape[:2])
 
     def project_backward(self, grad: Tensor, x: Tensor, *, wanted: bool) -> tuple[Tensor | None, Tensor]:
-        """The gradients of x, where it is wanted, and of W."""
+        """Return the gradients of x, if it is needed, and of W."""
         flat = grad.flatten(0, 1).contiguous()
         grad_x = self.backward(flat).view_as(x) if wanted else None
         return grad_x, self.gradient(flat, x.flatten(0, 1))
@@ -92,7 +92,7 @@ def compiled_products() -> MakeMatrix:
 
 
 class Linear:
-    """x W^T + b as a differentiable function of x, W and b, by whichever `Matrix` it is given."""
+    """x W^T + b as a differentiable function of x, W and b, computed by a given kind of `Matrix`."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, make: MakeMatrix) -> None:
         self.weight, self.bias, self.matrix = weight, bias, make(weight.detach())

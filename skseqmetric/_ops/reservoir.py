@@ -40,10 +40,9 @@ class ReservoirStep(NamedTuple):
 
 @torch.no_grad()
 def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
-    """States (T, D, B, N) from features (D, T, B, F); behind its end a sequence keeps its last state.
+    """Return states (T, D, B, N) from features (D, T, B, F). Past its end a sequence keeps its last state.
 
-    Memory: the result and about 16 MB. Where not every state is needed at once, `reservoir_steps` and
-    `reservoir_pooled` do without the result.
+    Memory holds the result and about 16 MB. `reservoir_steps` and `reservoir_pooled` do not hold all states at once.
     """
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
@@ -52,7 +51,7 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
 
 
 def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Iterator[ReservoirStep]:
-    """The same states one step at a time, never all of them: for sums over steps, as ridge regression needs.
+    """Yield the same states one step at a time, for sums over steps such as those of ridge regression.
 
     The states of a step are views, with any strides, of a buffer that the next step overwrites. `rows` gives the order
     of the sequences. Steps without a running sequence are left out.
@@ -66,9 +65,9 @@ def reservoir_steps(features: Tensor, lengths: Tensor, weights: list[ReservoirWe
 
 @torch.no_grad()
 def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
-    """The "mean" of the valid states or the "last" one, (B, D N), without keeping the states.
+    """Return the "mean" of the valid states or the "last" one, (B, D N), without keeping all states.
 
-    "both" gives (B, 2 D N), the last one first.
+    "both" gives (B, 2 D N), last state first.
     """
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
@@ -80,7 +79,7 @@ def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirW
 
 @torch.no_grad()
 def reservoir_step(features: Tensor, states: list[Tensor], weights: list[ReservoirWeights]) -> list[Tensor]:
-    """The states (B, N) of every reservoir after one more step of features (B, F), for streams."""
+    """Return the states (B, N) of every reservoir after one more step of features (B, F), for streams."""
     return [reference.reservoir_step(features, x, w) for x, w in zip(states, weights, strict=True)]
 
 

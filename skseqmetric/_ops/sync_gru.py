@@ -20,10 +20,10 @@ Halves = tuple[Tensor, Tensor]
 def sync_gru_scan(
     features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights]
 ) -> Halves:
-    """States of both halves, (T, D, P, H) each, of the pairs (rows[p], columns[p]) of features (D, T, B, F).
+    """Return the states of both halves, (T, D, P, H) each, of the pairs (rows[p], columns[p]) of features.
 
-    Features behind a sequence's end must be 0. Cost 14 H^2 FLOP a pair, step and direction for the symmetric gate,
-    twice that backward; memory O(D T P H).
+    Features (D, T, B, F) past the end of a sequence must be 0. With the symmetric gate, a step of a pair in a direction
+    costs 14 H^2 FLOP. The backward pass costs twice as much. Memory is O(D T P H).
     """
     features = features.to(weights[0].hidden.dtype)
     chosen = choose("sync_gru", features, weights[0].hidden.shape[1])
@@ -39,9 +39,9 @@ def sync_gru_scan(
 def sync_gru_pooled(
     features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor, weights: list[RecurrentWeights], how: str
 ) -> Halves:
-    """The "mean" of the valid states or the "last" one of both halves, (P, D H) each: what training needs.
+    """Return the "mean" of the valid states or the "last" one of both halves, (P, D H) each, for training.
 
-    "both" gives (P, 2 D H) each, the last one first, at twice the cost.
+    "both" gives (P, 2 D H) each, last state first, at twice the cost.
     """
     if how == "both":
         runs = [sync_gru_pooled(features, lengths, rows, columns, weights, one) for one in ("last", "mean")]
@@ -77,9 +77,9 @@ def sync_gru_tile(
     pairs: Halves | None = None,
     n_threads: int | None = None,
 ) -> Tensor:
-    """Squared distances between the pooled states of coupled pairs, without gradient.
+    """Return squared distances between the pooled states of coupled pairs, without gradient.
 
-    Every first against every second, (N, M); or (P,) of the `pairs`, two index tensors (P,), one into each side.
+    The result is (N, M) for every first with every second sequence. `pairs`, two index tensors (P,), gives (P,).
     `n_threads` is the number of threads on the CPU. None means torch's number of intra-op threads. The cost is as
     above. Memory holds O(D T (N + M) (F + G)) numbers and the result. With pairs the eager form adds O(D T P G).
     """

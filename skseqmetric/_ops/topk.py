@@ -24,12 +24,12 @@ from skseqmetric._ops.parallel import run_tiles
 _MEMORY = 32 * 2**20  # bytes for the largest temporary
 _CACHE = 2**21  # bytes of differences held at once: several times faster while they stay in the cache
 _QUERY_BLOCK = 256  # rows of one matrix product: with fewer the product loses speed, with more the cache
-_GROUP = 32  # columns whose minimum stands for them in a first selection
-_MARGIN = 8  # candidates beyond k, which let a row prove that nothing was missed
+_GROUP = 32  # columns that a first selection represents by their minimum
+_MARGIN = 8  # candidates beyond k, with which a row can prove that nothing was missed
 
 
 def euclidean_rows(left: Tensor, right: Tensor) -> Tensor:
-    """Distances row by row; O(P D) time and memory, so that the caller bounds P.
+    """Return distances row by row. It takes O(P D) time and memory, so that the caller must limit P.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def euclidean_rows(left: Tensor, right: Tensor) -> Tensor:
 
 
 def euclidean_tile(queries: Tensor, references: Tensor) -> Tensor:
-    """Distances of every query to every reference, the same bits as `euclidean_rows`.
+    """Return the distances of every query to every reference, with the same bits as `euclidean_rows`.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def euclidean_tile(queries: Tensor, references: Tensor) -> Tensor:
 
     Notes
     -----
-    O(Q R D) time, small temporaries. Direct differences: many times the cost of a matrix product, but without its
-    cancellation.
+    Costs O(Q R D) time and little temporary memory. Direct differences cost many times more than a matrix product, but
+    have no cancellation.
     """
     left, right = queries.double(), references.double()
     out = left.new_empty(len(left), len(right))
@@ -95,7 +95,7 @@ def _rows_within(memory: int, bytes_per_row: int, n_rows: int) -> int:
 def merge_topk(
     best_d: Tensor | None, best_i: Tensor | None, tile_d: Tensor, tile_indices: Tensor, k: int
 ) -> tuple[Tensor, Tensor]:
-    """The k smallest of what was kept so far and of a new tile, in (distance, index) order.
+    """Return the k smallest of the distances kept so far and of a new tile, sorted by (distance, index).
 
     Parameters
     ----------
@@ -111,11 +111,11 @@ def merge_topk(
     Returns
     -------
     distances : Tensor (B, min(k, K' + M)), indices : Tensor of the same shape
-        Rows sorted by (distance, index); exact also where many distances are equal.
+        Rows sorted by (distance, index). The result is exact also if many distances are equal.
 
     Notes
     -----
-    A partial selection over B (K' + M) entries; a second one over the rows whose k-th distance is tied.
+    The cost is a partial selection over B (K' + M) entries, and a second one over rows with ties at the k-th distance.
     """
     indices = tile_indices.expand(tile_d.shape)
     if best_d is not None and best_i is not None:
@@ -185,7 +185,7 @@ def euclidean_topk(
     queries : Tensor (Q, D), floating
     references : Tensor (R, D), floating, on the same device (CPU or CUDA: float64 is needed)
     k : int
-        1 <= k <= R, or R - 1 where something is excluded.
+        1 <= k <= R, or R - 1 if a reference is excluded.
     exclude : Tensor (Q,) int64, default=None
         One reference index per query that may not be its neighbour (-1: none).
     memory : int
@@ -201,7 +201,7 @@ def euclidean_topk(
     Raises
     ------
     ValueError
-        When a row is not finite (or its square overflows float64), or k is out of range.
+        A row is not finite, its square overflows float64, or k is out of range.
 
     Notes
     -----
@@ -369,8 +369,8 @@ def _rank_candidates(problem: _Problem, result: _Result, rows: Tensor, approx: T
 def _error_bound(problem: _Problem, rows: Tensor, dtype: torch.dtype) -> Tensor:
     """Bound on |computed - exact| of |r|^2 - 2 q.r, and of a direct squared distance, for each query.
 
-    Here u is the unit roundoff. A sum of D + 1 products in any order has an error of at most (D + 1) u (|r|^2 + 2 |q| |r|).
-    Rounding of the centred rows and the direct form add a few u (|q| + |r|)^2.
+    Here u is the unit roundoff. A sum of D + 1 products in any order has an error of at most
+    (D + 1) u (|r|^2 + 2 |q| |r|). Rounding of the centred rows and the direct form add a few u (|q| + |r|)^2.
     """
     unit = torch.finfo(dtype).eps / 2
     return (problem.references.shape[1] + 16) * unit * problem.radius[rows].square()

@@ -52,8 +52,8 @@ def sync_gru_scan(
 ) -> tuple[Tensor, Tensor]:
     """States of the two coupled halves, (P, T, H) each, from inputs (P, T, F) of true lengths (P,).
 
-    hb^i = h^i + c^i (h^j - h^i) from the states at t - 1, both halves at once; then `gru_step` from hb^i.
-    A half whose sequence has ended keeps its last state and stays a partner; its input counts as 0 from then on.
+    A step computes hb^i = h^i + c^i (h^j - h^i) of both halves from the states at t - 1, then `gru_step` from hb^i. A
+    half whose sequence has ended keeps its last state and remains coupled. Its input then counts as 0.
     """
     h1 = h2 = x1.new_zeros(len(x1), w.n_units)
     states1, states2 = [], []

@@ -1,7 +1,8 @@
 """The non-local recurrent memory as a plain loop: the definition that every fast form is tested against.
 
 Sources: Fu et al. (ICCV 2019), Pei et al. (IJCV 2022). Layouts: B sequences, T steps, D channels, H units, S memory
-slots, m heads, U memory updates, win = S * stride steps between them. sigma is the logistic function, * is elementwise.
+slots, m heads, U memory updates, win = S * stride steps between them. The function sigma is the logistic function.
+Products * are elementwise.
 """
 
 from __future__ import annotations
