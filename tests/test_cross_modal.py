@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from tests.small_embedder import CHEAP, PARTS, SMALL, Data, Interrupt, pictures, small
+from tests.small_embedder import CHEAP, PARTS, SMALL, Batches, Data, Interrupt, pictures, small
 
 DISTANCES = ["mse", "cosine", "pearson", "kl", "mmd", "coral", "homm"]
 
@@ -219,11 +219,18 @@ def test_a_loss_that_explodes_leaves_finite_numbers(pairs: Data) -> None:
     assert embedder.kneighbors(X, 1, gallery=images)[1].shape == (len(X), 1)
 
 
-def test_early_stopping_keeps_groups_together(pairs: Data) -> None:
+def test_early_stopping_watches_whole_groups_of_held_out_sequences(pairs: Data) -> None:
     X, y, images = pairs
-    embedder = small(early_stopping=True, validation_fraction=0.3)
-    embedder.fit(X, y, groups=np.arange(len(X)) // 4, images=images)
-    assert "valid_loss" in embedder.history_[0]
+    groups, seen = np.arange(len(X)) // 4, Batches()
+    settings = {"early_stopping": True, "validation_fraction": 0.3, "scaling": None, "augment": None}
+    embedder = small(**CHEAP, **settings, callbacks=[seen]).fit(X, y, groups=groups, images=images)
+    trained = {row.numpy().tobytes() for epoch in seen.epochs for batch in epoch for row in batch["images"]}
+    held_out = np.array([image.tobytes() not in trained for image in images])
+    assert held_out.any()
+    assert np.array_equal(held_out, np.isin(groups, groups[held_out]))
+    losses = -np.log(embedder.predict_proba(X)[np.arange(len(X)), y][held_out])
+    # the best weights are kept
+    np.testing.assert_allclose(min(row["valid_loss"] for row in embedder.history_), losses.mean(), rtol=1e-5)
     assert embedder.kneighbors(X, len(X))[1].shape == (len(X), len(X))  # held out, but known
 
 
