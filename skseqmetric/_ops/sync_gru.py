@@ -102,13 +102,13 @@ def sync_gru_tile(
 def _reference_tile(first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool) -> Tensor:
     n, m = len(first.lengths), len(second.lengths)
     rows, columns = every_pair(n, m) if crossed else (torch.arange(n), torch.arange(m))
-    features, lengths = beside(first, second)
+    features, lengths = both_sides(first, second)
     halves = sync_gru_pooled(features, lengths, rows, columns + n, weights, how)
     squared = (halves[0] - halves[1]).square().sum(1)
     return squared.view(n, m) if crossed else squared
 
 
-def beside(first: Side, second: Side) -> tuple[Tensor, Tensor]:
+def both_sides(first: Side, second: Side) -> tuple[Tensor, Tensor]:
     """Both sides as one batch (D, T, N + M, F), zero steps behind the shorter one, and its lengths."""
     longest = max(first.features.shape[1], second.features.shape[1])
     padded = [pad_steps(side.features, longest) for side in (first, second)]
