@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.cluster import DBSCAN
 from sklearn.frozen import FrozenEstimator
 from sklearn.manifold import TSNE
+from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
 from sklearn.neighbors import KNeighborsClassifier, LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
@@ -47,12 +48,16 @@ def test_three_ways_to_use_a_learned_distance_classify_alike(ragged: Data) -> No
 
 def test_grid_search_over_metric_and_neighbours_with_ragged_lists_and_two_jobs(ragged: Data) -> None:
     knn = SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL, coupling=None))
-    grid = {"metric__n_units": [3, 6], "n_neighbors": [1, 3]}
+    # with all 12 sequences of a fold as neighbours every vote is a tie, which the first class wins
+    grid = {"metric__n_units": [3, 6], "n_neighbors": [1, 12]}
     alone = GridSearchCV(knn, grid, cv=2).fit(*ragged)
     parallel = GridSearchCV(knn, grid, cv=2, n_jobs=2).fit(*ragged)
-    assert alone.best_score_ > 0.8
-    assert np.array_equal(alone.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"])
-    assert alone.best_estimator_.metric_.n_units == alone.best_params_["metric__n_units"]
+    scores = alone.cv_results_["mean_test_score"]
+    assert np.array_equal(scores, parallel.cv_results_["mean_test_score"])
+    assert scores[[1, 3]].tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert scores[[0, 2]].min() > 0.8
+    assert alone.best_params_ == {"metric__n_units": (3, 6)[int(scores[2] > scores[0])], "n_neighbors": 1}
+    assert alone.best_estimator_.metric_.transform(ragged[0]).shape == (24, 2 * alone.best_params_["metric__n_units"])
 
 
 def test_cross_validation_with_groups(ragged: Data) -> None:
@@ -88,12 +93,18 @@ def test_regression_by_a_metric_learned_from_binned_targets(ragged: Data) -> Non
 
 
 def test_precomputed_consumers_take_the_graph(ragged: Data) -> None:
-    X, _ = ragged
-    metric = FrozenEstimator(SyncGRUMetric(**SMALL, coupling=None).fit(*ragged))
+    X, y = ragged
+    metric = FrozenEstimator(SyncGRUMetric(**SMALL, coupling=None).fit(X, y))
     graph = SequenceNeighborsTransformer(metric, n_neighbors=15).fit_transform(X)
-    assert TSNE(metric="precomputed", init="random", perplexity=4, random_state=0).fit_transform(graph).shape == (24, 2)
-    assert DBSCAN(eps=np.median(graph.data), metric="precomputed").fit_predict(graph).shape == (24,)
-    assert set(LocalOutlierFactor(n_neighbors=5, metric="precomputed").fit_predict(graph)) <= {-1, 1}
+    placed = TSNE(metric="precomputed", init="random", perplexity=4, random_state=0).fit_transform(graph)
+    assert KNeighborsClassifier(1).fit(placed[::2], y[::2]).score(placed[1::2], y[1::2]) > 0.8
+    near = float(np.quantile(graph.data[graph.data > 0], 0.2))
+    clusters = DBSCAN(eps=near, min_samples=2, metric="precomputed").fit_predict(graph)
+    assert adjusted_rand_score(y[clusters >= 0], clusters[clusters >= 0]) > 0.5
+    outlier = [*X[:23], X[23] + 100]
+    farther = SequenceNeighborsTransformer(metric, n_neighbors=15).fit_transform(outlier)
+    judged = LocalOutlierFactor(n_neighbors=5, metric="precomputed").fit(farther).negative_outlier_factor_
+    assert judged.argmin() == 23
 
 
 def test_pandas_output_names_the_columns(ragged: Data) -> None:
@@ -114,7 +125,7 @@ def test_sample_weight_and_groups_are_routed_to_the_metric(ragged: Data) -> None
         voting = SequenceKNeighborsClassifier(metric, n_neighbors=1).set_score_request(sample_weight=False)
         routed = cross_validate(voting, X, y, cv=2, params={"sample_weight": weights, "groups": groups})
     assert np.array_equal(knn.metric_.transform(X), expected)
-    assert np.isfinite(routed["test_score"]).all()
+    assert routed["test_score"].min() > 0.6
     plain = SequenceKNeighborsClassifier(SyncGRUMetric(**settings, coupling=None))
     assert np.array_equal(plain.fit(X, y, sample_weight=weights, groups=groups).metric_.transform(X), expected)
 

@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+from tests.fake_callbacks import SeenBatches, sequences_of
 
 SMALL: dict[str, Any] = {"n_units": 6, "n_filters": 6, "max_epochs": 3, "min_batches": 3, "random_state": 0}
 Data = tuple[list[np.ndarray], np.ndarray]
@@ -59,6 +60,11 @@ def test_order_and_repetition_of_the_data_are_weights(ragged: Data) -> None:
     assert not np.array_equal(weighted, plain)
 
 
+def weights_of(net: Any) -> dict[str, torch.Tensor]:
+    """Copies of the weights of the network in training."""
+    return {name: p.detach().clone() for name, p in net.module_.network.state_dict().items()}
+
+
 class InterruptAt(Callback):
     """Ctrl-C in the middle of an epoch."""
 
@@ -66,7 +72,8 @@ class InterruptAt(Callback):
         self.epoch = epoch
 
     def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
-        if len(net.history) == self.epoch:
+        if len(net.history) == self.epoch and len(net.history[-1]["batches"]) == 2:
+            self.weights = weights_of(net)
             signal.raise_signal(signal.SIGINT)
 
 
@@ -80,13 +87,17 @@ def keyboard() -> Iterator[None]:
 
 @pytest.mark.usefixtures("keyboard")
 def test_ctrl_c_keeps_the_weights_so_far_and_says_so(ragged: Data) -> None:
-    metric = SyncGRUMetric(**{**SMALL, "max_epochs": 50}, coupling=None, callbacks=[InterruptAt(3)])
+    interrupt = InterruptAt(3)
+    metric = SyncGRUMetric(**{**SMALL, "max_epochs": 50}, coupling=None, callbacks=[interrupt])
     with pytest.warns(ConvergenceWarning, match="interrupted in epoch 3 of 50"):
         metric.fit(*ragged)
     assert metric.n_iter_ == 2
-    start = SyncGRUMetric(**{**SMALL, "max_epochs": 1}, coupling=None).fit(*ragged)
-    assert np.isfinite(metric.transform(ragged[0])).all()
-    assert not np.array_equal(metric.transform(ragged[0]), start.transform(ragged[0]))
+    assert_weights(metric, interrupt.weights)
+
+
+def assert_weights(metric: SyncGRUMetric, expected: dict[str, torch.Tensor]) -> None:
+    for name, p in metric.module_.state_dict().items():
+        assert torch.equal(p, expected[name]), name
 
 
 def break_after(batches: int) -> Any:
@@ -98,11 +109,20 @@ def break_after(batches: int) -> Any:
     return augment
 
 
+class LastBatch(Callback):
+    """The weights before the latest batch."""
+
+    def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
+        self.weights = weights_of(net)
+
+
 def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_finite_weights(ragged: Data) -> None:
-    metric = SyncGRUMetric(**SMALL, coupling=None, augment=break_after(4))
+    last = LastBatch()
+    metric = SyncGRUMetric(**SMALL, coupling=None, augment=break_after(4), callbacks=[last])
     with pytest.raises(FloatingPointError, match=r"epoch 2 at learning rate .* Lower learning_rate"):
         metric.fit(*ragged)
     assert metric.n_iter_ == 1
+    assert_weights(metric, last.weights)
     assert np.isfinite(metric.transform(ragged[0])).all()
 
 
@@ -111,6 +131,29 @@ def test_an_exploding_learning_rate_never_leaves_weights_that_are_not_finite(rag
     with pytest.raises(FloatingPointError, match="SyncGRUMetric: the training loss"):
         metric.fit(*ragged)
     assert all(torch.isfinite(p).all() for p in metric.module_.parameters())
+
+
+class Norms(Callback):
+    """Norms of the gradients that the optimizer gets."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+
+    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
+        self.found.append(float(torch.stack([p.grad.norm() for _, p in named_parameters if p.grad is not None]).norm()))
+
+
+@pytest.mark.parametrize(("scale", "largest"), [(1e4, 1.0), (1e-4, 0.01)])
+def test_gradients_are_clipped_to_norm_one(scale: float, largest: float, ragged: Data) -> None:
+    def loss(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return scale * embeddings.square().sum()
+
+    norms = Norms()
+    SyncGRUMetric(**SMALL, coupling=None, loss=loss, callbacks=[norms]).fit(*ragged)
+    assert len(norms.found) == 9
+    assert min(norms.found) > 0
+    assert max(norms.found) < largest * (1 + 1e-4)
+    assert largest < 1 or min(norms.found) == pytest.approx(1, rel=1e-4)  # shortened, and no more than needed
 
 
 def test_partial_fit_learns_and_takes_new_classes(ragged: Data) -> None:
@@ -134,6 +177,27 @@ def test_partial_fit_continues_after_pickling_as_without(ragged: Data) -> None:
     assert np.array_equal(saved.partial_fit(*ragged).transform(ragged[0]), straight.transform(ragged[0]))
 
 
+class Moments(Callback):
+    """Updates that the optimizer remembers when training begins, and the mean size of its first moments."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, bool]] = []
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        state = list(net.optimizer_.state.values())
+        steps = {int(entry["step"]) for entry in state} or {0}
+        self.found.append((steps.pop(), any(bool(entry["exp_avg"].any()) for entry in state)))
+        assert not steps
+
+
+def test_partial_fit_continues_the_moments_of_adam_and_fit_starts_new_ones(ragged: Data) -> None:
+    moments = Moments()
+    metric = SyncGRUMetric(**SMALL, coupling=None, callbacks=[moments])
+    for fit in (metric.partial_fit, metric.partial_fit, metric.partial_fit, metric.fit, metric.partial_fit):
+        fit(*ragged)
+    assert moments.found == [(0, False), (3, True), (6, True), (0, False), (0, False)]
+
+
 def test_warm_start_continues_and_a_plain_fit_starts_over(ragged: Data) -> None:
     X, y = ragged
     cold = SyncGRUMetric(**SMALL, coupling=None).fit(X, y)
@@ -152,14 +216,44 @@ def test_nothing_is_held_out_unless_early_stopping_is_asked_for(ragged: Data) ->
     assert all("valid_loss" not in row for row in metric.history_)
 
 
-def test_early_stopping_stops_and_keeps_the_best_weights(ragged: Data) -> None:
-    settings = {**SMALL, "max_epochs": 60, "learning_rate": 0.05}
-    metric = SyncGRUMetric(
-        **settings, coupling=None, early_stopping=True, n_iter_no_change=3, validation_fraction=0.4
-    ).fit(*ragged)
+class EveryEpoch(Callback):
+    """The weights after every epoch."""
+
+    def __init__(self) -> None:
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        self.weights.append(weights_of(net))
+
+
+STOPPING: dict[str, Any] = {**SMALL, "coupling": None, "early_stopping": True, "validation_fraction": 0.4}
+
+
+@pytest.mark.parametrize(("max_epochs", "patience"), [(60, 3), (6, 60)])
+def test_early_stopping_stops_and_keeps_the_best_weights(max_epochs: int, patience: int, ragged: Data) -> None:
+    epochs = EveryEpoch()
+    rule = {"max_epochs": max_epochs, "n_iter_no_change": patience, "tol": 0.0, "learning_rate": 0.2}
+    metric = SyncGRUMetric(**{**STOPPING, **rule}, callbacks=[epochs]).fit(*ragged)
     losses = [row["valid_loss"] for row in metric.history_]
-    assert metric.n_iter_ < 60
-    assert metric.n_iter_ - 1 - int(np.argmin(losses)) >= 3 or min(losses) > losses[-4] - 1e-4
+    best = int(np.argmin(losses))
+    assert best < len(losses) - 1  # else nothing has to be restored
+    assert metric.n_iter_ == min(max_epochs, best + 1 + patience)
+    assert_weights(metric, epochs.weights[best])
+    assert not np.array_equal(*(w["cells.0.hidden"] for w in (epochs.weights[best], epochs.weights[-1])))
+
+
+def test_held_out_batches_are_the_same_in_every_epoch_and_not_augmented(ragged: Data) -> None:
+    X, y = ragged
+    seen = SeenBatches()
+    SyncGRUMetric(**STOPPING, scaling=None, callbacks=[seen]).fit(X, y)
+    known = {x.astype(np.float32).tobytes() for x in X}
+    assert all(x.tobytes() in known for batch in seen.held_out for x in sequences_of(batch))
+    assert not any(x.tobytes() in known for batch in seen.training for x in sequences_of(batch))
+    per_epoch = len(seen.held_out) // 3
+    assert per_epoch > 0
+    for batch, later in zip(seen.held_out, seen.held_out[per_epoch:], strict=False):
+        np.testing.assert_array_equal(batch["values"], later["values"])
+        np.testing.assert_array_equal(batch["targets"], later["targets"])
 
 
 def test_early_stopping_draws_its_split_from_a_local_generator(ragged: Data) -> None:
@@ -168,14 +262,23 @@ def test_early_stopping_draws_its_split_from_a_local_generator(ragged: Data) -> 
     assert "valid_loss" in metric.history_[0]
 
 
-def test_early_stopping_keeps_groups_on_one_side(ragged: Data) -> None:
+@pytest.mark.parametrize("grouped", [True, False])
+def test_early_stopping_holds_rows_out_and_keeps_groups_on_one_side(grouped: bool, ragged: Data) -> None:
     X, y = ragged
-    metric = SyncGRUMetric(**SMALL, early_stopping=True, validation_fraction=0.3)
     groups = np.arange(24) // 4
-    kept, held_out = metric._validation_split(y, groups, 0)
-    assert not set(groups[kept]) & set(groups[held_out])
-    assert len(held_out) > 0
-    metric.fit(X, y, groups=groups)
+    seen = SeenBatches()
+    metric = SyncGRUMetric(**STOPPING, scaling=None, augment=None, callbacks=[seen])
+    metric.fit(X, y, groups=groups if grouped else None)
+    known = {x.astype(np.float32).tobytes(): i for i, x in enumerate(X)}
+    kept, held_out = (
+        {known[x.tobytes()] for batch in batches for x in sequences_of(batch)}
+        for batches in (seen.training, seen.held_out)
+    )
+    assert not kept & held_out
+    assert len(held_out) == (12 if grouped else 10)  # 0.4 of 6 groups, of 24 rows
+    assert grouped != bool({groups[i] for i in kept} & {groups[i] for i in held_out})
+    if not grouped:
+        assert {y[i] for i in held_out} == {0, 1, 2}
     with pytest.raises(ValueError, match="groups has 5 entries, X has 24"):
         metric.fit(X, y, groups=groups[:5])
 
