@@ -209,7 +209,7 @@ def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:
         raise ValueError(f"{wanted}, the lengths of an integer dtype; got lengths: {_described(steps)}")
     if bool((steps < 1).any()) or bool((steps > features.shape[1]).any()):
         raise ValueError(
-            f"series_encoder must return lengths from 1 to T' = {features.shape[1]} with features of shape "
+            f"series_encoder must return lengths from 1 to T' = {features.shape[1]}, for features of shape "
             f"{tuple(features.shape)}; for lengths {lengths.tolist()} got {steps.tolist()}"
         )
     return features.shape[2]
