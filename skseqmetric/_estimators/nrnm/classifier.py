@@ -170,7 +170,8 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
 
     Examples
     --------
-    >>>     >>> from skseqmetric import NRNMClassifier
+    >>> import numpy as np
+    >>> from skseqmetric import NRNMClassifier
     >>> from skseqmetric.datasets import make_shifted_sequences
     >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
     >>> classifier = NRNMClassifier(8, n_filters=8, max_epochs=5, random_state=0).fit(X[:40], y[:40])
