@@ -72,10 +72,13 @@ def test_classifier_learns_and_its_answers_agree(ragged: Data) -> None:
     assert np.array_equal(scores.argmax(axis=1), probabilities.argmax(axis=1))
 
 
-def test_last_state_is_a_feature_for_any_classifier(ragged: Data) -> None:
+def test_pooled_states_are_features_for_any_classifier(ragged: Data) -> None:
     X, y = ragged
     pipeline = make_pipeline(NRNMClassifier(**SMALL), LogisticRegression()).fit(X, y)
-    assert pipeline[:-1].transform(X).shape == (len(X), 8)
+    features = [states.mean(axis=0) for states in pipeline[0].hidden_states(X)]
+    np.testing.assert_allclose(pipeline[:-1].transform(X), features, rtol=1e-4, atol=1e-5)
+    expected = LogisticRegression().fit(pipeline[:-1].transform(X), y).predict_proba(pipeline[:-1].transform(X))
+    assert np.array_equal(pipeline.predict_proba(X), expected)
     assert list(pipeline[0].get_feature_names_out())[:2] == ["nrnmclassifier0", "nrnmclassifier1"]
 
 

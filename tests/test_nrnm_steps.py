@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 
 from skseqmetric import NRNMStepClassifier
-from skseqmetric.metrics import step_accuracy, step_f1_score, step_macro_f1_scorer
+from skseqmetric.metrics import step_accuracy, step_f1_score
 
 SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 Steps = tuple[list[np.ndarray], list[np.ndarray]]
@@ -55,14 +54,6 @@ def test_streaming_equals_the_batch(labelled_steps: Steps, cell: str, settings: 
     labeller = NRNMStepClassifier(**SMALL, cell=cell, **settings).fit(X, y)
     for x, labels in zip(X[:4], labeller.predict(X[:4]), strict=True):
         assert list(labeller.predict_stream(x)) == labels.tolist()
-    first, state = labeller.predict_step(X[0][0])
-    second = labeller.predict_step(X[0][1], state)[0]
-    assert labeller.predict_step(X[0][1], state)[0] == second  # the state given is not changed
-    assert [first, second] == labeller.predict(X[:1])[0][:2].tolist()
-    with pytest.raises(ValueError, match=r"shape \(3,\), but a step of this estimator has shape \(2,\)"):
-        labeller.predict_step([0.0, 1.0, 2.0])
-    with pytest.raises(ValueError, match="not finite in channel 1"):
-        labeller.predict_step([0.0, np.nan])
 
 
 def test_streamed_states_equal_those_of_the_batch(labelled_steps: Steps) -> None:
@@ -117,25 +108,6 @@ def test_labels_that_do_not_fit_are_refused(labelled_steps: Steps, spoil: Any, m
 def test_augmentation_that_moves_steps_is_refused(labelled_steps: Steps) -> None:
     with pytest.raises(ValueError, match="augment='warp' moves steps away from their labels"):
         NRNMStepClassifier(**SMALL, augment=("jitter", "warp")).fit(*labelled_steps)
-
-
-def test_steps_in_cross_validation_and_grid_search(labelled_steps: Steps) -> None:
-    X, y = labelled_steps
-    labeller = NRNMStepClassifier(**SMALL)
-    found = cross_validate(labeller, X, y, cv=KFold(2), scoring={"f1": step_macro_f1_scorer}, error_score="raise")
-    assert len(found["test_f1"]) == 2
-    search = GridSearchCV(labeller, {"n_units": [4, 8]}, cv=KFold(2), error_score="raise").fit(X, y)
-    assert len(search.predict(X[:2])[0]) == len(X[0])
-    assert 0 < search.best_score_ <= 1
-
-
-def test_sample_weight_of_steps(labelled_steps: Steps) -> None:
-    X, y = labelled_steps
-    weights = np.r_[2.0, np.ones(len(X) - 2), 0.0]
-    weighted = NRNMStepClassifier(**SMALL).fit(X, y, sample_weight=weights).predict_proba(X)
-    repeated = NRNMStepClassifier(**SMALL).fit([X[0], *X[:-1]], [y[0], *y[:-1]]).predict_proba(X)
-    for a, b in zip(weighted, repeated, strict=True):
-        assert np.array_equal(a, b)
 
 
 def test_scores_of_steps() -> None:
