@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 from sklearn.base import BaseEstimator
@@ -15,6 +16,7 @@ from skseqmetric import (
     CrossModalTripletEmbedder,
     NRNMClassifier,
     NRNMMetric,
+    NRNMRegressor,
     NRNMStepClassifier,
     RecurrentClassifier,
     RecurrentRegressor,
@@ -24,43 +26,59 @@ from skseqmetric import (
     SyncGRUMetric,
 )
 
-ESTIMATORS = [
-    public
-    for name in skseqmetric.__all__
-    if inspect.isclass(public := getattr(skseqmetric, name)) and issubclass(public, BaseEstimator)
-]
+# settings of estimators whose defaults train for long; everything else is checked as it comes
+QUICK = {"min_batches": 2, "random_state": 0}
+SMALL = {**QUICK, "n_units": 4, "n_filters": 4, "max_epochs": 2}
+# a regressor is to explain half of what one step of ten says: without noise, and of the last state
+QUIET = {"augment": None, "zoneout": 0.0, "memory_dropout": 0.0, "instance_channels": False, "pooling": "last"}
+FAST: dict[type[BaseEstimator], dict[str, Any]] = {
+    CrossModalTripletEmbedder: {
+        **QUICK,
+        "n_components": 8,
+        "n_filters": 8,
+        "n_units": 8,
+        "max_epochs": 8,
+        "learning_rate": 0.01,
+    },
+    NRNMClassifier: {**SMALL, "max_epochs": 5, "batch_size": 64, "learning_rate": 0.03},
+    NRNMMetric: SMALL,
+    NRNMRegressor: {
+        **QUICK,
+        **QUIET,
+        "n_units": 8,
+        "n_slots": 2,
+        "n_filters": None,
+        "max_epochs": 12,
+        "batch_size": 64,
+        "learning_rate": 0.1,
+    },
+    RecurrentClassifier: {**QUICK, "cell": "gru", "max_epochs": 8, "batch_size": 32, "learning_rate": 0.1},
+    RecurrentRegressor: {"random_state": 0, "max_epochs": 20, "batch_size": 32, "learning_rate": 0.1},
+    SyncGRUMetric: SMALL,
+}
+# labels of steps or of symbols are not what scikit-learn's checks pass
+OF_LABEL_SEQUENCES = {NRNMStepClassifier: SMALL, CrossModalTranscriber: {"n_units": 4, "max_epochs": 2}}
 
-# Small settings for estimators whose defaults train for long; everything else is checked as it comes.
-TRAINED = (SyncGRUMetric, NRNMMetric)
-# checked below: a classifier or regressor is to learn something in these checks, and labels of steps or of symbols are
-# not what they pass
-OTHERWISE = (
-    CrossModalTranscriber,
-    CrossModalTripletEmbedder,
-    NRNMClassifier,
-    NRNMStepClassifier,
-    RecurrentClassifier,
-    RecurrentRegressor,
-)
-SMALL = {"n_units": 4, "n_filters": 4, "max_epochs": 2, "min_batches": 2, "random_state": 0}
+
+def estimators() -> list[type[BaseEstimator]]:
+    """Every public estimator that can be made; `Metric` is a base."""
+    public = [getattr(skseqmetric, name) for name in skseqmetric.__all__]
+    return [c for c in public if inspect.isclass(c) and issubclass(c, BaseEstimator) and not inspect.isabstract(c)]
 
 
 def instances() -> list[BaseEstimator]:
-    """Every public estimator, the trained ones with small settings, and the variants that go other ways."""
-    made = [cls(**SMALL) if cls in TRAINED else cls() for cls in ESTIMATORS if cls not in OTHERWISE]
-    made.append(NRNMClassifier(**{**SMALL, "n_units": 8, "max_epochs": 30}))
-    made.append(CrossModalTripletEmbedder(8, n_filters=8, n_units=8, max_epochs=30, min_batches=2, random_state=0))
-    fast = {"max_epochs": 20, "batch_size": 32, "random_state": 0}
-    made.append(RecurrentClassifier(4, cell="gru", min_batches=2, learning_rate=0.05, **fast))
-    made.append(RecurrentRegressor(8, learning_rate=0.1, **fast))
-    made.append(SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, pooling="last"))
+    """All of them but those of label sequences, and the variants that go other ways."""
+    made = [cls(**FAST.get(cls, {})) for cls in estimators() if cls not in OF_LABEL_SEQUENCES]
     metric = SyncGRUMetric(**SMALL, coupling="symmetric")
-    made.append(metric)
-    made.append(SequenceKNeighborsClassifier(metric, n_neighbors=1))
-    made.append(SequenceKNeighborsClassifier(metric, algorithm="rerank"))
-    made.append(SequenceKNeighborsRegressor(metric, n_neighbors=2))
-    made.append(SequenceNeighborsTransformer(SyncGRUMetric(**SMALL, coupling=None)))
-    return made
+    return [
+        *made,
+        SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, pooling="last"),
+        metric,
+        SequenceKNeighborsClassifier(metric, n_neighbors=1),
+        SequenceKNeighborsClassifier(metric, algorithm="rerank"),
+        SequenceKNeighborsRegressor(metric, n_neighbors=2),
+        SequenceNeighborsTransformer(SyncGRUMetric(**SMALL, coupling=None)),
+    ]
 
 
 @pytest.mark.global_rng
@@ -81,15 +99,21 @@ GENERAL_CHECKS = (
 
 
 @pytest.mark.parametrize("name", GENERAL_CHECKS)
-@pytest.mark.parametrize(
-    "estimator", [NRNMStepClassifier(**SMALL), CrossModalTranscriber(4, max_epochs=2, random_state=0)]
-)
-def test_estimators_of_label_sequences_pass_the_checks_that_need_no_labels(estimator: BaseEstimator, name: str) -> None:
+@pytest.mark.parametrize("cls", OF_LABEL_SEQUENCES)
+def test_estimators_of_label_sequences_pass_the_checks_that_need_no_labels(cls: type[BaseEstimator], name: str) -> None:
     """All others pass one label a sequence, while these take one a step, or a string of symbols."""
-    cls = type(estimator)
-    check = getattr(estimator_checks, name)
-    check(cls.__name__, cls() if name.startswith("check_parameters_default") else estimator)
+    settings = {} if name.startswith("check_parameters_default") else OF_LABEL_SEQUENCES[cls]
+    getattr(estimator_checks, name)(cls.__name__, cls(**settings))
 
 
-def test_discovery_finds_every_estimator() -> None:
-    assert {c.__name__ for c in ESTIMATORS} >= {"DTWMetric", "SequenceKNeighborsClassifier", "SyncGRUMetric"}
+def test_every_public_estimator_is_checked() -> None:
+    assert {*map(type, instances()), *OF_LABEL_SEQUENCES} == set(estimators())
+    assert {*FAST, *OF_LABEL_SEQUENCES} <= set(estimators())
+    assert skseqmetric.Metric not in estimators()
+
+
+def test_a_new_estimator_is_checked_because_it_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = type("New", (BaseEstimator,), {})
+    monkeypatch.setattr(skseqmetric, "New", new, raising=False)
+    monkeypatch.setattr(skseqmetric, "__all__", [*skseqmetric.__all__, "New"])
+    assert new in map(type, instances())
