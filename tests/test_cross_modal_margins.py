@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from skseqmetric._ops.embedding_distances import batch_distance, paired_distance
 from skseqmetric._ops.loss_balance import task_weights
 from skseqmetric._ops.margins import (
     check_label_matrix,
@@ -16,7 +17,6 @@ from skseqmetric._ops.margins import (
     label_distance,
     least_edit_distance,
 )
-from skseqmetric._ops.embedding_distances import batch_distance, paired_distance
 
 # --- label distances, margins, curriculum, negatives ----------------------------------------------------------------
 

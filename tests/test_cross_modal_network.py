@@ -92,7 +92,7 @@ def test_network_without_images_refuses_them() -> None:
     assert net(*rows()).shape == (4, 6)
     with pytest.raises(ValueError, match="made without images"):
         net.encode_images(pictures())
-    with pytest.raises(ValueError, match="need a network with .* an image encoder"):
+    with pytest.raises(ValueError, match=r"need a network with .* an image encoder"):
         net.image_logits(torch.zeros(1, 4))
 
 

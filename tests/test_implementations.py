@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops import dispatch
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.gru import gru_pooled, gru_scan
@@ -56,10 +55,22 @@ class Case:
         return torch.randn(shape, generator=self.generator, dtype=torch.float64)
 
     def _direction(self, n_features: int) -> RecurrentWeights:
-        cell = SyncGRUCell(n_features, self.n_units, self.coupling, self.generator).double()
-        for parameter in cell.parameters():
-            parameter.data = 1.2 * self.normal(*parameter.shape) / max(1, self.n_units) ** 0.5
-        return cell.weights()
+        n, gated, diffusive = self.n_units, self.coupling in ("symmetric", "diffusive"), self.coupling == "diffusive"
+
+        def new(*shape: int) -> Tensor:
+            return 1.2 * self.normal(*shape) / max(1, n) ** 0.5
+
+        return RecurrentWeights(
+            new(3 * n, n_features),
+            new(3 * n, n),
+            new(3 * n),
+            new(3 * n),
+            self.coupling,
+            gate_input=new(n, n_features) if gated else None,
+            gate_hidden=new(n, n) if gated else None,
+            gate_other=new(n, n) if diffusive else None,
+            gate_bias=new(n) if gated else new() if self.coupling == "scalar" else None,
+        )
 
     def pairs(self, n_pairs: int) -> tuple[Tensor, Tensor]:
         rows, columns = torch.randint(0, len(self.lengths), (2, n_pairs), generator=self.generator)
