@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,82 +12,56 @@ import torch
 from skseqmetric._ops.embedding_distances import batch_distance, paired_distance
 from skseqmetric._ops.loss_balance import task_weights
 from skseqmetric._ops.margins import (
-    check_label_matrix,
     choose_negatives,
     default_beta,
     label_distance,
+    label_matrix,
     least_edit_distance,
 )
 
 # --- label distances, margins, curriculum, negatives ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["classes", "ordered"])
-def test_label_distance_of_classes(how: str) -> None:
-    first, second = np.array([0, 2, 4]), np.array([0, 4, 1])
-    expected = [0, 1, 1] if how == "classes" else [0, 2, 3]
-    got = label_distance(how, first, second)
-    assert got.dtype == np.float64
-    assert got.tolist() == expected
-    candidates = np.array([[0, 1], [2, 0], [4, 4]])
-    assert label_distance(how, first, candidates).tolist() == (
-        [[0, 1], [0, 1], [0, 0]] if how == "classes" else [[0, 1], [0, 2], [0, 0]]
-    )
-    table = label_distance(how, first, np.array([4, 3]), table=True)
-    assert table.tolist() == ([[1, 1], [1, 1], [0, 1]] if how == "classes" else [[4, 3], [2, 1], [0, 1]])
+def test_label_distance_of_classes() -> None:
+    first, second = np.array([0, 2, 4]), np.array([4, 3])
+    assert label_distance("classes", first, second).tolist() == [[1, 1], [1, 1], [0, 1]]
+    assert label_distance("ordered", first, second).tolist() == [[4, 3], [2, 1], [0, 1]]
+    assert label_distance("classes", first, second).dtype == label_distance("ordered", first, second).dtype == float
 
 
 def test_ordered_distance_of_unsigned_codes_does_not_wrap() -> None:
     codes = np.array([0, 3], dtype=np.uint8)
-    assert label_distance("ordered", codes, codes[::-1]).tolist() == [3, 3]
+    assert label_distance("ordered", codes, codes[::-1]).tolist() == [[3, 0], [0, 3]]
 
 
 def test_label_distance_by_matrix() -> None:
-    matrix = check_label_matrix([[0, 1, 5], [2, 0, 3], [4, 6, 0]], 3)
-    first, second = np.array([0, 1, 2]), np.array([2, 0])
-    assert label_distance(matrix, first, first[[2, 0, 1]]).tolist() == [5, 2, 6]
-    assert label_distance(matrix, first, second, table=True).tolist() == [[5, 0], [3, 2], [0, 4]]
+    matrix = label_matrix([[0, 1, 5], [2, 0, 3], [4, 6, 0]], np.arange(3))
+    assert label_distance(matrix, np.array([0, 1, 2]), np.array([2, 0])).tolist() == [[5, 0], [3, 2], [0, 4]]
 
 
-def test_wrong_matrices_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(3, 3\); got the shape \(2, 3\)"):
-        check_label_matrix(np.zeros((2, 3)), 3)
-    with pytest.raises(ValueError, match=r"\(3, 3\); got the shape \(4, 4\)"):
-        check_label_matrix(np.zeros((4, 4)), 3)
-    with pytest.raises(ValueError, match=r"not negative, got -1.0 at \(0, 1\) of the matrix of shape \(2, 2\)"):
-        check_label_matrix([[0, -1], [1, 0]], 2)
-    with pytest.raises(ValueError, match=r"finite and not negative, got nan at \(1, 0\)"):
-        check_label_matrix([[0, 1], [np.nan, 0]], 2)
-    with pytest.raises(ValueError, match=r"distance 0 from itself, got 2.0 at \(1, 1\)"):
-        check_label_matrix([[0, 1], [1, 2]], 2)
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (np.zeros((1, 2)), r"\(2, 2\); got the shape \(1, 2\)"),
+        (np.zeros((4, 4)), r"\(2, 2\); got the shape \(4, 4\)"),
+        ([[0, -1], [1, 0]], r"not negative, got -1.0 at \(0, 1\) of the matrix of shape \(2, 2\)"),
+        ([[0, 1], [np.nan, 0]], r"finite and not negative, got nan at \(1, 0\)"),
+        ([[0, 1], [1, 2]], r"distance 0 from itself, got 2.0 at \(1, 1\)"),
+        (lambda a, b: float(a == b), "distance 0 from itself, got 1.0"),
+        (lambda a, b: -1.0 * (a != b), "finite and not negative, got -1.0 for 'a' and 'b'"),
+        (lambda a, b: np.nan, "finite and not negative, got nan for 'a' and 'a'"),
+        (lambda a, b: np.inf if a > b else 0, "finite and not negative, got inf for 'b' and 'a'"),
+    ],
+)
+def test_wrong_label_distances_are_refused(matrix: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        label_matrix(matrix, np.array(["a", "b"]))
 
 
-def test_callable_sees_classes_and_each_pair_once() -> None:
-    calls: list[tuple[str, str]] = []
-
-    def letters(a: str, b: str) -> float:
-        calls.append((a, b))
-        return abs(ord(a) - ord(b))
-
-    classes = np.array(["a", "c", "z"])
-    first, second = np.array([0, 1, 0, 0]), np.array([2, 0, 2, 1])
-    assert label_distance(letters, first, second, classes=classes).tolist() == [25, 2, 25, 2]
-    assert sorted(calls) == [("a", "c"), ("a", "z"), ("c", "a")]
-    table = label_distance(lambda a, b: 10 * a + b, first[:2], second[:3], table=True)
-    assert table.tolist() == [[2, 0, 2], [12, 10, 12]]
-
-
-def test_callable_of_sequences() -> None:
-    words = [np.array([1, 2, 3]), np.array([1])]
-    lengths = label_distance(lambda a, b: abs(len(a) - len(b)), words, [np.array([2, 2]), np.array([], dtype=int)])
-    assert lengths.tolist() == [1, 1]
-    assert label_distance(lambda a, b: abs(len(a) - len(b)), words, words, table=True).tolist() == [[0, 2], [2, 0]]
-
-
-@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
-def test_callable_with_a_wrong_value_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match=r"finite and not negative, got .* for 0 and 1"):
-        label_distance(lambda a, b: value, np.array([0]), np.array([1]))
+def test_a_function_of_labels_sees_the_classes_themselves() -> None:
+    matrix = label_matrix(lambda a, b: abs(ord(a) - ord(b)), np.array(["a", "c", "z"]))
+    assert matrix.tolist() == [[0, 2, 25], [2, 0, 23], [25, 23, 0]]
+    assert label_matrix(lambda a, b: max(b - a, 0), np.arange(2)).tolist() == [[0, 1], [0, 0]]
 
 
 def brute_edits(a: tuple[int, ...], b: tuple[int, ...]) -> int:
@@ -99,11 +74,9 @@ def test_label_distance_of_sequences() -> None:
     rng = np.random.default_rng(3)
     first, second = ([rng.integers(0, 3, size=n) for n in sizes] for sizes in ((0, 2, 4, 3), (3, 2, 4, 5)))
     expected = np.array([[brute_edits(tuple(a.tolist()), tuple(b.tolist())) for b in second] for a in first])
-    assert label_distance("edit", first, second).tolist() == expected.diagonal().tolist()
-    assert label_distance("edit", first, second[:3], table=True).tolist() == expected[:, :3].tolist()
+    assert label_distance("edit", first, second[:3]).tolist() == expected[:, :3].tolist()
     places = [[int((a != b).sum()) if len(a) == len(b) else -1 for b in second] for a in first]
-    assert label_distance("substitutions", first, second).tolist() == [places[i][i] for i in range(4)]
-    assert label_distance("substitutions", first, second[:3], table=True).tolist() == [row[:3] for row in places]
+    assert label_distance("substitutions", first, second[:3]).tolist() == [row[:3] for row in places]
 
 
 def test_default_beta_is_the_same_share_of_what_a_distance_reaches() -> None:
@@ -161,7 +134,7 @@ def test_negatives_are_far_enough_or_the_farthest(rng: np.random.Generator) -> N
 @pytest.mark.parametrize("least", [0, 1, 4, 100])
 def test_negatives_never_have_the_label_of_the_anchor(least: int, rng: np.random.Generator) -> None:
     codes, pool = rng.integers(0, 6, size=300), rng.integers(0, 6, size=20)
-    distances = label_distance("ordered", codes, pool, table=True)
+    distances = label_distance("ordered", codes, pool)
     chosen = choose_negatives(distances, least, rng)
     assert (chosen >= 0).all()
     assert (pool[chosen] != codes).all()

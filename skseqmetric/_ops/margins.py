@@ -12,52 +12,31 @@ from rapidfuzz.distance import Hamming, Levenshtein
 
 CURRICULUM_STAGES = 5
 
-LabelDistance = str | np.ndarray | Callable[[Any, Any], float]
 
-
-def label_distance(
-    how: LabelDistance,
-    first: Any,
-    second: Any,
-    *,
-    table: bool = False,
-    classes: np.ndarray | None = None,
-) -> np.ndarray:
-    """Distance of labels, in float64.
+def label_distance(how: str | np.ndarray, first: Any, second: Any) -> np.ndarray:
+    """Distance of every first label to every second one, (B,) and (M,) -> (B, M) in float64.
 
     Parameters
     ----------
-    how : {"classes", "ordered", "edit", "substitutions"}, array (K, K) or callable
+    how : {"classes", "ordered", "edit", "substitutions"} or array (K, K)
         "classes": 1 for unequal classes. "ordered": abs(a - b) of the class codes. "edit": Levenshtein distance of two
         sequences of codes. "substitutions": the number of places at which two sequences of equal length differ, -1 for
-        unequal lengths (`choose_negatives` leaves those out). Array: entry (a, b). Callable: how(a, b) of the classes
-        if `classes` is given, else of the entries of `first` and `second`. It is called once for each different pair.
-    first, second : array of int class codes (B,) and (B,) or (B, M); or two lists of B integer arrays
-        The lists are for "edit", "substitutions" and callables.
-    table : bool
-        Every first against every second: (B,) and (M,) -> (B, M).
-    classes : array (K,), optional
-        What the codes stand for, for a callable.
-
-    Returns
-    -------
-    array (B,) or (B, M) of float64
+        unequal lengths (`choose_negatives` leaves those out). Array: entry (a, b).
+    first, second : arrays of int class codes (B,) and (M,)
+        For "edit" and "substitutions" two lists of B and M integer arrays.
     """
-    if isinstance(how, str) and how in _OF_SEQUENCES:
-        return _OF_SEQUENCES[how](first, second, table).astype(np.float64)
-    if callable(how) and not _are_codes(first):
-        return _called_on_sequences(how, first, second, table)
-    codes = _aligned(np.asarray(first), np.asarray(second), table)
-    if callable(how):
-        return _called_on_codes(how, *codes, classes)
-    if isinstance(how, str):
-        return _OF_CODES[how](*codes).astype(np.float64)
-    return np.asarray(how, dtype=np.float64)[codes]
+    if not isinstance(how, str):
+        return how[first[:, None], second]
+    return _DISTANCES[how](first, second).astype(np.float64)
 
 
-def check_label_matrix(matrix: Any, n_classes: int) -> np.ndarray:
-    """Return a user's label distances (K, K) in float64, checked to be finite, >= 0, and 0 on the diagonal."""
-    matrix = np.asarray(matrix, dtype=np.float64)
+def label_matrix(how: Any, classes: np.ndarray) -> np.ndarray:
+    """Return a user's label distances (K, K) in float64, checked to be finite, >= 0, and 0 on the diagonal.
+
+    `how` is a matrix in the order of `classes`, or a function of two classes.
+    """
+    names, n_classes = classes.tolist(), len(classes)
+    matrix = np.asarray([[_value(how, a, b) for b in names] for a in names] if callable(how) else how, dtype=np.float64)
     if matrix.shape != (n_classes, n_classes):
         raise ValueError(
             f"A matrix of label distances needs one row and one column a class, so ({n_classes}, {n_classes}); "
@@ -156,36 +135,6 @@ def choose_negatives(distances: np.ndarray, least: float, rng: np.random.Generat
     return np.where(count[:, -1] > 0, (count > wanted[:, None]).argmax(axis=1), -1)
 
 
-def _are_codes(labels: Any) -> bool:
-    return isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer)
-
-
-def _aligned(first: np.ndarray, second: np.ndarray, table: bool) -> tuple[np.ndarray, np.ndarray]:
-    if table or second.ndim > first.ndim:
-        first = first[:, None]
-    if table:
-        second = second[None]
-    first, second = np.broadcast_arrays(first, second)
-    return first, second
-
-
-def _called_on_codes(
-    how: Callable[[Any, Any], float], first: np.ndarray, second: np.ndarray, classes: np.ndarray | None
-) -> np.ndarray:
-    pairs, position = np.unique(np.stack([first.ravel(), second.ravel()], axis=1), axis=0, return_inverse=True)
-    names = pairs if classes is None else np.asarray(classes)[pairs]
-    values = np.array([_value(how, a, b) for a, b in names.tolist()], dtype=np.float64)
-    return values[position.ravel()].reshape(first.shape)
-
-
-def _called_on_sequences(how: Callable[[Any, Any], float], first: Any, second: Any, table: bool) -> np.ndarray:
-    if table:
-        return np.array([[_value(how, a, b) for b in second] for a in first], dtype=np.float64).reshape(
-            len(first), len(second)
-        )
-    return np.array([_value(how, a, b) for a, b in zip(first, second, strict=True)], dtype=np.float64)
-
-
 def _value(how: Callable[[Any, Any], float], a: Any, b: Any) -> float:
     value = float(how(a, b))
     if not 0 <= value < np.inf:
@@ -193,26 +142,29 @@ def _value(how: Callable[[Any, Any], float], a: Any, b: Any) -> float:
     return value
 
 
-def _edit(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool) -> np.ndarray:
-    return _of_sequences(Levenshtein.distance, first, second, table)
+def _ordered(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.abs(first.astype(np.int64)[:, None] - second.astype(np.int64))
 
 
-def _substitutions(first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool) -> np.ndarray:
+def _edit(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.ndarray:
+    return _of_sequences(Levenshtein.distance, first, second)
+
+
+def _substitutions(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.ndarray:
     rows, columns = (np.array([len(codes) for codes in labels], dtype=np.int64) for labels in (first, second))
-    comparable = np.equal(*_aligned(rows, columns, table))
-    return np.where(comparable, _of_sequences(Hamming.distance, first, second, table), -1)
+    return np.where(rows[:, None] == columns, _of_sequences(Hamming.distance, first, second), -1)
 
 
 def _of_sequences(
-    distance: Callable[..., int], first: Sequence[np.ndarray], second: Sequence[np.ndarray], table: bool
+    distance: Callable[..., int], first: Sequence[np.ndarray], second: Sequence[np.ndarray]
 ) -> np.ndarray:
-    compare = process.cdist if table else process.cpdist
     lists = ([codes.tolist() for codes in labels] for labels in (first, second))
-    return compare(*lists, scorer=distance, dtype=np.int64)
+    return process.cdist(*lists, scorer=distance, dtype=np.int64)
 
 
-_OF_CODES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "classes": np.not_equal,
-    "ordered": lambda first, second: np.abs(first.astype(np.int64) - second.astype(np.int64)),
+_DISTANCES: dict[str, Callable[[Any, Any], np.ndarray]] = {
+    "classes": lambda first, second: first[:, None] != second,
+    "ordered": _ordered,
+    "edit": _edit,
+    "substitutions": _substitutions,
 }
-_OF_SEQUENCES: dict[str, Callable[[Any, Any, bool], np.ndarray]] = {"edit": _edit, "substitutions": _substitutions}

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from skseqmetric._base import class_methods
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
-from skseqmetric._ops.margins import check_label_matrix, label_distance
+from skseqmetric._ops.margins import label_distance, label_matrix
 from skseqmetric._tasks import Classes
 from skseqmetric._training.callbacks import with_callbacks
 
@@ -360,12 +360,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         return targets, of_images, ()
 
     def _label_distances(self, task: Classes, pool: ImagePool) -> tuple[LabelDistances, None]:
-        how, n_classes = self.label_distance, len(task.labels)
-        if callable(how):
-            codes = np.arange(n_classes)
-            how = label_distance(how, codes, codes, table=True, classes=task.labels)
-        how = how if isinstance(how, str) else check_label_matrix(how, n_classes)
-        return partial(label_distance, how, table=True), None
+        how = self.label_distance
+        return partial(label_distance, how if isinstance(how, str) else label_matrix(how, task.labels)), None
 
     # ------------------------------------------------------------------ prediction
     predict = class_methods.predict

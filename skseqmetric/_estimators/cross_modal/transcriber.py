@@ -477,7 +477,7 @@ class CrossModalTranscriber(CrossModalEstimator):
 
 def _distances(how: str, codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the distances (B, M) of labels, which are given by their indices (B,) and (M,) into codes."""
-    return label_distance(how, [codes[i] for i in first], [codes[i] for i in second], table=True)
+    return label_distance(how, [codes[i] for i in first], [codes[i] for i in second])
 
 
 def _exchanges(codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
