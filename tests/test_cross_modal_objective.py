@@ -67,7 +67,7 @@ def test_curriculum_starts_with_far_negatives(pairs: Data) -> None:
 
 
 class ByHand(Callback):
-    """Computes the parts of the loss of every batch by plain loops, and keeps them beside the loss that was used."""
+    """Computes the parts of the loss of every batch by plain loops. Keeps them and the loss that was used."""
 
     def __init__(self, beta: float, mean_weight: float) -> None:
         self.beta, self.mean_weight = beta, mean_weight
