@@ -16,7 +16,6 @@ from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.pair_runs import EmbeddedSequences, coupled_rows, coupled_tile
 from skseqmetric._metrics.protocol import Metric
-from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.inference import run_sequences
@@ -222,7 +221,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         n_candidates: int | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         if self._coupled:
-            return nearest_by_pairs(self, queries, references, k, exclude=exclude, n_candidates=n_candidates)
+            return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
         return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
 
     def __sklearn_tags__(self) -> Any:
