@@ -60,7 +60,7 @@ FAST: dict[type[BaseEstimator], dict[str, Any]] = {
         "batch_size": 32,
         "learning_rate": 0.05,
     },
-    RecurrentRegressor: {"random_state": 0, "n_units": 8, "max_epochs": 20, "batch_size": 32, "learning_rate": 0.1},
+    RecurrentRegressor: {"random_state": 0, "max_epochs": 20, "batch_size": 32, "learning_rate": 0.1},
     SyncGRUMetric: SMALL,
 }
 # labels of steps or of symbols are not what scikit-learn's checks pass
