@@ -118,10 +118,9 @@ def test_pair_losses_equal_their_equations() -> None:
     squared = torch.tensor([0.0, 0.5, 4.0, 0.2], dtype=torch.float64)
     same = torch.tensor([True, True, False, False])
     d = [math.sqrt(1.7 * v) for v in squared.tolist()]
-    contrastive = (d[0] ** 2 + d[1] ** 2 + max(0, MARGIN - d[2]) ** 2 + max(0, MARGIN - d[3]) ** 2) / 4
-    assert float(_losses.contrastive_pairs(squared, same, SCALE, MARGIN)) == pytest.approx(contrastive)
+    contrastive = [d[0] ** 2, d[1] ** 2, max(0, MARGIN - d[2]) ** 2, max(0, MARGIN - d[3]) ** 2]
+    assert _losses.contrastive_pairs(1.7 * squared, same, MARGIN).tolist() == pytest.approx(contrastive)
     together = [1 / (1 + math.exp(v**2 - MARGIN**2)) for v in d]
-    logistic = (
-        -(math.log(together[0]) + math.log(together[1]) + math.log(1 - together[2]) + math.log(1 - together[3])) / 4
-    )
-    assert float(_losses.logistic_pairs(squared, same, SCALE, MARGIN)) == pytest.approx(logistic)
+    right = [together[0], together[1], 1 - together[2], 1 - together[3]]
+    logistic = [-math.log(p) for p in right]
+    assert _losses.logistic_pairs(1.7 * squared, same, MARGIN).tolist() == pytest.approx(logistic)
