@@ -120,7 +120,7 @@ def large_search(n: int, options: dict[str, Any]) -> Result:
 
 
 def main() -> None:
-    """Measure, print the tables and the ratios the README quotes."""
+    """Measure, print the tables and the ratios that docs/performance.md quotes."""
     args = argument_parser(__doc__).parse_args()
     options = {"threads": args.threads, "device": args.device}
     queries, references, large = (20, 60, 1000) if args.quick else (200, 500, 20_000)

@@ -55,11 +55,27 @@ class Images:
         return channels, height, width
 
     def take(self, rows: Any) -> Images:
-        """Copy the images at `rows` (integers, a boolean mask or a slice), in that order."""
+        """Copy some images.
+
+        Parameters
+        ----------
+        rows : array-like of int, boolean mask or slice
+            Which images, in which order.
+
+        Returns
+        -------
+        images : Images
+        """
         return Images(self.values[np.arange(len(self))[as_index(rows)]])  # integers copy
 
     def digests(self) -> np.ndarray:
-        """A 64-bit hash of every image, (n,): equal images have equal hashes, others differ almost surely."""
+        """Return a 64-bit hash of every image.
+
+        Returns
+        -------
+        hashes : ndarray of shape (n,), uint64
+            Equal images have equal hashes. Others differ almost surely.
+        """
         prints = [int.from_bytes(blake2b(x.tobytes(), digest_size=8).digest(), "little") for x in self.values]
         return np.array(prints, dtype=np.uint64)
 

@@ -62,12 +62,28 @@ class Sequences:
         return np.cumsum(self.lengths) - self.lengths
 
     def to_list(self) -> list[np.ndarray]:
-        """List of views of the single sequences, each (T_i, C)."""
+        """Return the single sequences.
+
+        Returns
+        -------
+        sequences : list of n arrays (T_i, C)
+            Views of `values`.
+        """
         starts = self.offsets.tolist()
         return [self.values[s : s + t] for s, t in zip(starts, self.lengths.tolist(), strict=True)]
 
     def take(self, indices: Any) -> Sequences:
-        """Copy the sequences at `indices` (integers, a boolean mask or a slice), in that order."""
+        """Copy some sequences.
+
+        Parameters
+        ----------
+        indices : array-like of int, boolean mask or slice
+            Which sequences, in which order.
+
+        Returns
+        -------
+        sequences : Sequences
+        """
         indices = np.arange(len(self))[as_index(indices)]
         lengths = self.lengths[indices]
         shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
