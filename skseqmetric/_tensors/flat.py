@@ -14,6 +14,8 @@ from torch import Tensor
 
 from skseqmetric._input import Sequences
 
+_STEPS = 2**14  # standardised at a time, so that no second array in the precision of the input is made
+
 
 @dataclass(frozen=True)
 class FlatSequences:
@@ -29,10 +31,11 @@ class FlatSequences:
         cls, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, device: torch.device
     ) -> FlatSequences:
         """Standardise in the precision of the input, then convert to float32."""
-        dtype = sequences.values.dtype
-        values = sequences.values - mean.astype(dtype)
-        values /= scale.astype(dtype)
-        values = values.astype(np.float32, copy=False)
+        mean, scale = mean.astype(sequences.values.dtype), scale.astype(sequences.values.dtype)
+        values = np.empty(sequences.values.shape, dtype=np.float32)
+        for start in range(0, len(values), _STEPS):
+            part = sequences.values[start : start + _STEPS] - mean
+            values[start : start + _STEPS] = np.divide(part, scale, out=part)
         lengths = torch.from_numpy(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)

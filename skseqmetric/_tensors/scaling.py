@@ -14,7 +14,8 @@ def channel_scaling(sequences: Sequences, weights: np.ndarray) -> tuple[np.ndarr
     """
     share = np.repeat(weights / (weights @ sequences.lengths), sequences.lengths)
     mean = share @ sequences.values
-    deviation = np.sqrt(share @ np.square(sequences.values - mean))
+    centred = sequences.values - mean
+    deviation = np.sqrt(share @ np.square(centred, out=centred))
     return mean, usable_deviation(deviation, mean, sequences.values.dtype)
 
 
