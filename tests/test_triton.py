@@ -303,6 +303,7 @@ def run_python(*arguments: str, **variables: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="this is that process")
 def test_all_of_this_in_the_interpreter() -> None:
     done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "cpu", str(HERE), TRITON_INTERPRET="1")
@@ -311,11 +312,12 @@ def test_all_of_this_in_the_interpreter() -> None:
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter compiles nothing")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("which", "n_kernels"),
-    [(["bfloat16", "16"], 6), pytest.param(["bfloat16", "float32", "64"], 10, marks=pytest.mark.slow)],
+    [(["bfloat16", "16"], 6), (["bfloat16", "float32", "64"], 10)],
     ids=["small", "usual"],
 )
 def test_kernels_compile_for_hopper(tmp_path: Path, which: list[str], n_kernels: int) -> None:
