@@ -14,12 +14,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "pictures", "said"),
+    ("command", "pictures", "said"),
     [
         ("cross_modal_retrieval.py", ["joint_map.png", "retrieval.png"], "recall@5"),
         ("adapt_to_a_writer.py", ["adaptation.png"], "old writers"),
         (
-            "state_maps.py",
+            "state_maps.py --quick",
             [
                 "learning.gif",
                 "learning.html",
@@ -33,10 +33,11 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
         ),
     ],
 )
-def test_example_runs(name: str, pictures: list[str], said: str, tmp_path: Path) -> None:
+def test_example_runs(command: str, pictures: list[str], said: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
+    name, *options = command.split()
     run = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name), "--out", str(tmp_path / "new")],
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *options, "--out", str(tmp_path / "new")],
         env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent), "MPLBACKEND": "agg"},
         capture_output=True,
         text=True,
