@@ -119,8 +119,8 @@ def check_images(images: Any, *, n_expected: int | None = None, like: tuple[int,
     >>> import numpy as np
     >>> from skseqmetric import check_images
     >>> images = check_images([np.zeros((8, 6), dtype=np.uint8), np.full((8, 6), 255, dtype=np.uint8)])
-    >>> images.shape, images.values.min(), images.values.max()
-    ((1, 8, 6), np.float32(0.0), np.float32(1.0))
+    >>> images.shape, float(images.values.min()), float(images.values.max())
+    ((1, 8, 6), 0.0, 1.0)
     >>> check_images(np.zeros((2, 3, 28, 28)))
     Traceback (most recent call last):
     ...

@@ -144,8 +144,8 @@ def make_words(
     >>> from skseqmetric.datasets import make_words
     >>> one, seven = np.array([[1, 0], [1, 2]]), np.array([[0, 2], [1, 2], [0, 0]])
     >>> X, words, images, who = make_words([one, seven], ["1", "7"], ["Ada", "Ada"], n_words=5, random_state=0)
-    >>> images.shape, X[0].shape[1], set("".join(words)) <= {"1", "7"}, who[0]
-    ((5, 28, 126), 3, True, np.str_('Ada'))
+    >>> images.shape, X[0].shape[1], set("".join(words)) <= {"1", "7"}, str(who[0])
+    ((5, 28, 126), 3, True, 'Ada')
     """
     shortest, longest = range_of("length", length)
     least, most = gap
