@@ -200,6 +200,8 @@ def test_a_class_without_weight_is_never_said(readout: str) -> None:
     X, y = make_shifted_sequences(60, n_classes=3, random_state=0)
     fitted = EchoStateClassifier(20, readout=readout, alpha=1.0, random_state=0).fit(X, y, (y != 2).astype(float))
     assert set(fitted.predict(X)) == {0, 1}
+    assert np.isfinite(fitted.decision_function(X)).all()
+    assert not fitted.predict_proba(X)[:, 2].any() or readout == "ridge"
     with pytest.raises(ValueError, match="Only one class has sequences of positive sample_weight"):
         EchoStateClassifier(20).fit(X, y, (y == 2).astype(float))
 

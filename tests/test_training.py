@@ -126,11 +126,18 @@ def test_a_loss_that_becomes_nan_stops_and_keeps_the_last_finite_weights(ragged:
     assert np.isfinite(metric.transform(ragged[0])).all()
 
 
-def test_an_exploding_learning_rate_never_leaves_weights_that_are_not_finite(ragged: Data) -> None:
-    metric = SyncGRUMetric(**SMALL, coupling=None, learning_rate=1e38, weight_decay=1.0)
-    with pytest.raises(FloatingPointError, match="SyncGRUMetric: the training loss"):
+def test_a_learning_rate_that_explodes_undoes_the_fit(ragged: Data) -> None:
+    metric = SyncGRUMetric(**SMALL, coupling=None, learning_rate=1e38, weight_decay=1.0, warm_start=True)
+    message = "SyncGRUMetric: the training loss .* The estimator is as it was before this fit"
+    with pytest.raises(FloatingPointError, match=message):
         metric.fit(*ragged)
-    assert all(torch.isfinite(p).all() for p in metric.module_.parameters())
+    with pytest.raises(NotFittedError):
+        metric.transform(ragged[0])
+    metric.set_params(learning_rate=1e-3, weight_decay=0).fit(*ragged)
+    before = metric.transform(ragged[0])
+    with pytest.raises(FloatingPointError, match=message):
+        metric.set_params(learning_rate=1e38, weight_decay=1.0).fit(*ragged)
+    assert np.array_equal(metric.transform(ragged[0]), before)
 
 
 class Norms(Callback):

@@ -1,14 +1,16 @@
 """The base class of estimators that are trained by gradient descent."""
 
 from skseqmetric._base import class_methods, number_methods, streaming
-from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage, unchanged_if_refused
+from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
 from skseqmetric._base.renamed import renamed, with_defaults
+from skseqmetric._base.transaction import fitting, unchanged_if_refused
 
 __all__ = [
     "NetworkEstimator",
     "Objective",
     "Stage",
     "class_methods",
+    "fitting",
     "number_methods",
     "renamed",
     "streaming",

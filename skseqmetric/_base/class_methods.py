@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._base.transaction import fitting
 from skseqmetric._tasks import Classes, decision, probabilities
-from skseqmetric._training.callbacks import with_callbacks
 
 
-@with_callbacks
+@fitting
 def fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Any:
     """Learn to classify sequences or their steps.
 
@@ -40,13 +40,17 @@ def fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None, groups: Any
         `check_sequences` does not accept X, or y does not match the sequences or their steps. There is a single
         class. Parameters contradict each other.
     FloatingPointError
-        The loss is no longer finite. The estimator keeps the last finite weights.
+        The loss is no longer finite. The last finite weights are kept if the training data have finite features with
+        them; else the estimator is as it was before. The message says which.
+    KeyboardInterrupt
+        Ctrl-C came twice, or in a search, a cross-validation or a pipeline. The weights learned so far are kept. A
+        single Ctrl-C elsewhere ends the fit with a ConvergenceWarning.
     """
     self._fit(X, y, sample_weight, groups)
     return self
 
 
-@with_callbacks
+@fitting
 def partial_fit(self: Any, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None) -> Any:
     """Train for one epoch at a constant learning rate. The first call also learns the scaling of the channels.
 

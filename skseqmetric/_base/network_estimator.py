@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -25,24 +23,13 @@ from skseqmetric._tasks import Blocks, Task
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
-from skseqmetric._tensors.scaling import channel_scaling
+from skseqmetric._tensors.scaling import LARGEST, channel_scaling
 from skseqmetric._training.augmentation import Augment
-from skseqmetric._training.batches import Columns, Plan, TargetBatches
+from skseqmetric._training.batches import Columns, PairBatches, Plan, TargetBatches, at_most
 from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
 from skseqmetric._training.data import TrainingSet
-from skseqmetric._training.loop import Batches, TrainingOptions, train
-
-
-@contextmanager
-def unchanged_if_refused(estimator: Any) -> Iterator[None]:
-    """Restore all attributes of the estimator after an error in the body, so that a refused fit changes nothing."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+from skseqmetric._training.loop import TrainingOptions, train
+from skseqmetric._training.running import running_fit
 
 
 class Stage(NamedTuple):
@@ -65,8 +52,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
 
     A subclass names the class of its network and implements five hooks. They choose the task, check combinations of
     parameters, and define the network's arguments, the loss and the batches. The public `fit` and `partial_fit` of a
-    subclass call `_fit` and `_partial_fit`. After a fit, `type(module_)(**network_config_)` is the same network with
-    new weights.
+    subclass call `_fit` and `_partial_fit`, and are decorated with `fitting`. After a fit,
+    `type(module_)(**network_config_)` is the same network with new weights.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -125,16 +112,15 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, images: Any = None) -> None:
         """Check the data and train with the full budget of updates under the one-cycle schedule."""
         continued = self.warm_start and "module_" in vars(self)
-        with unchanged_if_refused(self):
-            task, augment = self._checked_task(self._task if continued else None)
-            task, training, groups = self._checked_data(
-                X, y, sample_weight, groups, images, task, reset=not continued, several_classes=True
-            )
-            seed, device = self._seed if continued else draw_seed(self.random_state), resolve_device(self.device)
-            validation = None
-            if self.early_stopping:
-                training, validation = training.split(groups, self.validation_fraction, seed)
-            training = self._begin(training, task, None if continued else seed, device)
+        task, augment = self._checked_task(self._task if continued else None)
+        task, training, groups = self._checked_data(
+            X, y, sample_weight, groups, images, task, reset=not continued, several_classes=True
+        )
+        seed, device = self._seed if continued else draw_seed(self.random_state), resolve_device(self.device)
+        validation = None
+        if self.early_stopping:
+            training, validation = training.split(groups, self.validation_fraction, seed)
+        training = self._begin(training, task, None if continued else seed, device)
         self._optimizer_state = None
         self._learn(training, validation, augment, (X, y), fresh=not continued)
 
@@ -144,13 +130,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         `declared` is a task for the first call that knows more than y, such as all classes.
         """
         first = "module_" not in vars(self)
-        with unchanged_if_refused(self):
-            task, augment = self._checked_task(declared if first else self._task)
-            task, training, _ = self._checked_data(
-                X, y, sample_weight, None, images, task, reset=first, several_classes=False
-            )
-            seed, device = draw_seed(self.random_state) if first else None, resolve_device(self.device)
-            training = self._begin(training, task, seed, device)
+        task, augment = self._checked_task(declared if first else self._task)
+        task, training, _ = self._checked_data(
+            X, y, sample_weight, None, images, task, reset=first, several_classes=False
+        )
+        seed, device = draw_seed(self.random_state) if first else None, resolve_device(self.device)
+        training = self._begin(training, task, seed, device)
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
 
     def _checked_task(self, earlier: Task | None) -> tuple[Task, Augment]:
@@ -188,7 +173,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         task = task.learn(training.targets, training.weights)
         targets, attributes = task.network_targets(training.targets), task.attributes
         self._check_combinations(training, task, continued=seed is None)
-        if seed is not None:
+        if seed is None:
+            # a network is trained in place, so that an error must put its weights back
+            running_fit().on_error(partial(_put_back, self.module_, copy.deepcopy(self.module_.state_dict())))
+        else:
             self._start(self._network_config(training, task), training, seed, device)
         self._task = task
         self.__dict__.update(attributes)
@@ -225,10 +213,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         """Train with the full budget under the one-cycle schedule, or for `epochs` at a constant learning rate."""
         rng, generator = self._generators()
         size = self._resolved_batch_size()
-        all_epochs, n_batches = self._budget(len(training.weights), size)
+        all_epochs, n_batches, updates = self._budget(len(training.weights), size)
         # calls of partial_fit share one count of epochs; every full fit starts at 0
         stage = Stage(self.max_epochs, self.n_iter_, fresh) if epochs else Stage(all_epochs, 0, fresh)
         plan = self._plan_batches(training, size, n_batches, rng)
+        if epochs is None:
+            plan = at_most(updates, plan)
         objective = self._make_objective(training, self._task, generator, stage)
         batches = self._batches(training, plan)
         batches.augment, batches.columns = partial(augment, generator=generator), objective.columns
@@ -236,8 +226,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         if validation is not None:
             validation = replace(validation, targets=self._task.network_targets(validation.targets))
             held_out = self._batches(validation, self._fixed_plan(validation, size))
-        updates = None if epochs else all_epochs * n_batches
-        return self._minimise(objective, batches, held_out, epochs or all_epochs, updates, data)
+        return self._minimise(objective, batches, held_out, epochs or all_epochs, None if epochs else updates, data)
 
     def _generators(self) -> tuple[np.random.Generator, torch.Generator]:
         # n_iter_ gives every call of partial_fit its own random numbers; a repeated fit draws the same again
@@ -250,12 +239,13 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             return 16 if self._task.every_step else 32
         return self.batch_size
 
-    def _budget(self, n_items: int, batch_size: int) -> tuple[int, int]:
-        """Return the epochs, and the batches per epoch, of a full fit on n_items."""
+    def _budget(self, n_items: int, batch_size: int) -> tuple[int, int, int]:
+        """Return epochs, batches per epoch, and updates of a full fit on n_items. The last epoch may be shorter."""
         n_batches = max(self.min_batches, -(-n_items // batch_size))
-        if self.max_updates is None:
-            return self.max_epochs, n_batches
-        return min(self.max_epochs, -(-self.max_updates // n_batches)), n_batches
+        updates = self.max_epochs * n_batches
+        if self.max_updates is not None:
+            updates = min(updates, self.max_updates)
+        return -(-updates // n_batches), n_batches, updates
 
     def _batches(self, part: TrainingSet, plan: Plan) -> TargetBatches:
         targets, device = part.targets, self._device
@@ -275,31 +265,48 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _minimise(
         self,
         objective: Objective,
-        batches: Batches,
-        validation: Batches | None,
+        batches: TargetBatches | PairBatches,
+        validation: TargetBatches | None,
         epochs: int,
         n_updates: int | None,
         data: tuple[Any, Any],
     ) -> dict[str, Any] | None:
         """Run the training loop, extend `history_` and `n_iter_`, and return the state of the optimizer."""
+        running = running_fit()
         followed = vars(self).get("_skl_callbacks")  # set by set_callbacks, a pipeline or a search
         reporter = EpochReporter(self, *data, epochs, self._fitted_copy) if followed else None
         options = self._training_options(epochs, n_updates, validation is not None, reporter, objective.columns)
         result = train(objective.module, batches, validation, options, self._optimizer_state)
-        self.history_ += [{**row, "epoch": self.n_iter_ + row["epoch"]} for row in result.history]
-        self.n_iter_ += len(result.history)
+        rows = [{**row, "epoch": self.n_iter_ + row["epoch"]} for row in result.history]
+        self.history_, self.n_iter_ = [*self.history_, *rows], self.n_iter_ + len(rows)
         if result.failure is not None:
-            raise FloatingPointError(f"{type(self).__name__}: {result.failure}")
+            self._diverged(result.failure, batches.sequences)
+        running.keeps = (KeyboardInterrupt,)
+        if reporter is not None:
+            reporter.end()
         if result.interrupted:
+            running.told = True
+            running.keeps = (KeyboardInterrupt, ConvergenceWarning)  # a filter may make the warning an error
             warnings.warn(
-                f"{type(self).__name__}: training was interrupted in epoch {len(result.history) + 1} of {epochs}; the "
-                "weights learned so far are kept and the estimator can be used.",
+                f"{type(self).__name__}: training was interrupted in epoch {len(rows) + 1} of {epochs}; the weights "
+                "learned so far are kept and the estimator can be used.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
-        if reporter is not None:
-            reporter.end()
         return result.optimizer_state
+
+    def _diverged(self, reason: str, seen: FlatSequences) -> NoReturn:
+        """Raise FloatingPointError. The last finite weights are kept only if the training data have features then."""
+        usable = all(bool((p.abs() < LARGEST).all()) for p in self.module_.parameters())
+        if usable:
+            try:
+                run_sequences(seen, self.module_.features, self._n_features_out)
+            except ValueError:
+                usable = False
+        if usable:
+            running_fit().keeps = (FloatingPointError,)
+        kept = "The last finite weights are kept." if usable else "The estimator is as it was before this fit."
+        raise FloatingPointError(f"{type(self).__name__}: {reason} {kept}")
 
     def _training_options(
         self,
@@ -388,3 +395,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         super().__setstate__(state)
         if hasattr(self, "module_"):
             self.module_.to(device_or_cpu(self.device))
+
+
+def _put_back(network: nn.Module, weights: dict[str, Any]) -> None:
+    network.load_state_dict(weights)
+    network.eval()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from skseqmetric._base.transaction import fitting
 from skseqmetric._tasks import Numbers
-from skseqmetric._training.callbacks import with_callbacks
 
 
-@with_callbacks
+@fitting
 def fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Any:
     """Learn to predict numbers for sequences or for their steps.
 
@@ -37,13 +37,17 @@ def fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None, groups: Any
         `check_sequences` does not accept X, or y is not finite or does not match the sequences or their steps.
         Parameters contradict each other.
     FloatingPointError
-        The loss is no longer finite. The estimator keeps the last finite weights.
+        The loss is no longer finite. The last finite weights are kept if the training data have finite features with
+        them; else the estimator is as it was before. The message says which.
+    KeyboardInterrupt
+        Ctrl-C came twice, or in a search, a cross-validation or a pipeline. The weights learned so far are kept. A
+        single Ctrl-C elsewhere ends the fit with a ConvergenceWarning.
     """
     self._fit(X, y, sample_weight, groups)
     return self
 
 
-@with_callbacks
+@fitting
 def partial_fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """Train for one epoch at a constant learning rate. The first call also learns the scaling of channels and y.
 

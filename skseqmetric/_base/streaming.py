@@ -1,7 +1,7 @@
 """Answers one incoming step at a time, for estimators whose answers never depend on later steps.
 
 The functions here are methods of those estimators. Each has a `_task`, `_reads_backwards`, which says how it was
-fitted, and `_advance(x, state) -> outputs (K,), state`.
+fitted, and `_advance(x, state) -> outputs (K,), state` of a scaled step x (C,) in float32.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
+
+from skseqmetric._tensors.inference import check_finite
+from skseqmetric._tensors.scaling import standardised_step
 
 
 def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
@@ -40,6 +43,7 @@ def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
     check_is_fitted(self)
     check_causal(self, "predict_step")
     outputs, state = self._advance(_checked_step(self, x), state)
+    check_finite(outputs)
     return self._task.answer(outputs[np.newaxis])[0], state
 
 
@@ -64,8 +68,8 @@ def predict_stream(self: Any, steps: Iterable[Any]) -> Iterator[Any]:
 @torch.inference_mode()
 def advance_network(self: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
     """Return the outputs (K,) of a network for one more step, and its next state."""
-    scaled = torch.from_numpy(((x - self.mean_) / self.scale_).astype(np.float32)).to(self._device)
-    outputs, state = self.module_.advance(scaled, self.module_.first_state() if state is None else state)
+    row = torch.from_numpy(x).to(self._device)
+    outputs, state = self.module_.advance(row, self.module_.first_state() if state is None else state)
     return outputs.cpu().numpy(), state
 
 
@@ -79,9 +83,10 @@ def check_causal(estimator: Any, method: str) -> None:
 
 
 def _checked_step(estimator: Any, x: Any) -> np.ndarray:
+    """Return the step, scaled, in float32."""
     row, n_channels = np.asarray(x, dtype=np.float64), estimator.n_channels_
     if row.shape != (n_channels,):
         raise ValueError(f"x has shape {row.shape}, but a step of this estimator has shape ({n_channels},).")
     if not np.isfinite(row).all():
         raise ValueError(f"x is not finite in channel {int(np.argmin(np.isfinite(row)))}.")
-    return row
+    return standardised_step(row, estimator.mean_, estimator.scale_)

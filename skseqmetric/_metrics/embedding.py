@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage, unchanged_if_refused
+from skseqmetric._base import NetworkEstimator, Objective, Stage, fitting
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.pair_runs import EmbeddedSequences, coupled_rows, coupled_tile
@@ -21,8 +21,7 @@ from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.inference import run_sequences
 from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
-from skseqmetric._training.batches import PairBatches, Plan, balanced_batches, shuffled_batches
-from skseqmetric._training.callbacks import with_callbacks
+from skseqmetric._training.batches import PairBatches, Plan, at_most, balanced_batches, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import BlockObjective, PairObjective
 
@@ -52,7 +51,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         return self.coupling is not None
 
     # ------------------------------------------------------------------ fitting
-    @with_callbacks
+    @fitting
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:
         """Learn the distance from labelled sequences.
 
@@ -77,12 +76,16 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         ValueError
             X is not accepted by `check_sequences`, or y has a single class.
         FloatingPointError
-            The loss is no longer finite. The estimator keeps the last finite weights.
+            The loss is no longer finite. The last finite weights are kept if the training data have finite features
+            with them; else the estimator is as it was before. The message says which.
+        KeyboardInterrupt
+            Ctrl-C came twice, or in a search, a cross-validation or a pipeline. The weights learned so far are kept. A
+            single Ctrl-C elsewhere ends the fit with a ConvergenceWarning.
         """
         self._fit(X, y, sample_weight, groups)
         return self
 
-    @with_callbacks
+    @fitting
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch at a constant learning rate.
 
@@ -101,7 +104,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         self._partial_fit(X, y, sample_weight)
         return self
 
-    @with_callbacks
+    @fitting
     def fit_pairs(self, X: Any, pairs: Any, same: Any) -> Self:
         """Learn the distance from weak supervision: pairs that are known to belong together or not.
 
@@ -125,13 +128,16 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         ValueError
             X is not accepted by `check_sequences`, or `loss` is a callable, which would need labels.
         FloatingPointError
-            The loss is no longer finite. The estimator keeps the last finite weights.
+            The loss is no longer finite. The last finite weights are kept if the training data have finite features
+            with them; else the estimator is as it was before. The message says which.
+        KeyboardInterrupt
+            Ctrl-C came twice, or in a search, a cross-validation or a pipeline. The weights learned so far are kept. A
+            single Ctrl-C elsewhere ends the fit with a ConvergenceWarning.
         """
         continued = self.warm_start and "module_" in vars(self)
-        with unchanged_if_refused(self):
-            task, training, augment = self._checked_pairs(X, pairs, same, reset=not continued)
-            seed, device = None if continued else draw_seed(self.random_state), resolve_device(self.device)
-            self._begin(training, task, seed, device)
+        task, training, augment = self._checked_pairs(X, pairs, same, reset=not continued)
+        seed, device = None if continued else draw_seed(self.random_state), resolve_device(self.device)
+        self._begin(training, task, seed, device)
         self._optimizer_state = None
         self._learn_pairs(training, task, augment, (X, same))
         return self
@@ -149,18 +155,18 @@ class EmbeddingMetric(NetworkEstimator, Metric):
     def _learn_pairs(self, training: TrainingSet, task: Pairs, augment: Augment, data: tuple[Any, Any]) -> None:
         rng, generator = self._generators()
         size = max(1, self._resolved_batch_size() // 2)
-        epochs, n_batches = self._budget(len(task.pairs), size)
+        epochs, n_batches, n_updates = self._budget(len(task.pairs), size)
         longest = training.sequences.lengths[task.pairs].max(axis=1)
         batches = PairBatches(
             self._flat(training.sequences),
             task.pairs,
             torch.from_numpy(training.targets).to(self._device),
-            partial(shuffled_batches, longest, size, n_batches, rng),
+            at_most(n_updates, partial(shuffled_batches, longest, size, n_batches, rng)),
             partial(augment, generator=generator),
         )
         weight, coupled = self.embedding_weight, self._coupled
         objective = PairObjective(self.module_, task, coupled=coupled, embedding_weight=weight, generator=generator)
-        self._minimise(Objective(objective), batches, None, epochs, epochs * n_batches, data)
+        self._minimise(Objective(objective), batches, None, epochs, n_updates, data)
 
     def _make_task(self) -> Task:
         if isinstance(self.loss, str) and self.loss not in BLOCK_LOSSES:
@@ -174,9 +180,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
     def _make_objective(
         self, training: TrainingSet, task: Classes, generator: torch.Generator, stage: Stage
     ) -> Objective:
-        # a loss may have parameters of its own, so it is kept as long as the network
-        if stage.fresh or not hasattr(self, "loss_"):
-            self.loss_ = copy.deepcopy(self.loss)
+        # a loss may have parameters of its own, so it is kept as long as the network; it is trained in place
+        earlier: Any = self.loss if stage.fresh else getattr(self, "loss_", self.loss)
+        self.loss_ = copy.deepcopy(earlier)
         objective = BlockObjective(
             self.module_,
             self.loss_,

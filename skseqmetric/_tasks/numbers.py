@@ -12,7 +12,7 @@ from torch import Tensor
 from skseqmetric._input import Sequences, check_real_targets, check_step_targets, check_weights
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._tasks.base import Blocks, Targets, Task, check_same_target, each_block
-from skseqmetric._tensors.scaling import usable_deviation
+from skseqmetric._tensors.scaling import usable_deviation, weighted_moments
 from skseqmetric._tensors.steps import StepTargets
 
 
@@ -52,8 +52,7 @@ class Numbers(Task):
         if self.mean is not None:
             return task
         values, shares = _values(targets), _shares(targets, weights)
-        mean = shares @ values
-        deviation = np.sqrt(shares @ np.square(values - mean))
+        mean, deviation = weighted_moments(values, shares)
         return replace(task, mean=mean, scale=usable_deviation(deviation, mean, values.dtype))
 
     def network_targets(self, targets: Targets) -> Targets:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._input import Sequences
-
-_STEPS = 2**14  # standardised at a time, so that no second array in the precision of the input is made
+from skseqmetric._tensors.scaling import standardised
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,8 @@ class FlatSequences:
     def from_sequences(
         cls, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, device: torch.device
     ) -> FlatSequences:
-        """Standardise in the precision of the input, then convert to float32."""
-        mean, scale = mean.astype(sequences.values.dtype), scale.astype(sequences.values.dtype)
-        values = np.empty(sequences.values.shape, dtype=np.float32)
-        for start in range(0, len(values), _STEPS):
-            part = sequences.values[start : start + _STEPS] - mean
-            values[start : start + _STEPS] = np.divide(part, scale, out=part)
+        """Scale the sequences, which are refused where a value is too large for float32."""
+        values = standardised(sequences, mean, scale)
         lengths = torch.from_numpy(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)

@@ -38,6 +38,7 @@ def run_sequences(flat: FlatSequences, run: Run, width: int, dtype: type[np.floa
         out[indices] = run(values, lengths).cpu().numpy()
 
     over_batches(flat, each)
+    check_finite(out)
     return out
 
 
@@ -49,9 +50,27 @@ def run_steps(flat: FlatSequences, run: RunSteps, max_steps: int = MAX_STEPS) ->
         found, steps = run(values, lengths)
         for i, rows, n_steps in zip(indices, found.cpu().numpy(), steps.tolist(), strict=True):
             out[i] = rows[:n_steps].copy()
+            check_finite(out[i], i)
 
     over_batches(flat, each, max_steps)
     return out
+
+
+def check_finite(results: np.ndarray, sequence: int | None = None) -> None:
+    """Refuse results that are not finite. They are rows (n, ...) of sequences, or the rows of one sequence.
+
+    A sum tells it in one pass. Only if it is not finite, every value is looked at.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(results.sum()) or np.isfinite(results).all():
+            return
+    if sequence is None:
+        sequence = int(np.argmin(np.isfinite(results.reshape(len(results), -1)).all(axis=1)))
+    raise ValueError(
+        f"the network has no finite result for sequence {sequence}: its values are too far from those of the training "
+        "data, or the weights of the network are too large. Look for extreme values in X, and for a learning rate that "
+        "is too high."
+    )
 
 
 def n_threads(device: torch.device) -> int | None:

@@ -30,6 +30,19 @@ class Columns(Protocol):
     def end_epoch(self) -> None: ...
 
 
+def at_most(n_updates: int, plan: Plan) -> Plan:
+    """Return the plan, which draws no more batches once it has drawn `n_updates` in all."""
+    left = n_updates
+
+    def shortened() -> list[np.ndarray]:
+        nonlocal left
+        batches = plan()[:left]
+        left -= len(batches)
+        return batches
+
+    return shortened
+
+
 @dataclass
 class TargetBatches:
     """Batches of sequences with targets. Each iteration is one epoch, with a new plan and new augmentation.

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from skseqmetric._ops import buffer_pool
 from skseqmetric._ops.parallel import one_intra_op_thread
+from skseqmetric._training.running import running_fit
 
 CLIP_NORM = 1.0
 
@@ -75,22 +76,26 @@ def train(
     options: TrainingOptions,
     optimizer_state: dict[str, Any] | None = None,
 ) -> TrainingResult:
-    """Minimise `objective(**batch)` in place. Ctrl-C or a loss that is not finite keeps the last finite weights."""
+    """Minimise `objective(**batch)` in place. Ctrl-C or a loss that is not finite keeps the last finite weights.
+
+    The objective is in evaluation mode afterwards, whatever was raised.
+    """
     guard, report = _Guard(options), _Report(options)
     net = _make_net(objective, validation, options, [guard, report])
     net.initialize()
     if optimizer_state is not None:
-        net.optimizer_.load_state_dict(optimizer_state)
+        # a copy, because the optimizer changes the moments in place
+        net.optimizer_.load_state_dict(copy.deepcopy(optimizer_state))
     failure = None
     try:
         with one_intra_op_thread():
             net.partial_fit(_Epochs(batches), None)
-    except FloatingPointError as error:
+    except _Divergence as error:
         failure = str(error)
     finally:
+        objective.eval()
         buffer_pool.clear()
         report.close()
-    objective.eval()
     stopped = report.stopped or _stopped_early(net)
     return TrainingResult(
         history=report.history,
@@ -194,12 +199,20 @@ def _stopped_early(net: NeuralNet) -> bool:
     return rule is not None and rule.misses_ >= rule.patience
 
 
+class _Divergence(Exception):
+    """The loss or its gradient is not finite. It is no FloatingPointError, which callbacks may raise themselves."""
+
+
 class _Guard(Callback):
-    """Clips gradients, and stops training before an update would make a weight infinite or NaN."""
+    """Clips gradients, stops before an update would make a weight infinite or NaN, and stops at Ctrl-C.
+
+    Ctrl-C stops between two updates. At least one update is made, so that something is learned.
+    """
 
     def __init__(self, options: TrainingOptions) -> None:
         self.options = options
-        self.epoch = 0
+        self.running = running_fit()
+        self.epoch = self.updates = 0
         self.last_good: dict[str, Tensor] = {}
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -211,10 +224,18 @@ class _Guard(Callback):
         norm = nn.utils.clip_grad_norm_([p for _, p in named_parameters], CLIP_NORM)
         if not torch.isfinite(norm):
             self._stop(net)
+        if self.updates:
+            self._end_at_ctrl_c()
+        self.updates += 1
 
     def on_batch_end(self, net: NeuralNet, loss: Tensor | None = None, training: bool = False, **kwargs: Any) -> None:
         if training and loss is not None and not torch.isfinite(loss):
             self._stop(net)
+        self._end_at_ctrl_c()
+
+    def _end_at_ctrl_c(self) -> None:
+        if self.running.asked_to_stop:
+            raise KeyboardInterrupt  # skorch ends training on this exception
 
     def _stop(self, net: NeuralNet) -> None:
         numbers = _numbers(net)
@@ -222,11 +243,10 @@ class _Guard(Callback):
             for name, p in numbers.items():
                 p.copy_(self.last_good[name])
         rate = net.optimizer_.param_groups[0]["lr"]
-        raise FloatingPointError(
+        raise _Divergence(
             f"the training loss or its gradient became NaN or infinite in epoch {self.epoch} at learning rate "
-            f"{rate:.3g} (learning_rate={self.options.learning_rate:.3g}). The last finite weights are kept. "
-            f"Lower learning_rate, for example to {self.options.learning_rate / 10:.1g}, or look for extreme values "
-            "in X."
+            f"{rate:.3g} (learning_rate={self.options.learning_rate:.3g}). Lower learning_rate, for example to "
+            f"{self.options.learning_rate / 10:.1g}, or look for extreme values in X."
         )
 
 

@@ -30,7 +30,7 @@ from skseqmetric._ops.margins import default_beta
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._tasks import Task
 from skseqmetric._tensors.flat import FlatSequences
-from skseqmetric._tensors.inference import n_threads, run_sequences, run_steps
+from skseqmetric._tensors.inference import check_finite, n_threads, run_sequences, run_steps
 from skseqmetric._training.batches import Plan, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 
@@ -216,6 +216,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             out[rows] = self.module_.embed_images(self.module_.encode_images(pixels)).cpu().numpy()
 
         run_tiles(each, [order[i : i + size] for i in range(0, len(order), size)], n_threads(self._device))
+        check_finite(out)
         return out
 
     def transform_images(self, images: Any) -> np.ndarray:

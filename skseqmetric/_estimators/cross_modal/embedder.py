@@ -10,12 +10,11 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skseqmetric._base import class_methods
+from skseqmetric._base import class_methods, fitting
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._ops.margins import label_distance, label_matrix
 from skseqmetric._tasks import Classes
-from skseqmetric._training.callbacks import with_callbacks
 
 
 class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
@@ -94,8 +93,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     min_batches : int, default=6
         Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=1500
-        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
-        limit.
+        Largest number of updates of a full fit, for large training sets. The last epoch ends early there. None: no
+        limit. `partial_fit` always trains for a whole epoch.
     batch_size : int, default=32
         Sequences in a batch. A batch has as many images.
     learning_rate : float, default=3e-3
@@ -252,7 +251,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         self.callbacks = callbacks
 
     # ------------------------------------------------------------------ fitting
-    @with_callbacks
+    @fitting
     def fit(
         self,
         X: Any,
@@ -294,14 +293,18 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
             or the numbers of images and of sequences or labels differ. A class has no image, or an image has an unknown
             class. The label distances do not fit the classes. An encoder returns a wrong shape.
         FloatingPointError
-            The loss is no longer finite. The estimator keeps the last finite weights.
+            The loss is no longer finite. The last finite weights are kept if the training data have finite features
+            with them; else the estimator is as it was before. The message says which.
+        KeyboardInterrupt
+            Ctrl-C came twice, or in a search, a cross-validation or a pipeline. The weights learned so far are kept. A
+            single Ctrl-C elsewhere ends the fit with a ConvergenceWarning.
         """
         continued = self.warm_start and hasattr(self, "module_")
         self._fit(X, y, sample_weight, groups, self._given(images, image_labels, continued=continued))
         self._remember(X, images)
         return self
 
-    @with_callbacks
+    @fitting
     def partial_fit(
         self,
         X: Any,

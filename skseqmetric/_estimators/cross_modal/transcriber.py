@@ -12,6 +12,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
+from skseqmetric._base import fitting
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator, copied
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._input import Sequences
@@ -32,7 +33,6 @@ from skseqmetric._tasks.spelling import (
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 from skseqmetric._tensors.inference import MAX_STEPS, over_batches
 from skseqmetric._tensors.steps import StepTargets
-from skseqmetric._training.callbacks import with_callbacks
 
 
 class CrossModalTranscriber(CrossModalEstimator):
@@ -109,8 +109,8 @@ class CrossModalTranscriber(CrossModalEstimator):
     min_batches : int, default=6
         Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=2500
-        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
-        limit.
+        Largest number of updates of a full fit, for large training sets. The last epoch ends early there. None: no
+        limit. `partial_fit` always trains for a whole epoch.
     batch_size : int, default=32
         Sequences in a batch. A batch has as many images.
     learning_rate : float, default=3e-3
@@ -284,7 +284,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         self.callbacks = callbacks
 
     # ------------------------------------------------------------------ fitting
-    @with_callbacks
+    @fitting
     def fit(
         self,
         X: Any,
@@ -329,14 +329,18 @@ class CrossModalTranscriber(CrossModalEstimator):
         TypeError
             Labels are neither all strings nor all lists, or symbols cannot be hashed or sorted.
         FloatingPointError
-            The loss is no longer finite. The estimator keeps the last finite weights.
+            The loss is no longer finite. The last finite weights are kept if the training data have finite features
+            with them; else the estimator is as it was before. The message says which.
+        KeyboardInterrupt
+            Ctrl-C came twice, or in a search, a cross-validation or a pipeline. The weights learned so far are kept. A
+            single Ctrl-C elsewhere ends the fit with a ConvergenceWarning.
         """
         continued = self.warm_start and hasattr(self, "module_")
         self._fit(X, y, sample_weight, groups, self._given(images, image_labels, continued=continued))
         self._remember(X, images)
         return self
 
-    @with_callbacks
+    @fitting
     def partial_fit(
         self,
         X: Any,

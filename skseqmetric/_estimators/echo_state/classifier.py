@@ -24,6 +24,9 @@ MOST_CERTAIN = 1e6
 
 LOGISTIC_STEPS = 1000
 
+NEVER = -1e30
+"""Score of a class without weight: finite, and its probability is 0."""
+
 
 def _has_ridge_readout(estimator: EchoStateClassifier) -> bool:
     if estimator.readout != "ridge":
@@ -279,8 +282,8 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             self._class_factors = self._factors_of(training)
             if first:
                 self._fit_readout(training)
-        if not first:
-            self._update_readout(training)
+            else:
+                self._update_readout(training)
         return self
 
     def _factors_of(self, training: TrainingSet) -> np.ndarray:
@@ -304,7 +307,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             coef, intercept = np.concatenate([-coef, coef]) / 2, np.append(-intercept, intercept) / 2
         # a class whose sequences all have weight 0 is never predicted
         self.coef_ = np.zeros((len(self.classes_), states.shape[1]))
-        self.intercept_ = np.full(len(self.classes_), -np.inf)
+        self.intercept_ = np.full(len(self.classes_), NEVER)
         self.coef_[solver.classes_] = coef / scaler.scale_
         self.intercept_[solver.classes_] = intercept - coef @ (scaler.mean_ / scaler.scale_)
         self.alpha_, self._variance = float(self.alpha), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator
 from numbers import Real
@@ -132,14 +133,13 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _update_readout(self, training: TrainingSet) -> None:
         """Learn the readout from all data since the reservoirs were drawn."""
-        if not hasattr(self, "coef_"):
-            self._fit_readout(training)
-            return
-        if isinstance(self._solver, RidgeSums):
-            self._solver = RecursiveLeastSquares(self._solver, self.alpha_)
-        for rows in self._rows(training, self._solver.device):
-            self._solver.add(*rows)
-        self._keep(self._solver.solve())
+        # a copy, because the sums grow in place and an error must leave the old ones
+        earlier = copy.deepcopy(self._solver)
+        solver = RecursiveLeastSquares(earlier, self.alpha_) if isinstance(earlier, RidgeSums) else earlier
+        for rows in self._rows(training, solver.device):
+            solver.add(*rows)
+        self._solver = solver
+        self._keep(solver.solve())
 
     def _keep(self, readout: Readout) -> None:
         self.coef_, self.intercept_ = readout.coef, readout.intercept
@@ -251,7 +251,7 @@ class EchoStatePredictor(EchoStateEstimator):
     predict_stream = streaming.predict_stream
 
     def _advance(self, x: np.ndarray, state: list[Tensor] | None) -> tuple[np.ndarray, list[Tensor]]:
-        row = torch.from_numpy(((x - self.mean_) / self.scale_).astype(np.float32)).to(self._device)[None]
+        row = torch.from_numpy(x).to(self._device)[None]
         before = [row.new_zeros(1, r.n_units) for r in self.reservoirs_] if state is None else state
         states = reservoir_step(row, before, self.reservoirs_)
         coef, intercept = self._readout()

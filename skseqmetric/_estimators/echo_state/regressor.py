@@ -213,8 +213,8 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
             self._know(task)
             if first:
                 self._fit_readout(training)
-        if not first:
-            self._update_readout(training)
+            else:
+                self._update_readout(training)
         return self
 
     _make_task = number_methods.make_task

@@ -99,8 +99,8 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
     min_batches : int, default=6
         Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=1500
-        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
-        limit.
+        Largest number of updates of a full fit, for large training sets. The last epoch ends early there. None: no
+        limit. `partial_fit` always trains for a whole epoch.
     batch_size : int or "auto", default="auto"
         Sequences in a batch. "auto" is 32, or 16 with `target="step"`.
     learning_rate : float, default=3e-3

@@ -58,8 +58,8 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
     min_batches : int, default=8
         Smallest number of batches in an epoch. It gives small training sets enough updates.
     max_updates : int or None, default=1500
-        Limit for large training sets. They get the smallest number of epochs that has this many batches. None: no
-        limit.
+        Largest number of updates of a full fit, for large training sets. The last epoch ends early there. None: no
+        limit. `partial_fit` always trains for a whole epoch.
     batch_size : int, default=16
         Sequences in a batch, at least 2.
     learning_rate : float, default=1e-2
