@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
 from skseqmetric import SyncGRUMetric
-from skseqmetric._tensors.flat import FlatSequences
 from tests.every_estimator import CASES, LABELS, SMALL, Case, X
 from tests.test_contract import estimators
 
@@ -31,8 +31,9 @@ def changed(x: list[np.ndarray], value: float) -> list[np.ndarray]:
 
 
 @contextmanager
-def failing(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: BaseException, call: int) -> Iterator[None]:
-    """Let a function of the package fail at one of its calls, as if memory ran out or Ctrl-C came there."""
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, call: int) -> Iterator[None]:
+    """Let the making of tensors fail at one of its calls, as if memory ran out or Ctrl-C came there."""
+    owner = resolve_name("skseqmetric._tensors.flat:FlatSequences")
     original, calls = getattr(owner, name), iter(range(1, 10_000))
 
     def failing_call(*args: Any, **kwargs: Any) -> Any:
@@ -78,7 +79,7 @@ def failing_at(
     monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, call_number: int, call: Callable[[Any], None]
 ) -> Callable[[Any], None]:
     def attempt(model: Any) -> None:
-        with failing(monkeypatch, FlatSequences, name, error, call_number):
+        with failing(monkeypatch, name, error, call_number):
             call(model)
 
     return attempt

@@ -3,7 +3,7 @@
 from skseqmetric._base import class_methods, number_methods, streaming
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
 from skseqmetric._base.renamed import renamed, with_defaults
-from skseqmetric._base.transaction import fitting, unchanged_if_refused
+from skseqmetric._training.running import fitting, unchanged_if_refused
 
 __all__ = [
     "NetworkEstimator",

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._base.transaction import fitting
 from skseqmetric._tasks import Classes, decision, probabilities
+from skseqmetric._training.running import fitting
 
 
 @fitting

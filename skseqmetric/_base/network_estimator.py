@@ -25,11 +25,11 @@ from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
 from skseqmetric._tensors.scaling import LARGEST, channel_scaling
 from skseqmetric._training.augmentation import Augment
-from skseqmetric._training.batches import Columns, PairBatches, Plan, TargetBatches, at_most
+from skseqmetric._training.batches import Columns, PairBatches, Plan, TargetBatches
 from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.loop import TrainingOptions, train
-from skseqmetric._training.running import running_fit
+from skseqmetric._training.running import RUNNING, RunningFit
 
 
 class Stage(NamedTuple):
@@ -175,7 +175,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         self._check_combinations(training, task, continued=seed is None)
         if seed is None:
             # a network is trained in place, so that an error must put its weights back
-            running_fit().on_error(partial(_put_back, self.module_, copy.deepcopy(self.module_.state_dict())))
+            self._running.on_error(partial(_put_back, self.module_, copy.deepcopy(self.module_.state_dict())))
         else:
             self._start(self._network_config(training, task), training, seed, device)
         self._task = task
@@ -195,7 +195,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         n_channels = training.sequences.values.shape[1]
         self.mean_, self.scale_ = np.zeros(n_channels), np.ones(n_channels)
         if self.scaling is not None:
-            self.mean_, self.scale_ = channel_scaling(training.sequences, training.weights)
+            self.mean_, self.scale_ = channel_scaling(training.sequences, training.weights, training.numbers)
         self._seed, self._optimizer_state = seed, None
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
@@ -217,11 +217,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         # calls of partial_fit share one count of epochs; every full fit starts at 0
         stage = Stage(self.max_epochs, self.n_iter_, fresh) if epochs else Stage(all_epochs, 0, fresh)
         plan = self._plan_batches(training, size, n_batches, rng)
-        if epochs is None:
-            plan = at_most(updates, plan)
         objective = self._make_objective(training, self._task, generator, stage)
         batches = self._batches(training, plan)
         batches.augment, batches.columns = partial(augment, generator=generator), objective.columns
+        batches.left = None if epochs else updates
         held_out = None
         if validation is not None:
             validation = replace(validation, targets=self._task.network_targets(validation.targets))
@@ -250,7 +249,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _batches(self, part: TrainingSet, plan: Plan) -> TargetBatches:
         targets, device = part.targets, self._device
         return TargetBatches(
-            self._flat(part.sequences),
+            self._flat(part.sequences, part.numbers),
             torch.from_numpy(targets).to(device) if isinstance(targets, np.ndarray) else targets.to(device),
             torch.from_numpy(part.weights.astype(np.float32)).to(device),
             plan,
@@ -272,7 +271,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         data: tuple[Any, Any],
     ) -> dict[str, Any] | None:
         """Run the training loop, extend `history_` and `n_iter_`, and return the state of the optimizer."""
-        running = running_fit()
+        running = self._running
         followed = vars(self).get("_skl_callbacks")  # set by set_callbacks, a pipeline or a search
         reporter = EpochReporter(self, *data, epochs, self._fitted_copy) if followed else None
         options = self._training_options(epochs, n_updates, validation is not None, reporter, objective.columns)
@@ -295,6 +294,14 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             )
         return result.optimizer_state
 
+    @property
+    def _running(self) -> RunningFit:
+        """The fit in progress. Only a method that is decorated with `fitting` may call `_fit` and the like."""
+        running = RUNNING.get()
+        if running is None:
+            raise RuntimeError(f"a fit of {type(self).__name__} is not decorated with `fitting`.")
+        return running
+
     def _diverged(self, reason: str, seen: FlatSequences) -> NoReturn:
         """Raise FloatingPointError. The last finite weights are kept only if the training data have features then."""
         usable = all(bool((p.abs() < LARGEST).all()) for p in self.module_.parameters())
@@ -304,7 +311,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             except ValueError:
                 usable = False
         if usable:
-            running_fit().keeps = (FloatingPointError,)
+            self._running.keeps = (FloatingPointError,)
         kept = "The last finite weights are kept." if usable else "The estimator is as it was before this fit."
         raise FloatingPointError(f"{type(self).__name__}: {reason} {kept}")
 
@@ -343,9 +350,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _device(self) -> torch.device:
         return next(self.module_.parameters()).device
 
-    def _flat(self, sequences: Sequences) -> FlatSequences:
+    def _flat(self, sequences: Sequences, numbers: np.ndarray | None = None) -> FlatSequences:
         """Return flat float32 values (x - mean_) / scale_ on the device."""
-        return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
+        return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device, numbers)
 
     def _checked(self, X: Any) -> FlatSequences:
         """Check new sequences and return them scaled, on the device."""

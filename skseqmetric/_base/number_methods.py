@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from skseqmetric._base.transaction import fitting
 from skseqmetric._tasks import Numbers
+from skseqmetric._training.running import fitting
 
 
 @fitting

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._tensors.flat import standardised_step
 from skseqmetric._tensors.inference import check_finite
-from skseqmetric._tensors.scaling import standardised_step
 
 
 def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
@@ -43,7 +43,7 @@ def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
     check_is_fitted(self)
     check_causal(self, "predict_step")
     outputs, state = self._advance(_checked_step(self, x), state)
-    check_finite(outputs)
+    check_finite(outputs[np.newaxis])
     return self._task.answer(outputs[np.newaxis])[0], state
 
 

@@ -21,7 +21,7 @@ from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.inference import run_sequences
 from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
-from skseqmetric._training.batches import PairBatches, Plan, at_most, balanced_batches, shuffled_batches
+from skseqmetric._training.batches import PairBatches, Plan, balanced_batches, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import BlockObjective, PairObjective
 
@@ -161,8 +161,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             self._flat(training.sequences),
             task.pairs,
             torch.from_numpy(training.targets).to(self._device),
-            at_most(n_updates, partial(shuffled_batches, longest, size, n_batches, rng)),
+            partial(shuffled_batches, longest, size, n_batches, rng),
             partial(augment, generator=generator),
+            left=n_updates,
         )
         weight, coupled = self.embedding_weight, self._coupled
         objective = PairObjective(self.module_, task, coupled=coupled, embedding_weight=weight, generator=generator)

@@ -13,7 +13,7 @@ from skseqmetric._networks.sync_gru import SyncGRUNetwork, to_time_order
 from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
-from skseqmetric._tensors.inference import n_threads
+from skseqmetric._tensors.inference import check_finite, n_threads
 
 BLOCK_FLOATS = 2**26
 """Upper bound for the numbers in the features and projections of one side of a block of pairs."""
@@ -122,6 +122,7 @@ def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: Fl
     longest = np.maximum(left.host_lengths, right.host_lengths)
     for batch in batches_by_length(longest, GAP_STEPS):
         for p, gap in zip(batch, _gaps(network, left, right, batch), strict=True):
+            check_finite(gap[np.newaxis], [p])
             gaps[p] = gap
     return gaps
 
@@ -160,4 +161,5 @@ def coupled_states(
             ordered = to_time_order(states, lengths).cpu().numpy()
             for p, h, n_steps in zip(batch, ordered, lengths.tolist(), strict=True):
                 found[p] = h[:n_steps].copy()
+                check_finite(found[p][np.newaxis], [p])
     return halves

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from skseqmetric._input import Sequences
-from skseqmetric._tensors.scaling import standardised
+from skseqmetric._tensors.scaling import LARGEST, place_of
+
+_STEPS = 2**14  # scaled at a time, so that no second array in the precision of the input is made
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,15 @@ class FlatSequences:
 
     @classmethod
     def from_sequences(
-        cls, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, device: torch.device
+        cls,
+        sequences: Sequences,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        device: torch.device,
+        numbers: np.ndarray | None = None,
     ) -> FlatSequences:
-        """Scale the sequences, which are refused where a value is too large for float32."""
-        values = standardised(sequences, mean, scale)
+        """Scale the sequences. Values that are too large for float32 are refused; see `standardised`."""
+        values = standardised(sequences, mean, scale, numbers)
         lengths = torch.from_numpy(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
@@ -65,6 +72,57 @@ class FlatSequences:
         if int(self.host_lengths[indices].min()) < n_steps:
             batch = batch * inside[..., None]
         return batch, lengths
+
+
+def standardised(
+    sequences: Sequences, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None = None
+) -> np.ndarray:
+    """Return (x - mean) / scale as float32 (sum of lengths, C), computed in the precision of the input.
+
+    `numbers` are those by which messages call the sequences, if not by their order.
+
+    Raises
+    ------
+    ValueError
+        A scaled value is beyond `LARGEST`. The message names sequence, step and channel.
+    """
+    values = np.empty(sequences.values.shape, dtype=np.float32)
+    mean, scale = _in_precision(sequences.values.dtype, mean, scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(values), _STEPS):
+            part = sequences.values[start : start + _STEPS] - mean
+            np.divide(part, scale, out=part)
+            flat = part.ravel()
+            # one product instead of a comparison of every value; where it overflows, they are compared
+            if not flat @ flat <= LARGEST**2:
+                _refuse_large(sequences, part, start, numbers)
+            values[start : start + _STEPS] = part
+    return values
+
+
+def standardised_step(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return one step (C,), scaled as in `standardised`."""
+    return standardised(Sequences(x[np.newaxis], np.ones(1, dtype=np.int64)), mean, scale)[0]
+
+
+def _in_precision(dtype: np.dtype, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale in the precision of the input, or in float64 if they do not fit into it."""
+    kind = np.finfo(dtype)
+    fits = (np.abs(mean) < kind.max).all() and (scale < kind.max).all() and (scale > kind.tiny).all()
+    return (mean.astype(dtype), scale.astype(dtype)) if fits else (mean, scale)
+
+
+def _refuse_large(sequences: Sequences, part: np.ndarray, start: int, numbers: np.ndarray | None) -> None:
+    inside = np.abs(part) <= LARGEST
+    if inside.all():
+        return
+    row, channel = np.unravel_index(int(np.argmin(inside)), part.shape)
+    value, scaled = sequences.values[start + row, channel], part[row, channel]
+    place = place_of(sequences, start + int(row), int(channel), numbers)
+    raise ValueError(
+        f"{place} is {value:.6g}, and {scaled:.3g} after scaling: the largest scaled value is {LARGEST:.0e}. Is it a "
+        "fill value for missing data? Impute such values or cut them off first."
+    )
 
 
 def fingerprints(arrays: Iterable[np.ndarray]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,24 +50,24 @@ def run_steps(flat: FlatSequences, run: RunSteps, max_steps: int = MAX_STEPS) ->
         found, steps = run(values, lengths)
         for i, rows, n_steps in zip(indices, found.cpu().numpy(), steps.tolist(), strict=True):
             out[i] = rows[:n_steps].copy()
-            check_finite(out[i], i)
+            check_finite(out[i][np.newaxis], [i])
 
     over_batches(flat, each, max_steps)
     return out
 
 
-def check_finite(results: np.ndarray, sequence: int | None = None) -> None:
-    """Refuse results that are not finite. They are rows (n, ...) of sequences, or the rows of one sequence.
+def check_finite(results: np.ndarray, numbers: Sequence[int] | np.ndarray | None = None) -> None:
+    """Refuse results (n, ...) of n sequences that are not finite. `numbers` (n,) are those of the sequences.
 
     A sum tells it in one pass. Only if it is not finite, every value is looked at.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(results.sum()) or np.isfinite(results).all():
             return
-    if sequence is None:
-        sequence = int(np.argmin(np.isfinite(results.reshape(len(results), -1)).all(axis=1)))
+    row = int(np.argmin(np.isfinite(results.reshape(len(results), -1)).all(axis=1)))
+    name = row if numbers is None else numbers[row]
     raise ValueError(
-        f"the network has no finite result for sequence {sequence}: its values are too far from those of the training "
+        f"the network has no finite result for sequence {name}: its values are too far from those of the training "
         "data, or the weights of the network are too large. Look for extreme values in X, and for a learning rate that "
         "is too high."
     )

@@ -30,25 +30,12 @@ class Columns(Protocol):
     def end_epoch(self) -> None: ...
 
 
-def at_most(n_updates: int, plan: Plan) -> Plan:
-    """Return the plan, which draws no more batches once it has drawn `n_updates` in all."""
-    left = n_updates
-
-    def shortened() -> list[np.ndarray]:
-        nonlocal left
-        batches = plan()[:left]
-        left -= len(batches)
-        return batches
-
-    return shortened
-
-
 @dataclass
 class TargetBatches:
     """Batches of sequences with targets. Each iteration is one epoch, with a new plan and new augmentation.
 
     A batch has the entries values (B, T, C), lengths (B,), targets (B, ...) or (B, T, ...) and weights (B,), and the
-    entries that `columns` returns.
+    entries that `columns` returns. At most `left` batches are drawn in all epochs.
     """
 
     sequences: FlatSequences
@@ -57,16 +44,20 @@ class TargetBatches:
     plan: Plan
     augment: Augmentation | None = None
     columns: Columns | None = None
+    left: int | None = None
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        return map(self._batch, self.plan()) if self.columns is None else self._with_columns(self.columns)
+        plan = self.plan()[: self.left]
+        if self.left is not None:
+            self.left -= len(plan)
+        return map(self._batch, plan) if self.columns is None else self._with_columns(self.columns, plan)
 
-    def _with_columns(self, columns: Columns) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    def _with_columns(self, columns: Columns, plan: list[np.ndarray]) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         columns.begin_epoch()
-        for rows in self.plan():
+        for rows in plan:
             batch, lengths = self._batch(rows)
             yield {**batch, **columns(rows)}, lengths
         columns.end_epoch()
@@ -85,19 +76,22 @@ class TargetBatches:
 
 @dataclass
 class PairBatches:
-    """Batches of given pairs: values (P, 2, T, C), lengths (P, 2), same (P,) bool."""
+    """Batches of given pairs: values (P, 2, T, C), lengths (P, 2), same (P,) bool. At most `left` in all epochs."""
 
     sequences: FlatSequences
     pairs: np.ndarray
     same: Tensor
     plan: Plan
     augment: Augmentation
+    left: int
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        for rows in self.plan():
+        plan = self.plan()[: self.left]
+        self.left -= len(plan)
+        for rows in plan:
             values, lengths = self.sequences.padded(self.pairs[rows].ravel())
             batch = {
                 "values": self.augment(values, lengths).unflatten(0, (len(rows), 2)),

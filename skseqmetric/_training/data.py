@@ -15,12 +15,16 @@ from skseqmetric._input import Sequences
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Sequences with their targets, their weights (n,) and, if given, one image per sequence."""
+    """Sequences with their targets, their weights (n,) and, if given, one image per sequence.
+
+    numbers : the rows (n,) that the sequences had in the input; None if they are in its order.
+    """
 
     sequences: Sequences
     targets: Any  # codes (n,) of classes, numbers (n, K), or StepTargets
     weights: np.ndarray
     images: Any = None
+    numbers: np.ndarray | None = None
 
     @classmethod
     def merged(
@@ -43,7 +47,7 @@ class TrainingSet:
         codes = _class_codes(targets)
         if several_classes and codes is not None and len(np.unique(codes)) < 2:
             raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
-        return cls(sequences.take(kept), targets, summed, images), None if groups is None else groups[kept]
+        return cls(sequences.take(kept), targets, summed, images, kept), None if groups is None else groups[kept]
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -51,7 +55,8 @@ class TrainingSet:
     def take(self, rows: np.ndarray) -> TrainingSet:
         """Return the set of the given rows."""
         images = None if self.images is None else self.images[rows]
-        return TrainingSet(self.sequences.take(rows), self.targets[rows], self.weights[rows], images)
+        numbers = None if self.numbers is None else self.numbers[rows]
+        return TrainingSet(self.sequences.take(rows), self.targets[rows], self.weights[rows], images, numbers)
 
     def split(self, groups: np.ndarray | None, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet]:
         """Split into training data and a held-out fraction. If possible, both sides contain every class."""

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from skseqmetric._ops import buffer_pool
 from skseqmetric._ops.parallel import one_intra_op_thread
-from skseqmetric._training.running import running_fit
+from skseqmetric._training.running import RUNNING
 
 CLIP_NORM = 1.0
 
@@ -211,7 +211,7 @@ class _Guard(Callback):
 
     def __init__(self, options: TrainingOptions) -> None:
         self.options = options
-        self.running = running_fit()
+        self.running = RUNNING.get()
         self.epoch = self.updates = 0
         self.last_good: dict[str, Tensor] = {}
 
@@ -234,7 +234,7 @@ class _Guard(Callback):
         self._end_at_ctrl_c()
 
     def _end_at_ctrl_c(self) -> None:
-        if self.running.asked_to_stop:
+        if self.running is not None and self.running.ctrl_c.count:
             raise KeyboardInterrupt  # skorch ends training on this exception
 
     def _stop(self, net: NeuralNet) -> None:

@@ -1,4 +1,4 @@
-"""A fit in progress: what Ctrl-C asks of it, and how an error undoes it."""
+"""Fits as transactions. A fit that fails leaves the estimator as it was; Ctrl-C keeps what was learned."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sklearn.exceptions import ConvergenceWarning
+
+from skseqmetric._training.callbacks import with_callbacks
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 SCORING_LIBRARIES = ("dask", "hyperopt", "imblearn", "joblib", "optuna", "ray", "skopt", "sklearn")
 """Packages that fit estimators of others and go on with the result, such as searches and pipelines."""
@@ -28,19 +33,22 @@ class CtrlC:
     """
 
     def __init__(self) -> None:
-        self.count = 0
-        self._installed = False
+        self.count = self._depth = 0
+        self.installed = False
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._installed = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if self._installed:
-            signal.signal(signal.SIGINT, self._hear)
+        self._depth += 1
+        if self._depth == 1 and threading.current_thread() is threading.main_thread():
+            self.installed = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            if self.installed:
+                signal.signal(signal.SIGINT, self._hear)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._installed:
+        self._depth -= 1
+        if self._depth == 0 and self.installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.installed = False
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
@@ -61,10 +69,6 @@ class RunningFit:
         self.told = False
         self._undo: list[Callable[[], object]] = []
 
-    @property
-    def asked_to_stop(self) -> bool:
-        return self.ctrl_c.count > 0
-
     def on_error(self, undo: Callable[[], object]) -> None:
         """Call `undo` if an error ends the fit, after the attributes of the estimator are restored."""
         self._undo.append(undo)
@@ -75,45 +79,69 @@ class RunningFit:
 
     def leave(self, name: str) -> None:
         """Raise KeyboardInterrupt again where the caller would go on with a model that is only half trained."""
-        if self.ctrl_c.count > 1 or (self.asked_to_stop and _fitted_by_a_library()):
+        if self.ctrl_c.count > 1 or (self.ctrl_c.count and _fitted_by_a_library()):
             raise KeyboardInterrupt
-        if self.asked_to_stop and not self.told:
+        if self.ctrl_c.count and not self.told:
             warnings.warn(
                 f"{name}: Ctrl-C came after the last update; the fit is complete.", ConvergenceWarning, stacklevel=4
             )
 
 
-_running: ContextVar[RunningFit | None] = ContextVar("skseqmetric_running_fit", default=None)
+RUNNING: ContextVar[RunningFit | None] = ContextVar("skseqmetric_running_fit", default=None)
+"""The fit in progress in this thread."""
 
 
-def running_fit() -> RunningFit:
-    """Return the fit in progress in this thread, or one that nobody interrupts."""
-    return _running.get() or RunningFit(CtrlC())
+def fitting(fit: Method) -> Method:
+    """Make a method a fit by gradient descent: a transaction with callbacks, which Ctrl-C ends early.
+
+    After an error the estimator is as it was before the fit, with the weights it had then. Ctrl-C keeps what was
+    learned so far, and the fit returns. It raises KeyboardInterrupt after that if Ctrl-C was pressed twice, or if a
+    search, a cross-validation or a pipeline called it: they would use a model that is only half trained.
+    """
+    followed = with_callbacks(fit)
+
+    @wraps(fit)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _whole_or_undone(self) as running:
+            result = followed(self, *args, **kwargs)
+        if running.ctrl_c.count:
+            running.leave(type(self).__name__)
+        return result
+
+    return method  # type: ignore[return-value]
 
 
 @contextmanager
-def whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
+def _whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
     """Run a fit in the body. An error restores the estimator, unless it is one of the kinds that the fit keeps."""
-    before, outer = dict(vars(estimator)), _running.get()
+    before, outer = dict(vars(estimator)), RUNNING.get()
+    # a fit within a callback of another one hears the same Ctrl-C
     running = RunningFit(CtrlC() if outer is None else outer.ctrl_c)
-    token = _running.set(running)
+    token = RUNNING.set(running)
     try:
-        if outer is None:
-            with running.ctrl_c:
-                yield running
-        else:
+        with running.ctrl_c:
             yield running
     except BaseException as error:
         if not isinstance(error, running.keeps):
-            restore(estimator, before)
+            _restore(estimator, before)
             running.undo()
         raise
     finally:
-        _running.reset(token)
+        RUNNING.reset(token)
 
 
-def restore(estimator: Any, attributes: dict[str, Any]) -> None:
-    """Let the estimator have these attributes and no others."""
+@contextmanager
+def unchanged_if_refused(estimator: Any) -> Iterator[None]:
+    """Restore all attributes of the estimator after an error in the body, so that a refused fit changes nothing."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        _restore(estimator, before)
+        raise
+
+
+def _restore(estimator: Any, attributes: dict[str, Any]) -> None:
     vars(estimator).clear()
     vars(estimator).update(attributes)
 

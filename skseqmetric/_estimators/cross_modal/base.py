@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -347,8 +348,7 @@ def copied(encoder: str | nn.Module) -> nn.Module | None:
 def _shortest_and_longest(training: TrainingSet) -> tuple[Tensor, Tensor]:
     lengths = training.sequences.lengths
     rows = np.array([lengths.argmin(), lengths.argmax()])
-    n_channels = training.sequences.n_channels
-    flat = FlatSequences.from_sequences(
-        training.sequences.take(rows), np.zeros(n_channels), np.ones(n_channels), torch.device("cpu")
-    )
+    chosen, n_channels = training.sequences.take(rows), training.sequences.n_channels
+    blank = replace(chosen, values=np.zeros_like(chosen.values))
+    flat = FlatSequences.from_sequences(blank, np.zeros(n_channels), np.ones(n_channels), torch.device("cpu"))
     return flat.padded(np.arange(2))

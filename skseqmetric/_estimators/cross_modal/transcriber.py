@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -31,7 +32,7 @@ from skseqmetric._tasks.spelling import (
     written,
 )
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
-from skseqmetric._tensors.inference import MAX_STEPS, over_batches
+from skseqmetric._tensors.inference import MAX_STEPS, check_finite, over_batches
 from skseqmetric._tensors.steps import StepTargets
 
 
@@ -472,6 +473,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         def each(values: Tensor, lengths: Tensor, indices: np.ndarray) -> None:
             features, steps = self.module_.encode_series(values, lengths)
             log_probs = self.module_.series_logits(features, steps).log_softmax(2)
+            check_finite(log_probs.cpu().numpy(), indices)
             for i, found in zip(indices, what(log_probs, steps), strict=True):
                 out[i] = found
 
@@ -496,7 +498,8 @@ def _exchanges(codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarra
 def _steps_by_running(encoder: nn.Module, sequences: Sequences) -> np.ndarray:
     device = next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
     n_channels = sequences.n_channels
-    flat = FlatSequences.from_sequences(sequences, np.zeros(n_channels), np.ones(n_channels), device)
+    blank = replace(sequences, values=np.zeros_like(sequences.values))
+    flat = FlatSequences.from_sequences(blank, np.zeros(n_channels), np.ones(n_channels), device)
     steps = np.empty(len(flat), dtype=np.int64)
     for rows in batches_by_length(flat.host_lengths, MAX_STEPS):
         steps[rows] = encoder_steps(encoder, *flat.padded(rows)).cpu().numpy()

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.stem import stem_strides, steps_behind
 from skseqmetric._ops.weights import MemoryForm, MemoryScan
-from skseqmetric._tensors.inference import over_batches, run_steps
+from skseqmetric._tensors.inference import check_finite, over_batches, run_steps
 from skseqmetric._training.data import TrainingSet
 
 FOREVER = 2**31
@@ -185,6 +185,7 @@ def memory_states(self: Any, X: Any, *, layer: int = -1) -> Bunch:
         scan = self.module_.scans(features, steps, keep=True)[layer]
         for row, (i, n_steps) in enumerate(zip(indices, steps.tolist(), strict=True)):
             found[i] = _of_sequence(scan, row, n_steps, self.module_.memory_layers()[layer].form, factor)
+            check_finite(found[i][0][np.newaxis], [i])
 
     over_batches(flat, look)
     memory, attention, steps = (list(part) for part in zip(*found, strict=True))
