@@ -201,7 +201,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         for name in self._task.attributes if "_task" in vars(self) else ():
             self.__dict__.pop(name, None)
         self.network_config_ = config
-        network: Any = self._network(**config, generator=torch.Generator().manual_seed(seed))
+        network: Any = self._network(**config, generator=torch.Generator("cpu").manual_seed(seed))
         self.module_: Any = network.to(device).eval()
         self._n_features_out: int = self.module_.n_outputs
         n_channels = training.sequences.values.shape[1]

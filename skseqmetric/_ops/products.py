@@ -77,7 +77,7 @@ class PackedMatrix(Matrix):
         return c
 
     def _pack(self, matrix: Tensor) -> Tensor:
-        packed = torch.empty(self._kernels.packed_matrix(*matrix.shape))
+        packed = torch.empty(self._kernels.packed_matrix(*matrix.shape), dtype=torch.float32, device="cpu")
         self._kernels.pack_matrix(packed.data_ptr(), matrix.data_ptr(), *matrix.shape, *matrix.stride())
         return packed
 

@@ -63,7 +63,7 @@ class FlatSequences:
         n_steps = int(self.host_lengths[indices].max())
         chosen = torch.from_numpy(indices).to(self.values.device)
         lengths = self.lengths[chosen]
-        steps = torch.arange(n_steps, device=self.values.device)
+        steps = torch.arange(n_steps, dtype=torch.int64, device=self.values.device)
         inside = steps < lengths[:, None]
         rows = self.offsets[chosen][:, None] + torch.where(inside, steps, 0)
         batch = self.values.index_select(0, rows.view(-1)).view(len(indices), n_steps, -1)

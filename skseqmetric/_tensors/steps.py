@@ -48,7 +48,7 @@ class PaddedTargets:
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         lengths = self.lengths[rows]
-        steps = torch.arange(int(lengths.max()), device=lengths.device)
+        steps = torch.arange(int(lengths.max()), dtype=torch.int64, device=lengths.device)
         inside = steps < lengths[:, None]
         padded = self.values[self.offsets[rows][:, None] + torch.where(inside, steps, 0)]
         return torch.where(inside.view(*inside.shape, *[1] * (padded.ndim - 2)), padded, IGNORED)

@@ -237,7 +237,7 @@ class EchoStatePredictor(EchoStateEstimator):
         if how == "last":
             # a backward reservoir ends at the first step
             return torch.cat([forward, backward[:, :1].expand_as(backward)], 2)
-        counts = torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
+        counts = torch.arange(1, states.shape[1] + 1, dtype=torch.int64, device=states.device)[:, None]
         inside = valid_steps(lengths, states.shape[1])[..., None]
         means = (backward * inside).sum(1, keepdim=True) / lengths[:, None, None]
         return torch.cat([forward.cumsum(1) / counts, means.expand_as(backward)], 2)

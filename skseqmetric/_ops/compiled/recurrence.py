@@ -140,7 +140,7 @@ def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights
 
 
 def _plain(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str | None) -> Tensor:
-    rows = torch.arange(len(lengths))[None]
+    rows = torch.arange(len(lengths), dtype=torch.int64, device="cpu")[None]
     return _scan(Kind(1, None, how), features, lengths, rows, weights)[0]
 
 
@@ -256,7 +256,7 @@ class _Run:
         n_rows, n_recurrent = _weight_rows(self.n_units, n_features)
         n_tiles = library().tiles(self._operands(self.features).problem)
         n_shares = min(self.team.n_threads if self.shared else SHARES, n_tiles)
-        weights = torch.zeros(n_shares, len(self.features), n_rows, _padded(self.n_units))
+        weights = self.features.new_zeros(n_shares, len(self.features), n_rows, _padded(self.n_units))
         if self.shared:
             grad_features, grad_inputs = self._shared_back(grads, saved, weights, of_features)
             return [grad_features, grad_inputs, None, None, *_unpacked(weights.sum(0), self.recurrent)]

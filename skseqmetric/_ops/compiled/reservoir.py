@@ -15,7 +15,7 @@ class DenseStep:
     def __init__(self, recurrent: Tensor, leak: Tensor) -> None:
         recurrent, self._leak = recurrent.contiguous(), leak.contiguous()
         self._n_units = len(leak)
-        self._packed = torch.empty(library().packed_square(self._n_units))
+        self._packed = torch.empty(library().packed_square(self._n_units), dtype=torch.float32, device="cpu")
         library().pack_square(self._packed.data_ptr(), recurrent.data_ptr(), self._n_units)
 
     def __call__(self, x: Tensor, projected: Tensor) -> None:

@@ -324,7 +324,7 @@ class _Gradients:
         both = torch.cat([spans.task.rows, spans.task.columns])
         order = torch.argsort(both, stable=True)
         self.order = order.to(torch.int32)
-        bounds = torch.arange(spans.n_sequences + 1, device=both.device)
+        bounds = torch.arange(spans.n_sequences + 1, dtype=torch.int64, device=both.device)
         self.bounds = torch.searchsorted(both[order], bounds).to(torch.int32)
 
     def add(self, start: int, states: Tensor, span: _SpanGradients) -> None:
