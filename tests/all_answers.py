@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +37,7 @@ IMAGES = RNG.uniform(0, 1, size=(len(X), 9, 8)).astype(np.float32)
 PAIRS = np.array([[0, 1], [0, 2], [1, 3], [2, 5], [4, 7], [6, 4]])
 SAME = np.array([False, True, True, False, False, True])
 
-FAST: dict[str, Any] = {"max_epochs": 2, "min_batches": 1, "batch_size": 4, "random_state": 0}
+FAST: dict[str, Any] = {"max_epochs": 1, "min_batches": 1, "batch_size": 4, "random_state": 0}
 MEMORY: dict[str, Any] = {**FAST, "n_units": 4, "n_heads": 2, "n_filters": 4}
 CROSS: dict[str, Any] = {**FAST, "n_components": 4, "n_filters": 4, "n_units": 4}
 ECHO: dict[str, Any] = {"n_units": 50, "random_state": 0}
@@ -148,13 +146,19 @@ Answers = dict[str, list[np.ndarray]]
 
 
 def all_answers(fit: Callable[[Case], Any] = Case.fit) -> Answers:
-    """Answers after a fit, after another one that continues it, and after `fit_pairs`."""
+    """Answers after a fit, after another one that continues it, and after `fit_pairs`.
+
+    Without `DTWMetric`: it has no tensors, and its library takes seconds to be compiled.
+    """
     found: Answers = {}
     for name, case in cases().items():
+        if isinstance(case.made, DTWMetric):
+            continue
         fitted = fit(case)
         found |= {f"{name}.{method}": answer for method, answer in asked(case, fitted)}
         case.continued(fitted)
-        found |= {f"{name}.{method}, continued": answer for method, answer in asked(case, fitted)}
+        method, answer = next(asked(case, fitted))  # one shows what was learned
+        found[f"{name}.{method}, continued"] = answer
         if hasattr(fitted, "fit_pairs"):
             fitted.fit_pairs(X, PAIRS, SAME)
             found[f"{name}.fit_pairs"] = arrays(fitted.pairwise_distances(X))
@@ -169,7 +173,3 @@ def differences(first: Answers, second: Answers) -> list[str]:
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-
-
-if __name__ == "__main__":
-    pickle.dump(all_answers(), sys.stdout.buffer)
