@@ -22,6 +22,7 @@ from torch import nn
 
 from skseqmetric._input import Sequences, check_sequences, check_weights
 from skseqmetric._tasks import Blocks, Task
+from skseqmetric._tensors.arrays import tensor_of
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
@@ -261,7 +262,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         targets, device = part.targets, self._device
         return TargetBatches(
             self._flat(part.sequences),
-            torch.from_numpy(targets).to(device) if isinstance(targets, np.ndarray) else targets.to(device),
+            tensor_of(targets).to(device) if isinstance(targets, np.ndarray) else targets.to(device),
             torch.from_numpy(part.weights.astype(np.float32)).to(device),
             plan,
         )

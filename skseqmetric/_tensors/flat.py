@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._input import Sequences
+from skseqmetric._tensors.arrays import tensor_of
 
 _STEPS = 2**14  # standardised at a time, so that no second array in the precision of the input is made
 
@@ -36,7 +37,7 @@ class FlatSequences:
         for start in range(0, len(values), _STEPS):
             part = sequences.values[start : start + _STEPS] - mean
             values[start : start + _STEPS] = np.divide(part, scale, out=part)
-        lengths = torch.from_numpy(sequences.lengths)
+        lengths = tensor_of(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
 
