@@ -19,6 +19,7 @@ from hypothesis import settings
 
 from tests.small_embedder import pictures
 from tests.small_transcriber import abc_words
+from tests.torch_defaults import TORCH_DEFAULTS, set_torch_default
 
 GLOBAL_STATES = pytest.StashKey[dict[str, object]]()
 
@@ -34,12 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="folder of real data sets (.npz); without it their tests skip",
     )
+    parser.addoption(
+        "--torch-default",
+        choices=TORCH_DEFAULTS,
+        help="run the tests under another default of torch: nothing in the package may depend on it",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.allow_tf32 = False  # else convolutions and cuDNN's GRU keep 10 bits of a CUDA operand
+    set_torch_default(config.getoption("--torch-default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

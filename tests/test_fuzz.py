@@ -281,13 +281,17 @@ def one_call(case: Case, data: st.DataObject) -> None:
     changed = draw(parameters(case))
     methods = sorted(case.fits)
     if fitted:
-        methods += [n for n in ("transform", "predict", "predict_proba", "kneighbors", "hidden_states") if hasattr(model, n)]
+        methods += [
+            n for n in ("transform", "predict", "predict_proba", "kneighbors", "hidden_states") if hasattr(model, n)
+        ]
     name = draw(st.sampled_from(methods))
     given = draw(arguments(case.fits[name])) if name in case.fits else {}
     model.set_params(**{"max_epochs": 1, **changed} if case.trained else changed)
     if name not in case.fits and "n_neighbors" not in changed:
         changed = {}
-    what = f"{case}.{name}({type(x).__name__}: {str(x)[:200]}, {str(given)[:200]}), parameters {changed}, fitted {fitted}"
+    what = (
+        f"{case}.{name}({type(x).__name__}: {str(x)[:200]}, {str(given)[:200]}), parameters {changed}, fitted {fitted}"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_call(lambda: getattr(model, name)(x, **given), model, case, what)

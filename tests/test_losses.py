@@ -124,3 +124,17 @@ def test_pair_losses_equal_their_equations() -> None:
     right = [together[0], together[1], 1 - together[2], 1 - together[3]]
     logistic = [-math.log(p) for p in right]
     assert _losses.logistic_pairs(1.7 * squared, same, MARGIN).tolist() == pytest.approx(logistic)
+
+
+def test_distances_of_a_batch_keep_no_difference_of_every_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, kept = torch.rand(24, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), []
+    points.requires_grad_()
+    direct = (points[:, None] - points[None]).square().sum(-1)
+    monkeypatch.setattr(_losses, "DIFFERENCES", 7 * points.numel())
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: (kept.append(x.numel()), x)[1], lambda x: x):
+        found = _losses.squared_distances(points)
+    assert torch.equal(found, direct)
+    assert max(kept) == points.numel()
+    sides = torch.rand(24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    (by_hand,), (by_torch,) = (torch.autograd.grad((d * sides).sum(), points) for d in (found, direct))
+    torch.testing.assert_close(by_hand, by_torch, rtol=1e-12, atol=1e-12)

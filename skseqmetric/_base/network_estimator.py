@@ -20,6 +20,7 @@ from torch import nn
 
 from skseqmetric._input import Sequences, check_sequences, check_weights
 from skseqmetric._tasks import Blocks, Task
+from skseqmetric._tensors.arrays import tensor_of
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
@@ -189,7 +190,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         for name in self._task.attributes if "_task" in vars(self) else ():
             self.__dict__.pop(name, None)
         self.network_config_ = config
-        network: Any = self._network(**config, generator=torch.Generator().manual_seed(seed))
+        network: Any = self._network(**config, generator=torch.Generator("cpu").manual_seed(seed))
         self.module_: Any = network.to(device).eval()
         self._n_features_out: int = self.module_.n_outputs
         n_channels = training.sequences.values.shape[1]
@@ -250,7 +251,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         targets, device = part.targets, self._device
         return TargetBatches(
             self._flat(part.sequences, part.numbers),
-            torch.from_numpy(targets).to(device) if isinstance(targets, np.ndarray) else targets.to(device),
+            tensor_of(targets).to(device) if isinstance(targets, np.ndarray) else targets.to(device),
             torch.from_numpy(part.weights.astype(np.float32)).to(device),
             plan,
         )

@@ -141,7 +141,7 @@ def _pair_states(
     """Return states (T, D, P, H) and lengths of both halves of the pairs (left[p], right[p]), p in batch."""
     n = len(batch)
     (x1, lengths1), (x2, lengths2) = _same_length(*(network.encode(*flat.padded(batch)) for flat in (left, right)))
-    pairs = torch.arange(n, device=x1.device)
+    pairs = torch.arange(n, dtype=torch.int64, device=x1.device)
     states = network.pair_states(torch.cat([x1, x2]), torch.cat([lengths1, lengths2]), pairs, pairs + n)
     return states, (lengths1, lengths2)
 

@@ -68,7 +68,7 @@ class CrossModalNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch.Generator().manual_seed(0)
+        generator = generator or torch.Generator("cpu").manual_seed(0)
         self.series_encoder: nn.Module = (
             copy.deepcopy(series_encoder)
             if series_encoder is not None

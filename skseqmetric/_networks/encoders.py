@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
-from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started
+from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started, unstarted
 from skseqmetric._ops.steps import valid_steps
 
 Length = TypeVar("Length", int, np.ndarray, Tensor)
@@ -33,7 +33,7 @@ class MaskedBatchNorm1d(nn.Module):
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(n_features)
+        self.norm = nn.BatchNorm1d(n_features, dtype=torch.float32, device="cpu")
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         flat = x.reshape(-1, x.shape[2])
@@ -60,7 +60,7 @@ class StepConvolution(nn.Module):
 
     def __init__(self, n_inputs: int, n_outputs: int, kernel: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.layer = started(nn.utils.skip_init(nn.Conv1d, n_inputs, n_outputs, kernel), generator)
+        self.layer = started(unstarted(nn.Conv1d, n_inputs, n_outputs, kernel), generator)
         self.around = (0, 0, (kernel - 1) // 2, kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ class ImageEncoder(nn.Module):
         n_blocks = 4 if min(sides) >= 16 else 3
         sizes = (channels, *IMAGE_FILTERS[:n_blocks])
         self.convolutions = nn.ModuleList(_image_convolution(a, b, generator, bias=False) for a, b in pairwise(sizes))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(n) for n in sizes[1:])
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n, dtype=torch.float32, device="cpu") for n in sizes[1:])
         self.shared = _image_convolution(sizes[-1], n_shared, generator)
         pooled = [math.ceil(side / 2**n_blocks) for side in sides]
         most = [min(32, CELLS * round(side / min(sides))) for side in sides]
@@ -189,8 +189,7 @@ class ImageEncoder(nn.Module):
 
 
 def _image_convolution(n_inputs: int, n_outputs: int, generator: torch.Generator, *, bias: bool = True) -> nn.Conv2d:
-    layer: nn.Conv2d = nn.utils.skip_init(nn.Conv2d, n_inputs, n_outputs, 3, padding=1, bias=bias)
-    started(layer, generator)
+    layer = started(unstarted(nn.Conv2d, n_inputs, n_outputs, 3, padding=1, bias=bias), generator)
     # channels last: half the time on a CPU
     layer.weight = nn.Parameter(layer.weight.detach().contiguous(memory_format=torch.channels_last))
     return layer

@@ -22,8 +22,14 @@ Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
 CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
+def unstarted(kind: type[Layer], *sizes: Any, **options: Any) -> Layer:
+    """Make a layer without initial values, of float32 on the CPU whatever torch's defaults are."""
+    layer: Layer = nn.utils.skip_init(kind, *sizes, **options, dtype=torch.float32, device="cpu")
+    return layer
+
+
 def started(layer: Layer, generator: torch.Generator) -> Layer:
-    """Draw weights and biases of a layer from `skip_init` uniformly in +- 1 / sqrt(inputs of one output)."""
+    """Draw weights and biases of a layer from `unstarted` uniformly in +- 1 / sqrt(inputs of one output)."""
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if layer.bias is not None:
         bound = 1 / math.sqrt(layer.weight[0].numel())
@@ -33,8 +39,7 @@ def started(layer: Layer, generator: torch.Generator) -> Layer:
 
 def linear(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer whose initial values come from the generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
-    return started(layer, generator)
+    return started(unstarted(nn.Linear, n_inputs, n_outputs), generator)
 
 
 def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generator | None) -> Tensor:
@@ -46,7 +51,7 @@ def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generato
     if generator is None or not share:
         return x
     shape = [n if d in (0, dim % x.ndim) else 1 for d, n in enumerate(x.shape)]
-    kept = torch.rand(shape, generator=generator, device=x.device) >= share
+    kept = torch.rand(shape, generator=generator, dtype=torch.float32, device=x.device) >= share
     return x * (kept.to(x.dtype) / (1 - share))
 
 
@@ -132,7 +137,9 @@ class RecurrentLayers(nn.Module):
 @torch.no_grad()
 def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Generator) -> nn.RNNBase:
     # like skip_init, which refuses recurrent layers
-    made: nn.RNNBase = CELLS[cell](n_features, n_units, batch_first=True, device="meta").to_empty(device="cpu")
+    kind = CELLS[cell]
+    made: nn.RNNBase = kind(n_features, n_units, batch_first=True, dtype=torch.float32, device="meta")
+    made = made.to_empty(device="cpu")
     for name, parameter in made.named_parameters():
         if name.startswith("bias"):
             parameter.zero_()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from skseqmetric._networks.layers import unstarted
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, instance_channels
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
@@ -19,7 +20,7 @@ from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan,
 
 def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.Generator) -> nn.Parameter:
     """Return a matrix with separate initial values for each block of n_units rows."""
-    matrix = torch.empty(rows, columns)
+    matrix = torch.empty(rows, columns, dtype=torch.float32, device="cpu")
     for block in matrix.split(n_units):
         start(block, generator=generator)
     return nn.Parameter(matrix)
@@ -50,7 +51,7 @@ class MemoryLayer(nn.Module):
         self.memory_gate_input = blocks(room, n_features)
         self.memory_gate_memory = blocks(room, room)
         self.memory_gate_bias = self._vector(room)
-        self.read = nn.Parameter(torch.zeros(n_units, room))
+        self.read = nn.Parameter(torch.zeros(n_units, room, dtype=torch.float32, device="cpu"))
         self.token = blocks(n_units, form.n_slots * n_features if pooled else n_features)
         self.token_bias = self._vector(n_units) if pooled else None
         self.mixing, self.mixing_bias = blocks(mixed, n_units), self._vector(mixed)
@@ -69,7 +70,7 @@ class MemoryLayer(nn.Module):
 
     @staticmethod
     def _vector(n: int, value: float = 0.0) -> nn.Parameter:
-        return nn.Parameter(torch.full((n,), value))
+        return nn.Parameter(torch.full((n,), value, dtype=torch.float32, device="cpu"))
 
     def weights(self) -> MemoryWeights:
         return MemoryWeights(self.form, **dict(self.named_parameters()))
@@ -111,7 +112,7 @@ class MemoryNetwork(SiameseNetwork):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch.Generator().manual_seed(0)
+        generator = generator or torch.Generator("cpu").manual_seed(0)
         n_channels *= 4 if with_instance else 1
         self.pooling, self.with_instance = pooling, with_instance
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
@@ -121,7 +122,7 @@ class MemoryNetwork(SiameseNetwork):
         sizes = [n_filters or n_channels, *[n_units] * n_layers]
         self.layers = nn.ModuleList(MemoryLayer(a, b, form, generator) for a, b in pairwise(sizes))
         width = n_units * (2 if pooling == "both" else 1)
-        self.head = nn.utils.skip_init(nn.Linear, n_units if head == "step" else width, n_outputs)
+        self.head = unstarted(nn.Linear, n_units if head == "step" else width, n_outputs)
         nn.init.xavier_uniform_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
         self.n_outputs = n_outputs if head == "embedding" else width

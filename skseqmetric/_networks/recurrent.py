@@ -33,7 +33,7 @@ class RecurrentNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch.Generator().manual_seed(0)
+        generator = generator or torch.Generator("cpu").manual_seed(0)
         self.n_units, self.cell, self.target, self.pooling, self.dropout = n_units, cell, target, pooling, dropout
         self.layers = RecurrentLayers(
             n_channels, n_units, n_layers, generator, cell=cell, bidirectional=bidirectional, dropout=dropout
@@ -70,7 +70,9 @@ class RecurrentNetwork(nn.Module):
         """Return the pooled states of all prefixes, (B, T, D H). The backward half is that of the whole sequence."""
         ahead, back = states[..., : self.n_units], states[..., self.n_units :]
         if how == "mean":
-            ahead = ahead.cumsum(1) / torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
+            ahead = (
+                ahead.cumsum(1) / torch.arange(1, states.shape[1] + 1, dtype=torch.int64, device=states.device)[:, None]
+            )
         whole = self._pooled_once(states, lengths, how)[:, None, self.n_units :]
         return torch.cat([ahead, whole.expand_as(back)], 2)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, gelu, pad
 
+from skseqmetric._networks.layers import unstarted
 from skseqmetric._ops.steps import valid_steps
 
 KERNELS = (7, 5)
@@ -80,9 +81,7 @@ class ConvStem(nn.Module):
         self.in_front = [kernel - 1 if causal else 0 for kernel in KERNELS]
         widths = (n_channels, n_filters, n_filters)
         layers = [
-            nn.utils.skip_init(
-                nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], 0 if causal else KERNELS[i] // 2
-            )
+            unstarted(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], 0 if causal else KERNELS[i] // 2)
             for i in range(2)
         ]
         self.convolutions = nn.ModuleList(layers)
@@ -100,8 +99,10 @@ class ConvStem(nn.Module):
             lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
             x = x * valid_steps(lengths, x.shape[2])[:, None, :]
         if generator is not None and self.dropout:
-            kept = torch.rand(*x.shape[:2], 1, generator=generator, device=x.device) >= self.dropout
-            x = x * (kept / (1 - self.dropout))
+            kept = (
+                torch.rand(*x.shape[:2], 1, generator=generator, dtype=torch.float32, device=x.device) >= self.dropout
+            )
+            x = x * (kept.float() / (1 - self.dropout))
         return x.transpose(1, 2), lengths
 
     def first_inputs(self) -> tuple[Tensor, ...]:

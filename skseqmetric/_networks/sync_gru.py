@@ -25,7 +25,7 @@ class SyncGRUCell(nn.Module):
         self.coupling = coupling
 
         def new(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.zeros(shape))
+            return nn.Parameter(torch.zeros(shape, dtype=torch.float32, device="cpu"))
 
         self.input, self.hidden = new(3 * n_units, n_features), new(3 * n_units, n_units)
         self.input_bias, self.hidden_bias = new(3 * n_units), new(3 * n_units)
@@ -83,7 +83,7 @@ class SyncGRUNetwork(SiameseNetwork):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        generator = generator or torch.Generator().manual_seed(0)
+        generator = generator or torch.Generator("cpu").manual_seed(0)
         self.pooling, self.n_units = pooling, n_units
         self.stem = None
         if n_filters:

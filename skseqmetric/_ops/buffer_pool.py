@@ -54,7 +54,7 @@ def _find(n: int) -> Tensor:
         if fitting:
             return _idle.pop(min(fitting, key=lambda i: len(_idle[i])))
     with torch.inference_mode(False):  # else it could only be written to in inference mode later on
-        return torch.empty(n)
+        return torch.empty(n, dtype=torch.float32, device="cpu")
 
 
 def _put_back(memory: Tensor) -> None:

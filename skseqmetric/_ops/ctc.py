@@ -54,7 +54,7 @@ def greedy_decode(log_probs: Tensor, lengths: Tensor, blank: int = 0) -> list[np
     path = log_probs.argmax(2)
     kept = path != blank
     kept[:, 1:] &= path[:, 1:] != path[:, :-1]
-    kept &= torch.arange(path.shape[1], device=path.device) < lengths.to(path.device)[:, None]
+    kept &= torch.arange(path.shape[1], dtype=torch.int64, device=path.device) < lengths.to(path.device)[:, None]
     ends = np.cumsum(kept.sum(1).cpu().numpy())
     return np.split(path[kept].cpu().numpy(), ends[:-1]) if len(ends) else []
 
@@ -177,7 +177,7 @@ class _Beams:
     def likeliest(self) -> tuple[list[np.ndarray], list[float]]:
         """The best label of every sequence, and its log-probability."""
         score, best = self.total.max(1)
-        rows = torch.arange(len(best), device=best.device)
+        rows = torch.arange(len(best), dtype=torch.int64, device=best.device)
         symbols, lengths = self.symbols[rows, best].cpu().numpy(), self.length[rows, best].tolist()
         return [row[:n].copy() for row, n in zip(symbols, lengths, strict=True)], score.tolist()
 
@@ -226,7 +226,7 @@ def _grown(beams: _Beams, source: Tensor, added: Tensor, ends_blank: Tensor, end
     symbols = beams.symbols.gather(1, source[..., None].expand(-1, -1, beams.symbols.shape[2]))
     symbols.scatter_(2, before[..., None], added[..., None])
     stays = added < 0
-    rows = torch.arange(len(source), device=source.device)[:, None, None]
+    rows = torch.arange(len(source), dtype=torch.int64, device=source.device)[:, None, None]
     began = beams.extends[rows, source[:, :, None], source[:, None]]
     # label i followed by c is the beginning of j where i was, and j goes on with c
     follows = symbols.gather(2, before[:, None].expand_as(began))

@@ -110,7 +110,7 @@ def draw_noise(
     """
 
     def draw(share: float, *shape: int) -> Tensor:
-        kept = torch.rand(shape, generator=generator, device=generator.device) < share
+        kept = torch.rand(shape, generator=generator, dtype=torch.float32, device=generator.device) < share
         return kept.to(x.device, weights.hidden.dtype)
 
     form, (n_rows, n_steps, _), n_units = weights.form, x.shape, weights.n_units

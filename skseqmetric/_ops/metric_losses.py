@@ -9,12 +9,17 @@ anchor the loss and its gradient are 0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import logsigmoid, softplus
 
 BlockLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, float], Tensor]
+
+DIFFERENCES = 1 << 20
+"""Numbers of differences between embeddings that are held at once: 4 MB in float32."""
 
 
 def safe_sqrt(squared: Tensor) -> Tensor:
@@ -24,8 +29,27 @@ def safe_sqrt(squared: Tensor) -> Tensor:
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:
-    """(B, D) -> (B, B), by direct differences: exact zeros on the diagonal, no cancellation."""
-    return (embeddings[:, None] - embeddings[None]).square().sum(-1)
+    """(B, D) -> (B, B), by direct differences: exact zeros on the diagonal, no cancellation.
+
+    Memory holds the result and differences of at most `DIFFERENCES` numbers, in both passes.
+    """
+    distances: Tensor = _SquaredDistances.apply(embeddings)
+    return distances
+
+
+class _SquaredDistances(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        blocks = x.split(max(1, DIFFERENCES // max(1, x.numel())))
+        return torch.cat([(rows[:, None] - x[None]).square().sum(-1) for rows in blocks])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        both = grad + grad.T
+        return 2 * (both.sum(1, keepdim=True) * x - both @ x)
 
 
 def weighted_mean(values: Tensor, weights: Tensor, usable: Tensor) -> Tensor:

@@ -13,14 +13,14 @@ def sample_pairs(labels: Tensor, per_sequence: int | None, generator: torch.Gene
     choose the pairs of each kind.
     """
     n = len(labels)
-    rows, columns = torch.triu_indices(n, n, 1, device=labels.device)
+    rows, columns = torch.triu_indices(n, n, 1, dtype=torch.int64, device=labels.device)
     if per_sequence is None or per_sequence >= n - 1:
         return rows, columns
     same = labels[rows] == labels[columns]
     wanted = n * per_sequence // 2
     n_same = min(int(same.sum()), wanted // 2)
     n_other = min(int((~same).sum()), wanted - n_same)
-    keys = torch.rand(len(rows), generator=generator, device=labels.device)
+    keys = torch.rand(len(rows), generator=generator, dtype=torch.float32, device=labels.device)
     drawn = [
         torch.topk(keys.masked_fill(kind, -1), count).indices for kind, count in ((~same, n_same), (same, n_other))
     ]

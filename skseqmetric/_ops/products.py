@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.compiled import Library, library
+from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team
 
 
@@ -67,18 +68,21 @@ class PackedMatrix(Matrix):
             return super().gradient(grad, x)
         out = grad.new_empty(grad.shape[1], x.shape[1])
         sizes = (grad.stride(0), x.stride(0), grad.shape[1], len(grad), x.shape[1])
-        self._kernels.update(grad.data_ptr(), x.data_ptr(), out.data_ptr(), *sizes, *self._team)
+        operands = address(grad, "grad", layout="rows"), address(x, "x", layout="rows"), address(out, "out")
+        self._kernels.update(*operands, *sizes, *self._team)
         return out
 
     def _product(self, a: Tensor, packed: Tensor, n: int, out: Tensor | None) -> Tensor:
         c = a.new_empty(len(a), n) if out is None else out
         sizes = (a.stride(0), c.stride(0), *a.shape, n, out is not None)
-        self._kernels.product(a.data_ptr(), packed.data_ptr(), c.data_ptr(), *sizes, *self._team)
+        operands = address(a, "a", layout="rows"), address(packed, "packed"), address(c, "out", layout="rows")
+        self._kernels.product(*operands, *sizes, *self._team)
         return c
 
     def _pack(self, matrix: Tensor) -> Tensor:
-        packed = torch.empty(self._kernels.packed_matrix(*matrix.shape))
-        self._kernels.pack_matrix(packed.data_ptr(), matrix.data_ptr(), *matrix.shape, *matrix.stride())
+        packed = torch.empty(self._kernels.packed_matrix(*matrix.shape), dtype=torch.float32, device="cpu")
+        operands = address(packed, "packed"), address(matrix, "weight", layout="any")
+        self._kernels.pack_matrix(*operands, *matrix.shape, *matrix.stride())
         return packed
 
 

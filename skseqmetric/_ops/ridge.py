@@ -139,7 +139,9 @@ class RidgeSums:
         solved = torch.cholesky_solve(right, factor)
         weights = solved if rows is None else rows.T @ solved
         explained = (right * (solved if rows is None else products @ solved)).sum(0)
-        inverse = torch.linalg.solve_triangular(factor, torch.eye(len(factor)).to(factor), upper=False)
+        inverse = torch.linalg.solve_triangular(
+            factor, torch.eye(len(factor), dtype=factor.dtype, device=factor.device), upper=False
+        )
         freedom = len(factor) - alpha * float(inverse.square().sum())
         return self.centring.readout_of_cost(weights, alpha, self.squares - explained, freedom)
 

@@ -8,19 +8,19 @@ from torch import Tensor
 
 def valid_steps(lengths: Tensor, n_steps: int) -> Tensor:
     """Return a mask (B, T) that is True for steps inside their sequence."""
-    return torch.arange(n_steps, device=lengths.device) < lengths[:, None]
+    return torch.arange(n_steps, dtype=torch.int64, device=lengths.device) < lengths[:, None]
 
 
 def reverse_valid(features: Tensor, lengths: Tensor) -> Tensor:
     """Reverse every sequence of (B, T, F) within its own length. Padding stays at the end."""
-    t = torch.arange(features.shape[1], device=features.device)
+    t = torch.arange(features.shape[1], dtype=torch.int64, device=features.device)
     source = torch.where(t < lengths[:, None], lengths[:, None] - 1 - t, t)
     return features.gather(1, source[..., None].expand_as(features))
 
 
 def freeze_ended(states: Tensor, lengths: Tensor) -> Tensor:
     """Replace states (T, D, B, H) past the end of a sequence by its last state."""
-    t = torch.minimum(torch.arange(len(states), device=lengths.device)[:, None], lengths - 1)
+    t = torch.minimum(torch.arange(len(states), dtype=torch.int64, device=lengths.device)[:, None], lengths - 1)
     return states.gather(0, t[:, None, :, None].expand_as(states))
 
 
@@ -32,7 +32,7 @@ def pool_states(states: Tensor, lengths: Tensor, how: str) -> Tensor:
     if how == "both":
         return torch.cat([pool_states(states, lengths, one) for one in ("last", "mean")], 1)
     if how == "last":
-        return states[lengths - 1, :, torch.arange(len(lengths), device=states.device)].flatten(1)
+        return states[lengths - 1, :, torch.arange(len(lengths), dtype=torch.int64, device=states.device)].flatten(1)
     # a product is a safe mask: |h| < 1 at every step, also at those computed from padding
     share = valid_steps(lengths, len(states)).to(states.dtype) / lengths[:, None].to(states.dtype)
     return (states * share.T[:, None, :, None]).sum(0).transpose(0, 1).flatten(1)
@@ -46,4 +46,5 @@ def pad_steps(features: Tensor, n_steps: int) -> Tensor:
 
 def every_pair(n: int, m: int) -> tuple[Tensor, Tensor]:
     """Return index tensors (n m,) of all pairs of n rows and m columns, row by row."""
-    return torch.arange(n).repeat_interleave(m), torch.arange(m).repeat(n)
+    rows, columns = (torch.arange(size, dtype=torch.int64, device="cpu") for size in (n, m))
+    return rows.repeat_interleave(m), columns.repeat(n)

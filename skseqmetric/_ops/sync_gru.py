@@ -101,7 +101,8 @@ def sync_gru_tile(
 
 def _reference_tile(first: Side, second: Side, weights: list[RecurrentWeights], how: str, *, crossed: bool) -> Tensor:
     n, m = len(first.lengths), len(second.lengths)
-    rows, columns = every_pair(n, m) if crossed else (torch.arange(n), torch.arange(m))
+    each = torch.arange(n, dtype=torch.int64, device="cpu")
+    rows, columns = every_pair(n, m) if crossed else (each, each)
     features, lengths = both_sides(first, second)
     halves = sync_gru_pooled(features, lengths, rows, columns + n, weights, how)
     squared = (halves[0] - halves[1]).square().sum(1)

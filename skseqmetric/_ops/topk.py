@@ -382,16 +382,18 @@ def _search_inside(problem: _Problem, tiles: list[_Tile], result: _Result, rows:
     best_d, best_i = problem.radius.new_empty(len(rows), 0), rows.new_empty(len(rows), 0)
     queries = _weigh_queries(problem, rows, torch.float64)
     for tile in tiles:
-        columns = torch.arange(tile.start, tile.start + tile.weights.shape[1], device=rows.device)
+        columns = torch.arange(tile.start, tile.start + tile.weights.shape[1], dtype=torch.int64, device=rows.device)
         inside = queries @ tile.weights <= result.bounds[rows][:, None]
         inside &= columns != problem.exclude[rows][:, None]
         counts = inside.sum(1)
         left, right = torch.nonzero(inside).T
-        slots = torch.arange(len(left), device=rows.device) - (counts.cumsum(0) - counts)[left]
+        slots = torch.arange(len(left), dtype=torch.int64, device=rows.device) - (counts.cumsum(0) - counts)[left]
         distances = best_d.new_full((len(rows), int(counts.max())), torch.inf)
         indices = best_i.new_full(distances.shape, n)
         indices[left, slots] = columns[right]
-        for part in torch.arange(len(left), device=rows.device).split(_rows_within(_CACHE, 8 * width, len(left))):
+        for part in torch.arange(len(left), dtype=torch.int64, device=rows.device).split(
+            _rows_within(_CACHE, 8 * width, len(left))
+        ):
             pair = problem.queries[rows[left[part]]], problem.references[columns[right[part]]]
             distances[left[part], slots[part]] = euclidean_rows(*pair)
         best_d, best_i = merge_topk(best_d, best_i, distances, indices, problem.k)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._input import Sequences
+from skseqmetric._tensors.arrays import tensor_of
 from skseqmetric._tensors.scaling import LARGEST, place_of
 
 _STEPS = 2**14  # scaled at a time, so that no second array in the precision of the input is made
@@ -38,7 +39,7 @@ class FlatSequences:
     ) -> FlatSequences:
         """Scale the sequences. Values that are too large for float32 are refused; see `standardised`."""
         values = standardised(sequences, mean, scale, numbers)
-        lengths = torch.from_numpy(sequences.lengths)
+        lengths = tensor_of(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
 
@@ -65,7 +66,7 @@ class FlatSequences:
         n_steps = int(self.host_lengths[indices].max())
         chosen = torch.from_numpy(indices).to(self.values.device)
         lengths = self.lengths[chosen]
-        steps = torch.arange(n_steps, device=self.values.device)
+        steps = torch.arange(n_steps, dtype=torch.int64, device=self.values.device)
         inside = steps < lengths[:, None]
         rows = self.offsets[chosen][:, None] + torch.where(inside, steps, 0)
         batch = self.values.index_select(0, rows.view(-1)).view(len(indices), n_steps, -1)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._tensors.arrays import tensor_of
+
 IGNORED = -1
 """The code of steps without a label, and of steps after the end of a sequence."""
 
@@ -34,7 +36,7 @@ class StepTargets:
     def to(self, device: torch.device) -> PaddedTargets:
         """Copy the targets to a device, from which padded batches are read."""
         offsets = torch.from_numpy(np.cumsum(self.lengths) - self.lengths)
-        tensors = torch.from_numpy(self.values), torch.from_numpy(self.lengths), offsets
+        tensors = tensor_of(self.values), tensor_of(self.lengths), offsets
         return PaddedTargets(*(tensor.to(device) for tensor in tensors))
 
 
@@ -48,7 +50,7 @@ class PaddedTargets:
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         lengths = self.lengths[rows]
-        steps = torch.arange(int(lengths.max()), device=lengths.device)
+        steps = torch.arange(int(lengths.max()), dtype=torch.int64, device=lengths.device)
         inside = steps < lengths[:, None]
         padded = self.values[self.offsets[rows][:, None] + torch.where(inside, steps, 0)]
         return torch.where(inside.view(*inside.shape, *[1] * (padded.ndim - 2)), padded, IGNORED)

@@ -43,7 +43,7 @@ class Augment:
             values = self._named(values, lengths, generator)
         else:
             return values
-        outside = torch.arange(values.shape[1], device=values.device) >= lengths[:, None]
+        outside = torch.arange(values.shape[1], dtype=torch.int64, device=values.device) >= lengths[:, None]
         return values.masked_fill(outside[..., None], 0)
 
     def _named(self, values: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:

@@ -25,7 +25,7 @@ class _Distances(nn.Module):
         super().__init__()
         self.network: Any
         self.network, self.coupled, self.margin, self.generator = network, coupled, margin, generator
-        self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=learn_scale)
+        self.log_scale = nn.Parameter(torch.zeros((), dtype=torch.float32, device="cpu"), requires_grad=learn_scale)
 
     @property
     def scale(self) -> Tensor:
@@ -77,7 +77,10 @@ class BlockObjective(_Distances):
             if self.embedding_loss is not None:
                 free = self.embedding_loss(embeddings, targets)
             else:
-                same, apart = targets[:, None] == targets, ~torch.eye(len(targets), dtype=torch.bool).to(targets.device)
+                same, apart = (
+                    targets[:, None] == targets,
+                    ~torch.eye(len(targets), dtype=torch.bool, device=targets.device),
+                )
                 free = self.block_loss(squared_distances(embeddings), same, apart, weights, scale, self.margin)
             total = self.embedding_weight * free
         return total + self._coupled(features, lengths, targets, weights) if self.coupled else total
@@ -120,7 +123,7 @@ class PairObjective(_Distances):
             total = self.embedding_weight * self._loss((first - second).square().sum(1), lengths, same)
         if not self.coupled:
             return total
-        rows = torch.arange(0, len(features), 2, device=features.device)
+        rows = torch.arange(0, len(features), 2, dtype=torch.int64, device=features.device)
         return total + self._loss(self.squared(features, flat_lengths, rows, rows + 1).float(), lengths, same)
 
     def _loss(self, squared: Tensor, lengths: Tensor, same: Tensor) -> Tensor:

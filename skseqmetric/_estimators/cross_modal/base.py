@@ -30,6 +30,7 @@ from skseqmetric._ops.embedding_distances import BATCH, PAIRED
 from skseqmetric._ops.margins import default_beta
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._tasks import Task
+from skseqmetric._tensors.arrays import tensor_of
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import check_finite, n_threads, run_sequences, run_steps
 from skseqmetric._training.batches import Plan, shuffled_batches
@@ -334,7 +335,7 @@ def embedded(embeddings: np.ndarray) -> EmbeddedSequences:
 
 def _width(series: nn.Module | None, images: nn.Module | None, training: TrainingSet) -> int:
     """Return the size F of the features of both encoders. Modules of the user run on two sequences and images."""
-    pixels = None if training.images is None else torch.from_numpy(training.images.images.values[:2])
+    pixels = None if training.images is None else tensor_of(training.images.images.values[:2])
     if series is not None:
         return encoder_width(series, images, *_shortest_and_longest(training), pixels)
     return N_FEATURES if images is None or pixels is None else image_width(images, pixels)

@@ -14,6 +14,7 @@ from skseqmetric._estimators.cross_modal.objective import Course
 from skseqmetric._input import Images, check_images
 from skseqmetric._ops.margins import choose_negatives
 from skseqmetric._tasks import Targets, Task
+from skseqmetric._tensors.arrays import tensor_of
 
 LabelDistances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A function of labels (B,) and labels (M,), given as numbers, that returns their distances (B, M) in float64."""
@@ -129,7 +130,7 @@ class ImageColumns:
     device: torch.device
 
     def __post_init__(self) -> None:
-        self._pixels = torch.from_numpy(self.pool.images.values).to(self.device)
+        self._pixels = tensor_of(self.pool.images.values).to(self.device)
 
     def begin_epoch(self) -> None:
         self.course.begin_epoch()

@@ -22,6 +22,7 @@ from skseqmetric._ops.reservoir import reservoir_step
 from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._tasks import Blocks, Task
+from skseqmetric._tensors.arrays import tensor_of
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 from skseqmetric._tensors.inference import MAX_STEPS, run_sequences, run_steps
 from skseqmetric._tensors.steps import StepTargets
@@ -228,7 +229,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _readout(self) -> tuple[Tensor, Tensor]:
         device = self._float64_device
-        return torch.from_numpy(self.coef_).to(device), torch.from_numpy(self.intercept_).to(device)
+        return tensor_of(self.coef_).to(device), tensor_of(self.intercept_).to(device)
 
     def _pooled_so_far(self, states: Tensor, lengths: Tensor, how: str) -> Tensor:
         """Return the pooled states of all prefixes, (B, T, F). Backward states are pooled over all steps."""
@@ -237,7 +238,7 @@ class EchoStatePredictor(EchoStateEstimator):
         if how == "last":
             # a backward reservoir ends at the first step
             return torch.cat([forward, backward[:, :1].expand_as(backward)], 2)
-        counts = torch.arange(1, states.shape[1] + 1, device=states.device)[:, None]
+        counts = torch.arange(1, states.shape[1] + 1, dtype=torch.int64, device=states.device)[:, None]
         inside = valid_steps(lengths, states.shape[1])[..., None]
         means = (backward * inside).sum(1, keepdim=True) / lengths[:, None, None]
         return torch.cat([forward.cumsum(1) / counts, means.expand_as(backward)], 2)

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.buffer_pool import Buffer, take
 from skseqmetric._ops.compiled._library import NO_MEMORY, Problem, library
+from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team, one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
 
@@ -83,14 +84,14 @@ class Operands:
         p.mean, p.coupling = kind.pooling == "mean", _COUPLINGS[kind.coupling]
         sequences = self.hold(sequences.to(torch.int64).contiguous())
         for half in range(kind.n_halves):
-            side, length = self.hold(sides[half % len(sides)]), self.hold(lengths[half % len(sides)])
-            p.x[half], p.length[half] = side.data_ptr(), length.data_ptr()
+            side, length = self.hold(sides[half % len(sides)]), self.hold(lengths[half % len(sides)].contiguous())
+            p.x[half], p.length[half] = address(side, "x", layout="rows"), address(length, "lengths", torch.int64)
             p.x_direction[half], p.x_step[half], p.x_sequence[half] = side.stride()[:3]
-            p.x_steps[half], p.sequence[half] = side.shape[1], sequences[half].data_ptr()
+            p.x_steps[half], p.sequence[half] = side.shape[1], address(sequences[half], "sequences", torch.int64)
         p.n_units = recurrent.hidden.shape[2]
         for name, tensor in vars(recurrent).items():
             if tensor is not None:
-                setattr(p, name, self.hold(tensor.contiguous()).data_ptr())
+                setattr(p, name, address(self.hold(tensor.contiguous()), name))
         self.set_end(sides[0].new_zeros(len(sides[0]), sides[0].shape[3]))
 
     def hold(self, tensor: Tensor) -> Tensor:
@@ -101,15 +102,16 @@ class Operands:
     def set_input(self, weights: Tensor) -> None:
         """Input weights and, last, biases (D, G, F + 1): the sides hold features."""
         self.problem.n_features = weights.shape[2] - 1
-        self.problem.input = self.hold(weights.contiguous()).data_ptr()
+        self.problem.input = address(self.hold(weights.contiguous()), "input")
 
     def set_end(self, projected: Tensor) -> None:
         """What a half reads behind its last projection: (D, G)."""
-        self.problem.x_end = self.hold(projected.contiguous()).data_ptr()
+        self.problem.x_end = address(self.hold(projected.contiguous()), "x_end")
 
     def set_results(self, results: list[Tensor], prefix: str = "") -> None:
         """States (T, D, rows, H) or pooled states (rows, D H) of every half; with the prefix "grad_" gradients."""
-        p, pointers = self.problem, (c_void_p * 2)(*(result.data_ptr() for result in results))
+        p, name = self.problem, f"{prefix}states"
+        pointers = (c_void_p * 2)(*(address(result, name, layout="rows") for result in results))
         self._kept += results
         if results[0].ndim == 4:
             setattr(p, prefix + "states", pointers)
@@ -121,10 +123,10 @@ class Operands:
     def set_gradients(self, grad_x: Tensor | None, weights: Tensor) -> None:
         """Where gradients go: of projections (copies, D, T, N, G) or of features (D, T, N, F), and of the weights."""
         p = self.problem
-        p.grad_weights, p.n_shares = self.hold(weights).data_ptr(), len(weights)
+        p.grad_weights, p.n_shares = address(self.hold(weights), "grad_weights"), len(weights)
         if grad_x is None:
             return
-        p.grad_x, p.grad_x_shared = self.hold(grad_x).data_ptr(), grad_x.ndim == 5
+        p.grad_x, p.grad_x_shared = address(self.hold(grad_x), "grad_x", layout="rows"), grad_x.ndim == 5
         p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[-4:-1]
         p.grad_x_copy = grad_x.stride(0) if grad_x.ndim == 5 else 0
 
@@ -140,7 +142,7 @@ def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights
 
 
 def _plain(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights], how: str | None) -> Tensor:
-    rows = torch.arange(len(lengths))[None]
+    rows = torch.arange(len(lengths), dtype=torch.int64, device="cpu")[None]
     return _scan(Kind(1, None, how), features, lengths, rows, weights)[0]
 
 
@@ -237,7 +239,7 @@ class _Run:
         operands = self._operands(self.features if projected is None else projected.tensor)
         operands.set_results(results)
         saved = take(library().saved_floats(operands.problem)) if keep else None
-        operands.problem.saved = saved.tensor.data_ptr() if saved else None
+        operands.problem.saved = address(saved.tensor, "saved") if saved else None
         if library().forward(operands.problem):
             raise MemoryError(NO_MEMORY)
         return results, saved
@@ -256,7 +258,7 @@ class _Run:
         n_rows, n_recurrent = _weight_rows(self.n_units, n_features)
         n_tiles = library().tiles(self._operands(self.features).problem)
         n_shares = min(self.team.n_threads if self.shared else SHARES, n_tiles)
-        weights = torch.zeros(n_shares, len(self.features), n_rows, _padded(self.n_units))
+        weights = self.features.new_zeros(n_shares, len(self.features), n_rows, _padded(self.n_units))
         if self.shared:
             grad_features, grad_inputs = self._shared_back(grads, saved, weights, of_features)
             return [grad_features, grad_inputs, None, None, *_unpacked(weights.sum(0), self.recurrent)]
@@ -273,7 +275,7 @@ class _Run:
         operands = self._operands(side)
         operands.set_results(alike, "grad_")
         operands.set_gradients(grad_side, weights)
-        operands.problem.saved = saved.tensor.data_ptr()
+        operands.problem.saved = address(saved.tensor, "saved")
         if library().backward(operands.problem):
             raise MemoryError(NO_MEMORY)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops.compiled._library import library
+from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import kernel_threads
 
 
@@ -15,13 +16,14 @@ class DenseStep:
     def __init__(self, recurrent: Tensor, leak: Tensor) -> None:
         recurrent, self._leak = recurrent.contiguous(), leak.contiguous()
         self._n_units = len(leak)
-        self._packed = torch.empty(library().packed_square(self._n_units))
-        library().pack_square(self._packed.data_ptr(), recurrent.data_ptr(), self._n_units)
+        self._packed = torch.empty(library().packed_square(self._n_units), dtype=torch.float32, device="cpu")
+        library().pack_square(address(self._packed, "packed"), address(recurrent, "recurrent"), self._n_units)
+        self._weights = address(self._packed, "packed"), address(self._leak, "leak")
 
     def __call__(self, x: Tensor, projected: Tensor) -> None:
         """Advance the states x (n, N), contiguous; `projected` (n, N), contiguous, is used up."""
-        addresses = (operand.data_ptr() for operand in (x, projected, self._packed, self._leak))
-        library().reservoir(*addresses, len(x), self._n_units, kernel_threads())
+        states = address(x, "x"), address(projected, "projected")
+        library().reservoir(*states, *self._weights, len(x), self._n_units, kernel_threads())
         x.copy_(projected)
 
 
@@ -33,9 +35,15 @@ class SparseStep:
             i.int().contiguous() for i in (recurrent.crow_indices(), recurrent.col_indices())
         )
         self._values, self._leak = recurrent.values().contiguous(), leak.contiguous()
+        self._weights = (
+            address(self._starts, "crow_indices", torch.int32),
+            address(self._columns, "col_indices", torch.int32),
+            address(self._values, "values"),
+            address(self._leak, "leak"),
+        )
 
     def __call__(self, x: Tensor, projected: Tensor) -> None:
         """Advance the states x (N, n); `projected` (N, n) is used up. The n numbers of a unit are contiguous."""
-        operands = (x, projected, self._starts, self._columns, self._values, self._leak)
+        states = address(x, "x", layout="rows"), address(projected, "projected", layout="rows")
         sizes = (x.shape[1], x.stride(0), projected.stride(0), len(x), kernel_threads())
-        library().sparse_reservoir(*(operand.data_ptr() for operand in operands), *sizes)
+        library().sparse_reservoir(*states, *self._weights, *sizes)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from skseqmetric._ops.compiled._library import NO_MEMORY, library
 from skseqmetric._ops.compiled.recurrence import Kind, Operands, Recurrent
+from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team
 from skseqmetric._ops.steps import every_pair
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
@@ -42,7 +43,7 @@ def sync_gru_tile(
     for call, i, j in zip(*(tensor.split(CALL_PAIRS) for tensor in (squared, rows, columns)), strict=True):
         operands = Operands(kind, sides, lengths, torch.stack([i, j]), recurrent, team)
         operands.set_end(at_end)
-        operands.problem.squared = call.data_ptr()
+        operands.problem.squared = address(call, "squared")
         if library().forward(operands.problem):
             raise MemoryError(NO_MEMORY)
     out = squared if order is None else torch.empty_like(squared).scatter_(0, order, squared)

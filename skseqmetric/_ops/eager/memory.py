@@ -127,7 +127,7 @@ class _Update:
 
     def _present(self, lengths: Tensor, blocks: int) -> Tensor:
         """Which rows lie inside their sequence, (K, B, S)."""
-        steps = torch.arange(0, blocks * self.form.window, self.form.stride, device=lengths.device)
+        steps = torch.arange(0, blocks * self.form.window, self.form.stride, dtype=torch.int64, device=lengths.device)
         return (steps < lengths[:, None]).unflatten(1, (blocks, -1)).transpose(0, 1)
 
     def _input_tokens(self, x: Tensor, blocks: int, present: Tensor) -> tuple[Tensor, Tensor]:

@@ -126,7 +126,7 @@ class _Walk:
         self.features, n_rows, n_units = features, len(lengths), weights[0].n_units
         self.order = torch.argsort(lengths, descending=True, stable=True)
         self.position = torch.argsort(self.order)
-        self.sorted = torch.equal(self.order, torch.arange(n_rows, device=self.order.device))
+        self.sorted = torch.equal(self.order, torch.arange(n_rows, dtype=torch.int64, device=self.order.device))
         counts = valid_steps(lengths, features.shape[1]).sum(0).tolist()
         self.running = [n for n in counts if n]
         density = max(_density(w.recurrent) for w in weights)
@@ -218,7 +218,7 @@ def _take_csr_warning() -> None:
     """Take torch's warning, given once a process, that the interface of CSR tensors may change."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
-        torch.eye(1).to_sparse_csr()
+        torch.eye(1, dtype=torch.float32, device="cpu").to_sparse_csr()
 
 
 def _every_leak(w: ReservoirWeights, like: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def sync_gru_scan(
     """
     h1 = h2 = x1.new_zeros(len(x1), w.n_units)
     states1, states2 = [], []
-    steps = torch.arange(x1.shape[1])
+    steps = torch.arange(x1.shape[1], dtype=torch.int64, device=x1.device)
     x1 = x1 * (steps < lengths1[:, None])[..., None]
     x2 = x2 * (steps < lengths2[:, None])[..., None]
     for t in range(x1.shape[1]):
@@ -84,6 +84,6 @@ def gru_scan(x: Tensor, lengths: Tensor, w: RecurrentWeights) -> Tensor:
 def pool_states(states: Tensor, lengths: Tensor, how: str) -> Tensor:
     """(B, T, H) -> (B, H): the mean of the valid states, or the last one."""
     if how == "last":
-        return states[torch.arange(len(states)), lengths - 1]
-    valid = (torch.arange(states.shape[1]) < lengths[:, None])[..., None]
+        return states[torch.arange(len(states), dtype=torch.int64, device=states.device), lengths - 1]
+    valid = (torch.arange(states.shape[1], dtype=torch.int64, device=states.device) < lengths[:, None])[..., None]
     return (states * valid).sum(1) / lengths[:, None]

@@ -141,7 +141,7 @@ def _block(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The input and hidden rows of the block from `start` on, 0 behind a sequence's end, and which are inside it."""
     steps = range(start, start + form.window, form.stride)
-    present = torch.tensor(steps, device=lengths.device) < lengths[:, None]
+    present = torch.tensor(steps, dtype=torch.int64, device=lengths.device) < lengths[:, None]
     inputs = [x[:, t] if t < len(states) else torch.zeros_like(x[:, 0]) for t in steps]
     hidden = [states[t] if t < len(states) else torch.zeros_like(states[0]) for t in steps]
     rows = torch.where(present[..., None], torch.stack(inputs, 1), 0)

@@ -17,6 +17,7 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skseqmetric._ops.operands import check_operand
 from skseqmetric._ops.triton.packing import (
     Packed,
     Recurrence,
@@ -161,13 +162,22 @@ class _Spans:
         self.n_pairs, self.n = len(task.rows), recurrence.n_units
         self.size = padded_units(self.n)
         self.packed: Packed = pack(recurrence, task.precision)
-        self.lengths = task.lengths.to(torch.int32)
-        self.pairs = [task.rows.to(torch.int32), task.columns.to(torch.int32)]
+        self.lengths = task.lengths.to(torch.int32).contiguous()
+        self.pairs = [task.rows.to(torch.int32).contiguous(), task.columns.to(torch.int32).contiguous()]
         longest = torch.maximum(task.lengths[task.rows], task.lengths[task.columns])
         self.order = torch.argsort(longest, stable=True).to(torch.int32)
+        self._check_operands()
 
         a_step = 8 * self.n_directions * self.n_pairs * (self.n_gates + 3 * self.n)
         self.n_span = max(1, min(self.n_total, SPAN_BYTES // max(1, a_step)))
+
+    def _check_operands(self) -> None:
+        """Refuse what the kernels would read wrongly. All else that they get is made from these."""
+        device, packed = self.projected.device, self.packed
+        for name, tensor in (("projected", self.projected), ("bias", packed.bias), ("strength", packed.strength)):
+            check_operand(tensor, name, torch.float32, device)
+        for name, tensor in (("lengths", self.lengths), ("rows", self.pairs[0]), ("columns", self.pairs[1])):
+            check_operand(tensor, name, torch.int32, device)
 
     @property
     def starts(self) -> list[int]:
@@ -324,7 +334,7 @@ class _Gradients:
         both = torch.cat([spans.task.rows, spans.task.columns])
         order = torch.argsort(both, stable=True)
         self.order = order.to(torch.int32)
-        bounds = torch.arange(spans.n_sequences + 1, device=both.device)
+        bounds = torch.arange(spans.n_sequences + 1, dtype=torch.int64, device=both.device)
         self.bounds = torch.searchsorted(both[order], bounds).to(torch.int32)
 
     def add(self, start: int, states: Tensor, span: _SpanGradients) -> None:

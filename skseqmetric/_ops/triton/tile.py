@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from skseqmetric._ops.operands import check_operand
 from skseqmetric._ops.steps import pad_steps
 from skseqmetric._ops.triton.cell import hold_matrices, step
 from skseqmetric._ops.triton.packing import forward_launch, pack, padded_units, stack_weights
@@ -157,7 +158,7 @@ def sync_gru_tile(
     packed, size = pack(stack_weights(weights), "float32"), padded_units(n)
     launch = forward_launch("float32", size, left.device)
     (n_directions, _, n_left, n_gates), n_right = left.shape, right.shape[2]
-    lengths = [side.lengths.to(torch.int32) for side in (first, second)]
+    lengths = [side.lengths.to(torch.int32).contiguous() for side in (first, second)]
     if pairs is None:
         orders = [_by_length(lengths[0]), _by_length(lengths[1])]
         n_pairs, places = 0, orders[0]
@@ -172,6 +173,10 @@ def sync_gru_tile(
         n_tiles = triton.cdiv(n_pairs, launch.pairs)
     if not out.numel():
         return out.sum(0)
+    for name, tensor in (("features", left), ("features", right), ("bias", packed.bias), ("strength", packed.strength)):
+        check_operand(tensor, name, torch.float32, left.device)
+    for name, tensor in (("lengths", lengths[0]), ("lengths", lengths[1]), ("order", orders[0]), ("order", orders[1])):
+        check_operand(tensor, name, torch.int32, left.device)
     with torch.cuda.device_of(left):
         tile_kernel[(n_tiles, n_directions)](
             left,

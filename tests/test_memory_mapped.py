@@ -1,0 +1,69 @@
+"""A model whose arrays lie in a file opened for reading answers and learns without a warning or a write into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from tests import all_answers
+from tests.all_answers import asked, cases, differences
+
+# which torch gives of its own sparse tensors
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning")
+
+
+@pytest.fixture
+def every_warning() -> Iterator[None]:
+    """torch gives its own warnings once in a process otherwise."""
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.usefixtures("every_warning")
+@pytest.mark.parametrize(("name", "case"), cases().items(), ids=cases())
+def test_a_memory_mapped_model_answers_and_learns_like_any_other(name: str, case: Any, tmp_path: Path) -> None:
+    if name.endswith("DTWMetric"):
+        pytest.skip("it holds no arrays")
+    file, fitted = tmp_path / "model.joblib", case.fit()
+    joblib.dump(fitted, file)
+    saved = file.read_bytes()
+    mapped = joblib.load(file, mmap_mode="r")
+    assert differences(dict(asked(case, fitted)), dict(asked(case, mapped))) == []
+    once = joblib.load(file, mmap_mode="r")
+    for model in (fitted, once):
+        case.continued(model)
+    assert differences(dict(asked(case, fitted)), dict(asked(case, once))) == []
+    case.__class__(mapped, case.y, case.images).fit()
+    case.__class__(clone(mapped), case.y, case.images).fit()
+    assert file.read_bytes() == saved
+
+
+@pytest.mark.usefixtures("every_warning")
+@pytest.mark.parametrize(("name", "case"), cases().items(), ids=cases())
+def test_write_protected_data_are_learned_like_any_other(name: str, case: Any) -> None:
+    """A file of data that is mapped into memory gives such arrays."""
+    if name.endswith("DTWMetric"):
+        pytest.skip("it holds no arrays")
+    X = [_protected(x) for x in all_answers.X]
+    given = {} if case.images is None else {"images": _protected(case.images)}
+    y = _protected(case.y) if isinstance(case.y, np.ndarray) else case.y
+    fitted = clone(case.made).fit(X, y, **given)
+    getattr(fitted, "partial_fit", fitted.fit)(X, y, **given)
+    if hasattr(fitted, "transform"):
+        fitted.transform(X)
+    if given:
+        fitted.transform_images(**given)
+
+
+def _protected(array: np.ndarray) -> np.ndarray:
+    array = array.copy()
+    array.flags.writeable = False
+    return array
