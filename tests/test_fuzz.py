@@ -20,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 
 from tests.every_estimator import CASES, Case, as_arrays
 
+ANSWERS = ("transform", "predict", "predict_proba", "kneighbors", "hidden_states")
 DOCUMENTED = (ValueError, TypeError, FloatingPointError)
 NUMBERS = [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, 1e-300, 1e-30, 1e15, 1e16, 9.97e36, 3e38, 1e200, 1e308, -1e308]
 OBJECTS: list[Any] = [
@@ -251,7 +252,6 @@ def check_call(call: Callable[[], Any], model: Any, case: Case, what: str) -> No
     try:
         answer = call()
     except DOCUMENTED as error:
-        assert str(error), what
         if not isinstance(error, FloatingPointError) or "as it was before" in str(error):
             after = state_of(model)
             assert after.keys() == before.keys(), what

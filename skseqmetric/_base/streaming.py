@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._tensors.flat import standardised_step
 from skseqmetric._tensors.inference import check_finite
+from skseqmetric._tensors.modes import answering
 
 
 def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
@@ -65,7 +66,7 @@ def predict_stream(self: Any, steps: Iterable[Any]) -> Iterator[Any]:
         yield answer
 
 
-@torch.inference_mode()
+@answering
 def advance_network(self: Any, x: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
     """Return the outputs (K,) of a network for one more step, and its next state."""
     row = torch.from_numpy(x).to(self._device)

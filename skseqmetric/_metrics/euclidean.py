@@ -7,16 +7,19 @@ import torch
 from sklearn import get_config
 
 from skseqmetric._ops.topk import euclidean_rows, euclidean_tile, euclidean_topk
+from skseqmetric._tensors.modes import answering
 
 _ROWS = 2**16  # pairs in one call
 _LARGEST_BUFFER = 2**25  # bytes
 
 
+@answering
 def embedded_tile(left: np.ndarray, rows: np.ndarray, right: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the distance of every chosen row of left (n, D) to every chosen row of right (m, D), float64."""
     return euclidean_tile(_chosen(left, rows), _chosen(right, columns)).numpy()
 
 
+@answering
 def embedded_rows(left: np.ndarray, rows: np.ndarray, right: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the distances (P,) of the pairs (rows[p], columns[p]), float64."""
     out = np.empty(len(rows))
@@ -25,6 +28,7 @@ def embedded_rows(left: np.ndarray, rows: np.ndarray, right: np.ndarray, columns
     return out
 
 
+@answering
 def embedded_nearest(
     queries: np.ndarray, references: np.ndarray, k: int, exclude: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:

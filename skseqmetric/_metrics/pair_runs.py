@@ -14,6 +14,7 @@ from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 from skseqmetric._tensors.inference import check_finite, n_threads
+from skseqmetric._tensors.modes import answering
 
 BLOCK_FLOATS = 2**26
 """Upper bound for the numbers in the features and projections of one side of a block of pairs."""
@@ -36,7 +37,7 @@ class EmbeddedSequences:
         return len(self.lengths)
 
 
-@torch.inference_mode()
+@answering
 def coupled_tile(
     network: SyncGRUNetwork,
     left: EmbeddedSequences,
@@ -57,7 +58,7 @@ def coupled_tile(
     return out
 
 
-@torch.inference_mode()
+@answering
 def coupled_rows(
     network: SyncGRUNetwork,
     left: EmbeddedSequences,
@@ -127,7 +128,7 @@ def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: Fl
     return gaps
 
 
-@torch.inference_mode()
+@answering
 def _gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray) -> list[np.ndarray]:
     (first, second), (lengths1, lengths2) = _pair_states(network, left, right, batch)
     gaps = (first - second)[:, 0].norm(dim=2).T.cpu().numpy()
@@ -146,7 +147,7 @@ def _pair_states(
     return states, (lengths1, lengths2)
 
 
-@torch.inference_mode()
+@answering
 def coupled_states(
     network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:

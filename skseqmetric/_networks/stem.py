@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +81,7 @@ class ConvStem(nn.Module):
         self.dropout, self.strides = dropout, strides
         self.in_front = [kernel - 1 if causal else 0 for kernel in KERNELS]
         widths = (n_channels, n_filters, n_filters)
-        layers = [
+        layers: list[Any] = [
             unstarted(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], 0 if causal else KERNELS[i] // 2)
             for i in range(2)
         ]

@@ -10,6 +10,7 @@ import torch
 
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.modes import answering
 
 MAX_STEPS = 32768
 """Padded steps of one inference batch: enough to keep the kernels busy, and few enough for cache and memory."""
@@ -23,7 +24,7 @@ def over_batches(
 ) -> None:
     """Call run(values, lengths, indices) on every batch of sequences of similar lengths."""
 
-    @torch.inference_mode()
+    @answering
     def each(indices: np.ndarray) -> None:
         run(*flat.padded(indices), indices)
 

@@ -121,6 +121,8 @@ class _Autocast(nn.Module):
 
     def forward(self, **batch: Tensor) -> Tensor:
         with torch.autocast(self.device_type, torch.bfloat16):
+            # where the caller is under autocast too, torch would keep the converted weights of earlier updates
+            torch.clear_autocast_cache()
             return self.module(**batch)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from sklearn.exceptions import ConvergenceWarning
 
+from skseqmetric._tensors.modes import learning
 from skseqmetric._training.callbacks import with_callbacks
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -119,7 +120,7 @@ def _whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
     running = RunningFit(CtrlC() if outer is None else outer.ctrl_c)
     token = RUNNING.set(running)
     try:
-        with running.ctrl_c:
+        with running.ctrl_c, learning():
             yield running
     except BaseException as error:
         if not isinstance(error, running.keeps):

@@ -33,6 +33,7 @@ from skseqmetric._tasks import Task
 from skseqmetric._tensors.arrays import tensor_of
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import check_finite, n_threads, run_sequences, run_steps
+from skseqmetric._tensors.modes import answering
 from skseqmetric._training.batches import Plan, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 
@@ -212,7 +213,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         # sorted by content, so that rounding does not depend on the order of the caller
         order, size = np.argsort(images.digests(), kind="stable"), max(1, PIXELS // (height * width))
 
-        @torch.inference_mode()
+        @answering
         def each(rows: np.ndarray) -> None:
             pixels = torch.from_numpy(images.values[rows]).to(self._device)
             out[rows] = self.module_.embed_images(self.module_.encode_images(pixels)).cpu().numpy()

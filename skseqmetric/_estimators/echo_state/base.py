@@ -22,6 +22,7 @@ from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import ReservoirWeights
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import MAX_STEPS, run_steps
+from skseqmetric._tensors.modes import answering
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 from skseqmetric._tensors.scaling import channel_scaling
 
@@ -166,7 +167,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
         """Padded steps of a batch that keeps all its states."""
         return max(1, min(MAX_STEPS, MAX_STATES // self.n_states_))
 
-    @torch.inference_mode()
+    @answering
     def _states(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (B, T, F) at every step. States past the end of a sequence are arbitrary."""
         states = reservoir_scan(self._directions(values, lengths), lengths, self.reservoirs_)  # (T, D, B, N)
@@ -175,7 +176,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
             parts[k] = reverse_valid(parts[k], lengths)
         return torch.cat(parts, 2)
 
-    @torch.inference_mode()
+    @answering
     def _pooled(self, values: Tensor, lengths: Tensor, pooling: str) -> Tensor:
         """Return the pooled states of whole sequences: (B, F), or (B, 2 F) for "both"."""
         return reservoir_pooled(self._directions(values, lengths), lengths, self.reservoirs_, pooling)
