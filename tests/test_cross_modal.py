@@ -77,26 +77,6 @@ def test_every_loss_trains(pairs: Data, loss: str, distance: str) -> None:
     assert np.isfinite(embedder.transform(X)).all()
 
 
-def test_parameters_of_the_loss_change_what_is_learned(pairs: Data) -> None:
-    X, y, images = pairs
-    learned = {}
-    for changed in (
-        {},
-        {"beta": 0.2},
-        {"loss_weights": "dynamic"},
-        {"loss": "pair"},
-        {"margin": 0.02},
-        {"label_distance": "ordered"},
-        {"label_distance": "ordered", "curriculum": True},
-        {"label_distance": [[0, 3, 1], [3, 0, 1], [1, 1, 0]]},
-        {"label_distance": lambda a, b: 4.0 * (a != b)},
-    ):
-        points = small(**CHEAP, **changed).fit(X, y, images=images).transform(X)
-        assert learned.setdefault(points.tobytes(), changed) is changed
-    # with one label distance a dynamic margin is a fixed one
-    assert learned[small(**CHEAP, margin=0.1).fit(X, y, images=images).transform(X).tobytes()] == {}
-
-
 def test_bfloat16(pairs: Data) -> None:
     X, y, images = pairs
     embedder = small(precision="bfloat16", distance="homm", max_epochs=12).fit(X, y, images=images)

@@ -6,11 +6,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from tests.small_embedder import CHEAP, Batches
-from tests.small_transcriber import small
+from tests.small_embedder import CHEAP, Batches, CrossTerms
+from tests.small_transcriber import PARTS, Data, small
 
 Epochs = list[list[dict[str, Tensor]]]
 
@@ -99,6 +100,37 @@ def test_curriculum_takes_far_negatives_first() -> None:
     epochs = of_training(["aaaaaa", "aaaaab", "aaabbb", "bbbbbb"], curriculum=True, max_epochs=60).epochs
     assert {d for _, d in chosen(epochs[:12], 4)[0]} == {6.0}
     assert {d for _, d in chosen(epochs[48:], 4)[0]} == {1.0, 3.0, 6.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "loss", "margin"),
+    [
+        ({}, "triplet", lambda apart: 0.1 * apart),
+        ({"beta": 0.3}, "triplet", lambda apart: 0.3 * apart),
+        ({"margin": 0.3}, "triplet", lambda apart: 0.3),
+        ({"loss": "contrastive", "margin": 1.1}, "contrastive", lambda apart: 1.1),
+        ({"loss": "pair"}, "pair", lambda apart: 0.0),
+    ],
+)
+def test_the_cross_term_follows_its_parameters(settings: dict[str, Any], loss: str, margin: Any, words: Data) -> None:
+    X, y, images = words
+    hand = CrossTerms(loss, margin)
+    quiet = {"dropout": 0.0, "batch_size": 30, "min_batches": 1, "distance": "cosine", "loss_weights": (1.0, 3.0)}
+    reader = small(callbacks=[hand], **CHEAP, **quiet, **settings).fit(X, y, images=images)
+    assert min(hand.found) > 0
+    np.testing.assert_allclose([row["cross_loss"] for row in reader.history_], hand.found, rtol=1e-4)
+    for row in reader.history_:
+        np.testing.assert_allclose(row["train_loss"], row["series_loss"] + 3 * row["cross_loss"], rtol=1e-5)
+
+
+def test_dynamic_weights_follow_the_two_epochs_before(words: Data) -> None:
+    X, y, images = words
+    rows = small(**CHEAP, loss_weights="dynamic", max_epochs=3).fit(X, y, images=images).history_
+    losses = np.array([[row[part] for part in PARTS] for row in rows])
+    speeds = np.exp(losses[1] / losses[0])
+    shares = np.array([[0.5, 0.5], [0.5, 0.5], speeds / speeds.sum()])
+    assert abs(shares[2, 0] - 0.5) > 0.001
+    np.testing.assert_allclose([row["train_loss"] for row in rows], (shares * losses).sum(axis=1), rtol=1e-5)
 
 
 def test_a_batch_of_one_label_has_no_negative() -> None:
