@@ -242,7 +242,8 @@ class ByHand(Callback):
         self.used.append(float(loss.detach()))
 
 
-PLAIN: dict[str, Any] = {**SMALL, "n_filters": None, "augment": None, "learning_rate": 0.03, "margin": 0.6}
+MARGIN = 2.5  # wide enough for the distances of a new network to lie within
+PLAIN: dict[str, Any] = {**SMALL, "n_filters": None, "augment": None, "learning_rate": 0.03, "margin": MARGIN}
 
 
 def squared_of(network: Any, coupling: str | None, values: Any, lengths: Any, rows: Any, columns: Any) -> Any:
@@ -264,7 +265,7 @@ def test_the_loss_of_labels_is_that_of_all_distances_of_the_batch(
         same, apart = targets[:, None] == targets, ~torch.eye(n, dtype=torch.bool)
         rows, columns = (every.flatten() for every in torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij"))
         squared = squared_of(network, coupling, values, lengths, rows, columns).view(n, n)
-        return BLOCK_LOSSES[loss](squared, same, apart, weights, scale, 0.6)
+        return BLOCK_LOSSES[loss](squared, same, apart, weights, scale, MARGIN)
 
     hand = ByHand(expected)
     settings = {**PLAIN, "embedding_weight": 0.0, "pairs_per_sequence": None, "batch_size": 12}
@@ -281,8 +282,8 @@ def test_the_loss_of_pairs_is_that_of_their_distances(loss: str, coupling: str |
         even = torch.arange(0, 2 * len(same), 2)
         squared = squared_of(network, coupling, values.flatten(0, 1), lengths.flatten(), even, even + 1)
         if loss == "logistic":
-            return torch.nn.functional.softplus(torch.where(same, 1, -1) * (scale * squared - 0.6**2)).mean()
-        return torch.where(same, squared, (0.6 - squared.sqrt()).clamp_min(0).square()).mean()
+            return torch.nn.functional.softplus(torch.where(same, 1, -1) * (scale * squared - MARGIN**2)).mean()
+        return torch.where(same, squared, (MARGIN - squared.sqrt()).clamp_min(0).square()).mean()
 
     hand, pairs = ByHand(expected), np.random.default_rng(0).choice(24, (30, 2))
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
@@ -348,7 +349,12 @@ def test_channels_are_scaled_by_the_weighted_moments_of_their_steps(ragged: Data
 def test_constant_channel_is_harmless(ragged: Data) -> None:
     X = [np.column_stack([x, np.full(len(x), 5.3)]) for x in ragged[0]]
     metric = SyncGRUMetric(**SMALL, coupling=None).fit(X, ragged[1])
-    assert np.isfinite(metric.transform(X)).all()
+    assert metric.scale_[2] == 1
+    # scaled it is 0, so that its weights do nothing
+    embedded = metric.transform(X)
+    with torch.no_grad():
+        metric.module_.stem.convolutions[0].weight[:, 2] = 0
+    assert np.array_equal(metric.transform(X), embedded)
 
 
 @pytest.mark.parametrize(

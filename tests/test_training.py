@@ -297,6 +297,15 @@ def test_held_out_batches_are_the_same_in_every_epoch_and_not_augmented(ragged: 
         np.testing.assert_array_equal(batch["targets"], later["targets"])
 
 
+def test_a_sequence_of_two_groups_is_held_out_with_one_and_learned_with_the_other(ragged: Data) -> None:
+    X, y = ragged
+    seen = SeenBatches()
+    metric = SyncGRUMetric(**{**STOPPING, "validation_fraction": 0.5}, augment=None, callbacks=[seen])
+    metric.fit([*X, *X], np.r_[y, y], groups=np.arange(48) // 24)
+    for batches in (seen.training, seen.held_out):
+        assert len({x.tobytes() for batch in batches for x in sequences_of(batch)}) == 24
+
+
 def epochs_until_stopped(losses: list[float], patience: int, least: Callable[[float], float]) -> int:
     """Epochs after which `patience` losses in a row were not below what `least` asks of the best before."""
     best, missed = np.inf, 0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import ctc_loss
 
 from tests.small_embedder import CHEAP, Batches, CrossTerms
 from tests.small_transcriber import PARTS, Data, small
@@ -69,6 +70,19 @@ def test_loss_of_empty_labels_alone() -> None:
     np.testing.assert_allclose(losses.tolist(), [3 * np.log(4), 2 * np.log(4)], rtol=1e-6)
     losses.sum().backward()
     assert torch.isfinite(logits.grad).all()
+
+
+def test_the_loss_is_the_weighted_mean_over_the_words(words: Data) -> None:
+    X, y, _ = words
+    weights = np.random.default_rng(0).uniform(0.2, 3, 30)
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0, "augment": None, "dropout": 0.0}
+    reader = small(**CHEAP, **still, batch_size=8, max_epochs=1).fit(X, y, weights)
+    losses = []
+    for rows, word in zip(reader.predict_log_proba(X), y, strict=True):
+        codes = torch.tensor([[1 + "abc".index(symbol) for symbol in word]])
+        sizes = torch.tensor([len(rows)]), torch.tensor([len(word)])
+        losses.append(float(ctc_loss(torch.from_numpy(rows)[:, None], codes, *sizes, reduction="sum")) / len(word))
+    assert reader.history_[0]["train_loss"] == pytest.approx(np.average(losses, weights=weights), rel=1e-4)
 
 
 # ---------------------------------------------------------------------------------------------------------- negatives
