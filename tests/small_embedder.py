@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
 
 from skseqmetric import CrossModalTripletEmbedder
 
@@ -74,6 +76,40 @@ class Interrupt(Callback):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         if len(net.history) > 2:
             raise KeyboardInterrupt
+
+
+class CrossTerms(Callback):
+    """The mean cosine loss of every batch between both modalities, by plain loops over its rows.
+
+    `margin` maps the label distance of a negative to the margin. `apart` has these distances, batch by batch.
+    """
+
+    def __init__(self, loss: str, margin: Callable[[float], float]) -> None:
+        self.loss, self.margin = loss, margin
+        self.found: list[float] = []
+        self.apart: list[list[tuple[int, int, float]]] = []
+
+    @torch.no_grad()
+    def on_batch_begin(self, net: Any, batch: Any = None, **kwargs: Any) -> None:
+        given, network = batch[0], net.module_.train().network
+        u = network.embed_series(*network.encode_series(given["values"], given["lengths"]))
+        v = network.embed_images(network.encode_images(given["images"]))
+        labels, negatives, apart = (given[k].tolist() for k in ("image_labels", "negatives", "apart"))
+        self.found.append(
+            float(
+                np.mean(
+                    [self.of_row(u[i], v[i], v[n], a) for i, (n, a) in enumerate(zip(negatives, apart, strict=True))]
+                )
+            )
+        )
+        self.apart.append([(labels[i], labels[n], a) for i, (n, a) in enumerate(zip(negatives, apart, strict=True))])
+
+    def of_row(self, u: Tensor, v: Tensor, negative: Tensor, apart: float) -> float:
+        near, far = (1 - float(cosine_similarity(u, other, dim=0)) for other in (v, negative))
+        margin = self.margin(apart)
+        return {"pair": near, "contrastive": near + max(margin - far, 0), "triplet": max(near - far + margin, 0)}[
+            self.loss
+        ]
 
 
 class Batches(Callback):

@@ -11,6 +11,7 @@ import torch
 from skseqmetric import SyncGRUMetric
 from skseqmetric._ops.augmentation import cropped, jitter, moved, warped
 from skseqmetric._ops.pair_sampling import sample_pairs
+from skseqmetric._training.augmentation import Augment
 from tests.fake_callbacks import SeenBatches, sequences_of
 
 PLAIN: dict[str, Any] = {
@@ -107,6 +108,65 @@ def test_batches_mix_lengths_less_than_chance() -> None:
     padded = np.mean([batch["lengths"].max() for batch in batches_of(numbered(lengths), labels, batch_size=32)])
     by_chance = np.mean([lengths[rng.choice(1000, 32)].max() for _ in range(31)])
     assert padded < 0.85 * by_chance
+
+
+def test_members_of_a_class_come_in_turn() -> None:
+    # 13 members in batches of 4 each: no member comes a second time before all others came, whatever the class
+    labels = np.repeat([0, 1], 13)
+    for batch_size, min_batches in ((8, 13), (16, 10)):
+        batches = batches_of(
+            numbered(np.arange(26) + 3),
+            labels,
+            batch_size=batch_size,
+            samples_per_class=4,
+            min_batches=min_batches,
+            coupling=None,
+        )
+        times = np.bincount(np.concatenate([numbers(batch) for batch in batches]), minlength=26)
+        assert times.max() - times.min() <= 1
+
+
+def test_neither_batches_nor_their_members_favour_a_length() -> None:
+    lengths = np.arange(40) + 2
+    labels = np.arange(40) % 2
+    free: dict[str, Any] = {"min_batches": 1, "coupling": None}
+    one = batches_of(numbered(lengths), labels, batch_size=16, samples_per_class=8, max_epochs=30, **free)
+    assert len(one) == 90  # three batches an epoch take all and eight of the 40 twice
+    times = np.array([np.bincount(np.concatenate([numbers(b) for b in one[i : i + 3]])) for i in range(0, 90, 3)])
+    assert set(times.sum(axis=1)) == {48}
+    twice = lengths[np.nonzero(times == 2)[1]]
+    assert twice.mean() == pytest.approx(lengths.mean(), abs=4 * lengths.std() / np.sqrt(len(twice)))
+    # an epoch of many batches does not go from short to long ones
+    many = batches_of(numbered(lengths), labels, batch_size=4, samples_per_class=2, max_epochs=12, **free)
+    assert abs(rank_in_epoch([batch["lengths"].mean() for batch in many], 12)) < 0.35
+
+
+def rank_in_epoch(sizes: list[float], n_epochs: int) -> float:
+    """Mean correlation of the place of a batch in its epoch with its size."""
+    return float(np.mean([np.corrcoef(np.arange(len(part)), part)[0, 1] for part in np.array_split(sizes, n_epochs)]))
+
+
+def test_batches_of_pairs_come_in_any_order_of_lengths() -> None:
+    X = numbered(np.arange(48) + 2)
+    metric = SyncGRUMetric(
+        **{**PLAIN, "max_epochs": 12, "coupling": None}, batch_size=8, min_batches=1, callbacks=[seen := SeenBatches()]
+    )
+    metric.fit_pairs(X, np.arange(48).reshape(24, 2), np.where(np.arange(24) % 2, 1, -1))
+    assert len(seen.training) == 72
+    assert abs(rank_in_epoch([batch["lengths"].mean() for batch in seen.training], 12)) < 0.4
+
+
+def test_every_class_meets_every_other() -> None:
+    labels = np.repeat(np.arange(24), 2)
+    batches = batches_of(
+        numbered(np.full(48, 3)), labels, batch_size=16, samples_per_class=2, min_batches=60, coupling=None
+    )
+    together = np.zeros((24, 24), dtype=bool)
+    for batch in batches:
+        present = np.unique(batch["targets"])
+        together[np.ix_(present, present)] = True
+    # 60 batches of 28 of the 276 pairs of classes: one pair in 400 is left out by chance
+    assert together.mean() > 0.95
 
 
 def test_batches_of_pairs_pass_over_all_pairs() -> None:
@@ -244,6 +304,31 @@ def test_crop_cuts_up_to_five_percent_off_either_end() -> None:
         assert 0.03 < cut.max() <= 0.05 + 1e-6
         assert cut.mean() == pytest.approx(0.025, abs=0.008)
     assert np.corrcoef(read[:, 0], 1 - read[:, -1])[0, 1] < 0.5  # one draw for each end
+
+
+def test_warps_have_speeds_of_the_deviation_that_they_name() -> None:
+    steps = torch.linspace(0, 1, 65).expand(3000, -1)
+    speed = warped(steps, torch.Generator().manual_seed(4)).diff(dim=1).log()
+    # log-speeds of 0.2 N(0, 1) at five knots, each drawn by itself
+    knots = speed[:, [0, 16, 31, 47, 63]]
+    between = (knots[:, :, None] - knots[:, None]).std(0)[tuple(torch.triu_indices(5, 5, 1))]
+    torch.testing.assert_close(between, torch.full((10,), 0.2 * 2**0.5), rtol=0.05, atol=0)
+
+
+def test_all_moves_together_cut_no_more_than_five_percent() -> None:
+    generator = torch.Generator().manual_seed(4)
+    for names in (("warp", "crop"), ("crop", "warp")):
+        read = torch.cat([Augment(names)(RAMPS, FULL, generator)[..., 0] for _ in range(10)])
+        assert (read.diff(dim=1).diff(dim=1).abs() > 1e-4).any()  # warped
+        for cut in (read[:, 0], 1 - read[:, -1]):
+            assert 0.045 < cut.max() <= 0.05 + 1e-6
+
+
+def test_jitter_joins_the_moves() -> None:
+    constant, generator = torch.ones(50, 101, 2), torch.Generator().manual_seed(5)
+    torch.testing.assert_close(Augment(("warp", "crop"))(constant, FULL, generator), constant)
+    noisy = Augment(("jitter", "warp", "crop"))(constant, FULL, generator)
+    assert float(noisy.diff(dim=1).std()) == pytest.approx(0.05 * 2**0.5, rel=0.02)
 
 
 def test_jitter_has_the_deviations_it_names() -> None:

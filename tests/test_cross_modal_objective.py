@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from tests.small_embedder import CHEAP, PARTS, Batches, Data, pictures, small
+from tests.small_embedder import CHEAP, PARTS, Batches, CrossTerms, Data, pictures, small
 
 TABLE = np.array([[0, 2.0, 0.5], [2, 0, 3], [0.5, 3, 0]])
 
@@ -119,6 +119,37 @@ def test_objective_is_the_weighted_sum_of_its_parts(pairs: Data) -> None:
     means = (parts.view(2, 5, 3) * shares).sum(1)
     for row, expected in zip(embedder.history_, means.tolist(), strict=True):
         assert [row[part] for part in PARTS] == pytest.approx(expected, rel=1e-5)
+
+
+ORDERED = np.abs(np.subtract.outer(np.arange(3), np.arange(3)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "loss", "table", "margin"),
+    [
+        ({}, "triplet", ORDERED > 0, lambda apart: 0.1 * apart),
+        ({"beta": 0.4}, "triplet", ORDERED > 0, lambda apart: 0.4 * apart),
+        ({"margin": 0.3}, "triplet", ORDERED > 0, lambda apart: 0.3),
+        ({"loss": "contrastive", "margin": 1.1}, "contrastive", ORDERED > 0, lambda apart: 1.1),
+        ({"loss": "pair"}, "pair", ORDERED > 0, lambda apart: 0.0),
+        ({"label_distance": "ordered"}, "triplet", ORDERED, lambda apart: 0.1 * apart),
+        ({"label_distance": TABLE}, "triplet", TABLE, lambda apart: 0.1 * apart),
+        ({"label_distance": lambda a, b: 4.0 * (a != b)}, "triplet", 4 * (ORDERED > 0), lambda apart: 0.1 * apart),
+    ],
+)
+def test_the_cross_term_follows_its_parameters(
+    settings: dict[str, Any], loss: str, table: Any, margin: Any, pairs: Data
+) -> None:
+    X, y, images = pairs
+    hand = CrossTerms(loss, margin)
+    # one batch an epoch of all rows, in which every row has a negative
+    quiet = {"dropout": 0.0, "batch_size": 24, "min_batches": 1, "max_epochs": 2, "learning_rate": 0.05}
+    embedder = small(callbacks=[hand], **{**CHEAP, **quiet, **settings}).fit(X, y, images=images)
+    assert min(hand.found) > 0
+    np.testing.assert_allclose([row["cross_loss"] for row in embedder.history_], hand.found, rtol=1e-4)
+    assert {(own, other, apart) for batch in hand.apart for own, other, apart in batch} <= {
+        (own, other, float(table[own][other])) for own in range(3) for other in range(3) if own != other
+    }
 
 
 def test_dynamic_weights_follow_the_two_epochs_before(pairs: Data) -> None:

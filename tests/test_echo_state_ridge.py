@@ -122,16 +122,19 @@ def leave_out(case: Case, alpha: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize("n", [9, 30])
 def test_the_penalty_is_that_of_the_least_generalised_cross_validation(n: int) -> None:
-    case, alphas = Case(n), np.logspace(-3, 4, 15)
-    scores = []
-    for alpha in alphas:
-        residual, freedom = leave_out(case, alpha)
-        left = n - 1 - _ridge.INFLATION * freedom
-        scores.append(residual / left**2 if left > 0 else np.inf)
-    expected = alphas[np.argmin(scores)]
+    case, alphas = Case(n), np.logspace(-3, 4, 200)
+    tried = [leave_out(case, alpha) for alpha in alphas]
+
+    def best(inflation: float) -> int:
+        left = [n - 1 - inflation * freedom for _, freedom in tried]
+        scores = [r / k**2 if k > 0 else np.inf for (r, _), k in zip(tried, left, strict=True)]
+        return int(np.argmin(scores))
+
+    # every degree of freedom counts 1.4 times (Kim & Gu 2004), and another number is told apart
+    assert 0 < best(1.35) < best(1.4) < best(1.45) < 199
+    expected = alphas[best(1.4)]
     found = case.sums(weighted=False).solve(alphas)
     assert found.alpha == expected
-    assert 0 < np.argmin(scores) < 14
     assert_same(found, *_solution(case.sums(weighted=False).solve(np.array([expected]))), rtol=1e-7)
 
 

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from skseqmetric import NRNMClassifier, NRNMMetric, SequenceKNeighborsClassifier, inspection
+from skseqmetric._ops.memory import MemoryState, memory_step
 
 SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 Data = tuple[list[np.ndarray], np.ndarray]
@@ -55,6 +56,32 @@ def test_noise_of_training_is_drawn_for_each_sequence_and_only_with_a_generator(
     assert not torch.equal(noisy[0], noisy[1])
     assert torch.equal(noisy, network(values, lengths, torch.Generator().manual_seed(1)))
     assert not torch.equal(noisy, network(values, lengths, torch.Generator().manual_seed(2)))
+
+
+@torch.no_grad()
+def test_a_new_network_forgets_slowly_and_writes_by_half(ragged: Data) -> None:
+    made = NRNMClassifier(**{**SMALL, "max_epochs": 1}, n_slots=2, stride=1, n_heads=2).fit(*ragged)
+    layer = type(made.module_)(**made.network_config_).memory_layers()[0]
+    weights, generator = layer.weights(), torch.Generator().manual_seed(0)
+    zeros = torch.zeros(1, 8)
+
+    def after(memory: torch.Tensor, hidden: torch.Tensor) -> MemoryState:
+        """One step behind a block of two states without input, on top of a memory."""
+        inputs = torch.zeros(1, layer.input.shape[1])
+        before = MemoryState(2, zeros, torch.ones(1, 8), memory, (inputs, inputs), (hidden, hidden))
+        return memory_step(inputs, before, weights)
+
+    # with nothing to write G_f = sigma(1) is left of the memory, and as much of c
+    faint = torch.full((1, 2, 8), 1e-6)
+    kept = after(faint, zeros)
+    torch.testing.assert_close(kept.memory / faint, torch.full((1, 2, 8), 1 / (1 + np.exp(-1))), rtol=1e-4, atol=0)
+    torch.testing.assert_close(kept.c, torch.full((1, 8), 1 / (1 + np.exp(-1))), rtol=1e-4, atol=0)
+    # G_i = sigma(0) of the candidate is written: half of what an open gate writes
+    hidden = torch.randn(1, 8, generator=generator)
+    written = after(0 * faint, hidden).memory
+    layer.update_bias[:8] = 50.0
+    torch.testing.assert_close(written, after(0 * faint, hidden).memory / 2)
+    assert written.abs().min() > 0
 
 
 # --------------------------------------------------------------------------------------------------------- classifier

@@ -10,8 +10,10 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
+from skorch.callbacks import Callback
 
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+from skseqmetric._ops.metric_losses import BLOCK_LOSSES
 from tests.fake_callbacks import SeenBatches, sequences_of
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
@@ -224,6 +226,91 @@ def test_sample_weight_weighs_the_anchors_of_the_loss(loss: str, coupling: str |
     assert shares[2] @ costs == pytest.approx(found[2], rel=1e-4)
 
 
+class ByHand(Callback):
+    """The loss of every batch as `expected` computes it from the objective and the batch, and that which was used."""
+
+    def __init__(self, expected: Any) -> None:
+        self.expected, self.found, self.used = expected, [], []
+        self.scales: list[float] = []
+
+    @torch.no_grad()
+    def on_batch_begin(self, net: Any, batch: Any = None, **kwargs: Any) -> None:
+        self.scales.append(float(net.module_.scale))
+        self.found.append(float(self.expected(net.module_.network, net.module_.scale, **batch[0])))
+
+    def on_batch_end(self, net: Any, loss: Any = None, **kwargs: Any) -> None:
+        self.used.append(float(loss.detach()))
+
+
+MARGIN = 2.5  # wide enough for the distances of a new network to lie within
+PLAIN: dict[str, Any] = {**SMALL, "n_filters": None, "augment": None, "learning_rate": 0.03, "margin": MARGIN}
+
+
+def squared_of(network: Any, coupling: str | None, values: Any, lengths: Any, rows: Any, columns: Any) -> Any:
+    """Squared distances of pairs of a batch."""
+    if coupling is None:
+        points = network.features(values, lengths)
+        return (points[rows] - points[columns]).square().sum(1)
+    first, second = network.pair_run(*network.encode(values, lengths), rows, columns)
+    return (first - second).square().sum(1)
+
+
+@pytest.mark.parametrize("coupling", [None, "symmetric"])
+@pytest.mark.parametrize("loss", ["nca", "contrastive", "triplet"])
+def test_the_loss_of_labels_is_that_of_all_distances_of_the_batch(
+    loss: str, coupling: str | None, ragged: Data
+) -> None:
+    def expected(network: Any, scale: Any, values: Any, lengths: Any, targets: Any, weights: Any) -> Any:
+        n = len(targets)
+        same, apart = targets[:, None] == targets, ~torch.eye(n, dtype=torch.bool)
+        rows, columns = (every.flatten() for every in torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij"))
+        squared = squared_of(network, coupling, values, lengths, rows, columns).view(n, n)
+        return BLOCK_LOSSES[loss](squared, same, apart, weights, scale, MARGIN)
+
+    hand = ByHand(expected)
+    settings = {**PLAIN, "embedding_weight": 0.0, "pairs_per_sequence": None, "batch_size": 12}
+    weights = np.random.default_rng(0).uniform(0.5, 3, 24)
+    SyncGRUMetric(**settings, coupling=coupling, loss=loss, callbacks=[hand]).fit(*ragged, sample_weight=weights)
+    np.testing.assert_allclose(hand.used, hand.found, rtol=1e-4)
+    assert (set(hand.scales) == {1.0}) == (loss != "nca")  # learned by this loss alone
+
+
+@pytest.mark.parametrize("coupling", [None, "symmetric"])
+@pytest.mark.parametrize("loss", ["nca", "logistic"])
+def test_the_loss_of_pairs_is_that_of_their_distances(loss: str, coupling: str | None, ragged: Data) -> None:
+    def expected(network: Any, scale: Any, values: Any, lengths: Any, same: Any) -> Any:
+        even = torch.arange(0, 2 * len(same), 2)
+        squared = squared_of(network, coupling, values.flatten(0, 1), lengths.flatten(), even, even + 1)
+        if loss == "logistic":
+            return torch.nn.functional.softplus(torch.where(same, 1, -1) * (scale * squared - MARGIN**2)).mean()
+        return torch.where(same, squared, (MARGIN - squared.sqrt()).clamp_min(0).square()).mean()
+
+    hand, pairs = ByHand(expected), np.random.default_rng(0).choice(24, (30, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    same = np.where(ragged[1][pairs[:, 0]] == ragged[1][pairs[:, 1]], 1, -1)
+    metric = SyncGRUMetric(**PLAIN, embedding_weight=0.0, coupling=coupling, loss=loss, callbacks=[hand])
+    metric.fit_pairs(ragged[0], pairs, same)
+    np.testing.assert_allclose(hand.used, hand.found, rtol=1e-4)
+    assert (len(set(hand.scales)) > 1) == (loss == "logistic")  # learned, where the loss has a scale
+
+
+@pytest.mark.parametrize(("per_sequence", "n_pairs"), [(2, 12), (6, 36), (None, 66)])
+def test_pairs_per_sequence_bounds_the_coupled_runs(per_sequence: int | None, n_pairs: int, ragged: Data) -> None:
+    runs: list[int] = []
+
+    class Watch(Callback):
+        def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+            run = net.module_.network.pair_run
+            net.module_.network.pair_run = lambda *given: (runs.append(len(given[2])), run(*given))[1]
+
+        def on_train_end(self, net: Any, **kwargs: Any) -> None:
+            del net.module_.network.pair_run
+
+    settings = {**PLAIN, "max_epochs": 1, "batch_size": 12, "pairs_per_sequence": per_sequence}
+    SyncGRUMetric(**settings, coupling="symmetric", callbacks=[Watch()]).fit(*ragged)
+    assert runs == [n_pairs] * 4
+
+
 @pytest.mark.parametrize("coupling", [None, "symmetric"])
 def test_bfloat16_training_comes_close_to_float32(coupling: str | None, ragged: Data) -> None:
     X, y = ragged
@@ -262,7 +349,12 @@ def test_channels_are_scaled_by_the_weighted_moments_of_their_steps(ragged: Data
 def test_constant_channel_is_harmless(ragged: Data) -> None:
     X = [np.column_stack([x, np.full(len(x), 5.3)]) for x in ragged[0]]
     metric = SyncGRUMetric(**SMALL, coupling=None).fit(X, ragged[1])
-    assert np.isfinite(metric.transform(X)).all()
+    assert metric.scale_[2] == 1
+    # scaled it is 0, so that its weights do nothing
+    embedded = metric.transform(X)
+    with torch.no_grad():
+        metric.module_.stem.convolutions[0].weight[:, 2] = 0
+    assert np.array_equal(metric.transform(X), embedded)
 
 
 @pytest.mark.parametrize(

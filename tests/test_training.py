@@ -7,7 +7,7 @@ import io
 import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -163,6 +163,47 @@ def test_gradients_are_clipped_to_norm_one(scale: float, largest: float, ragged:
     assert largest < 1 or min(norms.found) == pytest.approx(1, rel=1e-4)  # shortened, and no more than needed
 
 
+class Rates(Callback):
+    """The learning rate of every batch."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+
+    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
+        self.found.append(net.optimizer_.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(("settings", "n_epochs"), [({}, 3), ({"max_updates": 7, "max_epochs": 50}, 3)])
+def test_the_learning_rate_runs_through_one_cycle_over_all_batches(
+    settings: dict[str, Any], n_epochs: int, ragged: Data
+) -> None:
+    rates = Rates()
+    metric = SyncGRUMetric(**{**SMALL, **settings}, coupling=None, learning_rate=0.02, callbacks=[rates]).fit(*ragged)
+    assert metric.n_iter_ == n_epochs
+    assert len(rates.found) == 3 * n_epochs
+    place = np.arange(9)
+    # from 1/25 of the peak by a cosine to the peak in 30 % of the updates, and down to 1/25 of 1e-4
+    peak, up, down = 0.02, place / (0.3 * 9 - 1), (place - (0.3 * 9 - 1)) / (9 - 0.3 * 9)
+    rising = peak / 25 + (peak - peak / 25) * (1 - np.cos(np.pi * up)) / 2
+    falling = peak + (peak / 25e4 - peak) * (1 - np.cos(np.pi * down)) / 2
+    np.testing.assert_allclose(rates.found, np.where(up <= 1, rising, falling), rtol=1e-6)
+    metric.partial_fit(*ragged)
+    assert rates.found[9:] == [0.02] * 3
+
+
+def test_weight_decay_shrinks_the_weights_by_its_share_of_the_learning_rate(ragged: Data) -> None:
+    def nothing(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 0 * embeddings.sum()
+
+    last = LastBatch()
+    settings = {**SMALL, "coupling": None, "loss": nothing, "learning_rate": 0.5}
+    metric = SyncGRUMetric(**settings, weight_decay=0.2, callbacks=[last]).partial_fit(*ragged)
+    for name, p in metric.module_.state_dict().items():
+        torch.testing.assert_close(p, 0.9 * last.weights[name])
+    start = SyncGRUMetric(**settings, weight_decay=0.0, callbacks=[last]).partial_fit(*ragged)
+    assert_weights(start, last.weights)
+
+
 def test_partial_fit_learns_and_takes_new_classes(ragged: Data) -> None:
     X, y = ragged
     metric = SyncGRUMetric(**SMALL, coupling=None)
@@ -263,6 +304,64 @@ def test_held_out_batches_are_the_same_in_every_epoch_and_not_augmented(ragged: 
         np.testing.assert_array_equal(batch["targets"], later["targets"])
 
 
+def test_a_sequence_of_two_groups_is_held_out_with_one_and_learned_with_the_other(ragged: Data) -> None:
+    X, y = ragged
+    seen = SeenBatches()
+    metric = SyncGRUMetric(**{**STOPPING, "validation_fraction": 0.5}, augment=None, callbacks=[seen])
+    metric.fit([*X, *X], np.r_[y, y], groups=np.arange(48) // 24)
+    for batches in (seen.training, seen.held_out):
+        assert len({x.tobytes() for batch in batches for x in sequences_of(batch)}) == 24
+
+
+def epochs_until_stopped(losses: list[float], patience: int, least: Callable[[float], float]) -> int:
+    """Epochs after which `patience` losses in a row were not below what `least` asks of the best before."""
+    best, missed = np.inf, 0
+    for epoch, loss in enumerate(losses, start=1):
+        best, missed = (loss, 0) if loss < least(best) else (best, missed + 1)
+        if missed == patience:
+            return epoch
+    return len(losses)
+
+
+def test_tol_is_the_decrease_of_the_loss_that_counts(ragged: Data) -> None:
+    def large(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 100 * embeddings.square().mean()
+
+    rule = {"max_epochs": 12, "loss": large, "augment": None, "learning_rate": 0.01}
+    whole = SyncGRUMetric(**{**STOPPING, **rule}, n_iter_no_change=99).fit(*ragged)
+    losses = [row["valid_loss"] for row in whole.history_]
+    expected = {tol: epochs_until_stopped(losses, 2, lambda best, tol=tol: best - tol) for tol in (0.3, 3.0)}
+    for tol, n_epochs in expected.items():
+        assert SyncGRUMetric(**{**STOPPING, **rule}, n_iter_no_change=2, tol=tol).fit(*ragged).n_iter_ == n_epochs
+    # a share of the loss would be another rule
+    assert expected[0.3] != epochs_until_stopped(losses, 2, lambda best: best * 0.7)
+
+
+def test_the_seed_chooses_what_is_held_out_and_few_rows_need_not_hold_every_class(ragged: Data) -> None:
+    X, y = ragged
+    found = []
+    for seed in range(3):
+        seen = SeenBatches()
+        settings = {**STOPPING, "random_state": seed, "validation_fraction": 0.1, "max_epochs": 1}
+        SyncGRUMetric(**settings, scaling=None, callbacks=[seen]).fit(X, y)
+        found.append({x.tobytes() for batch in seen.held_out for x in sequences_of(batch)})
+    assert [len(rows) for rows in found] == [3, 3, 3]
+    assert not found[0] == found[1] == found[2]
+    # two rows cannot hold three classes, and a class of one row cannot be on both sides
+    for labels, fraction in ((y, 0.06), (np.where(np.arange(24) == 0, 3, y), 0.3)):
+        settings = {**STOPPING, "validation_fraction": fraction, "max_epochs": 1}
+        assert "valid_loss" in SyncGRUMetric(**settings).fit(X, labels).history_[0]
+
+
+def test_calls_of_partial_fit_draw_batches_of_their_own(ragged: Data) -> None:
+    seen = SeenBatches()
+    metric = SyncGRUMetric(**SMALL, coupling=None, augment=("jitter",), callbacks=[seen])
+    metric.partial_fit(*ragged).partial_fit(*ragged)
+    assert len(seen.training) == 6
+    known = {x.tobytes() for batch in seen.training[:3] for x in sequences_of(batch)}
+    assert not known & {x.tobytes() for batch in seen.training[3:] for x in sequences_of(batch)}
+
+
 def test_early_stopping_draws_its_split_from_a_local_generator(ragged: Data) -> None:
     settings = {**SMALL, "random_state": None, "early_stopping": True, "validation_fraction": 0.3}
     metric = SyncGRUMetric(**settings, coupling=None).fit(*ragged)  # the suite fails a test that moves a global one
@@ -332,6 +431,7 @@ class Recorder:
     def on_fit_task_end(self, estimator: Any, context: Any, *, X: Any = None, fitted_estimator: Any = None) -> bool:
         self.events.append(f"end {context.task_name}")
         self.shapes.append(fitted_estimator.transform(X).shape)
+        assert not fitted_estimator.module_.training  # layers of the user may differ between both modes
         return context.task_name == "epoch" and context.task_id == 1
 
 

@@ -131,24 +131,7 @@ def test_losses_train(words: Data, loss: str, distance: str) -> None:
     assert np.isfinite([row[part] for row in reader.history_ for part in PARTS]).all()
 
 
-def test_parameters_of_the_loss_change_what_is_learned(words: Data) -> None:
-    X, y, images = words
-    learned: dict[bytes, dict[str, Any]] = {}
-    for changed in (
-        {},
-        {"margin": 0.02},
-        {"beta": 0.02},
-        {"curriculum": False},
-        {"loss_weights": (1, 3)},
-        {"loss": "pair"},
-        {"max_epochs": 4},
-        {"max_epochs": 4, "loss_weights": "dynamic"},
-    ):
-        points = small(**CHEAP, **changed).fit(X, y, images=images).transform(X)
-        assert learned.setdefault(points.tobytes(), changed) is changed
-
-
-def test_bfloat16(words: Data) -> None:
+def test_bfloat16_learns(words: Data) -> None:
     X, y, images = words
     assert small(precision="bfloat16", max_epochs=25).fit(X, y, images=images).score(X, y) > 0.9
 
@@ -173,7 +156,7 @@ def test_order_of_the_data_does_not_matter(words: Data, pool: bool) -> None:
 
 
 @pytest.mark.parametrize("with_images", [False, True])
-def test_weights_are_repetitions(words: Data, with_images: bool) -> None:
+def test_repetitions_are_merged_to_weights(words: Data, with_images: bool) -> None:
     X, y, images = words
     weights = np.where(np.arange(30) % 3 == 0, 2.0, np.where(np.arange(30) % 5 == 1, 0.0, 1.0))
     rows = np.repeat(np.arange(30), weights.astype(int))

@@ -6,11 +6,13 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import ctc_loss
 
-from tests.small_embedder import CHEAP, Batches
-from tests.small_transcriber import small
+from tests.small_embedder import CHEAP, Batches, CrossTerms
+from tests.small_transcriber import PARTS, Data, small
 
 Epochs = list[list[dict[str, Tensor]]]
 
@@ -70,6 +72,19 @@ def test_loss_of_empty_labels_alone() -> None:
     assert torch.isfinite(logits.grad).all()
 
 
+def test_the_loss_is_the_weighted_mean_over_the_words(words: Data) -> None:
+    X, y, _ = words
+    weights = np.random.default_rng(0).uniform(0.2, 3, 30)
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0, "augment": None, "dropout": 0.0}
+    reader = small(**CHEAP, **still, batch_size=8, max_epochs=1).fit(X, y, weights)
+    losses = []
+    for rows, word in zip(reader.predict_log_proba(X), y, strict=True):
+        codes = torch.tensor([[1 + "abc".index(symbol) for symbol in word]])
+        sizes = torch.tensor([len(rows)]), torch.tensor([len(word)])
+        losses.append(float(ctc_loss(torch.from_numpy(rows)[:, None], codes, *sizes, reduction="sum")) / len(word))
+    assert reader.history_[0]["train_loss"] == pytest.approx(np.average(losses, weights=weights), rel=1e-4)
+
+
 # ---------------------------------------------------------------------------------------------------------- negatives
 
 
@@ -99,6 +114,37 @@ def test_curriculum_takes_far_negatives_first() -> None:
     epochs = of_training(["aaaaaa", "aaaaab", "aaabbb", "bbbbbb"], curriculum=True, max_epochs=60).epochs
     assert {d for _, d in chosen(epochs[:12], 4)[0]} == {6.0}
     assert {d for _, d in chosen(epochs[48:], 4)[0]} == {1.0, 3.0, 6.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "loss", "margin"),
+    [
+        ({}, "triplet", lambda apart: 0.1 * apart),
+        ({"beta": 0.3}, "triplet", lambda apart: 0.3 * apart),
+        ({"margin": 0.3}, "triplet", lambda apart: 0.3),
+        ({"loss": "contrastive", "margin": 1.1}, "contrastive", lambda apart: 1.1),
+        ({"loss": "pair"}, "pair", lambda apart: 0.0),
+    ],
+)
+def test_the_cross_term_follows_its_parameters(settings: dict[str, Any], loss: str, margin: Any, words: Data) -> None:
+    X, y, images = words
+    hand = CrossTerms(loss, margin)
+    quiet = {"dropout": 0.0, "batch_size": 30, "min_batches": 1, "distance": "cosine", "loss_weights": (1.0, 3.0)}
+    reader = small(callbacks=[hand], **CHEAP, **quiet, **settings).fit(X, y, images=images)
+    assert min(hand.found) > 0
+    np.testing.assert_allclose([row["cross_loss"] for row in reader.history_], hand.found, rtol=1e-4)
+    for row in reader.history_:
+        np.testing.assert_allclose(row["train_loss"], row["series_loss"] + 3 * row["cross_loss"], rtol=1e-5)
+
+
+def test_dynamic_weights_follow_the_two_epochs_before(words: Data) -> None:
+    X, y, images = words
+    rows = small(**CHEAP, loss_weights="dynamic", max_epochs=3).fit(X, y, images=images).history_
+    losses = np.array([[row[part] for part in PARTS] for row in rows])
+    speeds = np.exp(losses[1] / losses[0])
+    shares = np.array([[0.5, 0.5], [0.5, 0.5], speeds / speeds.sum()])
+    assert abs(shares[2, 0] - 0.5) > 0.001
+    np.testing.assert_allclose([row["train_loss"] for row in rows], (shares * losses).sum(axis=1), rtol=1e-5)
 
 
 def test_a_batch_of_one_label_has_no_negative() -> None:
