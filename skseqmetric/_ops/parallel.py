@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TypeVar
 
-import torch
+from skseqmetric._ops.openmp import ThreadCount, gomp_parallel, intra_op_threads
 
 Item = TypeVar("Item")
 
@@ -25,16 +21,13 @@ def run_tiles(work: Callable[[Item], None], tiles: Iterable[Item], n_threads: in
     without waiting for each other. torch releases the interpreter lock inside its kernels.
     """
     tiles = list(tiles)
-    before = torch.get_num_threads()
-    n_threads = min(before if n_threads is None else n_threads, len(tiles))
+    n_threads = min(intra_op_threads() if n_threads is None else n_threads, len(tiles))
     if n_threads <= 1:
         for tile in tiles:
             work(tile)
         return
-    with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=ThreadCount(1).set) as pool:
         futures = [pool.submit(copy_context().run, work, tile) for tile in tiles]
-        # the workers' calls also set the default of threads to come: put it back for the caller's
-        torch.set_num_threads(before)
         for future in futures:
             future.result()
 
@@ -46,13 +39,12 @@ def one_intra_op_thread() -> Iterator[None]:
     The steps of a recurrence are too short for two threads, because a step waits for the slower thread. If the cores
     of the machine are busy, it even waits for the scheduler, which takes a hundred times as long.
     """
-    before = torch.get_num_threads()
     token = _kernel_threads.set(kernel_threads())
-    torch.set_num_threads(1)
+    before = ThreadCount(1).set()
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        before.set()
         _kernel_threads.reset(token)
 
 
@@ -64,10 +56,7 @@ def kernel_threads() -> int:
 
     They share whole tiles, not steps, so that a busy core slows them down by its share and no more.
     """
-    return _kernel_threads.get() or torch.get_num_threads()
-
-
-_PROCESS = os.getpid()
+    return _kernel_threads.get() or intra_op_threads()
 
 
 @dataclass(frozen=True)
@@ -85,15 +74,5 @@ class Team:
         threads would wait for a core until then, so that the workers get the tiles. If torch is limited to one thread,
         as in fits and searches, the workers sleep. Our own threads then share a busy machine better.
         """
-        spinning = torch.get_num_threads() > 1 and os.getpid() == _PROCESS  # a forked process has no workers to wake
-        return cls(n_threads or kernel_threads(), _gomp_parallel() if spinning else 0)
-
-
-@cache
-def _gomp_parallel() -> int:
-    """0 where torch was built on another runtime or another platform."""
-    try:
-        torch_library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"), mode=os.RTLD_NOLOAD)
-        return ctypes.cast(torch_library.GOMP_parallel, ctypes.c_void_p).value or 0
-    except (OSError, AttributeError):
-        return 0
+        spinning = intra_op_threads() > 1
+        return cls(n_threads or kernel_threads(), gomp_parallel() if spinning else 0)
