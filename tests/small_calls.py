@@ -1,4 +1,4 @@
-"""Every public method of every public estimator as a call without arguments, on data that torch shares among threads."""
+"""Every public method of every public estimator as a call, on data that torch shares out among threads."""
 
 from __future__ import annotations
 
@@ -108,6 +108,11 @@ def calls() -> dict[str, Call]:
     found = {f"{name}.{method}": partial(_ask, name, method) for name in MADE for method in _methods(name)}
     unpickled = {f"{name} unpickled": partial(_unpickled, name) for name in MADE}
     return {**found, **unpickled, **_FUNCTIONS}
+
+
+def answer(name: str) -> str:
+    """The digest of what a call gives."""
+    return digest(calls()[name]())
 
 
 def _methods(name: str) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from sklearn.utils import _openmp_helpers
@@ -60,14 +60,14 @@ def gomp_parallel() -> int:
 
 
 @cache
-def _function(name: str) -> Callable[..., int] | None:
+def _function(name: str) -> Any:
     """A function of the runtime that torch has loaded, or of torch's own MKL; None on other platforms."""
     with suppress(OSError, AttributeError):
         return getattr(_loaded(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"), name)
     return None
 
 
-def _mkl_setter() -> Callable[..., int] | None:
+def _mkl_setter() -> Any:
     return _function("MKL_Set_Num_Threads_Local")
 
 
@@ -113,6 +113,4 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

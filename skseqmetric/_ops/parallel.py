@@ -39,6 +39,9 @@ def one_intra_op_thread() -> Iterator[None]:
     The steps of a recurrence are too short for two threads, because a step waits for the slower thread. If the cores
     of the machine are busy, it even waits for the scheduler, which takes a hundred times as long.
     """
+    if intra_op_threads() == 1:
+        yield
+        return
     token = _kernel_threads.set(kernel_threads())
     before = ThreadCount(1).set()
     try:
