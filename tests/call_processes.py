@@ -183,7 +183,7 @@ def ask(i: int) -> str:
     return small_calls.digest((estimator.predict if hasattr(estimator, "predict") else estimator.transform)(some))
 
 
-PERIOD = 100  # of `ask`, after which it asks the same again
+PERIOD = 40  # of `ask`, after which it asks the same again
 
 
 def many() -> dict[str, Any]:
@@ -191,11 +191,11 @@ def many() -> dict[str, Any]:
     use_two_threads()
     expected = [ask(i) for i in range(PERIOD)]
     runs: dict[str, Callable[[], list[str]]] = {
-        "8 threads": lambda: _threaded(8, 2500),
-        "32 threads": lambda: _threaded(32, 2500),
+        "8 threads": lambda: _threaded(8, 3000),
+        "32 threads": lambda: _threaded(32, 3000),
         "fork": lambda: [said for _ in range(3000 // PERIOD) for said in _in_fork(expected)],
-        "spawn": lambda: _pooled(ProcessPoolExecutor(2, multiprocessing.get_context("spawn")), 1000),
-        "loky": lambda: _pooled(LokyExecutor(2), 1000),
+        "spawn": lambda: _pooled(ProcessPoolExecutor(2, multiprocessing.get_context("spawn")), 500),
+        "loky": lambda: _pooled(LokyExecutor(2), 500),
     }
     report = {}
     for name, run in runs.items():
