@@ -15,8 +15,6 @@ import torch
 from skorch.callbacks import Callback
 
 from skseqmetric import SyncGRUMetric
-from skseqmetric._ops.openmp import intra_op_threads
-from skseqmetric._ops.parallel import one_intra_op_thread, run_tiles
 from tests.small_calls import LABELS, MADE, MEMORY, X, answer
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -153,22 +151,6 @@ class Fail(Callback):
 
 
 def test_an_exception_leaves_the_number_of_threads(two_threads: None) -> None:
-    def fail(_: int) -> None:
-        raise ZeroDivisionError
-
     with pytest.raises(ZeroDivisionError):
         SyncGRUMetric(**MEMORY, callbacks=[Fail()]).fit(X, LABELS)
-    with pytest.raises(ZeroDivisionError):
-        run_tiles(fail, range(4))
-    with pytest.raises(ZeroDivisionError), one_intra_op_thread():
-        fail(0)
     assert (torch.get_num_threads(), in_new_thread(torch.get_num_threads)) == (2, 2)
-
-
-def test_the_limit_of_one_thread_holds_for_its_own_only(two_threads: None) -> None:
-    with one_intra_op_thread():
-        assert torch.get_num_threads() == 1
-        assert in_new_thread(torch.get_num_threads) == 2
-        with one_intra_op_thread():
-            assert torch.get_num_threads() == 1
-    assert intra_op_threads() == 2
