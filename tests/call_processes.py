@@ -24,7 +24,7 @@ from joblib.externals.loky import ProcessPoolExecutor as LokyExecutor
 from skorch.callbacks import Callback
 
 from skseqmetric import SyncGRUMetric
-from skseqmetric._ops import buffer_pool, openmp
+from skseqmetric._ops import buffer_pool, parallel
 from tests import small_calls
 
 SECONDS = 60.0
@@ -70,7 +70,7 @@ def compared(*groups: Sequence[str], call: Callable[[str], str] = small_calls.an
         expected = [small_calls.answer(name) for name in names]
         said = forked(lambda names=names: " ".join(map(call, names)))
         if said.split() != expected:
-            found[names[0]] = said if len(said.split()) != len(expected) else "wrong"
+            found[names[0]] = "wrong" if len(said) == len(" ".join(expected)) else said
     return found
 
 
@@ -158,13 +158,13 @@ def _beside_a_lock() -> Report:
 
 def _without_a_pause() -> dict[str, Any]:
     """Where the runtime cannot send its threads home: one thread, and an error that says why where there are more."""
-    found = openmp._function
-    openmp._function = lambda name: None if name == "omp_pause_resource_all" else found(name)
+    found = parallel._function
+    parallel._function = lambda name: None if name == "omp_pause_resource_all" else found(name)
     names = ("SyncGRUMetric.fit", "NRNMMetric.fit", "EchoStateClassifier.predict", "CrossModalTranscriber.predict")
     said = forked(lambda: " ".join(map(small_calls.answer, names)))
     threads = forked(lambda: str(torch.get_num_threads()))
     error = forked(lambda: (torch.set_num_threads(2), small_calls.answer("SyncGRUMetric.transform"))[1])
-    openmp._function = found
+    parallel._function = found
     return {"threads": threads, "error": error, "n_answers": len(said.split())}
 
 

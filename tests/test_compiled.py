@@ -162,7 +162,7 @@ def test_own_threads_and_those_of_torch_give_the_same(monkeypatch: pytest.Monkey
     case = Case("symmetric", n_rows=200)
     pairs = torch.arange(200).view(2, 100)
     shared = gradients(case, (pairs[0], pairs[1]), 2)
-    monkeypatch.setattr(_team, "gomp_parallel", lambda: 0)
+    monkeypatch.setattr(_team, "_gomp_parallel", lambda: 0)
     assert _team.Team.now(2) == _team.Team(2, 0)
     for a, b in zip(shared, gradients(case, (pairs[0], pairs[1]), 2), strict=True):
         assert torch.equal(a, b)
