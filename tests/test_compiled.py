@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -419,3 +420,30 @@ def test_kernels_are_chosen_only_where_all_their_instructions_are(source: str) -
     code = (root / "skseqmetric/_ops/compiled/src/recurrence.cpp").read_text(encoding="utf-8")
     question = code.partition(f"if (k == &{source})")[2].partition(";")[0]
     assert sorted(re.findall(r'__builtin_cpu_supports\("(\w+)"\)', question)) == sorted(flags)
+
+
+def in_new_thread(work: Any) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def test_the_limit_of_one_thread_is_that_of_the_calling_thread() -> None:
+    torch.set_num_threads(2)
+    try:
+        with _team.one_intra_op_thread():
+            assert (torch.get_num_threads(), in_new_thread(torch.get_num_threads)) == (1, 2)
+        for fail in (lambda: _team.run_tiles(divide_by, [0, 0]), lambda: limited(divide_by, 0)):
+            with pytest.raises(ZeroDivisionError):
+                fail()
+        assert (torch.get_num_threads(), in_new_thread(torch.get_num_threads)) == (2, 2)
+    finally:
+        torch.set_num_threads(1)
+
+
+def divide_by(number: int) -> None:
+    1 // number
+
+
+def limited(work: Any, *args: Any) -> None:
+    with _team.one_intra_op_thread():
+        work(*args)

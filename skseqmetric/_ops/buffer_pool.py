@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 
 import torch
@@ -68,3 +69,14 @@ def clear() -> None:
     """Free every idle buffer."""
     with _lock:
         _idle.clear()
+
+
+def _start_anew() -> None:
+    """In a forked process: another thread may have held the lock, and the buffers would be copied page by page."""
+    global _lock
+    _lock = threading.RLock()
+    _idle.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
