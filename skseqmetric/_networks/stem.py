@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, gelu, pad
 
+from skseqmetric._networks.layers import steadily
 from skseqmetric._ops.steps import valid_steps
 
 KERNELS = (7, 5)
@@ -96,7 +97,7 @@ class ConvStem(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         x = values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0).transpose(1, 2)
         for layer, stride, in_front in zip(self.convolutions, self.strides, self.in_front, strict=True):
-            x = gelu(layer(pad(x, (in_front, 0)) if in_front else x))
+            x = gelu(steadily(layer, pad(x, (in_front, 0)) if in_front else x))
             lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
             x = x * valid_steps(lengths, x.shape[2])[:, None, :]
         if generator is not None and self.dropout:
