@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
-from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started, steadily
+from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started
+from skseqmetric._networks.stem import steadily
 from skseqmetric._ops.steps import valid_steps
 
 Length = TypeVar("Length", int, np.ndarray, Tensor)

@@ -45,19 +45,6 @@ def linear(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Line
     return started(layer, generator)
 
 
-_SMALL_ROW = 2**15  # numbers
-
-
-def steadily(convolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return convolve(x), rows (B, ...). At inference a row has the same bits in any company.
-
-    Of a single small row torch computes a convolution by another algorithm, so that at inference this row comes twice.
-    """
-    if len(x) == 1 and x.numel() <= _SMALL_ROW and torch.is_inference_mode_enabled():
-        return convolve(torch.cat([x, x]))[:1]
-    return convolve(x)
-
-
 def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generator | None) -> Tensor:
     """Apply dropout to whole filters along `dim` of x (B, ...): a filter is zero at all steps or pixels of a row.
 
