@@ -67,7 +67,11 @@ class StepConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # as an image of height 1 with its channels last, which needs no copy to (B, C, T) and back
         image = pad(x, self.around).transpose(1, 2)[:, :, None]
-        found = steadily(lambda rows: conv2d(rows, self.layer.weight[:, :, None], self.layer.bias), image)
+        weight, bias = self.layer.weight[:, :, None], self.layer.bias
+        if torch.is_inference_mode_enabled():
+            found = steadily(lambda rows: conv2d(rows, weight, bias), image)
+        else:
+            found = conv2d(image, weight, bias)
         return found[:, :, 0].transpose(1, 2)
 
 
