@@ -54,7 +54,6 @@ FAST: dict[type[BaseEstimator], dict[str, Any]] = {
     },
     RecurrentClassifier: {
         **QUICK,
-        "n_units": 4,
         "cell": "gru",
         "max_epochs": 20,
         "batch_size": 32,

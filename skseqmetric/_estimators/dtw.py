@@ -10,6 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.utils._param_validation import Interval, RealNotInt
 
+from skseqmetric._base import unchanged_if_refused
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric, register_metric
 
@@ -117,9 +118,10 @@ class DTWMetric(Metric):
         """
         self._validate_params()
         _tslearn()
-        sequences = check_sequences(X, estimator=self)
-        self.radius_ = self._radius(int(sequences.lengths.max()))
-        self.__dict__.pop("threshold_", None)
+        with unchanged_if_refused(self):
+            sequences = check_sequences(X, estimator=self)
+            self.radius_ = self._radius(int(sequences.lengths.max()))
+            self.__dict__.pop("threshold_", None)
         return self
 
     def _radius(self, longest: int) -> int | None:

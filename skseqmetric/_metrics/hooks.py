@@ -12,9 +12,23 @@ def by_length(prepared: Any) -> np.ndarray:
     return np.argsort(prepared.lengths, kind="stable")
 
 
+def prepare(metric: Any, sequences: Any) -> Any:
+    """Return what the metric needs of the sequences. It is checked to have their number and an array of lengths."""
+    prepared, n = metric._prepare(sequences), len(sequences)
+    lengths = getattr(prepared, "lengths", None)
+    given = np.asarray(lengths)
+    if not hasattr(prepared, "__len__") or given.shape != (n,) or given.dtype.kind not in "iu" or len(prepared) != n:
+        raise ValueError(
+            f"{type(metric).__name__}._prepare was given {n} sequences and returned {type(prepared).__name__} with "
+            f"lengths {lengths!r}: it must return an object of length {n}, with an integer array `lengths` ({n},)."
+        )
+    return prepared
+
+
 def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-    """Return the distances (len(rows), len(columns)) of all pairs. They are checked to be finite."""
-    tile = np.require(metric._tile(left, rows, right, columns), np.float64, ["C", "W"])
+    """Return the distances (len(rows), len(columns)) of all pairs. They are checked to be finite numbers."""
+    tile = _numbers(metric, "_tile", metric._tile(left, rows, right, columns), (len(rows), len(columns)))
+    tile = np.require(tile, np.float64, ["C", "W"])
     if not np.isfinite(tile).all():
         i, j = divmod(int(np.argmin(np.isfinite(tile))), len(columns))
         _refuse_distance(tile[i, j], rows[i], columns[j])
@@ -22,17 +36,62 @@ def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns:
 
 
 def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
-    """Return the distances (P,) of single pairs. They are checked to be finite.
+    """Return the distances (P,) of single pairs. They are checked to be finite numbers.
 
     The hook gets the pairs sorted by length.
     """
     order = np.argsort(np.maximum(left.lengths[rows], right.lengths[columns]), kind="stable")
     distances = np.empty(len(rows))
-    distances[order] = metric._rows(left, rows[order], right, columns[order])
+    found = metric._rows(left, rows[order], right, columns[order])
+    distances[order] = _numbers(metric, "_rows", found, (len(rows),))
     if not np.isfinite(distances).all():
         p = int(np.argmin(np.isfinite(distances)))
         _refuse_distance(distances[p], rows[p], columns[p])
     return distances
+
+
+def embedded(metric: Any, prepared: Any) -> np.ndarray | None:
+    """Return the embeddings (n, D), or None if the metric has none. They are checked to be numbers."""
+    found = metric._embeddings(prepared)
+    if found is None:
+        return None
+    array = np.asarray(found)
+    if array.ndim != 2 or len(array) != len(prepared) or array.dtype.kind != "f":
+        raise ValueError(
+            f"{type(metric).__name__}._embeddings returned shape {array.shape} and dtype {array.dtype} for "
+            f"{len(prepared)} sequences: it must return floats of shape ({len(prepared)}, D), or None."
+        )
+    return array
+
+
+def check_neighbors(
+    metric: Any, found: Any, shape: tuple[int, int], n_references: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances and indices (Q, K) that `_nearest` found. They are checked for shape and range."""
+    distances, indices = (_numbers(metric, "_nearest", part, shape) for part in found)
+    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < n_references):
+        raise ValueError(
+            f"{type(metric).__name__}._nearest returned indices of dtype {indices.dtype} that are not all integers "
+            f"from 0 to {n_references - 1}."
+        )
+    if not np.isfinite(distances).all():
+        i, j = divmod(int(np.argmin(np.isfinite(distances))), shape[1])
+        _refuse_distance(distances[i, j], i, indices[i, j])
+    return distances.astype(np.float64, copy=False), indices.astype(np.int64, copy=False)
+
+
+def _numbers(metric: Any, hook: str, found: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return what a hook found as an array of real numbers of this shape."""
+    try:
+        array = np.asarray(found)
+    except ValueError:  # rows of unequal lengths
+        array = np.empty(0, dtype=object)
+    if array.shape != shape or array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{type(metric).__name__}.{hook} returned {type(found).__name__} of shape {array.shape} and dtype "
+            f"{array.dtype}: it must return an array of real numbers of shape {shape}."
+        )
+    return array
 
 
 def _refuse_distance(value: float, row: int, column: int) -> None:

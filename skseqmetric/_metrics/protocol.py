@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._input import Sequences, check_pair_indices, check_pairs, check_sequences
-from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs
+from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
 from skseqmetric._tasks import Pairs
@@ -78,8 +78,8 @@ class Metric(BaseEstimator, ABC):
     Notes
     -----
     The hooks read `self` and never change it, so that several threads may use one fitted metric. Distances are float64
-    and finite. A distance that is not finite raises ValueError. The memory of `_tile` and `_rows` must not grow with
-    the number of sequences.
+    and finite. The public methods raise ValueError if a hook returns another shape or type, or a distance that is not
+    finite. The memory of `_tile` and `_rows` must not grow with the number of sequences.
 
     Examples
     --------
@@ -238,7 +238,7 @@ class Metric(BaseEstimator, ABC):
         pairs = check_pair_indices(pairs, len(sequences))
         used, places = np.unique(pairs, return_inverse=True)
         rows, columns = places.reshape(pairs.shape).T
-        prepared = self._prepare(sequences.take(used))
+        prepared = prepare(self, sequences.take(used))
         return -distances_of_pairs(self, prepared, rows, prepared, columns)
 
     def calibrate_threshold(
@@ -312,7 +312,7 @@ class Metric(BaseEstimator, ABC):
 
     def _prepared(self, X: Any) -> Any:
         check_is_fitted(self)
-        return self._prepare(check_sequences(X, estimator=self, reset=False))
+        return prepare(self, check_sequences(X, estimator=self, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

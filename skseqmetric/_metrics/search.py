@@ -9,7 +9,7 @@ import torch
 from sklearn import get_config
 
 from skseqmetric._metrics.euclidean import embedded_nearest
-from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs
+from skseqmetric._metrics.hooks import by_length, check_neighbors, distance_tile, distances_of_pairs, embedded
 from skseqmetric._ops.topk import merge_topk
 
 _BYTES_PER_PAIR = 64  # a distance, its index, and the copies that the selection makes
@@ -48,8 +48,8 @@ def k_nearest(
     Raises
     ------
     ValueError
-        There are fewer references than neighbours, the metric has no embedding for a shortlist, or a distance is not
-        finite. The message for such a distance names the pair.
+        There are fewer references than neighbours, the metric has no embedding for a shortlist, or a hook of the metric
+        returned another shape or type than it must, or a distance that is not finite. The message names the pair.
 
     Notes
     -----
@@ -63,12 +63,13 @@ def k_nearest(
         )
     if n_candidates is not None:
         check_embedding(metric, references)
-    return metric._nearest(queries, references, n_neighbors, exclude=exclude, n_candidates=n_candidates)
+    found = metric._nearest(queries, references, n_neighbors, exclude=exclude, n_candidates=n_candidates)
+    return check_neighbors(metric, found, (len(queries), n_neighbors), len(references))
 
 
 def check_embedding(metric: Any, prepared: Any) -> None:
     """Refuse a shortlist if the metric has no embedding."""
-    if metric._embeddings(prepared) is None:
+    if embedded(metric, prepared) is None:
         raise ValueError(
             f'algorithm="rerank" takes its shortlist from an embedding, and {type(metric).__name__} has none: use '
             'algorithm="exact".'
@@ -95,8 +96,8 @@ def nearest_by_pairs(
     """Search by pair distances: of all pairs, or of a shortlist by embedding."""
     if n_candidates is None:
         return _exact(metric, queries, references, k, exclude)
-    points = metric._embeddings(queries), metric._embeddings(references)
-    return _rerank(metric, queries, references, k, embedded_nearest(*points, n_candidates, exclude)[1])
+    points: Any = embedded(metric, queries), embedded(metric, references)
+    return _rerank(metric, queries, references, k, embedded_nearest(points[0], points[1], n_candidates, exclude)[1])
 
 
 def _rerank(metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,13 +12,13 @@ from torch.nn.functional import normalize
 
 from skseqmetric._networks.encoders import ImageEncoder, SeriesEncoder
 from skseqmetric._networks.layers import linear
-from skseqmetric._ops.steps import valid_steps
+from skseqmetric._ops.steps import sum_of_steps, valid_steps
 
 
 def mean_of_steps(features: Tensor, lengths: Tensor) -> Tensor:
     """Return the mean over the valid steps, (B, T', F) -> (B, F). Steps past the end are not read."""
     outside = ~valid_steps(lengths, features.shape[1])[..., None]
-    return features.masked_fill(outside, 0).sum(1) / lengths[:, None].to(features.dtype)
+    return sum_of_steps(features.masked_fill(outside, 0), 1) / lengths[:, None].to(features.dtype)
 
 
 class CrossModalNetwork(nn.Module):

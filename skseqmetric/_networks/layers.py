@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from skseqmetric._ops.gru import gru_scan
+from skseqmetric._ops.products import steady_linear
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import RecurrentWeights
 
@@ -37,9 +38,18 @@ def started(layer: Layer, generator: torch.Generator) -> Layer:
     return layer
 
 
+class SteadyLinear(nn.Linear):
+    """A linear layer. At inference its results for a row do not depend on the other rows, to the bit."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if torch.is_inference_mode_enabled():
+            return steady_linear(input, self.weight, self.bias)
+        return torch.nn.functional.linear(input, self.weight, self.bias)
+
+
 def linear(n_inputs: int, n_outputs: int, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer whose initial values come from the generator."""
-    return started(unstarted(nn.Linear, n_inputs, n_outputs), generator)
+    return started(unstarted(SteadyLinear, n_inputs, n_outputs), generator)
 
 
 def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generator | None) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from skseqmetric._networks.layers import unstarted
+from skseqmetric._networks.layers import SteadyLinear, unstarted
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, instance_channels
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
@@ -122,7 +122,7 @@ class MemoryNetwork(SiameseNetwork):
         sizes = [n_filters or n_channels, *[n_units] * n_layers]
         self.layers = nn.ModuleList(MemoryLayer(a, b, form, generator) for a, b in pairwise(sizes))
         width = n_units * (2 if pooling == "both" else 1)
-        self.head = unstarted(nn.Linear, n_units if head == "step" else width, n_outputs)
+        self.head = unstarted(SteadyLinear, n_units if head == "step" else width, n_outputs)
         nn.init.xavier_uniform_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
         self.n_outputs = n_outputs if head == "embedding" else width

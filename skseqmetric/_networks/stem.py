@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,6 +60,19 @@ def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor)
     return centred / (deviation + STILL), deviation
 
 
+_SMALL_ROW = 2**15  # numbers
+
+
+def steadily(convolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return convolve(x), rows (B, ...), for inference: a row has the same bits in any company.
+
+    Of a single small row torch computes a convolution by another algorithm, so that this row comes twice.
+    """
+    if len(x) == 1 and x.numel() <= _SMALL_ROW and torch.is_inference_mode_enabled():
+        return convolve(torch.cat([x, x]))[:1]
+    return convolve(x)
+
+
 class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), n_filters).
 
@@ -96,7 +110,8 @@ class ConvStem(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         x = values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0).transpose(1, 2)
         for layer, stride, in_front in zip(self.convolutions, self.strides, self.in_front, strict=True):
-            x = gelu(layer(pad(x, (in_front, 0)) if in_front else x))
+            x = pad(x, (in_front, 0)) if in_front else x
+            x = gelu(steadily(layer, x) if torch.is_inference_mode_enabled() else layer(x))
             lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
             x = x * valid_steps(lengths, x.shape[2])[:, None, :]
         if generator is not None and self.dropout:

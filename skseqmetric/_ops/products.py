@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skseqmetric._ops import compiled
 from skseqmetric._ops.compiled import Library, library
 from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team
@@ -93,6 +94,30 @@ MakeMatrix = Callable[[Tensor], Matrix]
 def compiled_products() -> MakeMatrix:
     """Makes matrices for the compiled kernels, with the threads that there are now."""
     return partial(PackedMatrix, library(), Team.now())
+
+
+def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x W^T + b, (..., inputs) -> (..., outputs). At inference a row has the same bits in any company.
+
+    torch chooses the order of the sums by the number of rows, and the compiled kernels do not. Training, other devices
+    and other dtypes stay with torch.
+    """
+    if not steady(x):
+        return torch.nn.functional.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1]).contiguous()
+    out = None if bias is None else bias.repeat(len(rows), 1)
+    return compiled_products()(weight).forward(rows, out).unflatten(0, x.shape[:-1])
+
+
+def steady(x: Tensor) -> bool:
+    """Whether the products of x are those of inference, and the compiled kernels can compute them."""
+    return (
+        torch.is_inference_mode_enabled()
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.numel() > 0
+        and compiled.obstacle() is None
+    )
 
 
 class Linear:

@@ -16,6 +16,7 @@ from torch import Tensor
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.eager import reservoir as eager
+from skseqmetric._ops.products import compiled_products
 from skseqmetric._ops.reference import reservoir as reference
 from skseqmetric._ops.steps import pool_states, valid_steps
 from skseqmetric._ops.weights import ReservoirWeights
@@ -83,9 +84,11 @@ def reservoir_step(features: Tensor, states: list[Tensor], weights: list[Reservo
     return [reference.reservoir_step(features, x, w) for x, w in zip(states, weights, strict=True)]
 
 
-def _fused(chosen: str) -> eager.FusedSteps | None:
-    """The compiled forms of a step."""
-    return (compiled.DenseStep, compiled.SparseStep) if chosen == "compiled" else None
+def _fused(chosen: str) -> eager.Fused | None:
+    """The compiled forms of a step and of products."""
+    if chosen != "compiled":
+        return None
+    return eager.Fused(compiled.DenseStep, compiled.SparseStep, compiled_products())
 
 
 def _reference(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:

@@ -35,7 +35,23 @@ def pool_states(states: Tensor, lengths: Tensor, how: str) -> Tensor:
         return states[lengths - 1, :, torch.arange(len(lengths), dtype=torch.int64, device=states.device)].flatten(1)
     # a product is a safe mask: |h| < 1 at every step, also at those computed from padding
     share = valid_steps(lengths, len(states)).to(states.dtype) / lengths[:, None].to(states.dtype)
-    return (states * share.T[:, None, :, None]).sum(0).transpose(0, 1).flatten(1)
+    return sum_of_steps(states * share.T[:, None, :, None], 0).transpose(0, 1).flatten(1)
+
+
+def sum_of_steps(x: Tensor, dim: int) -> Tensor:
+    """Return the sum of x over `dim`. At inference it has the same bits whatever other rows and zero steps there are.
+
+    torch chooses the order of the sum by the shape of x. At inference, neighbouring steps are added until one is left:
+    zeros behind the end change nothing.
+    """
+    if not torch.is_inference_mode_enabled():
+        return x.sum(dim)
+    steps = x.movedim(dim, 0)
+    while len(steps) > 1:
+        left, right = steps[::2], steps[1::2]
+        pairs = torch.add(left[: len(right)], right)
+        steps = pairs if len(left) == len(right) else torch.cat([pairs, left[-1:]])
+    return steps[0] if len(steps) else x.sum(dim)
 
 
 def pad_steps(features: Tensor, n_steps: int) -> Tensor:

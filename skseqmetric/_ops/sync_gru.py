@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skseqmetric._ops import compiled, eager, triton
 from skseqmetric._ops.dispatch import choose
+from skseqmetric._ops.products import compiled_products
 from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.steps import every_pair, pad_steps, pool_states
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
@@ -89,7 +90,8 @@ def sync_gru_tile(
     first, second = (Side(side.features.to(weights[0].hidden.dtype), side.lengths) for side in (first, second))
     chosen = choose("sync_gru", first.features, weights[0].hidden.shape[1])
     if chosen == "compiled":
-        return compiled.sync_gru_tile(first, second, weights, how, pairs=pairs, n_threads=n_threads)
+        make = compiled_products()
+        return compiled.sync_gru_tile(first, second, weights, how, pairs=pairs, n_threads=n_threads, make_matrix=make)
     if chosen == "triton":
         return triton.sync_gru_tile(first, second, weights, how, pairs=pairs)
     if pairs is not None:

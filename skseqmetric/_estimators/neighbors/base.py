@@ -19,11 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.callable import CallableMetric
-from skseqmetric._metrics.protocol import metric_named
+from skseqmetric._metrics.hooks import prepare
+from skseqmetric._metrics.protocol import PairMetric, metric_named
 from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit, with_callbacks
 
-Weights = str | Callable[[np.ndarray], np.ndarray]
+Weights = str | Callable[[np.ndarray], np.ndarray] | None
 
 
 class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
@@ -56,7 +57,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _keep(self, metric: Any, sequences: Sequences) -> None:
         self.metric_ = metric
-        self._references = metric._prepare(sequences)
+        self._references = prepare(metric, sequences)
         self.n_samples_fit_ = len(sequences)
         self.n_candidates_ = None
         if self.algorithm == "rerank":
@@ -67,8 +68,11 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         """Return a new metric, or the frozen one."""
         if isinstance(self.metric, str):
             return metric_named(self.metric)
+        if isinstance(self.metric, PairMetric):
+            # the same distances as its calls, but every sequence is prepared only once
+            return FrozenEstimator(self.metric.metric)
         if hasattr(self.metric, "pairwise_distances"):
-            return clone(self.metric)
+            return _with_hooks(clone(self.metric))
         return CallableMetric(self.metric)
 
     @property
@@ -172,7 +176,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         return self._references if X is None else self._prepare_queries(X)
 
     def _prepare_queries(self, X: Any) -> Any:
-        return self.metric_._prepare(check_sequences(X, estimator=self, reset=False))
+        return prepare(self.metric_, check_sequences(X, estimator=self, reset=False))
 
     def _search(
         self, queries: Any, k: int, *, itself: bool = False, algorithm: str | None = None
@@ -229,25 +233,68 @@ def _routing() -> bool:
     return bool(get_config()["enable_metadata_routing"])
 
 
-def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:
-    """Return the weights (Q, K) of neighbours. With "distance", neighbours at distance 0 get all the weight."""
-    if weights == "uniform":
-        return np.ones_like(distances)
-    if weights == "distance":
-        zero = distances == 0
-        with np.errstate(divide="ignore", over="ignore"):
-            inverse = 1 / distances
-        # the inverse of denormal distances overflows: they count as zero, as in scikit-learn
-        exact = zero | np.isinf(inverse)
-        return np.where(exact.any(axis=1, keepdims=True), exact, inverse)
-    given = np.asarray(weights(distances.copy()), dtype=np.float64)  # type: ignore[operator]
-    if given.shape != distances.shape:
-        raise ValueError(f"weights(distances) has shape {given.shape}, the distances have {distances.shape}")
-    return given
-
-
-def check_totals(totals: np.ndarray) -> None:
-    if (totals == 0).any():
+def _with_hooks(metric: Any) -> Any:
+    wanted = metric.estimator if isinstance(metric, FrozenEstimator) else metric
+    if not hasattr(wanted, "_prepare"):
         raise ValueError(
-            f"All neighbors of query {int(np.argmax(totals == 0))} get zero weight: change the function `weights`."
+            f"metric={wanted!r} lacks the hooks of a metric estimator: derive its class from skseqmetric.Metric, or "
+            "pass a function of two sequences."
         )
+    return metric
+
+
+def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:
+    """Return the weights (Q, K) of neighbours: finite, >= 0, and with a finite sum > 0 for every query.
+
+    With "distance", neighbours at distance 0 get all the weight. None is "uniform".
+    """
+    if weights is None or weights == "uniform":
+        return np.ones_like(distances)
+    found = _inverse(distances) if weights == "distance" else _checked_weights(weights, distances)  # type: ignore[arg-type]
+    with np.errstate(over="ignore"):
+        totals = found.sum(axis=1)
+    huge = ~np.isfinite(totals)
+    found[huge] /= found[huge].max(axis=1, keepdims=True)
+    return found
+
+
+def _inverse(distances: np.ndarray) -> np.ndarray:
+    if (distances < 0).any():
+        i, j = divmod(int(np.argmax(distances < 0)), distances.shape[1])
+        raise ValueError(
+            f'weights="distance" needs distances >= 0, and neighbor {j} of query {i} is at {distances[i, j]}: use '
+            'weights="uniform", or a metric that is never negative.'
+        )
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = 1 / distances
+    # the inverse of denormal distances overflows: they count as zero, as in scikit-learn
+    exact = np.isinf(inverse)
+    return np.where(exact.any(axis=1, keepdims=True), exact, inverse)
+
+
+def _checked_weights(weights: Callable[[np.ndarray], np.ndarray], distances: np.ndarray) -> np.ndarray:
+    """Return weights(distances) as a new array. They must be finite and >= 0, and not all 0 for any query."""
+    with np.errstate(all="ignore"):  # a division by zero is named below
+        given = weights(distances.copy())
+    try:
+        found = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"weights(distances) returned {type(given).__name__}, not an array of numbers.") from error
+    if found.shape != distances.shape:
+        raise ValueError(
+            f"weights(distances) returned {type(given).__name__} of shape {found.shape}, the distances have "
+            f"{distances.shape}: return one weight for every distance."
+        )
+    bad = ~np.isfinite(found) | (found < 0)
+    if bad.any():
+        i, j = divmod(int(np.argmax(bad)), bad.shape[1])
+        raise ValueError(
+            f"weights(distances) gave {found[i, j]} to neighbor {j} of query {i}, at distance {distances[i, j]}: "
+            'weights must be finite and >= 0. weights="distance" is 1 / distance, also where the distance is 0.'
+        )
+    none = ~found.any(axis=1)
+    if none.any():
+        raise ValueError(
+            f"All neighbors of query {int(np.argmax(none))} get zero weight: change the function `weights`."
+        )
+    return found

@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._base import unchanged_if_refused
-from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
+from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
 from skseqmetric._input import check_sequences
 
 
@@ -25,9 +25,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         see `n_bins`.
     n_neighbors : int, default=5
         Number of neighbours in the mean.
-    weights : {"uniform", "distance"} or callable, default="uniform"
-        Weights of the mean. "uniform": equal weights. "distance": 1 / distance, and fitted sequences at distance 0
-        then decide alone. A callable maps distances (Q, K) to weights of the same shape.
+    weights : {"uniform", "distance"}, callable or None, default="uniform"
+        Weights of the mean, as in `SequenceKNeighborsClassifier`. None is "uniform".
     algorithm : {"exact", "rerank"}, default="exact"
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
@@ -65,7 +64,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
 
     _parameter_constraints: dict[str, list[Any]] = {
         **SequenceNeighbors._parameter_constraints,
-        "weights": [StrOptions({"uniform", "distance"}), callable],
+        "weights": [StrOptions({"uniform", "distance"}), callable, None],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
     }
 
@@ -128,9 +127,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         """
         distances, indices = self._search(self._queries(X), self.n_neighbors, itself=X is None)
         weights = neighbor_weights(distances, self.weights)
-        totals = weights.sum(axis=1)
-        check_totals(totals)
-        return np.einsum("qk,qk...->q...", weights / totals[:, np.newaxis], self._y[indices])
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        return np.einsum("qk,qk...->q...", shares, self._y[indices])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

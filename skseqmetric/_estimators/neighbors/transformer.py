@@ -96,7 +96,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self._validate_params()
         with unchanged_if_refused(self):
             self._fit_metric(check_sequences(X, estimator=self), y, y, fit_params)
-        self._n_features_out = self.n_samples_fit_
+            self._n_features_out = self.n_samples_fit_
         return self
 
     def transform(self, X: Any) -> Any:

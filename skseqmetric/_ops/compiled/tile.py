@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,7 +13,7 @@ from skseqmetric._ops.compiled.recurrence import Kind, Operands, Recurrent
 from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team
 from skseqmetric._ops.steps import every_pair
-from skseqmetric._ops.weights import RecurrentWeights, Side, project
+from skseqmetric._ops.weights import RecurrentWeights, Side, projection
 
 CALL_PAIRS = 2**14
 """Pairs of one call, about a second of work: Ctrl-C is heard between calls."""
@@ -24,10 +27,16 @@ def sync_gru_tile(
     *,
     pairs: tuple[Tensor, Tensor] | None,
     n_threads: int | None,
+    make_matrix: Callable[[Tensor], Any],
 ) -> Tensor:
-    """Squared coupled distances (N, M), or (P,) of the pairs; to the bit the same whatever else is computed."""
+    """Squared coupled distances (N, M), or (P,) of the pairs; to the bit the same whatever else is computed.
+
+    `make_matrix` makes a `Matrix` of weights, whose products do not depend on the number of rows.
+    """
     kind = Kind(2, weights[0].coupling, how)
-    sides = [project(side.features, weights) for side in (first, second)]
+    matrices, biases = projection(weights, gate=True)
+    made = [make_matrix(matrix) for matrix in matrices]
+    sides = [_projected(side.features, made, biases) for side in (first, second)]
     lengths = [side.lengths.to(torch.int64) for side in (first, second)]
     n, m = len(first.lengths), len(second.lengths)
     rows, columns = every_pair(n, m) if pairs is None else pairs
@@ -38,7 +47,7 @@ def sync_gru_tile(
         rows, columns = rows[order], columns[order]
     recurrent, team = Recurrent.of(weights, kind.coupling), Team.now(n_threads)
     nothing = first.features.new_zeros(len(first.features), 1, 1, first.features.shape[3])
-    at_end = project(nothing, weights)[:, 0, 0]
+    at_end = _projected(nothing, made, biases)[:, 0, 0]
     squared = first.features.new_empty(len(rows))
     for call, i, j in zip(*(tensor.split(CALL_PAIRS) for tensor in (squared, rows, columns)), strict=True):
         operands = Operands(kind, sides, lengths, torch.stack([i, j]), recurrent, team)
@@ -48,6 +57,12 @@ def sync_gru_tile(
             raise MemoryError(NO_MEMORY)
     out = squared if order is None else torch.empty_like(squared).scatter_(0, order, squared)
     return out.view(n, m) if pairs is None else out
+
+
+def _projected(features: Tensor, matrices: list[Any], biases: Tensor) -> Tensor:
+    """Projections (D, T, N, G) of features (D, T, N, F)."""
+    each = zip(features, matrices, biases, strict=True)
+    return torch.stack([matrix.project(x.contiguous(), bias) for x, matrix, bias in each])
 
 
 def _alike_together(first: Tensor, second: Tensor) -> Tensor | None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skseqmetric._ops.products import Matrix
 from skseqmetric._ops.weights import RecurrentWeights, project
 
 # grad (1 - y^2) and grad (1 - y) y in one pass
@@ -93,9 +94,24 @@ class GRUStep:
         self.by_gradient = hidden.roll(self.n, 1)  # q, r, z
         self.bias = torch.nn.functional.pad(candidate_bias, (2 * self.n, 0))[:, None]
 
-    def forward(self, x_rz: Tensor, x_n: Tensor, h: Tensor, gates: Gates, candidate: Tensor, out: Tensor) -> None:
-        """From projections (D, B, 2H), (D, B, H) and h (D, B, H): fills the gates, candidate n and the new state."""
-        torch.baddbmm(self.bias, h, self.transposed, out=gates.all)
+    def forward(
+        self,
+        x_rz: Tensor,
+        x_n: Tensor,
+        h: Tensor,
+        gates: Gates,
+        candidate: Tensor,
+        out: Tensor,
+        hidden: Matrix | None = None,
+    ) -> None:
+        """From projections (D, B, 2H), (D, B, H) and h (D, B, H): fills the gates, candidate n and the new state.
+
+        `hidden` computes the product with the hidden matrix, of one direction.
+        """
+        if hidden is None:
+            torch.baddbmm(self.bias, h, self.transposed, out=gates.all)
+        else:
+            hidden.forward(h[0], gates.all[0].copy_(self.bias[0].expand_as(gates.all[0])))
         gates.rz.add_(x_rz).sigmoid_()
         torch.addcmul(x_n, gates.r, gates.q, out=candidate).tanh_()
         torch.lerp(candidate, h, gates.z, out=out)

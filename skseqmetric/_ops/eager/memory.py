@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import layer_norm, linear, pad, scaled_dot_product_attention
+from torch.nn.functional import layer_norm, pad, scaled_dot_product_attention
 
 from skseqmetric._ops.eager.memory_cells import Keep, run_window
-from skseqmetric._ops.products import Linear, MakeMatrix, Matrix
+from skseqmetric._ops.products import Linear, MakeMatrix, Matrix, steady_linear
 from skseqmetric._ops.steps import freeze_ended, valid_steps
 from skseqmetric._ops.weights import MemoryNoise, MemoryScan, MemoryWeights
 
@@ -116,7 +116,7 @@ class _Update:
         present = self._present(lengths, blocks)[: self.n_updates]
         tokens, u = self._input_tokens(x, blocks, present)
         self.masks: list[Any] = self._masks(present, tokens.shape[2]) if keep else [None] * self.n_updates
-        self.gates = linear(u, w.update_input, w.update_bias).unbind(0)
+        self.gates = steady_linear(u, w.update_input, w.update_bias).unbind(0)
         self.tokens = tokens.unbind(0)
         n = self.n if self.form.attention else 0
         self.query = Linear(w.mixing[:n], w.mixing_bias[:n], make)
@@ -137,9 +137,9 @@ class _Update:
         rows = pad(rows, (0, 0, 0, 0, 0, blocks * self.form.n_slots - len(rows)))
         rows = rows.unflatten(0, (blocks, -1))[: self.n_updates].transpose(1, 2)
         if self.form.memory_input == "pooled":
-            u = linear(rows.flatten(2), w.token, w.token_bias)
+            u = steady_linear(rows.flatten(2), w.token, w.token_bias)
             return u[:, :, None], u
-        tokens = linear(rows, w.token)
+        tokens = steady_linear(rows, w.token, None)
         counts = present.sum(2).clamp(min=1)[..., None]
         return tokens, (tokens * present[..., None]).sum(2) / counts
 

@@ -175,7 +175,8 @@ class _GRUWindow(torch.autograd.Function):
         before, views = h[None], Gates.of_steps(gates)
         x_rz, x_n = projected[:, None, :, : 2 * n].unbind(0), projected[:, None, :, 2 * n :].unbind(0)
         for t in range(n_steps):
-            step.forward(x_rz[t], x_n[t], before, views[t], candidates[t], states[t])
+            product = matrices[1] if torch.is_inference_mode_enabled() else None
+            step.forward(x_rz[t], x_n[t], before, views[t], candidates[t], states[t], product)
             before = _zoned(before, states[t], keep, t)
         ctx.keep, ctx.reads, ctx.matrices = keep, read is not None, matrices
         states = states[:, 0]

@@ -10,10 +10,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from skseqmetric._ops.products import MakeMatrix
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._ops.weights import ReservoirWeights
 
@@ -64,18 +66,26 @@ def sparse_pays(density: float, n_units: int, *, fused: bool = False) -> bool:
     return density <= most and n_units >= least
 
 
+FEW = 8
+"""Up to so many sequences, the projections of all steps in one product, transposed, are faster than step by step."""
+
 MakeStep = Callable[[Tensor, Tensor], Callable[[Tensor, Tensor], None]]
 """From weights (N, N) and leak (N,), what advances states by one step from projections.
 
 Both are (n, N) where the weights are dense, and (N, n) where they are in CSR form.
 """
 
-FusedSteps = tuple[MakeStep, MakeStep]
-"""Other forms of a step than torch's operations: with dense weights, and with sparse ones."""
+
+class Fused(NamedTuple):
+    """Other forms than torch's operations: of a step with dense weights and with sparse ones, and of products."""
+
+    dense: MakeStep
+    sparse: MakeStep
+    make_matrix: MakeMatrix
 
 
 def reservoir_states(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: FusedSteps | None = None
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: Fused | None = None
 ) -> Tensor:
     """States (T, D, B, N); behind its end a sequence keeps its last one."""
     walk = _Walk(features, lengths, weights, fused)
@@ -90,7 +100,7 @@ def reservoir_states(
 
 @torch.no_grad()
 def reservoir_steps(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: FusedSteps | None = None
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: Fused | None = None
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(t, states (D, n, N), rows (n,)) of the sequences that run at step t; the states live until the next step."""
     walk = _Walk(features, lengths, weights, fused)
@@ -99,7 +109,7 @@ def reservoir_steps(
 
 
 def reservoir_pooled(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, fused: FusedSteps | None = None
+    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, fused: Fused | None = None
 ) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D N), or "both", (B, 2 D N), the last one first."""
     walk = _Walk(features, lengths, weights, fused)
@@ -120,9 +130,7 @@ class _Walk:
     matrix wants the states of a sequence contiguous in memory, a sparse matrix those of a unit.
     """
 
-    def __init__(
-        self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: FusedSteps | None
-    ) -> None:
+    def __init__(self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: Fused | None) -> None:
         self.features, n_rows, n_units = features, len(lengths), weights[0].n_units
         self.order = torch.argsort(lengths, descending=True, stable=True)
         self.position = torch.argsort(self.order)
@@ -134,7 +142,8 @@ class _Walk:
         self.recurrent = [_in_form(w.recurrent, sparse=self.sparse) for w in weights]
         self.input = torch.stack([w.input for w in weights])  # (D, N, F + 1)
         self.leak = [_leak(w, features, column=self.sparse) for w in weights]
-        make = None if fused is None else fused[self.sparse]
+        make = None if fused is None else fused.sparse if self.sparse else fused.dense
+        self.make_matrix = None if fused is None else fused.make_matrix
         self.fused = (
             None
             if make is None
@@ -175,6 +184,8 @@ class _Walk:
         matrix, bias = self.input[..., 1:], self.input[:, :, 0]
         d, n_units = bias.shape
         memory = memory[: d * n_steps * n * n_units]
+        if self.make_matrix is not None:
+            return self._project_steadily(u, matrix, bias, memory, self.make_matrix)
         if not self.sparse:
             out = memory.view(d, n_steps * n, n_units)
             torch.baddbmm(bias[:, None], u.flatten(1, 2), matrix.transpose(1, 2), out=out)
@@ -182,6 +193,23 @@ class _Walk:
         out = memory.view(d * n_steps, n_units, n)
         matrices, biases = (m[:, None].expand(-1, n_steps, -1, -1).flatten(0, 1) for m in (matrix, bias[..., None]))
         return torch.baddbmm(biases, matrices, u.flatten(0, 1).transpose(1, 2), out=out).unflatten(0, (d, n_steps))
+
+    def _project_steadily(
+        self, u: Tensor, matrix: Tensor, bias: Tensor, memory: Tensor, make_matrix: MakeMatrix
+    ) -> Tensor:
+        """The same by products whose sums have one order for any number of sequences."""
+        d, n_steps, n, _ = u.shape
+        if not self.sparse or n <= FEW:
+            out = memory.view(d, n_steps * n, -1).copy_(bias[:, None].expand(-1, n_steps * n, -1))
+            for inputs, m, to in zip(u.flatten(1, 2), matrix, out, strict=True):
+                make_matrix(m).forward(inputs.contiguous(), to)
+            out = out.unflatten(1, (n_steps, n))
+            return out.transpose(2, 3).contiguous() if self.sparse else out
+        out = memory.view(d, n_steps, -1, n).copy_(bias[:, None, :, None].expand(-1, n_steps, -1, n))
+        for inputs, m, to in zip(u, matrix.contiguous(), out, strict=True):
+            for t in range(n_steps):
+                make_matrix(inputs[t]).forward(m, to[t])
+        return out
 
     def _step(self, projected: Tensor, n: int) -> None:
         """x <- x + l (tanh(projected + W x) - x), for the first n sequences."""
