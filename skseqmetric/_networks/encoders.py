@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
 from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started, unstarted
-from skseqmetric._networks.stem import steadily
 from skseqmetric._ops.steps import valid_steps
 
 Length = TypeVar("Length", int, np.ndarray, Tensor)
@@ -67,12 +66,9 @@ class StepConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # as an image of height 1 with its channels last, which needs no copy to (B, C, T) and back
         image = pad(x, self.around).transpose(1, 2)[:, :, None]
-        weight, bias = self.layer.weight[:, :, None], self.layer.bias
-        if torch.is_inference_mode_enabled():
-            found = steadily(lambda rows: conv2d(rows, weight, bias), image)
-        else:
-            found = conv2d(image, weight, bias)
-        return found[:, :, 0].transpose(1, 2)
+        if len(x) == 1 and torch.is_inference_mode_enabled():
+            image = image.expand(2, -1, -1, -1)  # of a single one, torch computes it by another algorithm
+        return conv2d(image, self.layer.weight[:, :, None], self.layer.bias)[: len(x), :, 0].transpose(1, 2)
 
 
 def pool_steps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,14 +182,15 @@ class ImageEncoder(nn.Module):
         self.output = linear(n_cells * n_shared, n_outputs, generator)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        x = images.contiguous(memory_format=torch.channels_last)
+        alone = len(images) == 1 and torch.is_inference_mode_enabled()
+        # of a single image, torch computes convolutions by another algorithm
+        x = torch.cat([images, images]) if alone else images
+        x = x.contiguous(memory_format=torch.channels_last)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = relu(
-                max_pool2d(norm(steadily(convolution, x)), 2, ceil_mode=True)
-            )  # faster than ReLU first, with equal results
+            x = relu(max_pool2d(norm(convolution(x)), 2, ceil_mode=True))  # faster than ReLU first, with equal results
             x = silence_filters(x, self.dropout, 1, generator)
-        cells = avg_pool2d(relu(steadily(self.shared, x)), self.window, ceil_mode=True)
-        return self.output(cells.flatten(1))
+        cells = avg_pool2d(relu(self.shared(x)), self.window, ceil_mode=True)
+        return self.output(cells[: len(images)].flatten(1))
 
 
 def _image_convolution(n_inputs: int, n_outputs: int, generator: torch.Generator, *, bias: bool = True) -> nn.Conv2d:

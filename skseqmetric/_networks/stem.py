@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -60,25 +59,13 @@ def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor)
     return centred / (deviation + STILL), deviation
 
 
-_SMALL_ROW = 2**15  # numbers
-
-
-def steadily(convolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return convolve(x), rows (B, ...), for inference: a row has the same bits in any company.
-
-    Of a single small row torch computes a convolution by another algorithm, so that this row comes twice.
-    """
-    if len(x) == 1 and x.numel() <= _SMALL_ROW and torch.is_inference_mode_enabled():
-        return convolve(torch.cat([x, x]))[:1]
-    return convolve(x)
-
-
 class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), n_filters).
 
     The kernels have 7 and 5 steps, with "same" padding by zeros. A `causal` stem is padded in front only, so that no
     output reads a later input. Padded steps are set to zero before every convolution, so that they act like the zeros
-    outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole sequence.
+    outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole sequence. At inference
+    a single sequence comes twice: torch convolves a single one by another algorithm, which rounds in another way.
     """
 
     def __init__(
@@ -109,9 +96,10 @@ class ConvStem(nn.Module):
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         x = values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0).transpose(1, 2)
+        if len(x) == 1 and torch.is_inference_mode_enabled():
+            x = x.expand(2, -1, -1)
         for layer, stride, in_front in zip(self.convolutions, self.strides, self.in_front, strict=True):
-            x = pad(x, (in_front, 0)) if in_front else x
-            x = gelu(steadily(layer, x) if torch.is_inference_mode_enabled() else layer(x))
+            x = gelu(layer(pad(x, (in_front, 0)) if in_front else x))
             lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
             x = x * valid_steps(lengths, x.shape[2])[:, None, :]
         if generator is not None and self.dropout:
@@ -119,7 +107,7 @@ class ConvStem(nn.Module):
                 torch.rand(*x.shape[:2], 1, generator=generator, dtype=torch.float32, device=x.device) >= self.dropout
             )
             x = x * (kept.float() / (1 - self.dropout))
-        return x.transpose(1, 2), lengths
+        return x[: len(values)].transpose(1, 2), lengths
 
     def first_inputs(self) -> tuple[Tensor, ...]:
         """Return the inputs of the convolutions before the first step: the zeros that pad a sequence in front."""

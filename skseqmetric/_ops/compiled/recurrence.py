@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.buffer_pool import Buffer, take
 from skseqmetric._ops.compiled._library import NO_MEMORY, Problem, library
-from skseqmetric._ops.operands import address
+from skseqmetric._ops.operands import CPU, refuse_operand
 from skseqmetric._ops.parallel import Team, one_intra_op_thread
 from skseqmetric._ops.weights import RecurrentWeights, projection
 
@@ -82,37 +82,39 @@ class Operands:
         p.n_steps, p.n_threads = max(side.shape[1] for side in sides), team.n_threads
         p.openmp = team.openmp
         p.mean, p.coupling = kind.pooling == "mean", _COUPLINGS[kind.coupling]
-        sequences = self.hold(sequences.to(torch.int64).contiguous())
+        sequences = sequences.to(torch.int64).contiguous()
         for half in range(kind.n_halves):
-            side, length = self.hold(sides[half % len(sides)]), self.hold(lengths[half % len(sides)].contiguous())
-            p.x[half], p.length[half] = address(side, "x", layout="rows"), address(length, "lengths", torch.int64)
+            side, length = sides[half % len(sides)], lengths[half % len(sides)].contiguous()
+            p.x[half], p.length[half] = self.hold(side, "x", rows=True), self.hold(length, "lengths", torch.int64)
             p.x_direction[half], p.x_step[half], p.x_sequence[half] = side.stride()[:3]
-            p.x_steps[half], p.sequence[half] = side.shape[1], address(sequences[half], "sequences", torch.int64)
+            p.x_steps[half], p.sequence[half] = side.shape[1], self.hold(sequences[half], "sequences", torch.int64)
         p.n_units = recurrent.hidden.shape[2]
         for name, tensor in vars(recurrent).items():
             if tensor is not None:
-                setattr(p, name, address(self.hold(tensor.contiguous()), name))
+                setattr(p, name, self.hold(tensor.contiguous(), name))
         self.set_end(sides[0].new_zeros(len(sides[0]), sides[0].shape[3]))
 
-    def hold(self, tensor: Tensor) -> Tensor:
-        """Keep a tensor whose address the problem is given."""
+    def hold(self, tensor: Tensor, name: str, dtype: torch.dtype = torch.float32, *, rows: bool = False) -> int:
+        """Keep a tensor and return its address, checked as `address` does: contiguous, or with contiguous `rows`."""
         self._kept.append(tensor)
-        return tensor
+        laid_out = tensor.is_contiguous() or (rows and (tensor.stride(-1) == 1 or tensor.shape[-1] < 2))
+        if tensor.dtype is not dtype or not tensor.is_cpu or not laid_out:
+            refuse_operand(tensor, name, dtype, CPU, "rows" if rows else "whole")
+        return tensor.data_ptr()
 
     def set_input(self, weights: Tensor) -> None:
         """Input weights and, last, biases (D, G, F + 1): the sides hold features."""
         self.problem.n_features = weights.shape[2] - 1
-        self.problem.input = address(self.hold(weights.contiguous()), "input")
+        self.problem.input = self.hold(weights.contiguous(), "input")
 
     def set_end(self, projected: Tensor) -> None:
         """What a half reads behind its last projection: (D, G)."""
-        self.problem.x_end = address(self.hold(projected.contiguous()), "x_end")
+        self.problem.x_end = self.hold(projected.contiguous(), "x_end")
 
     def set_results(self, results: list[Tensor], prefix: str = "") -> None:
         """States (T, D, rows, H) or pooled states (rows, D H) of every half; with the prefix "grad_" gradients."""
         p, name = self.problem, f"{prefix}states"
-        pointers = (c_void_p * 2)(*(address(result, name, layout="rows") for result in results))
-        self._kept += results
+        pointers = (c_void_p * 2)(*[self.hold(result, name, rows=True) for result in results])
         if results[0].ndim == 4:
             setattr(p, prefix + "states", pointers)
             p.states_step, p.states_direction, p.states_row = results[0].stride()[:3]
@@ -123,10 +125,10 @@ class Operands:
     def set_gradients(self, grad_x: Tensor | None, weights: Tensor) -> None:
         """Where gradients go: of projections (copies, D, T, N, G) or of features (D, T, N, F), and of the weights."""
         p = self.problem
-        p.grad_weights, p.n_shares = address(self.hold(weights), "grad_weights"), len(weights)
+        p.grad_weights, p.n_shares = self.hold(weights, "grad_weights"), len(weights)
         if grad_x is None:
             return
-        p.grad_x, p.grad_x_shared = address(self.hold(grad_x), "grad_x", layout="rows"), grad_x.ndim == 5
+        p.grad_x, p.grad_x_shared = self.hold(grad_x, "grad_x", rows=True), grad_x.ndim == 5
         p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[-4:-1]
         p.grad_x_copy = grad_x.stride(0) if grad_x.ndim == 5 else 0
 
@@ -239,7 +241,7 @@ class _Run:
         operands = self._operands(self.features if projected is None else projected.tensor)
         operands.set_results(results)
         saved = take(library().saved_floats(operands.problem)) if keep else None
-        operands.problem.saved = address(saved.tensor, "saved") if saved else None
+        operands.problem.saved = operands.hold(saved.tensor, "saved") if saved else None
         if library().forward(operands.problem):
             raise MemoryError(NO_MEMORY)
         return results, saved
@@ -275,7 +277,7 @@ class _Run:
         operands = self._operands(side)
         operands.set_results(alike, "grad_")
         operands.set_gradients(grad_side, weights)
-        operands.problem.saved = address(saved.tensor, "saved")
+        operands.problem.saved = operands.hold(saved.tensor, "saved")
         if library().backward(operands.problem):
             raise MemoryError(NO_MEMORY)
 

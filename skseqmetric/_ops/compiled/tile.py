@@ -10,7 +10,6 @@ from torch import Tensor
 
 from skseqmetric._ops.compiled._library import NO_MEMORY, library
 from skseqmetric._ops.compiled.recurrence import Kind, Operands, Recurrent
-from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team
 from skseqmetric._ops.steps import every_pair
 from skseqmetric._ops.weights import RecurrentWeights, Side, projection
@@ -52,7 +51,7 @@ def sync_gru_tile(
     for call, i, j in zip(*(tensor.split(CALL_PAIRS) for tensor in (squared, rows, columns)), strict=True):
         operands = Operands(kind, sides, lengths, torch.stack([i, j]), recurrent, team)
         operands.set_end(at_end)
-        operands.problem.squared = address(call, "squared")
+        operands.problem.squared = operands.hold(call, "squared")
         if library().forward(operands.problem):
             raise MemoryError(NO_MEMORY)
     out = squared if order is None else torch.empty_like(squared).scatter_(0, order, squared)
