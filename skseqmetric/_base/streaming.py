@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._input import as_array, positional, real_numbers
+
 
 def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
     """Predict for one incoming step. The result equals that of `predict` for the last step of the sequence so far.
@@ -79,7 +81,7 @@ def check_causal(estimator: Any, method: str) -> None:
 
 
 def _checked_step(estimator: Any, x: Any) -> np.ndarray:
-    row, n_channels = np.asarray(x, dtype=np.float64), estimator.n_channels_
+    row, n_channels = real_numbers(as_array(positional(x, "x"), "x"), "x").astype(np.float64), estimator.n_channels_
     if row.shape != (n_channels,):
         raise ValueError(f"x has shape {row.shape}, but a step of this estimator has shape ({n_channels},).")
     if not np.isfinite(row).all():

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from skseqmetric._input.arrays import as_array, positional, real_numbers
 from skseqmetric._input.door import check_sequences
 from skseqmetric._input.images import Images, check_images
+from skseqmetric._input.labels import (
+    check_classes,
+    check_groups,
+    check_labels,
+    check_step_labels,
+    joined_labels,
+    label_array,
+    one_label_each,
+)
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.targets import (
-    check_labels,
     check_pair_indices,
     check_pairs,
     check_real_targets,
-    check_step_labels,
     check_step_targets,
     check_weights,
 )
@@ -18,6 +26,9 @@ from skseqmetric._input.targets import (
 __all__ = [
     "Images",
     "Sequences",
+    "as_array",
+    "check_classes",
+    "check_groups",
     "check_images",
     "check_labels",
     "check_pair_indices",
@@ -27,4 +38,9 @@ __all__ = [
     "check_step_labels",
     "check_step_targets",
     "check_weights",
+    "joined_labels",
+    "label_array",
+    "one_label_each",
+    "positional",
+    "real_numbers",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,8 @@ class Sequences:
         Number of steps of each sequence, >= 1.
     table_width : int or None, default=None
         Number of columns if the input was a 2-D table, else None.
+    channel_names, feature_names : tuple or None, default=None
+        Names of the channels, or of the columns of a table, if the input were data frames.
 
     See Also
     --------
@@ -42,6 +44,8 @@ class Sequences:
     values: np.ndarray
     lengths: np.ndarray
     table_width: int | None = None
+    channel_names: tuple[Any, ...] | None = None
+    feature_names: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -88,7 +92,7 @@ class Sequences:
         lengths = self.lengths[indices]
         shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
         rows = np.repeat(shift, lengths) + np.arange(lengths.sum())
-        return Sequences(self.values[rows], lengths, self.table_width)
+        return replace(self, values=self.values[rows], lengths=lengths)
 
 
 def as_index(indices: Any) -> Any:

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import Sequences, check_pair_indices, check_pairs, check_sequences
+from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
@@ -328,7 +328,7 @@ class PairMetric:
 
     def __call__(self, x: Any, y: Any) -> float:
         """Return the distance of x to y."""
-        pair = [np.asarray(sequence) for sequence in (x, y)]
+        pair = [as_array(sequence, name) for sequence, name in ((x, "x"), (y, "y"))]
         pair = [sequence[:, np.newaxis] if sequence.ndim == 1 else sequence for sequence in pair]
         prepared = self.metric._prepared(pair)
         return float(distances_of_pairs(self.metric, prepared, np.array([0]), prepared, np.array([1]))[0])

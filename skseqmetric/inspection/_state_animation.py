@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skseqmetric._input import positional
 from skseqmetric.inspection._state_film import StageDrawing, save_film
 from skseqmetric.inspection._state_frames import (
     CODE_NAMES,
@@ -122,6 +123,7 @@ class StateAnimation:
         ValueError
             If points, codes or labels do not match the states, or a readout has another size.
         """
+        readouts = list(positional(readouts, "readouts", "Pass one readout for each stage."))
         rows = StateRows.of(states, steps, step_labels)
         kept = rows.of_kept(states, "states")
         names = stage_names(stages, len(readouts))
@@ -173,6 +175,7 @@ class StateAnimation:
         ValueError
             If the stages have different sequences, or values or labels do not match the states.
         """
+        states = list(positional(states, "states", "Pass one list of states for each stage."))
         names = stage_names(stages, len(states))
         rows = StateRows.of(states[0], steps, step_labels)
         kept = [rows.of_kept(own, f"states of {name}") for name, own in zip(names, states, strict=True)]
@@ -180,7 +183,8 @@ class StateAnimation:
             values = [[100 * read / read[-1] for read in rows.steps]] * len(kept)
             options = {"value_name": "relative time (%)", **options}
         else:
-            if np.ndim(values[0][0]) == 0:  # one list of n arrays for all stages
+            values = list(positional(values, "values"))
+            if values and np.ndim(positional(values[0], "values[0]")[0]) == 0:  # one list of n arrays for all stages
                 values = [values] * len(kept)
             if len(values) != len(kept):
                 raise ValueError(f"values has {len(values)} stages, but states has {len(kept)}.")

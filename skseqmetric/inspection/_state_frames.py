@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from skseqmetric._input import as_array, positional
 from skseqmetric.inspection._unit_analyses import check_step_values
 
 CODE_NAMES = {0: "invalid", 1: "valid", 2: "exact"}
@@ -35,19 +36,20 @@ class StateRows:
     @classmethod
     def of(cls, states: Sequence[np.ndarray], steps: Any, step_labels: Any) -> Self:
         """Take n arrays (S_i, H) of states, the step before each state, and one label for every input step."""
-        lengths = [len(x) for x in states]
-        steps = [np.arange(1, length + 1) for length in lengths] if steps is None else [np.asarray(s) for s in steps]
-        check_step_values(steps, lengths, "steps")
+        lengths = [len(x) for x in positional(states, "states")]
+        if steps is None:
+            steps = [np.arange(1, length + 1) for length in lengths]
+        steps = check_step_values(steps, lengths, "steps")
         kept = [read > 0 for read in steps]
         steps = [read[own] for read, own in zip(steps, kept, strict=True)]
         if step_labels is not None:
-            check_step_values(step_labels, [read[-1] for read in steps], "step_labels")
-            step_labels = [np.asarray(own)[read - 1] for own, read in zip(step_labels, steps, strict=True)]
+            step_labels = check_step_values(step_labels, [read[-1] for read in steps], "step_labels")
+            step_labels = [own[read - 1] for own, read in zip(step_labels, steps, strict=True)]
         return cls(kept, steps, step_labels)
 
     def of_kept(self, arrays: Sequence[Any], name: str) -> list[np.ndarray]:
         """Select the rows of the shown states from arrays with one row for every state."""
-        arrays = [np.asarray(own) for own in arrays]
+        arrays = [as_array(own, f"{name}[{i}]") for i, own in enumerate(positional(arrays, name))]
         check_step_values([np.zeros(own.shape[:1]) for own in arrays], [len(own) for own in self.kept], name)
         return [own[kept] for own, kept in zip(arrays, self.kept, strict=True)]
 
@@ -69,12 +71,13 @@ def readout_values(
     return [x @ coef[output] + np.broadcast_to(intercept, len(coef))[output] for x in states]
 
 
-def stage_names(names: Sequence[Any] | None, n_stages: int) -> list[str]:
+def stage_names(names: Any, n_stages: int) -> list[str]:
     """Return one name for every stage."""
     if not n_stages:
         raise ValueError("There are no stages: an animation needs at least one.")
     if names is None:
         return [f"stage {k + 1}" for k in range(n_stages)]
+    names = positional(names, "stages", "Pass one name for each stage.")
     if len(names) != n_stages:
         raise ValueError(f"stages has {len(names)} names, but there are {n_stages} stages.")
     return [str(name) for name in names]

@@ -7,12 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
-from skseqmetric._input import check_sequences
+from skseqmetric._input import check_real_targets, check_sequences
 
 
 class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeighbors):
@@ -106,9 +105,18 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self)
             self._y = _check_values(y, len(sequences), self)
-            target = quantile_classes(self._y, self.n_bins) if self._is_supervised() else self._y
+            target = self._classes_for_metric() if self._is_supervised() else self._y
             self._fit_metric(sequences, self._y, target, fit_params)
         return self
+
+    def _classes_for_metric(self) -> np.ndarray:
+        classes = quantile_classes(self._y, self.n_bins)
+        if len(np.unique(classes)) < 2:
+            raise ValueError(
+                f"y is constant, so that {type(self.metric).__name__} has no two classes to learn from: pass a y with "
+                'different values, or a metric that learns nothing, such as metric="dtw".'
+            )
+        return classes
 
     @property
     def _n_stored(self) -> int:
@@ -140,14 +148,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
 
 
 def _check_values(y: Any, n: int, estimator: Any) -> np.ndarray:
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
-        )
-    values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    if len(values) != n:
-        raise ValueError(f"y has {len(values)} values, but X has {n} sequences: pass one per sequence.")
-    return values
+    values, one_column = check_real_targets(y, n, estimator=estimator)
+    return values[:, 0] if one_column else values
 
 
 def quantile_classes(y: np.ndarray, n_bins: int) -> np.ndarray:
