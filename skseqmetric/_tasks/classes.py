@@ -143,7 +143,7 @@ def _check_class_weight(label: Any, weight: Any, known: set[Any], labels: np.nda
         raise ValueError(f"class_weight names {label!r}, which is not among the classes {labels}.")
     if isinstance(weight, (bool, np.bool_)) or not isinstance(weight, Real):
         raise ValueError(f"class_weight[{label!r}] is {weight!r}, but a weight must be a number >= 0.")
-    if not 0 <= weight < np.inf:
+    if not 0 <= float(weight) < np.inf:
         raise ValueError(f"class_weight[{label!r}] is {weight!r}, but a weight must be finite and >= 0.")
 
 

@@ -317,13 +317,8 @@ class RecurrentStateDisplay:
         self._cloud()
         ranked = by_difficulty(self._all_codes if part is None else codes)[:mark]
         worst = [i for i, code, _ in ranked if code < len(names) - 1]
-        labels = draw_codes(
-            self.ax_,
-            [_array(self.points, i) for i in range(len(codes))],
-            codes,
-            names,
-            [(i, self._name(i)) for i in worst],
-        )
+        points, marked = [_array(self.points, i) for i in range(len(codes))], [(i, self._name(i)) for i in worst]
+        labels = draw_codes(self.ax_, points, codes, names, marked)
         self._fit(ax)
         draw_labels(self.ax_, labels, [], clearance=_RING)
         return self

@@ -93,9 +93,7 @@ class CategoryActivity(NamedTuple):
     n_sequences: np.ndarray
 
 
-def activity_by_category(
-    states: Sequence[Any], categories: Sequence[Any], units: np.ndarray, bidirectional: bool
-) -> CategoryActivity:
+def activity_by_category(states: Any, categories: Any, units: np.ndarray, bidirectional: bool) -> CategoryActivity:
     """Return how much a group of units moves at every category of step; categories are n arrays (T_i,).
 
     The activity at a step is the sum over the units of |x_t - x_{t-1}|. The activity of a sequence at a category is the
