@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skseqmetric._input.arrays import as_array, positional, real_numbers
+from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers
 from skseqmetric._input.door import check_sequences
 from skseqmetric._input.images import Images, check_images
 from skseqmetric._input.labels import (
@@ -38,6 +38,7 @@ __all__ = [
     "check_step_labels",
     "check_step_targets",
     "check_weights",
+    "is_missing",
     "joined_labels",
     "label_array",
     "one_label_each",

@@ -60,7 +60,8 @@ def as_array(x: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         if isinstance(error, MaskedInputError):
             raise
-        raise ValueError(f"{name}, {kind_of(x)}, does not convert to an array: {error}") from error
+        why = "its items have different shapes" if "inhomogeneous" in str(error) else error
+        raise ValueError(f"{name}, {kind_of(x)}, does not convert to an array: {why}") from error
 
 
 class MaskedInputError(ValueError):
@@ -111,8 +112,8 @@ def real_numbers(array: np.ndarray, name: str) -> np.ndarray:
             )
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} has dtype object and holds something that is not a number: {error}") from error
+    except OverflowError as error:
+        raise ValueError(f"{name} holds a number that is too large for float64: scale the data.") from error
 
 
 def refuse_complex(array: np.ndarray, name: str) -> None:

@@ -136,6 +136,8 @@ def from_padded(X: Any, lengths: Any = None) -> list[np.ndarray]:
     [(4, 3), (7, 3)]
     """
     rows = positional(X, "X", "Pass an array (n, T, C) or (n, T), or a list of arrays (T_i, C).")
+    if not len(rows):
+        raise ValueError("X is empty: at least one sequence is needed.")
     items = [_item(x, i, "(steps, channels)", univariate=True) for i, x in enumerate(rows)]
     kept = [_steps_before_tail(x, i) for i, x in enumerate(items)] if lengths is None else lengths
     return [x[:t].copy() for x, t in zip(items, _check_lengths(kept, items), strict=True)]

@@ -67,8 +67,22 @@ def _of_one_kind(array: np.ndarray, name: str, ignored: Any) -> np.ndarray:
                 f"{place} is {label!r}, a {kind}, but {first[1]} is a {first[0]}: labels must be of one type, such as "
                 "all strings or all numbers."
             )
+        if kind not in ("string", "number") and not _is_sortable(label):
+            raise ValueError(f"{place} is a {kind}, which cannot be sorted or hashed: labels are strings or numbers.")
         first = first or (kind, place)
-    return np.array(array.tolist()) if first is not None and first[0] == "number" and ignored is None else array
+    if first is None or first[0] != "number" or ignored is not None:
+        return array
+    numeric = np.array(array.tolist())
+    if numeric.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds numbers that are no real numbers of 64 bits: encode them first.")
+    return numeric
+
+
+def _is_sortable(label: Any) -> bool:
+    try:
+        return bool(label <= label) and isinstance(hash(label), int)
+    except (TypeError, ValueError):
+        return False
 
 
 def _kind_of_label(label: Any) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._input.arrays import as_array, positional
+
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
@@ -99,5 +101,10 @@ def as_index(indices: Any) -> Any:
     """Indices that NumPy takes: a slice as it is, everything else an array."""
     if isinstance(indices, slice):
         return indices
-    array = np.asarray(indices)
+    array = as_array(positional(indices, "indices", "Pass integers, a boolean mask or a slice."), "indices")
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iub"):
+        raise ValueError(
+            f"indices has shape {array.shape} and dtype {array.dtype}: pass a list of integers, a boolean mask or a "
+            "slice."
+        )
     return array.astype(np.int64) if array.size == 0 else array  # an empty list is float64 to NumPy

@@ -6,7 +6,7 @@ import numbers
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite
 
 from skseqmetric._input.arrays import as_array, positional, real_numbers
 from skseqmetric._input.labels import check_parts, refuse_none
@@ -196,11 +196,12 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
     if given.dtype.kind in "US":
         raise ValueError(f"sample_weight holds text ({given.dtype}): could not convert string to float. Pass numbers.")
     given = real_numbers(given, "sample_weight")
-    weights = check_array(given, ensure_2d=False, dtype=np.float64, copy=True, input_name="sample_weight")
+    weights = given.astype(np.float64)
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array.")
     if weights.shape != (n,):
         raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+    assert_all_finite(weights, input_name="sample_weight")
     if (weights < 0).any():
         i = int(np.argmax(weights < 0))
         raise ValueError(f"Negative values in data passed to `sample_weight`: sample_weight[{i}] is {weights[i]:g}.")

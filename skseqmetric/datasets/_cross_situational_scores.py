@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import as_array, positional
+from skseqmetric._input import as_array, positional, real_numbers
 from skseqmetric.datasets._arguments import check_ranges
 from skseqmetric.datasets._cross_situational_grammar import (
     N_SLOTS,
@@ -64,7 +64,7 @@ def decode_meanings(outputs: Any, n_objects: int, threshold: float = 1.3) -> np.
     check_n_objects(n_objects)
     check_ranges({f"threshold={threshold} must be finite and >= 0": 0 <= threshold < np.inf})
     sizes = group_sizes(n_objects)
-    outputs = check_array(as_array(positional(outputs, "outputs"), "outputs"), dtype=np.float64, input_name="outputs")
+    outputs = _checked_table(outputs, "outputs")
     n, width = outputs.shape
     if width != N_SLOTS * sum(sizes):
         raise ValueError(
@@ -224,7 +224,7 @@ class KeywordMemory(BaseEstimator):
             Sentences and y differ in number, y has an odd number of columns, or a sentence has more than two clauses.
         """
         sentences = positional(sentences, "sentences", "Pass a list of lists of words.")
-        y = check_array(as_array(y, "y"), dtype=np.float64, input_name="y")
+        y = _checked_table(y, "y")
         if len(sentences) != len(y) or y.shape[1] % N_SLOTS:
             raise ValueError(
                 f"y has shape {y.shape}, but {len(sentences)} sentences need ({len(sentences)}, 2 K): one row each, "
@@ -266,6 +266,14 @@ def _decoded(outputs: np.ndarray, threshold: float) -> np.ndarray:
     largest = outputs.max(axis=-1, keepdims=True)
     certainty = 1 / np.exp(outputs - largest).sum(axis=-1)  # the softmax at the largest output
     return np.where(certainty >= threshold / outputs.shape[-1], outputs.argmax(axis=-1), NOT_MENTIONED)
+
+
+def _checked_table(values: Any, name: str) -> np.ndarray:
+    """Finite numbers (n, columns) in float64."""
+    array = real_numbers(as_array(positional(values, name), name), name)
+    if array.ndim != 2:
+        raise ValueError(f"{name} has shape {array.shape}, but must be (n, columns).")
+    return check_array(array, dtype=np.float64, input_name=name)
 
 
 def _checked_meanings(name: str, values: Any) -> np.ndarray:

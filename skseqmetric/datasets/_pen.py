@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,6 +198,9 @@ def _checked_labels(symbols: Any, writers: Any, n: int) -> tuple[list[Any], np.n
     who = label_array(writers, "writers")
     found = positional(symbols, "symbols", "Pass one symbol for each trajectory.")
     labels = found.tolist() if isinstance(found, np.ndarray) else found
+    for i, label in enumerate(labels):
+        if label is None or label is np.ma.masked or not isinstance(label, Hashable):
+            raise ValueError(f"symbols[{i}] is {label!r}, but every trajectory needs a symbol that can be hashed.")
     if n == 0 or len(labels) != n or who.shape != (n,):
         raise ValueError(
             f"Got {n} trajectories, {len(labels)} symbols and writers of shape {who.shape}: pass at least one "

@@ -109,7 +109,9 @@ class CrossModalRetrievalDisplay:
         rows = np.unique(y, return_index=True)[1][:_MOST_QUERIES] if rows is None else _rows(rows, len(sequences))
         found = estimator.kneighbors(checked.take(rows), n_neighbors, gallery=images, return_distance=False)
         queries = [sequences[i] for i in rows]
-        if isinstance(strokes, (int, np.integer)):
+        if isinstance(strokes, (int, np.integer)) and not isinstance(strokes, bool):
+            if not 0 <= strokes < checked.n_channels:
+                raise ValueError(f"strokes={strokes} is none of the {checked.n_channels} channels.")
             strokes = [x[:, strokes] for x in queries]
         elif strokes is not None:
             every = positional(strokes, "strokes", "Pass a list of arrays (T_i,), or a channel.")

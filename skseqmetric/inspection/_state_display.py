@@ -20,6 +20,7 @@ from skseqmetric.inspection._state_outputs import (
     codes_of_part,
     judged,
     labels_of,
+    names_of,
     of_states,
     step_outputs,
     values_of_output,
@@ -398,7 +399,7 @@ class RecurrentStateDisplay:
 
     def _name(self, i: int) -> str:
         if self.names is not None:
-            return str(positional(self.names, "names")[i])
+            return names_of(self.names, len(self.points), "names", "sequences")[i]
         read = [] if self.step_names is None else [str(name) for name in _item(self.step_names, i) if name is not None]
         joined = " ".join(read)
         return joined if 0 < len(joined) <= _LONGEST_NAME else numbered(i)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._input import as_array, check_sequences, one_label_each, positional
+from skseqmetric._input import as_array, check_sequences, is_missing, one_label_each, positional
 
 Judge = Callable[[np.ndarray, int], Any]
 
@@ -75,7 +75,7 @@ def values_of_output(outputs: list[np.ndarray] | None, output: Any, names: Any) 
     if outputs is None:
         raise ValueError("There are no outputs to show: the estimator has neither predict_prefixes nor predict_proba.")
     n = outputs[0].shape[1]
-    names = [str(name) for name in (range(n) if names is None else positional(names, "output_names"))]
+    names = [str(k) for k in range(n)] if names is None else names_of(names, n, "output_names", "outputs")
     k = names.index(output) if output in names else output
     if not isinstance(k, (int, np.integer)) or not 0 <= k < n:
         raise ValueError(f"output={output!r} is none of the {n} outputs: pass a number below {n}, or a name.")
@@ -112,7 +112,9 @@ def class_judge(estimator: Any, y: Any, steps: list[np.ndarray]) -> Judge | None
 
     def judge(outputs: np.ndarray, i: int) -> np.ndarray:
         read = steps[i][steps[i] > 0]
-        target = np.asarray(targets[i])
+        target = as_array(targets[i], f"y[{i}]") if np.ndim(targets[i]) else np.asarray(targets[i])
+        if target.ndim and target.shape != (read[-1],):
+            raise ValueError(f"y[{i}] has shape {target.shape}, but sequence {i} has {read[-1]} steps: one class each.")
         return classes[outputs.argmax(axis=1)] == (target[read - 1] if target.ndim else target)
 
     return judge
@@ -151,6 +153,17 @@ def of_states(values: Any, steps: list[np.ndarray], name: str) -> list[np.ndarra
     if len(values) != len(steps):
         raise ValueError(f"{name} is given for {len(values)} sequences, but X has {len(steps)}.")
     return [at_states(own, read, f"{name}[{i}]", None) for i, (own, read) in enumerate(zip(values, steps, strict=True))]
+
+
+def names_of(names: Any, n: int, name: str, what: str) -> list[str]:
+    """Return one name for each of n things; none is missing."""
+    found = positional(names, name, "Pass a list of names.")
+    if len(found) != n:
+        raise ValueError(f"{name} has {len(found)} names, but there are {n} {what}: give each of them one.")
+    for i, own in enumerate(found):
+        if own is np.ma.masked or is_missing(own):
+            raise ValueError(f"{name}[{i}] is {own!r}: every name must be given.")
+    return [str(own) for own in found]
 
 
 def labels_of(labels: Any, y: Any, n: int) -> np.ndarray | None:

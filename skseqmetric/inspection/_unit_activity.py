@@ -10,6 +10,7 @@ import numpy as np
 from skseqmetric._input import as_array, positional, real_numbers
 from skseqmetric.inspection._drawing import COLOURS, make_axes
 from skseqmetric.inspection._hidden_states import final_estimator, hidden_states
+from skseqmetric.inspection._state_outputs import names_of
 from skseqmetric.inspection._unit_analyses import (
     CategoryActivity,
     PolyvalentUnits,
@@ -168,8 +169,10 @@ class UnitActivityDisplay:
 
     @property
     def _names(self) -> list[str]:
-        names = [f"output {k}" for k in range(len(self._weights))] if self.output_names is None else self.output_names
-        return [str(name) for name in positional(names, "output_names")]
+        n = len(self._weights)
+        if self.output_names is None:
+            return [f"output {k}" for k in range(n)]
+        return names_of(self.output_names, n, "output_names", "outputs")
 
     # ------------------------------------------------------------------------------------------------ drawing
 
