@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import as_array, positional, real_numbers
+from skseqmetric._input import as_array, check_step_names, positional, real_numbers, steps_of
 
 
 def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
@@ -50,15 +50,16 @@ def predict_stream(self: Any, steps: Iterable[Any]) -> Iterator[Any]:
 
     Parameters
     ----------
-    steps : iterable of array-likes of shape (C,)
-        Steps, in the units of the training data.
+    steps : iterable of array-likes of shape (C,), or data frame
+        Steps, in the units of the training data. The rows of a data frame are steps.
 
     Yields
     ------
     answer : one of `classes_`, or numbers in the units of y
     """
     state = None
-    for x in steps:
+    check_is_fitted(self)
+    for x in steps_of(self, steps):
         answer, state = self.predict_step(x, state)
         yield answer
 
@@ -81,6 +82,7 @@ def check_causal(estimator: Any, method: str) -> None:
 
 
 def _checked_step(estimator: Any, x: Any) -> np.ndarray:
+    check_step_names(estimator, x)
     row, n_channels = real_numbers(as_array(positional(x, "x"), "x"), "x").astype(np.float64), estimator.n_channels_
     if row.shape != (n_channels,):
         raise ValueError(f"x has shape {row.shape}, but a step of this estimator has shape ({n_channels},).")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers
+from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
 from skseqmetric._input.door import check_sequences
+from skseqmetric._input.frames import check_step_names, steps_of
 from skseqmetric._input.images import Images, check_images
 from skseqmetric._input.labels import (
     check_classes,
@@ -36,6 +37,7 @@ __all__ = [
     "check_real_targets",
     "check_sequences",
     "check_step_labels",
+    "check_step_names",
     "check_step_targets",
     "check_weights",
     "is_missing",
@@ -44,4 +46,6 @@ __all__ = [
     "one_label_each",
     "positional",
     "real_numbers",
+    "steps_of",
+    "unnested",
 ]

@@ -102,6 +102,9 @@ def real_numbers(array: np.ndarray, name: str) -> np.ndarray:
         return array
     if array.dtype.kind != "O":
         raise ValueError(f"{name} has dtype {array.dtype}: encode text, bytes, dates or records as numbers first.")
+    array = unnested(array, name)
+    if array.dtype.kind != "O":
+        return real_numbers(array, name)
     items = array.ravel().tolist()
     for i, item in enumerate(items):
         if not isinstance(item, _REAL):
@@ -114,6 +117,17 @@ def real_numbers(array: np.ndarray, name: str) -> np.ndarray:
         return array.astype(np.float64)
     except OverflowError as error:
         raise ValueError(f"{name} holds a number that is too large for float64: scale the data.") from error
+
+
+def unnested(array: np.ndarray, name: str) -> np.ndarray:
+    """Stack rows that are lists or arrays in an array of objects (n,), such as a Series of vectors."""
+    if array.dtype.kind == "O" and array.ndim == 1 and array.size and all(map(_is_row, array)):
+        return as_array(array.tolist(), name)
+    return array
+
+
+def _is_row(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) or (hasattr(item, "__array__") and np.ndim(item) > 0)
 
 
 def refuse_complex(array: np.ndarray, name: str) -> None:

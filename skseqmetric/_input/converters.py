@@ -147,7 +147,7 @@ def _integer(value: Any, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError as error:
-        raise ValueError(f"{name} must be one integer, got {value!r}.") from error
+        raise TypeError(f"{name} must be one integer, got {value!r}.") from error
 
 
 def _item(x: Any, i: int, axes: str, *, univariate: bool = False) -> np.ndarray:
@@ -158,6 +158,8 @@ def _item(x: Any, i: int, axes: str, *, univariate: bool = False) -> np.ndarray:
         raise ValueError(f"sequence {i} has shape {array.shape}, but must be 2-D, {axes}.")
     if array.dtype.kind == "c":
         return array
+    if array.dtype.kind not in "biufO":
+        raise ValueError(f"sequence {i} has dtype {array.dtype}, not numbers.")
     return real_numbers(array, f"sequence {i}")
 
 

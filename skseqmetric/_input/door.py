@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skseqmetric._input.arrays import SparseInputError, as_array, kind_of, real_numbers, refuse_other_objects
+from skseqmetric._input.arrays import SparseInputError, as_array, kind_of, real_numbers, refuse_other_objects, unnested
 from skseqmetric._input.frames import (
     Names,
     as_names,
@@ -202,10 +202,7 @@ def _as_item(x: Any, i: int) -> np.ndarray:
     if type(x) is np.ndarray:
         return x
     name = f"sequence {i}"
-    array = frame_array(x, name) if is_frame(x) else as_array(x, name)
-    if array.ndim == 1 and array.dtype.kind == "O" and all(hasattr(step, "__len__") for step in array):
-        return as_array(array.tolist(), name)  # the steps are lists
-    return array
+    return frame_array(x, name) if is_frame(x) else unnested(as_array(x, name), name)
 
 
 def _float_dtype(arrays: list[np.ndarray]) -> type[np.floating]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
 
-from skseqmetric._input.arrays import as_array, real_numbers
+from skseqmetric._input.arrays import as_array, kind_of, real_numbers
 
 Names = tuple[Any, ...] | None
 """Names of channels, or of the columns of a table; None without names."""
@@ -84,6 +84,25 @@ def _difference(names: Any, expected: Any, source: str) -> str:
         return f"the columns are {list(names)}, in another order than {list(expected)}. Reorder them: {remedy}."
     parts = [f"unknown {unknown}" * bool(unknown), f"missing {missing}" * bool(missing)]
     return f"{', '.join(filter(None, parts))}. Give every frame the columns {list(expected)}."
+
+
+def check_step_names(estimator: Any, step: Any) -> None:
+    """Compare the names in the index of one step, a pandas Series, with the channels of the fit."""
+    index = tuple(getattr(step, "index", ())) if hasattr(step, "iloc") else ()
+    fitted = getattr(estimator, "channel_names_in_", None)
+    if fitted is not None and index and all(isinstance(name, str) for name in index):
+        compare_names(estimator, index, tuple(fitted), "channel")
+
+
+def steps_of(estimator: Any, steps: Any) -> Any:
+    """Return an iterable of steps. The rows of a frame are steps, and its columns are compared with the fit."""
+    if is_frame(steps):
+        fitted = getattr(estimator, "channel_names_in_", None)
+        compare_names(estimator, column_names(steps), None if fitted is None else tuple(fitted), "channel")
+        return frame_array(steps, "steps")
+    if isinstance(steps, (str, bytes, Mapping, Set)) or not hasattr(steps, "__iter__"):
+        raise ValueError(f"steps is {kind_of(steps)}: pass an iterable of steps, arrays of shape (C,).")
+    return steps
 
 
 def as_names(names: Names) -> np.ndarray:

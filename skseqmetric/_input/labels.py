@@ -99,7 +99,7 @@ def one_label_each(labels: Any, n: int, name: str, what: str) -> np.ndarray:
     """Return n labels (n,), without a missing one. `what` names the n things in messages."""
     array = label_array(labels, name)
     if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape}, but there are {n} {what}: pass one label for each.")
+        raise ValueError(f"{name} has shape {array.shape}, but there are {n} {what}: give each of them one class.")
     assert_all_finite(array, input_name=name)
     return array
 

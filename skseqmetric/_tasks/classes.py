@@ -53,7 +53,7 @@ class Classes(Task):
         if known is not None:
             labels, codes = known, _matched(labels, codes, known)
         if self.growing and self.labels is not None:
-            _check_same_type(labels, self.labels)
+            check_same_type(labels, self.labels)
             labels = np.union1d(self.labels, labels)
         return replace(self, labels=labels), StepTargets(codes, sequences.lengths) if self.every_step else codes
 
@@ -98,6 +98,7 @@ class Classes(Task):
         if self.every_step:
             return step_accuracy(y, list(answers), ignore_label=self.ignore_label, sample_weight=sample_weight)
         y = one_label_each(y, len(answers), "y", "sequences")
+        check_same_type(y, self.labels)
         return float(accuracy_score(y, answers, sample_weight=sample_weight))
 
 
@@ -157,11 +158,19 @@ def _matched(labels: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.nda
     return np.where(codes == IGNORED, IGNORED, own[codes])
 
 
-def _check_same_type(labels: np.ndarray, known: np.ndarray) -> None:
+def check_same_type(labels: np.ndarray, known: np.ndarray) -> None:
     """Refuse text after numbers, and numbers after text: together they would all become text."""
-    first, other = known.tolist()[0], labels.tolist()[0]
-    if isinstance(first, str) != isinstance(other, str):
-        raise ValueError(f"y has the label {other!r}, but earlier labels were like {first!r}: pass labels of one type.")
+    if len(labels) and _type_of(labels) != _type_of(known):
+        raise ValueError(
+            f"y has the label {labels.tolist()[0]!r}, but the classes are {known}: pass labels of the same type."
+        )
+
+
+def _type_of(labels: np.ndarray) -> str:
+    """Return what NumPy can compare the labels with: text, numbers, or another type."""
+    if labels.dtype.kind in "biuf":
+        return "number"
+    return "text" if isinstance(labels.tolist()[0], str) else f"{labels.dtype.kind} {type(labels.tolist()[0])}"
 
 
 def _counted(targets: Targets, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -164,6 +164,8 @@ def _symbols(name: str, label: Any) -> Symbols:
         hash(symbols)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a string or a list of hashable symbols: {error}") from error
+    if None in symbols:
+        raise ValueError(f"{name}[{symbols.index(None)}] is None: every symbol must be given.")
     return symbols
 
 

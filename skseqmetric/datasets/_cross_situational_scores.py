@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import as_array, positional, real_numbers
+from skseqmetric._input import as_array, positional, real_numbers, unnested
 from skseqmetric.datasets._arguments import check_ranges
 from skseqmetric.datasets._cross_situational_grammar import (
     N_SLOTS,
@@ -277,7 +277,7 @@ def _checked_table(values: Any, name: str) -> np.ndarray:
 
 
 def _checked_meanings(name: str, values: Any) -> np.ndarray:
-    codes = as_array(positional(values, name), name)
+    codes = unnested(as_array(positional(values, name), name), name)
     if codes.ndim != 3 or codes.shape[1:] != (N_SLOTS, 3) or len(codes) == 0 or codes.dtype.kind not in "iu":
         raise ValueError(
             f"{name} must be (n, 2, 3) integers with n >= 1, got an array of shape {codes.shape}, {codes.dtype}."

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, check_totals, neighbor_weights
 from skseqmetric._input import check_real_targets, check_sequences
+from skseqmetric._tasks import Numbers
 
 
 class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeighbors):
@@ -46,6 +47,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         Number of fitted sequences.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     n_features_in_ : int
         Number of steps. Only after fitting a 2-D table.
 
@@ -139,6 +142,25 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         totals = weights.sum(axis=1)
         check_totals(totals)
         return np.einsum("qk,qk...->q...", weights / totals[:, np.newaxis], self._y[indices])
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination R^2, averaged over the outputs.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            As in `predict`.
+        y : array-like of shape (n,) or (n, n_outputs)
+            True numbers.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence.
+
+        Returns
+        -------
+        score : float
+            The best score is 1.
+        """
+        return Numbers().score(y, self.predict(X), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
