@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from sklearn.base import clone
 
 from skseqmetric import (
@@ -88,6 +90,13 @@ CASES = [
     Case(SequenceNeighborsTransformer("dtw", n_neighbors=2), None),
     Case(SyncGRUMetric(3, n_filters=3, **FAST), LABELS),
 ]
+
+
+def where(condition: Callable[[Case], Any] = bool) -> pytest.MarkDecorator:
+    """Parametrise a test with the cases that fulfil a condition; there must be some."""
+    chosen = [case for case in CASES if condition(case)]
+    assert chosen
+    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
 
 
 def outputs(fitted: Any, X: Any = X) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from skseqmetric.inspection import (
     UnitActivityDisplay,
 )
 from skseqmetric.metrics import character_error_rate, step_accuracy, step_f1_score, word_error_rate
-from tests.small_door import CASES, IMAGES, LABELS, PAIRS, SAME, STEP_LABELS, WORDS, Case, X
+from tests.small_door import IMAGES, LABELS, PAIRS, SAME, STEP_LABELS, WORDS, Case, X, where
 
 N = len(X)
 
@@ -118,10 +119,7 @@ def refuse_all(call: Callable[[Any], Any], *names: str, but: tuple[str, ...] = (
             refused(call, bad, *names)
 
 
-by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-
-
-@by_name
+@where()
 @pytest.mark.filterwarnings("ignore:A column-vector y")
 def test_estimators_refuse_with_the_name_of_the_argument(case: Case) -> None:
     fitted = case.fitted(**case.images)
@@ -146,10 +144,8 @@ def test_estimators_refuse_with_the_name_of_the_argument(case: Case) -> None:
         refuse_all(lambda bad: first.partial_fit(X, case.y, classes=bad), "classes", "y has the label", but=("none",))
 
 
-@by_name
+@where(lambda case: isinstance(case.estimator, Metric))
 def test_metrics_refuse_with_the_name_of_the_argument(case: Case) -> None:
-    if not isinstance(case.estimator, Metric):
-        return
     fitted = case.fitted()
     refuse_all(lambda bad: fitted.pair_distance(X, bad), "X", "sequence")
     refuse_all(lambda bad: fitted.score_pairs(X, bad), "pairs")
@@ -159,20 +155,16 @@ def test_metrics_refuse_with_the_name_of_the_argument(case: Case) -> None:
         refuse_all(lambda bad: case.estimator.fit_pairs(X, PAIRS, bad), "same")
 
 
-@by_name
+@where(lambda case: case.takes("images"))
 def test_estimators_of_images_refuse_with_the_name_of_the_argument(case: Case) -> None:
-    if not case.takes("images"):
-        return
     fitted = case.fitted(images=IMAGES)
     refuse_all(lambda bad: case.fitted(images=bad), "image", but=("none",))
     refuse_all(lambda bad: case.fitted(images=IMAGES, image_labels=bad), "image", but=("none",))
     refuse_all(fitted.transform_images, "image")
 
 
-@by_name
+@where(lambda case: case.name in ("NRNMStepClassifier of steps", "RecurrentRegressor of steps"))
 def test_steps_are_refused_with_their_name(case: Case) -> None:
-    if case.name not in ("NRNMStepClassifier of steps", "RecurrentRegressor of steps"):
-        return
     fitted = case.fitted()
     refuse_all(fitted.predict_step, "x")
     for name in ("none", "number", "text", "dict", "set", "class", "function"):
