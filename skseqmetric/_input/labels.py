@@ -12,6 +12,7 @@ from sklearn.utils.validation import column_or_1d
 
 from skseqmetric._input.arrays import as_array, is_missing, positional
 
+_PLAIN = {bool, int, float, str, np.int64, np.float64, np.str_, np.bool_}
 _ONE_EACH = "Pass a list or an array of labels."
 
 
@@ -26,9 +27,14 @@ def label_array(labels: Any, name: str, *, ignored: Any = None) -> np.ndarray:
         `labels` is no list or array, a label is missing (None or NaN among objects), or labels are of different kinds.
         The message names the position.
     """
+    if type(labels) is np.ndarray and labels.ndim and labels.dtype.kind in "biufUSmM":
+        return labels
     found = positional(labels, name, _ONE_EACH)
     if isinstance(found, list):
-        found = _as_objects(found) if _has_text_and_others(found) else as_array(found, name)
+        kinds = set(map(type, found))
+        if len(kinds) == 1 and kinds <= _PLAIN and (array := np.asarray(found)).dtype.kind != "O":
+            return array
+        found = _as_objects(found) if _has_text_and_others(kinds) else as_array(found, name)
     if found.dtype.kind in "Vc":
         raise ValueError(f"{name} has dtype {found.dtype}, but labels are strings or real numbers." + _complex(found))
     if found.dtype.kind != "O":
@@ -40,9 +46,9 @@ def _complex(found: np.ndarray) -> str:
     return " Complex data not supported." if found.dtype.kind == "c" else ""
 
 
-def _has_text_and_others(labels: list[Any]) -> bool:
+def _has_text_and_others(kinds: set[type]) -> bool:
     """Whether NumPy would turn numbers, or None, to text."""
-    text = [issubclass(kind, str) for kind in set(map(type, labels))]
+    text = [issubclass(kind, str) for kind in kinds]
     return any(text) and not all(text)
 
 
