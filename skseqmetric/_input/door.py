@@ -116,13 +116,15 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
         _check_against(estimator, None, X, reset)
         return X
     form, names = _unwrap(X)
+    source = form
     if isinstance(form, list):
         sequences = _from_items(form, names)
     elif form.ndim == 3:
         sequences = _from_padded_array(form)
     else:
-        sequences = _from_table(X if is_frame(X) else form, form, names, estimator)
-    _check_against(estimator, X if is_frame(X) else form, sequences, reset)
+        source = X if is_frame(X) else form
+        sequences = _from_table(source, form, names, estimator)
+    _check_against(estimator, source, sequences, reset)
     return sequences
 
 
@@ -159,7 +161,7 @@ def _unwrap_items(X: list[Any]) -> tuple[Any, Names]:
     items = [_as_item(x, i) for i, x in enumerate(X)]
     ndims = {a.ndim for a in items}
     if ndims == {2}:
-        return items, shared_names(X)
+        return items, None if all(type(x) is np.ndarray for x in X) else shared_names(X)
     if ndims == {0} and items[0].dtype.kind != "O":
         raise _dimension_error(np.asarray(items))
     if ndims == {1}:

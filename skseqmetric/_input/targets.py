@@ -189,8 +189,10 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
     ValueError
         The length is not n, a weight is no real number, negative, NaN, masked or infinite, or all weights are zero.
     """
-    if sample_weight is None or isinstance(sample_weight, (numbers.Number, np.generic)):
-        given = np.full(n, 1.0 if sample_weight is None else sample_weight)
+    if sample_weight is None:
+        return np.ones(n)
+    if isinstance(sample_weight, (numbers.Number, np.generic)):
+        given = np.full(n, sample_weight)
     else:
         given = as_array(positional(sample_weight, "sample_weight", "Pass a list or an array (n,)."), "sample_weight")
     if given.dtype.kind in "US":

@@ -53,7 +53,7 @@ def check_symbol_labels(y: Any, n: int, *, name: str = "y", of: str = "X has {} 
     if isinstance(y, str):
         raise TypeError(f"{name} is one string, expected a list of labels: put it in brackets.")
     try:
-        labels = list(positional(y, name, "Pass a list of strings, or of lists of symbols."))
+        labels = y if type(y) is list else list(positional(y, name, "Pass a list of strings, or of lists of symbols."))
     except ValueError as error:
         raise TypeError(str(error)) from error
     if len(labels) != n:
