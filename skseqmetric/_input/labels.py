@@ -29,7 +29,7 @@ def label_array(labels: Any, name: str, *, ignored: Any = None) -> np.ndarray:
     """
     if type(labels) is np.ndarray and labels.ndim and labels.dtype.kind in "biufUSmM":
         return labels
-    found = positional(labels, name, _ONE_EACH)
+    found = labels if type(labels) is list else positional(labels, name, _ONE_EACH)
     if isinstance(found, list):
         kinds = set(map(type, found))
         if len(kinds) == 1 and kinds <= _PLAIN and (array := np.asarray(found)).dtype.kind != "O":

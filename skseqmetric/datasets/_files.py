@@ -131,7 +131,7 @@ def _split_names(keys: list[str], path: Any) -> list[str]:
     """Splits in the order of the file; there must be at least one."""
     parts = ("values", "lengths")
     splits = [key[: -len(part)].removesuffix("_") for key in keys for part in parts if _ends(key, part)]
-    if isinstance(splits, Mapping) and not splits:
+    if not splits:
         raise ValueError(f"{path} has no key that ends in _values and _lengths; it has {sorted(keys)}.")
     missing = [_key(s, part) for s in dict.fromkeys(splits) for part in parts if _key(s, part) not in keys]
     if missing:
