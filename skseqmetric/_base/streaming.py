@@ -7,6 +7,7 @@ fitted, and `_advance(x, state) -> outputs (K,), state`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,8 @@ def check_causal(estimator: Any, method: str) -> None:
 
 def _checked_step(estimator: Any, x: Any) -> np.ndarray:
     check_step_names(estimator, x)
-    row, n_channels = real_numbers(as_array(positional(x, "x"), "x"), "x").astype(np.float64), estimator.n_channels_
+    given = np.asarray(x) if isinstance(x, Number) else as_array(positional(x, "x"), "x")
+    row, n_channels = real_numbers(given, "x").astype(np.float64), estimator.n_channels_
     if row.shape != (n_channels,):
         raise ValueError(f"x has shape {row.shape}, but a step of this estimator has shape ({n_channels},).")
     if not np.isfinite(row).all():

@@ -116,7 +116,9 @@ def real_numbers(array: np.ndarray, name: str) -> np.ndarray:
     try:
         return array.astype(np.float64)
     except OverflowError as error:
-        raise ValueError(f"{name} holds a number that is too large for float64: scale the data.") from error
+        raise ValueError(
+            f"{name} has dtype object and holds something that is not a number of 64 bits: it is too large."
+        ) from error
 
 
 def unnested(array: np.ndarray, name: str) -> np.ndarray:

@@ -163,7 +163,10 @@ def _symbols(name: str, label: Any) -> Symbols:
         symbols = tuple(_plain(symbol) for symbol in positional(label, name, "Pass a string or a list of symbols."))
         hash(symbols)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a string or a list of hashable symbols: {error}") from error
+        kind = type(label).__name__
+        raise TypeError(
+            f"{name} must be a string or a list of symbols, got {kind} instead of hashable symbols: {error}"
+        ) from error
     if None in symbols:
         raise ValueError(f"{name}[{symbols.index(None)}] is None: every symbol must be given.")
     return symbols

@@ -272,7 +272,9 @@ def _checked_table(values: Any, name: str) -> np.ndarray:
     """Finite numbers (n, columns) in float64."""
     array = real_numbers(as_array(positional(values, name), name), name)
     if array.ndim != 2 or not array.size:
-        raise ValueError(f"{name} has shape {array.shape}, but must be (n, columns) with at least one of each.")
+        raise ValueError(
+            f"Expected 2D array: {name} has shape {array.shape}, but must be (n, columns) with at least one of each."
+        )
     return check_array(array, dtype=np.float64, input_name=name)
 
 

@@ -196,6 +196,7 @@ def _as_glyph(trajectory: Any, i: int) -> np.ndarray:
 
 def _checked_labels(symbols: Any, writers: Any, n: int) -> tuple[list[Any], np.ndarray]:
     who = label_array(writers, "writers")
+    symbols = list(symbols) if isinstance(symbols, str) else symbols  # of one character each
     found = positional(symbols, "symbols", "Pass one symbol for each trajectory.")
     labels = found.tolist() if isinstance(found, np.ndarray) else found
     for i, label in enumerate(labels):
