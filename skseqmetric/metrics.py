@@ -10,7 +10,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 from sklearn.metrics import f1_score
 
-from skseqmetric._input import check_weights
+from skseqmetric._input import check_weights, joined_labels, label_array, positional
 
 __all__ = [
     "character_error_rate",
@@ -74,20 +74,33 @@ def _flat(
     y_true: Any, y_pred: Sequence[Any], ignore_label: Any, sample_weight: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True label, predicted label and weight of every labelled step."""
-    _check_same_number(y_true, y_pred)
-    weights = check_weights(sample_weight, len(y_pred))
-    parts = [np.asarray(labels) for labels in y_true]
-    for i, (true, predicted) in enumerate(zip(parts, y_pred, strict=True)):
+    parts, answers = _parts(y_true, "y_true", ignore_label), _parts(y_pred, "y_pred", ignore_label)
+    _check_same_number(parts, answers)
+    weights = check_weights(sample_weight, len(answers))
+    for i, (true, predicted) in enumerate(zip(parts, answers, strict=True)):
         padding = true[len(predicted) :]
         if len(true) < len(predicted) or (len(padding) and (ignore_label is None or (padding != ignore_label).any())):
             raise ValueError(f"y_true[{i}] has {len(true)} labels and y_pred[{i}] has {len(predicted)}.")
-    true = np.concatenate([labels[: len(p)] for labels, p in zip(parts, y_pred, strict=True)])
-    predicted = np.concatenate([np.asarray(p) for p in y_pred])
-    of_step = np.repeat(weights, [len(p) for p in y_pred])
+    lengths = [len(p) for p in answers]
+    true = joined_labels([labels[:n] for labels, n in zip(parts, lengths, strict=True)], ignore_label, "y_true")
+    predicted = joined_labels(answers, ignore_label, "y_pred")
+    of_step = np.repeat(weights, lengths)
     counted = of_step > 0 if ignore_label is None else (of_step > 0) & (true != ignore_label)
     if not counted.any():
         raise ValueError("No step has a label (of positive weight).")
     return true[counted], predicted[counted], of_step[counted]
+
+
+def _parts(labels: Any, name: str, ignore_label: Any) -> list[np.ndarray]:
+    """Labels of the steps of every sequence, (T_i,), by position."""
+    found = positional(labels, name, "Pass a list with one array of labels for each sequence.")
+    parts = [label_array(part, f"{name}[{i}]", ignored=ignore_label) for i, part in enumerate(found)]
+    for i, part in enumerate(parts):
+        if part.ndim != 1:
+            raise ValueError(f"{name}[{i}] has shape {part.shape}: pass one label a step.")
+    if not parts:
+        raise ValueError(f"{name} is empty: at least one sequence is needed.")
+    return parts
 
 
 def _check_same_number(y_true: Any, y_pred: Sequence[Any]) -> None:
@@ -166,23 +179,28 @@ def neg_word_error_rate_scorer(estimator: Any, X: Any, y: Any) -> float:
 def _symbols(name: str, labels: Sequence[Any]) -> list[_Label]:
     if isinstance(labels, str):
         raise TypeError(f"{name} is one string, expected a list of labels: put it in brackets.")
-    return [_tuple(f"{name}[{i}]", label) for i, label in enumerate(labels)]
+    try:
+        found = positional(labels, name, "Pass a list of labels.")
+    except ValueError as error:
+        raise TypeError(str(error)) from error
+    return [_tuple(f"{name}[{i}]", label) for i, label in enumerate(found)]
 
 
 def _words(name: str, labels: Sequence[Any]) -> list[_Label]:
     # every word is a tuple of symbols, so that "ab" and ["a", "b"] are equal
     symbols = _symbols(name, labels)
     words = [
-        label.split() if isinstance(label, str) else [s] if s else [] for label, s in zip(labels, symbols, strict=True)
+        label.split() if isinstance(label, str) else [s] if s else []
+        for label, s in zip(list(labels), symbols, strict=True)
     ]
     return [tuple(map(tuple, split)) for split in words]
 
 
 def _tuple(name: str, label: Any) -> _Label:
     try:
-        symbols = tuple(label)
+        symbols = tuple(label if isinstance(label, str) else positional(label, name))
         hash(symbols)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         kind = type(label).__name__
         raise TypeError(f"{name} must be a string or a sequence of hashable symbols, got {kind}: {error}.") from error
     return symbols

@@ -225,7 +225,7 @@ BAD_SPLITS = {
     "labels": ({"a": (X, [1])}, "split 'a' has 2 sequences, but 1 labels"),
     "step labels": ({"a": (X, [[1, 2], [1, 2]])}, r"labels of sequence 1 have shape \(2,\), expected \(3,\)"),
     "mixed labels": ({"a": (X, [1, [1, 2, 3]])}, r"labels of sequence 1 have shape \(3,\), expected \(\)"),
-    "objects": ({"a": (X, [{}, {}])}, "labels of dtype object: pass numbers or strings"),
+    "objects": ({"a": (X, [{}, {}])}, "a dict, which cannot be sorted or hashed: labels are strings or numbers"),
 }
 
 

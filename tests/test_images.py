@@ -165,7 +165,7 @@ def test_opposite_infinities_are_found() -> None:
         (sp.csr_array(np.eye(3)), "images is sparse, which is not supported: pass images.toarray()"),
         (np.ma.masked_equal(np.eye(3)[np.newaxis], 0), "images has masked values"),
         ([np.ma.masked_equal(np.eye(3), 0)], "image 0 has masked values"),
-        (torch.zeros(2, 3, 3, requires_grad=True), "images, of type Tensor, does not convert to an array"),
+        (torch.zeros(2, 3, 3, device="meta"), "images, of type Tensor, does not convert to an array"),
     ],
 )
 def test_bad_images_are_refused(images: object, message: str) -> None:

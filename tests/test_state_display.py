@@ -437,7 +437,7 @@ def test_errors_name_what_is_missing() -> None:
         make(step_names=[s[:3] if i == 1 else s for i, s in enumerate(SENTENCES)])
     with pytest.raises(ValueError, match="places is given for 3 sequences, but X has 4"):
         make(places=SENTENCES[:3])
-    with pytest.raises(ValueError, match=r"labels have shape \(2,\), but X has 4 sequences"):
+    with pytest.raises(ValueError, match=r"labels has shape \(2,\), but there are 4 sequences"):
         make(labels=["a", "b"])
     with pytest.raises(ValueError, match="judge returned 3 for sequence 0: codes are 0 to 2"):
         make(judge=lambda outputs, i: np.full(len(outputs), 3))

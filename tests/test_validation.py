@@ -333,7 +333,7 @@ BAD_INPUTS = {
     ),
     "masked": (np.ma.masked_equal(GOOD, 1), "X has masked values"),
     "masked sequence": ([GOOD, np.ma.masked_equal(GOOD, 1)], "sequence 1 has masked values"),
-    "tensor with gradient": ([torch.ones(2, 2, requires_grad=True)], "sequence 0, of type Tensor, does not"),
+    "tensor without data": ([torch.ones(2, 2, device="meta")], "sequence 0, of type Tensor, does not"),
     "too large for float64": ([np.full((1, 1), np.finfo(np.longdouble).max)], "channel 0 is infinite"),
 }
 

@@ -47,7 +47,7 @@ BAD_LABELS = {
     "continuous": ([0.1, 0.2, 0.3], "continuous"),
     "complex": ([1j, 2j, 3j], "Complex data not supported"),
     "2-D": (np.ones((3, 2)), r"y should be a 1d array, got an array of shape \(3, 2\)"),
-    "objects": (np.array([0, "a", None], dtype=object), "nknown label type|Cannot"),
+    "objects": (np.array([0, "a", None], dtype=object), r"y\[1\] is 'a', a string, but y\[0\] is a number"),
 }
 
 

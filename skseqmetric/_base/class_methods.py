@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from skseqmetric._input import check_classes
 from skseqmetric._tasks import Classes, decision, probabilities
 from skseqmetric._training.running import fitting
 
@@ -65,7 +64,7 @@ def partial_fit(self: Any, X: Any, y: Any = None, classes: Any = None, sample_we
     -------
     self
     """
-    declared = None if classes is None else Classes(every_step=self.target == "step", labels=np.unique(classes))
+    declared = None if classes is None else Classes(every_step=self.target == "step", labels=check_classes(classes))
     self._partial_fit(X, y, sample_weight, declared)
     return self
 

@@ -7,12 +7,14 @@ fitted, and `_advance(x, state) -> outputs (K,), state` of a scaled step x (C,) 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from numbers import Number
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._input import as_array, check_step_names, positional, real_numbers, steps_of
 from skseqmetric._tensors.flat import standardised_step
 from skseqmetric._tensors.inference import check_finite
 from skseqmetric._tensors.modes import answering
@@ -53,15 +55,16 @@ def predict_stream(self: Any, steps: Iterable[Any]) -> Iterator[Any]:
 
     Parameters
     ----------
-    steps : iterable of array-likes of shape (C,)
-        Steps, in the units of the training data.
+    steps : iterable of array-likes of shape (C,), or data frame
+        Steps, in the units of the training data. The rows of a data frame are steps.
 
     Yields
     ------
     answer : one of `classes_`, or numbers in the units of y
     """
     state = None
-    for x in steps:
+    check_is_fitted(self)
+    for x in steps_of(self, steps):
         answer, state = self.predict_step(x, state)
         yield answer
 
@@ -85,7 +88,9 @@ def check_causal(estimator: Any, method: str) -> None:
 
 def _checked_step(estimator: Any, x: Any) -> np.ndarray:
     """Return the step, scaled, in float32."""
-    row, n_channels = np.asarray(x, dtype=np.float64), estimator.n_channels_
+    check_step_names(estimator, x)
+    given = np.asarray(x) if isinstance(x, Number) else as_array(positional(x, "x"), "x")
+    row, n_channels = real_numbers(given, "x").astype(np.float64), estimator.n_channels_
     if row.shape != (n_channels,):
         raise ValueError(f"x has shape {row.shape}, but a step of this estimator has shape ({n_channels},).")
     if not np.isfinite(row).all():

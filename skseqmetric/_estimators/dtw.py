@@ -58,6 +58,8 @@ class DTWMetric(Metric):
         Radius of the band in steps. None: no band.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     threshold_ : float
         Set by `calibrate_threshold`.
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
 from skseqmetric._input.door import check_sequences
+from skseqmetric._input.frames import check_step_names, steps_of
 from skseqmetric._input.images import Images, check_images
+from skseqmetric._input.labels import (
+    check_classes,
+    check_groups,
+    check_labels,
+    check_step_labels,
+    joined_labels,
+    label_array,
+    one_label_each,
+)
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.targets import (
-    check_labels,
     check_pair_indices,
     check_pairs,
     check_real_targets,
-    check_step_labels,
     check_step_targets,
     check_weights,
 )
@@ -18,6 +27,9 @@ from skseqmetric._input.targets import (
 __all__ = [
     "Images",
     "Sequences",
+    "as_array",
+    "check_classes",
+    "check_groups",
     "check_images",
     "check_labels",
     "check_pair_indices",
@@ -25,6 +37,15 @@ __all__ = [
     "check_real_targets",
     "check_sequences",
     "check_step_labels",
+    "check_step_names",
     "check_step_targets",
     "check_weights",
+    "is_missing",
+    "joined_labels",
+    "label_array",
+    "one_label_each",
+    "positional",
+    "real_numbers",
+    "steps_of",
+    "unnested",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from skseqmetric._input import check_sequences
+from skseqmetric._input import as_array, check_sequences, positional, real_numbers
 
 
 def from_channels_first(X: Any) -> np.ndarray | list[np.ndarray]:
@@ -41,13 +42,12 @@ def from_channels_first(X: Any) -> np.ndarray | list[np.ndarray]:
     >>> [x.shape for x in from_channels_first([np.zeros((3, 7)), np.zeros((3, 9))])]
     [(7, 3), (9, 3)]
     """
-    if not isinstance(X, (list, tuple)):
-        array = np.asarray(X)
-        if array.dtype.kind != "O":
-            if array.ndim != 3:
-                raise ValueError(f"X must be (n, channels, steps), got an array of shape {array.shape}.")
-            return np.array(np.swapaxes(array, 1, 2), order="C")
-    return [np.array(_item(x, i, "(channels, steps)").T, order="C") for i, x in enumerate(X)]
+    found = positional(X, "X", "Pass an array (n, channels, steps), or a list of arrays (channels, steps).")
+    if isinstance(found, np.ndarray) and (found.dtype.kind != "O" or found.ndim != 1):
+        if found.ndim != 3:
+            raise ValueError(f"X must be (n, channels, steps), got an array of shape {found.shape}.")
+        return np.array(np.swapaxes(real_numbers(found, "X"), 1, 2), order="C")
+    return [np.array(_item(x, i, "(channels, steps)").T, order="C") for i, x in enumerate(found)]
 
 
 def to_padded(X: Any, *, fill: float = np.nan, length: int | None = None) -> np.ndarray:
@@ -89,7 +89,9 @@ def to_padded(X: Any, *, fill: float = np.nan, length: int | None = None) -> np.
     """
     sequences = check_sequences(X)
     longest = int(sequences.lengths.max())
-    steps = longest if length is None else operator.index(length)
+    steps = longest if length is None else _integer(length, "length")
+    if not isinstance(fill, (Real, np.bool_)):
+        raise ValueError(f"fill must be one real number, got {fill!r}.")
     if steps < longest:
         i = int(np.argmax(sequences.lengths))
         raise ValueError(f"sequence {i} has {longest} steps, more than length={steps}: cut it before.")
@@ -133,21 +135,32 @@ def from_padded(X: Any, lengths: Any = None) -> list[np.ndarray]:
     >>> [x.shape for x in from_padded(np.zeros((2, 10, 3)), lengths=[4, 7])]
     [(4, 3), (7, 3)]
     """
-    rows = X if isinstance(X, (list, tuple)) else np.asarray(X)
+    rows = positional(X, "X", "Pass an array (n, T, C) or (n, T), or a list of arrays (T_i, C).")
+    if not len(rows):
+        raise ValueError("X is empty: at least one sequence is needed.")
     items = [_item(x, i, "(steps, channels)", univariate=True) for i, x in enumerate(rows)]
     kept = [_steps_before_tail(x, i) for i, x in enumerate(items)] if lengths is None else lengths
     return [x[:t].copy() for x, t in zip(items, _check_lengths(kept, items), strict=True)]
 
 
+def _integer(value: Any, name: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be one integer, got {value!r}.") from error
+
+
 def _item(x: Any, i: int, axes: str, *, univariate: bool = False) -> np.ndarray:
-    array = np.asarray(x)
+    array = as_array(x, f"sequence {i}")
     if univariate and array.ndim == 1:
         array = array[:, np.newaxis]
     if array.ndim != 2:
         raise ValueError(f"sequence {i} has shape {array.shape}, but must be 2-D, {axes}.")
-    if array.dtype.kind not in "biufc":
+    if array.dtype.kind == "c":
+        return array
+    if array.dtype.kind not in "biufO":
         raise ValueError(f"sequence {i} has dtype {array.dtype}, not numbers.")
-    return array
+    return real_numbers(array, f"sequence {i}")
 
 
 def _steps_before_tail(x: np.ndarray, i: int) -> int:
@@ -158,7 +171,9 @@ def _steps_before_tail(x: np.ndarray, i: int) -> int:
 
 
 def _check_lengths(lengths: Any, items: list[np.ndarray]) -> list[int]:
-    array = np.asarray(lengths)
+    array = as_array(positional(lengths, "lengths", f"Pass {len(items)} integers."), "lengths")
+    if array.dtype.kind == "O":  # of a nullable column
+        array = as_array(array.tolist(), "lengths")
     if array.shape != (len(items),) or array.dtype.kind not in "iu":
         raise ValueError(f"lengths must be {len(items)} integers, got shape {array.shape}, {array.dtype}.")
     for i, (steps, x) in enumerate(zip(array.tolist(), items, strict=True)):

@@ -9,7 +9,18 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skseqmetric._input.arrays import SparseInputError, as_array, kind_of, refuse_complex, refuse_other_objects
+from skseqmetric._input.arrays import SparseInputError, as_array, kind_of, real_numbers, refuse_other_objects, unnested
+from skseqmetric._input.frames import (
+    Names,
+    as_names,
+    cases_of,
+    column_names,
+    compare_names,
+    frame_array,
+    is_frame,
+    is_panel,
+    shared_names,
+)
 from skseqmetric._input.sequences import Sequences
 
 _FORMS = (
@@ -33,14 +44,16 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     ----------
     X : list of (T_i, C) arrays, array (n, T, C), table (n, T), or Sequences
         - List, tuple or 1-D object array of n sequences, each (T_i, C) with T_i >= 1 and the same C. A sequence may
-          be anything that `numpy.asarray` takes (nested lists, DataFrame, CPU tensor).
+          be anything that `numpy.asarray` takes (nested lists, data frame), or a tensor on any device.
         - Array (n, T, C). Steps at the end of a sequence that are NaN in every channel are padding and are cut off.
-        - Table (n, T): array, DataFrame, or list of n equally long 1-D rows. Each row is a univariate sequence of T
+        - Table (n, T): array, data frame, or list of n equally long 1-D rows. Each row is a univariate sequence of T
           steps.
+        - pandas frame or Series with the two-level index (case, time): one sequence for each case, in the order of
+          their first rows. The rows of a case are sorted by time, and the columns are the channels.
         - `Sequences` are returned as they are. They are only compared with the fitted estimator.
     estimator : estimator, default=None
-        With `reset=True` it gets `n_channels_` and, for a table, `n_features_in_` and `feature_names_in_`. With
-        `reset=False` X is compared with these attributes.
+        With `reset=True` it gets `n_channels_`, for data frames as sequences `channel_names_in_`, and for a table
+        `n_features_in_` and `feature_names_in_`. With `reset=False` X is compared with these attributes.
     reset : bool, default=True
         True in `fit`, False in every other method.
 
@@ -53,7 +66,7 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     ------
     ValueError
         X has none of these forms. The message names the first wrong sequence, step and channel (counted from 0) and
-        says what to do.
+        says what to do. Or the columns of data frames differ from each other, or from those of `fit`.
     TypeError
         A cell of a 2-D object array is not a number (scikit-learn's own error for it).
 
@@ -64,6 +77,11 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
 
     Notes
     -----
+    Containers are read by position. The index of a pandas Series of sequences has no meaning.
+
+    Data frames of pandas, polars and pyarrow name their columns. As in scikit-learn, there is a warning if only one of
+    `fit` and the later X has names.
+
     A list of float arrays or a 3-D array is copied once, into `values`. Time is O(number of values), without a Python
     loop over values or steps.
 
@@ -97,51 +115,64 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     if isinstance(X, Sequences):
         _check_against(estimator, None, X, reset)
         return X
-    X = _unwrap(X)
-    if isinstance(X, list):
-        sequences = _from_items(X)
-    elif X.ndim == 3:
-        sequences = _from_padded_array(X)
+    form, names = _unwrap(X)
+    source = form
+    if isinstance(form, list):
+        sequences = _from_items(form, names)
+    elif form.ndim == 3:
+        sequences = _from_padded_array(form)
     else:
-        sequences = _from_table(X, estimator)
-    _check_against(estimator, X, sequences, reset)
+        source = X if is_frame(X) else form
+        sequences = _from_table(source, form, names, estimator)
+    _check_against(estimator, source, sequences, reset)
     return sequences
 
 
 # ------------------------------------------------------------------------------------ which form is it?
 
 
-def _unwrap(X: Any) -> Any:
-    """List of 2-D arrays, 3-D array, 2-D array or DataFrame: the form X has, or an error."""
-    if isinstance(X, (list, tuple)) or (getattr(X, "ndim", None) == 1 and _holds_objects(X)):
-        return _unwrap_items(X, [_as_item(x, i) for i, x in enumerate(X)])
+def _unwrap(X: Any) -> tuple[Any, Names]:
+    """List of 2-D arrays, 3-D array or 2-D array: the form X has, with the names of its columns; or an error."""
+    if isinstance(X, (list, tuple)):
+        return _unwrap_items(list(X))
     refuse_other_objects(X, "X", _FORMS)
-    if _is_data_frame(X):
-        return X
+    if is_panel(X) and X.ndim <= 2:
+        return cases_of(X)
+    if is_frame(X):
+        return _checked_dimensions(frame_array(X, "X")), column_names(X)
+    if not hasattr(X, "__array__"):
+        return _unwrap_items(list(X))
     array = as_array(X, "X")
+    if array.ndim == 1 and array.dtype.kind == "O":
+        return _unwrap_items(list(array))
+    return _checked_dimensions(array), None
+
+
+def _checked_dimensions(array: np.ndarray) -> np.ndarray:
     if array.ndim not in (2, 3):
         raise _dimension_error(array)
     return array
 
 
-def _unwrap_items(X: Any, items: list[np.ndarray]) -> Any:
+def _unwrap_items(X: list[Any]) -> tuple[Any, Names]:
     """Return a list of (T_i, C) items as it is, stack equally long rows to a table, and refuse the rest."""
-    if not items:
+    if not X:
         raise ValueError(f"X is empty: at least one sequence is needed. {_FORMS}")
+    items = [_as_item(x, i) for i, x in enumerate(X)]
     ndims = {a.ndim for a in items}
     if ndims == {2}:
-        return items
+        return items, None if all(type(x) is np.ndarray for x in X) else shared_names(X)
     if ndims == {0} and items[0].dtype.kind != "O":
-        raise _dimension_error(np.asarray(X))
+        raise _dimension_error(np.asarray(items))
     if ndims == {1}:
         if len({a.shape for a in items}) > 1:
             raise ValueError(
                 "X is a list of 1-D arrays of unequal lengths, but a sequence is 2-D, (steps, channels). "
                 "Pass [np.asarray(x).reshape(-1, 1) for x in X] if they are univariate sequences."
             )
-        return np.stack(items)
+        return np.stack(items), None
     i = next(i for i, a in enumerate(items) if a.ndim != 2)
-    raise _item_error(X.iloc[i] if hasattr(X, "iloc") else X[i], items[i], i)
+    raise _item_error(X[i], items[i], i)
 
 
 def _item_error(x: Any, item: np.ndarray, i: int) -> ValueError:
@@ -166,33 +197,14 @@ def _dimension_error(array: np.ndarray) -> ValueError:
     return ValueError(f"X has {array.ndim} dimension(s), shape {array.shape}. {_FORMS}")
 
 
-def _is_data_frame(X: Any) -> bool:
-    """Whether X is a DataFrame of pandas, polars or the like."""
-    return hasattr(X, "columns") and hasattr(X, "shape")
-
-
-def _holds_objects(X: Any) -> bool:
-    return getattr(getattr(X, "dtype", None), "kind", None) == "O"
-
-
 # ------------------------------------------------------------------------------------- arrays of numbers
 
 
 def _as_item(x: Any, i: int) -> np.ndarray:
-    return x if type(x) is np.ndarray else as_array(x, f"sequence {i}")
-
-
-def _numeric(array: np.ndarray, name: str) -> np.ndarray:
-    """Real numbers as they are, objects converted to float64, everything else refused."""
-    refuse_complex(array, name)
-    if array.dtype.kind in "biuf":
-        return array
-    if array.dtype.kind != "O":
-        raise ValueError(f"{name} has dtype {array.dtype}: encode text, bytes or dates as numbers first.")
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} has dtype object and holds something that is not a number: {error}") from error
+    if type(x) is np.ndarray:
+        return x
+    name = f"sequence {i}"
+    return frame_array(x, name) if is_frame(x) else unnested(as_array(x, name), name)
 
 
 def _float_dtype(arrays: list[np.ndarray]) -> type[np.floating]:
@@ -212,16 +224,16 @@ def _to_float(arrays: list[np.ndarray]) -> np.ndarray:
 # ------------------------------------------------------------------------------------------- three forms
 
 
-def _from_items(items: list[np.ndarray]) -> Sequences:
+def _from_items(items: list[np.ndarray], names: Names) -> Sequences:
     """List of (T_i, C)."""
     if not {a.dtype.kind for a in items} <= set("biuf"):
-        items = [_numeric(a, f"sequence {i}") for i, a in enumerate(items)]
+        items = [real_numbers(a, f"sequence {i}") for i, a in enumerate(items)]
     shapes = np.array([a.shape for a in items], dtype=np.int64)  # (n, 2)
     _check_shapes(shapes)
     lengths = np.ascontiguousarray(shapes[:, 0])
     values = _to_float(items)
     _check_finite(values, lengths, _PADDING)
-    return Sequences(values, lengths)
+    return Sequences(values, lengths, channel_names=names)
 
 
 def _check_shapes(shapes: np.ndarray) -> None:
@@ -253,7 +265,7 @@ def _transposed_hint(shapes: np.ndarray, i: int) -> str:
 
 def _from_padded_array(array: np.ndarray) -> Sequences:
     """Array (n, T, C), its NaN tails cut off."""
-    array = _numeric(array, "X")
+    array = real_numbers(array, "X")
     if 0 in array.shape:
         what = ("sequences", "steps", "channels")[array.shape.index(0)]
         raise ValueError(f"X of shape {array.shape} is empty, it has zero {what}. {_FORMS}")
@@ -283,20 +295,24 @@ def _lengths_before_tail(values: np.ndarray) -> np.ndarray:
     return (values.shape[1] - np.argmax(filled[:, ::-1], axis=1)).astype(np.int64)
 
 
-def _from_table(table: Any, estimator: Any) -> Sequences:
+def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any) -> Sequences:
     """Table (n, T), each row a univariate sequence; the usual errors in scikit-learn's own words."""
+    if array.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in array.flat):
+        raise ValueError(f"X holds text, which is not a number: could not convert string to float. {_FORMS}")
     try:
         array = check_array(table, ensure_all_finite=False, estimator=estimator, input_name="X")
     except (TypeError, ValueError) as error:
-        if isinstance(error, TypeError) and not _is_data_frame(table):
+        if isinstance(error, TypeError) and not is_frame(table):
             raise
         raise ValueError(f"{error} {_FORMS}") from error
-    array = _numeric(array, "X")
+    array = real_numbers(array, "X")
     n, steps = array.shape
     values = _to_float([array]).reshape(-1, 1)
     lengths = np.full(n, steps, dtype=np.int64)
     _check_finite(values, lengths, _PADDING)
-    return Sequences(values, lengths, table_width=steps)
+    if names is not None and not all(isinstance(name, str) for name in names):
+        names = None  # as in scikit-learn
+    return Sequences(values, lengths, table_width=steps, feature_names=names)
 
 
 # ------------------------------------------------------------------------------------------- finite values
@@ -330,24 +346,38 @@ def _check_against(estimator: Any, source: Any, sequences: Sequences, reset: boo
     """Record what X looks like on the estimator, or compare the two; source is the table that X was, if known."""
     if estimator is None:
         return
-    if not reset:
+    if reset:
+        _forget(estimator)
+    else:
         _check_channels(estimator, sequences)
-    if sequences.table_width is not None and source is not None:
+    if sequences.table_width is None:
+        _names(estimator, sequences.channel_names, "channel", reset)
+    elif source is not None:
         validate_data(estimator, source, skip_check_array=True, reset=reset)
-    elif reset:
-        _forget_table(estimator)
-        if sequences.table_width is not None:
+    else:
+        if reset:
             estimator.n_features_in_ = sequences.table_width
-    elif sequences.table_width is not None:
-        _check_width(estimator, sequences.table_width)
+        else:
+            _check_width(estimator, sequences.table_width)
+        _names(estimator, sequences.feature_names, "feature", reset)
     if reset:
         estimator.n_channels_ = int(sequences.values.shape[1])
 
 
-def _forget_table(estimator: Any) -> None:
-    for name in ("n_features_in_", "feature_names_in_"):
+def _forget(estimator: Any) -> None:
+    for name in ("n_features_in_", "feature_names_in_", "channel_names_in_"):
         if name in vars(estimator):
             delattr(estimator, name)
+
+
+def _names(estimator: Any, names: Names, kind: str, reset: bool) -> None:
+    """Keep the names of channels or features, or compare them with those of the fit."""
+    attribute = f"{kind}_names_in_"
+    if not reset:
+        fitted = getattr(estimator, attribute, None)
+        compare_names(estimator, names, None if fitted is None else tuple(fitted), kind)
+    elif names is not None:
+        setattr(estimator, attribute, as_names(names))
 
 
 def _check_width(estimator: Any, width: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
-from skseqmetric._input.arrays import as_array, refuse_complex, refuse_other_objects
+from skseqmetric._input.arrays import as_array, positional, refuse_complex, refuse_other_objects
 from skseqmetric._input.sequences import as_index
 
 _MOST_CHANNELS = 4  # grey, grey + alpha, RGB, RGBA; if there are more, the axes are in another order
@@ -16,6 +16,7 @@ _FORMS = (
     "Pass an array of shape (n, h, w), or (n, h, w, c) with the channels last, or a list of equally large "
     "(h, w) or (h, w, c) arrays."
 )
+_MODES = ("1", "L", "LA", "I", "F", "RGB", "RGBA")
 _RESIZE = "Resize, crop or pad the images to one size first."
 
 
@@ -29,6 +30,8 @@ class Images:
     ----------
     values : ndarray (n, c, h, w) float32
         All pixels, finite and C-contiguous.
+    divided : bool, default=False
+        Whether the pixels were uint8, and `values` are these numbers divided by 255.
 
     See Also
     --------
@@ -44,6 +47,7 @@ class Images:
     """
 
     values: np.ndarray
+    divided: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -66,7 +70,7 @@ class Images:
         -------
         images : Images
         """
-        return Images(self.values[np.arange(len(self))[as_index(rows)]])  # integers copy
+        return replace(self, values=self.values[np.arange(len(self))[as_index(rows)]])  # integers copy
 
     def digests(self) -> np.ndarray:
         """Return a 64-bit hash of every image.
@@ -80,19 +84,29 @@ class Images:
         return np.array(prints, dtype=np.uint64)
 
 
-def check_images(images: Any, *, n_expected: int | None = None, like: tuple[int, int, int] | None = None) -> Images:
+def check_images(
+    images: Any,
+    *,
+    n_expected: int | None = None,
+    like: tuple[int, int, int] | None = None,
+    divided: bool | None = None,
+) -> Images:
     """Turn any accepted input into `Images`, or say what is wrong with it.
 
     Parameters
     ----------
     images : array (n, h, w) or (n, h, w, c), list of such images, or Images
         Channels come last, 1 <= c <= 4. A list, tuple or 1-D object array holds n images, all (h, w) or all
-        (h, w, c), of one size. An image may be anything that `numpy.asarray` takes (nested lists, a Pillow image, CPU
-        tensor). `Images` are returned as they are: only `n_expected` and `like` are checked.
+        (h, w, c), of one size. An image may be anything that `numpy.asarray` takes (nested lists), a tensor, or a
+        Pillow image of mode 1, L, LA, I, I;16, F, RGB or RGBA. Palette images (P) are read as RGB, or RGBA if they have
+        transparency. `Images` are returned as they are: only `n_expected`, `like` and `divided` are checked.
     n_expected : int, default=None
         Number of images that there must be: one for each sequence.
     like : (int, int, int), default=None
         Channels, height and width (c, h, w) that the images must have: those of the images seen in `fit`.
+    divided : bool, default=None
+        Whether the images of `fit` were uint8. The same numbers in another dtype would mean other pixels, because only
+        uint8 is divided by 255. None: not compared.
 
     Returns
     -------
@@ -136,6 +150,13 @@ def check_images(images: Any, *, n_expected: int | None = None, like: tuple[int,
         )
     if like is not None and images.shape != tuple(like):
         raise ValueError(f"The images are {_size_of(images.shape)}, but at fit they were {_size_of(like)}. {_RESIZE}")
+    if divided is not None and images.divided != divided:
+        kinds = {True: "uint8, which is divided by 255", False: "numbers that are used as they are"}
+        remedy = "images.astype(numpy.uint8) if they are from 0 to 255" if divided else "images.astype(numpy.float32)"
+        raise ValueError(
+            f"The images are {kinds[images.divided]}, but at fit they were {kinds[divided]}. Pass pixels of the "
+            f"kind of fit, such as {remedy}."
+        )
     return images
 
 
@@ -149,11 +170,14 @@ def _size_of(shape: tuple[int, int, int]) -> str:
 
 def _as_stack(images: Any) -> np.ndarray:
     """Array of real numbers with three or four axes, none of length zero."""
+    if _is_pillow(images):
+        raise ValueError(f"images is one Pillow image: one image alone is passed as [image]. {_FORMS}")
     refuse_other_objects(images, "images", _FORMS)
-    if isinstance(images, (list, tuple)) or (getattr(images, "ndim", None) == 1 and hasattr(images, "__getitem__")):
-        array = _stacked([_as_real(image, f"image {i}") for i, image in enumerate(images)])
+    found = images if isinstance(images, (list, tuple)) else positional(images, "images", _FORMS)
+    if isinstance(found, np.ndarray) and not (found.ndim == 1 and found.dtype.kind == "O"):
+        array = _as_real(found, "images")
     else:
-        array = _as_real(images, "images")
+        array = _stacked([_as_real(image, f"image {i}") for i, image in enumerate(found)])
     if array.ndim not in (3, 4):
         raise _dimension_error(array)
     if 0 in array.shape:
@@ -164,9 +188,26 @@ def _as_stack(images: Any) -> np.ndarray:
     return array
 
 
+def _is_pillow(x: Any) -> bool:
+    return hasattr(x, "getbands") and hasattr(x, "convert")
+
+
+def _of_pillow(image: Any, name: str) -> Any:
+    """Return an image whose channels are grey, grey and alpha, RGB or RGBA. Numbers of a palette become colours."""
+    if image.mode in ("P", "PA"):
+        transparent = image.mode == "PA" or "transparency" in image.info
+        return image.convert("RGBA" if transparent else "RGB")
+    if image.mode not in _MODES and not image.mode.startswith("I;16"):
+        raise ValueError(
+            f"{name} is a Pillow image of mode {image.mode!r}, whose channels are not red, green and blue: pass "
+            'image.convert("RGB").'
+        )
+    return image
+
+
 def _as_real(x: Any, name: str) -> np.ndarray:
     """Array of real numbers; objects are not converted, because no image has this dtype."""
-    array = as_array(x, name)
+    array = as_array(_of_pillow(x, name) if _is_pillow(x) else x, name)
     refuse_complex(array, name)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} has dtype {array.dtype}, but pixels are real numbers. {_FORMS}")
@@ -218,10 +259,11 @@ def _from_array(array: np.ndarray) -> Images:
     values = np.empty((n, channels, height, width), dtype=np.float32)
     with np.errstate(over="ignore"):  # a number that becomes inf is found and named later
         values[...] = np.moveaxis(array, -1, 1)
-    if array.dtype == np.uint8:
+    divided = array.dtype == np.uint8
+    if divided:
         values /= 255
     _check_finite(values, array)
-    return Images(values)
+    return Images(values, divided)
 
 
 def _check_finite(values: np.ndarray, array: np.ndarray) -> None:

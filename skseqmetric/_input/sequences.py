@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from skseqmetric._input.arrays import as_array, positional
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,8 @@ class Sequences:
         Number of steps of each sequence, >= 1.
     table_width : int or None, default=None
         Number of columns if the input was a 2-D table, else None.
+    channel_names, feature_names : tuple or None, default=None
+        Names of the channels, or of the columns of a table, if the input were data frames.
 
     See Also
     --------
@@ -42,6 +46,8 @@ class Sequences:
     values: np.ndarray
     lengths: np.ndarray
     table_width: int | None = None
+    channel_names: tuple[Any, ...] | None = None
+    feature_names: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -88,12 +94,17 @@ class Sequences:
         lengths = self.lengths[indices]
         shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
         rows = np.repeat(shift, lengths) + np.arange(lengths.sum())
-        return Sequences(self.values[rows], lengths, self.table_width)
+        return replace(self, values=self.values[rows], lengths=lengths)
 
 
 def as_index(indices: Any) -> Any:
     """Indices that NumPy takes: a slice as it is, everything else an array."""
     if isinstance(indices, slice):
         return indices
-    array = np.asarray(indices)
+    array = as_array(positional(indices, "indices", "Pass integers, a boolean mask or a slice."), "indices")
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iub"):
+        raise ValueError(
+            f"indices has shape {array.shape} and dtype {array.dtype}: pass a list of integers, a boolean mask or a "
+            "slice."
+        )
     return array.astype(np.int64) if array.size == 0 else array  # an empty list is float64 to NumPy

@@ -1,4 +1,4 @@
-"""Checks of what is passed with the sequences: labels, numbers to predict, pairs, weights."""
+"""Checks of numbers that are passed with the sequences: targets, pairs, weights."""
 
 from __future__ import annotations
 
@@ -6,112 +6,10 @@ import numbers
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils import assert_all_finite
 
-
-def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Class labels of n sequences, encoded.
-
-    Parameters
-    ----------
-    y : array-like (n,) or (n, 1)
-        Labels of any kind scikit-learn accepts.
-    n : int
-        Number of sequences.
-    estimator : estimator, default=None
-        Named in messages.
-    min_classes : int, default=2
-        Least number of classes.
-
-    Returns
-    -------
-    classes : ndarray (n_classes,)
-        Sorted distinct labels.
-    encoded : ndarray (n,) int64
-        `classes[encoded]` equals y.
-
-    Raises
-    ------
-    ValueError
-        y is None, is not one label a sequence, does not have length n, is continuous or not finite, or has too few
-        classes.
-    """
-    _refuse_none(y, estimator)
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
-    if len(y) != n:
-        raise ValueError(f"y has {len(y)} labels, but X has {n} sequences: pass one label a sequence.")
-    return _encoded(y, min_classes)
-
-
-def check_step_labels(
-    y: Any, lengths: np.ndarray, *, ignore_label: Any = None, min_classes: int = 2
-) -> tuple[np.ndarray, np.ndarray]:
-    """A class label for every step of n sequences, encoded.
-
-    Parameters
-    ----------
-    y : list of n array-likes (T_i,), or array (n, T)
-        The array is padded with `ignore_label` after the end of each sequence.
-    lengths : ndarray (n,)
-        Steps T_i of the sequences.
-    ignore_label : object, default=None
-        The label of steps that have none.
-    min_classes : int, default=2
-        Least number of classes.
-
-    Returns
-    -------
-    classes : ndarray (n_classes,)
-        Sorted distinct labels.
-    encoded : ndarray (sum of lengths,) int64
-        Sequence after sequence; -1 for steps without a label.
-
-    Raises
-    ------
-    ValueError
-        y is None or does not have n parts, a sequence (which is named) has more or fewer labels than steps, or the
-        labels are continuous, not finite, or of too few classes.
-    """
-    _refuse_none(y, None)
-    _check_parts(y, len(lengths), "labels")
-    padded = isinstance(y, np.ndarray) and y.ndim == 2
-    parts = enumerate(zip(y, lengths.tolist(), strict=True))
-    labels = np.concatenate([_labels_of(i, part, n, padded, ignore_label) for i, (part, n) in parts])
-    if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name="y")
-    given = np.ones(len(labels), dtype=bool) if ignore_label is None else labels != ignore_label
-    if not given.any():
-        raise ValueError(f"y holds no label other than ignore_label={ignore_label!r}.")
-    check_classification_targets(labels[given])
-    encoded = np.full(len(labels), -1, dtype=np.int64)
-    classes, encoded[given] = _encoded(labels[given], min_classes)
-    return classes, encoded
-
-
-def _encoded(labels: np.ndarray, min_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted distinct labels, and the index of each label among them."""
-    classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) < min_classes:
-        count = "one class" if len(classes) == 1 else f"{len(classes)} classes"
-        names = ", ".join(repr(c) for c in classes.tolist())
-        raise ValueError(f"y holds only {count}, {names}: at least {min_classes} classes are needed.")
-    return classes, codes.astype(np.int64)
-
-
-def _labels_of(i: int, labels: Any, n_steps: int, padded: bool, ignore_label: Any) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise ValueError(f"y[{i}] has {labels.ndim} dimensions: pass one label a step, shape ({n_steps},).")
-    if padded and len(labels) > n_steps and ignore_label is not None and (labels[n_steps:] == ignore_label).all():
-        return labels[:n_steps]
-    if len(labels) != n_steps:
-        hint = ". An array y must be padded with ignore_label, which must be given." if padded else "."
-        raise ValueError(f"y[{i}] has {len(labels)} labels, but sequence {i} has {n_steps} steps{hint}")
-    return labels
+from skseqmetric._input.arrays import as_array, positional, real_numbers
+from skseqmetric._input.labels import check_parts, refuse_none
 
 
 def check_real_targets(y: Any, n: int, *, estimator: Any = None) -> tuple[np.ndarray, bool]:
@@ -139,7 +37,7 @@ def check_real_targets(y: Any, n: int, *, estimator: Any = None) -> tuple[np.nda
         y is None, has another number of rows than n or another shape, or is not numeric, complex, or not finite (the
         first such row is named).
     """
-    _refuse_none(y, estimator)
+    refuse_none(y, estimator)
     hint = ", one row a sequence; targets of every step need target='step'"
     values = _table(y, n, "y", f"X has {n} sequences", hint)
     return values.reshape(n, -1), values.ndim == 1
@@ -170,8 +68,8 @@ def check_step_targets(y: Any, lengths: np.ndarray, *, estimator: Any = None) ->
         y is None or does not have n parts, or the part of a sequence (which is named) is not (T_i,) or (T_i, K), has
         another K than the first part, or is not numeric, complex or not finite.
     """
-    _refuse_none(y, estimator)
-    _check_parts(y, len(lengths), "targets")
+    refuse_none(y, estimator)
+    y = check_parts(y, len(lengths), "targets")
     parts: list[np.ndarray] = []
     for i, (part, n_steps) in enumerate(zip(y, lengths.tolist(), strict=True)):
         parts.append(_table(part, n_steps, f"y[{i}]", f"sequence {i} has {n_steps} steps", ", one row a step"))
@@ -184,37 +82,25 @@ def check_step_targets(y: Any, lengths: np.ndarray, *, estimator: Any = None) ->
     return values.reshape(len(values), -1), values.ndim == 1
 
 
-def _check_parts(y: Any, n: int, what: str) -> None:
-    """Refuse y unless it has one part for each of n sequences; `what` is for messages."""
-    if not hasattr(y, "__len__") or len(y) != n:
-        n_parts = f"{what} of {len(y)} sequences" if hasattr(y, "__len__") else f"one value, {y!r}"
-        raise ValueError(f"y has {n_parts}, but X has {n} sequences.")
-
-
 def _table(y: Any, n: int, name: str, expected: str, hint: str) -> np.ndarray:
     """Finite numbers (n,) or (n, K) in a new float64 array; `name`, `expected` and `hint` are for messages."""
+    forms = f"pass ({n},) or ({n}, K){hint}."
     try:
-        values = np.asarray(y)
+        values = np.asarray(y) if isinstance(y, (numbers.Number, np.generic)) else as_array(positional(y, name), name)
         if values.dtype.kind not in "biufO":
             raise ValueError(f"dtype {values.dtype}")
-        values = values.astype(np.float64)
+        values = real_numbers(values, name).astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not an array of real numbers ({error}): pass ({n},) or ({n}, K){hint}.") from error
+        raise ValueError(f"{name} is not an array of real numbers ({error}): {forms}") from error
     if values.ndim not in (1, 2) or 0 in values.shape[1:]:
-        raise ValueError(f"{name} has shape {values.shape}: pass ({n},) or ({n}, K){hint}.")
+        raise ValueError(f"{name} has shape {values.shape}: {forms}")
     if len(values) != n:
-        raise ValueError(f"{name} has {len(values)} rows, but {expected}: pass ({n},) or ({n}, K){hint}.")
+        raise ValueError(f"{name} has {len(values)} rows, but {expected}: {forms}")
     if not np.isfinite(values).all():
         place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
         what = "NaN" if np.isnan(values[place]) else "infinity or a value too large for dtype('float64')"
         raise ValueError(f"Input y contains {what}: {name}[{', '.join(map(str, place))}] is {values[place]}.")
     return values
-
-
-def _refuse_none(y: Any, estimator: Any) -> None:
-    if y is None:
-        name = "The estimator" if estimator is None else f"This {type(estimator).__name__} estimator"
-        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
 
 
 def check_pairs(pairs: Any, same: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -254,15 +140,21 @@ def check_pairs(pairs: Any, same: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_same(same: Any, n_pairs: int) -> np.ndarray:
-    array = np.asarray(same)
+    array = _inferred(same, "same")
     if array.shape != (n_pairs,):
         raise ValueError(f"same has shape {array.shape}, but there are {n_pairs} pairs: pass one number a pair.")
     signs = np.where(array, 1, -1) if array.dtype.kind == "b" else array
-    wrong = ~np.isin(signs, (1, -1))
+    wrong = ~np.isin(signs, (1, -1)) if array.dtype.kind in "biuf" else np.ones(n_pairs, dtype=bool)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(f"same[{row}] is {array[row]}, but must be +1 (the same), -1 (different) or a bool.")
     return signs.astype(np.int64)
+
+
+def _inferred(x: Any, name: str) -> np.ndarray:
+    """Array of a container by position. Objects, such as those of nullable columns, become what they are."""
+    array = as_array(positional(x, name), name)
+    return as_array(array.tolist(), name) if array.dtype.kind == "O" else array
 
 
 def check_pair_indices(pairs: Any, n: int) -> np.ndarray:
@@ -273,7 +165,7 @@ def check_pair_indices(pairs: Any, n: int) -> np.ndarray:
     ValueError
         There is no pair, shape or dtype are wrong, or an index is out of range (its row and value are named).
     """
-    array = np.asarray(pairs)
+    array = _inferred(pairs, "pairs")
     if array.size == 0:
         raise ValueError("pairs is empty: at least one pair is needed.")
     if array.ndim != 2 or array.shape[1] != 2:
@@ -295,15 +187,23 @@ def check_weights(sample_weight: Any, n: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        The length is not n, a weight is negative, NaN or infinite, or all weights are zero.
+        The length is not n, a weight is no real number, negative, NaN, masked or infinite, or all weights are zero.
     """
-    if sample_weight is None or isinstance(sample_weight, numbers.Number):
-        sample_weight = np.full(n, 1.0 if sample_weight is None else sample_weight)
-    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, copy=True, input_name="sample_weight")
+    if sample_weight is None:
+        return np.ones(n)
+    if isinstance(sample_weight, (numbers.Number, np.generic)):
+        given = np.full(n, sample_weight)
+    else:
+        given = as_array(positional(sample_weight, "sample_weight", "Pass a list or an array (n,)."), "sample_weight")
+    if given.dtype.kind in "US":
+        raise ValueError(f"sample_weight holds text ({given.dtype}): could not convert string to float. Pass numbers.")
+    given = real_numbers(given, "sample_weight")
+    weights = given.astype(np.float64)
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array.")
     if weights.shape != (n,):
         raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+    assert_all_finite(weights, input_name="sample_weight")
     if (weights < 0).any():
         i = int(np.argmax(weights < 0))
         raise ValueError(f"Negative values in data passed to `sample_weight`: sample_weight[{i}] is {weights[i]:g}.")

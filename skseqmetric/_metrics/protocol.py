@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import Sequences, check_pair_indices, check_pairs, check_sequences
+from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
@@ -66,6 +67,8 @@ class Metric(BaseEstimator, ABC):
     ----------
     n_channels_ : int
         Channels C. `check_sequences` sets it in `fit`.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     threshold_ : float
         Set by `calibrate_threshold`.
 
@@ -328,13 +331,21 @@ class PairMetric:
 
     def __call__(self, x: Any, y: Any) -> float:
         """Return the distance of x to y."""
-        pair = [np.asarray(sequence) for sequence in (x, y)]
-        pair = [sequence[:, np.newaxis] if sequence.ndim == 1 else sequence for sequence in pair]
-        prepared = self.metric._prepared(pair)
+        sequences = check_sequences([_steps_of(x, "x"), _steps_of(y, "y")])
+        names = getattr(self.metric, "channel_names_in_", None)
+        if sequences.channel_names is None and names is not None:  # arrays have the channels in the order of the fit
+            sequences = replace(sequences, channel_names=tuple(names))
+        prepared = self.metric._prepared(sequences)
         return float(distances_of_pairs(self.metric, prepared, np.array([0]), prepared, np.array([1]))[0])
 
     def __repr__(self) -> str:
         return f"PairMetric({self.metric!r})"
+
+
+def _steps_of(sequence: Any, name: str) -> Any:
+    """Return one sequence (T, C). One without an axis of channels has one channel."""
+    array = as_array(sequence, name)
+    return array[:, np.newaxis] if array.ndim == 1 else sequence
 
 
 # ------------------------------------------------------------------ blocks of a distance matrix

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops import compiled
 from skseqmetric._ops.compiled import Library, library
-from skseqmetric._ops.operands import address
+from skseqmetric._ops.operands import CPU, address, refuse_operand
 from skseqmetric._ops.parallel import Team
 
 
@@ -69,22 +69,29 @@ class PackedMatrix(Matrix):
             return super().gradient(grad, x)
         out = grad.new_empty(grad.shape[1], x.shape[1])
         sizes = (grad.stride(0), x.stride(0), grad.shape[1], len(grad), x.shape[1])
-        operands = address(grad, "grad", layout="rows"), address(x, "x", layout="rows"), address(out, "out")
+        operands = _rows(grad, "grad"), _rows(x, "x"), out.data_ptr()
         self._kernels.update(*operands, *sizes, *self._team)
         return out
 
     def _product(self, a: Tensor, packed: Tensor, n: int, out: Tensor | None) -> Tensor:
         c = a.new_empty(len(a), n) if out is None else out
         sizes = (a.stride(0), c.stride(0), *a.shape, n, out is not None)
-        operands = address(a, "a", layout="rows"), address(packed, "packed"), address(c, "out", layout="rows")
+        operands = _rows(a, "a"), packed.data_ptr(), _rows(c, "out")
         self._kernels.product(*operands, *sizes, *self._team)
         return c
 
     def _pack(self, matrix: Tensor) -> Tensor:
         packed = torch.empty(self._kernels.packed_matrix(*matrix.shape), dtype=torch.float32, device="cpu")
-        operands = address(packed, "packed"), address(matrix, "weight", layout="any")
+        operands = packed.data_ptr(), address(matrix, "weight", layout="any")
         self._kernels.pack_matrix(*operands, *matrix.shape, *matrix.stride())
         return packed
+
+
+def _rows(tensor: Tensor, name: str) -> int:
+    """Return the address of a matrix whose rows may be apart, checked as `address` does. It runs once a step."""
+    if tensor.dtype is not torch.float32 or not tensor.is_cpu or (tensor.stride(1) != 1 and tensor.shape[1] > 1):
+        refuse_operand(tensor, name, torch.float32, CPU, "rows")
+    return tensor.data_ptr()
 
 
 MakeMatrix = Callable[[Tensor], Matrix]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.metrics import accuracy_score
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from skseqmetric._input import Sequences, check_labels, check_step_labels
+from skseqmetric._input import Sequences, check_labels, check_step_labels, one_label_each
 from skseqmetric._tasks.base import Blocks, Targets, Task, check_same_target, each_block
 from skseqmetric._tensors.steps import IGNORED, StepTargets
 from skseqmetric.metrics import step_accuracy
@@ -52,6 +53,7 @@ class Classes(Task):
         if known is not None:
             labels, codes = known, _matched(labels, codes, known)
         if self.growing and self.labels is not None:
+            check_same_type(labels, self.labels)
             labels = np.union1d(self.labels, labels)
         return replace(self, labels=labels), StepTargets(codes, sequences.lengths) if self.every_step else codes
 
@@ -95,6 +97,8 @@ class Classes(Task):
         """Return the accuracy. A step counts by the weight of its sequence, and only if it has a label."""
         if self.every_step:
             return step_accuracy(y, list(answers), ignore_label=self.ignore_label, sample_weight=sample_weight)
+        y = one_label_each(y, len(answers), "y", "sequences")
+        check_same_type(y, self.labels)
         return float(accuracy_score(y, answers, sample_weight=sample_weight))
 
 
@@ -114,25 +118,59 @@ def probabilities(scores: Blocks, sharpness: float = 1.0) -> Blocks:
 
 
 def class_factors(class_weight: Any, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return one factor per class (K,) from the summed weights (K,) of the training data. Unknown labels are errors."""
-    unknown = [label for label in class_weight if label not in labels] if isinstance(class_weight, dict) else []
-    if unknown:
-        raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the classes {labels}.")
+    """Return one factor per class (K,) from the summed weights (K,) of the training data.
+
+    Raises
+    ------
+    ValueError
+        A class is unknown, its weight is no number >= 0 or not finite, or all classes of the data have the weight 0.
+    """
     if class_weight is None:
         return np.ones(len(counts))
-    if class_weight == "balanced":
+    if isinstance(class_weight, str):  # "balanced"
         present = counts > 0
         return np.divide(counts.sum(), present.sum() * counts, out=np.zeros(len(counts)), where=present)
-    return np.array([class_weight.get(label, 1.0) for label in labels.tolist()])
+    known = set(labels.tolist())
+    for label, weight in class_weight.items():
+        _check_class_weight(label, weight, known, labels)
+    factors = np.array([class_weight.get(label, 1.0) for label in labels.tolist()], dtype=np.float64)
+    if not (factors * counts).any():
+        raise ValueError(f"class_weight={class_weight!r} gives every class of y the weight 0: one must be larger.")
+    return factors
+
+
+def _check_class_weight(label: Any, weight: Any, known: set[Any], labels: np.ndarray) -> None:
+    if label not in known:
+        raise ValueError(f"class_weight names {label!r}, which is not among the classes {labels}.")
+    if isinstance(weight, (bool, np.bool_)) or not isinstance(weight, Real):
+        raise ValueError(f"class_weight[{label!r}] is {weight!r}, but a weight must be a number >= 0.")
+    if not 0 <= float(weight) < np.inf:
+        raise ValueError(f"class_weight[{label!r}] is {weight!r}, but a weight must be finite and >= 0.")
 
 
 def _matched(labels: np.ndarray, codes: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Convert codes of `labels` to codes of the `known` labels, which must include them. `IGNORED` stays."""
-    unknown = np.setdiff1d(labels, known)
-    if len(unknown):
-        label = unknown.tolist()[0]
-        raise ValueError(f"y has the label {label!r}, which is not among the classes {known} of the first fit.")
-    return np.where(codes == IGNORED, IGNORED, np.searchsorted(known, labels)[codes])
+    places = {label: code for code, label in enumerate(known.tolist())}
+    for label in labels.tolist():
+        if label not in places:
+            raise ValueError(f"y has the label {label!r}, which is not among the classes {known} of the first fit.")
+    own = np.array([places[label] for label in labels.tolist()], dtype=np.int64)
+    return np.where(codes == IGNORED, IGNORED, own[codes])
+
+
+def check_same_type(labels: np.ndarray, known: np.ndarray) -> None:
+    """Refuse text after numbers, and numbers after text: together they would all become text."""
+    if len(labels) and _type_of(labels) != _type_of(known):
+        raise ValueError(
+            f"y has the label {labels.tolist()[0]!r}, but the classes are {known}: pass labels of the same type."
+        )
+
+
+def _type_of(labels: np.ndarray) -> str:
+    """Return what NumPy can compare the labels with: text, numbers, or another type."""
+    if labels.dtype.kind in "biuf":
+        return "number"
+    return "text" if isinstance(labels.tolist()[0], str) else f"{labels.dtype.kind} {type(labels.tolist()[0])}"
 
 
 def _counted(targets: Targets, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

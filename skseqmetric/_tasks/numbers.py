@@ -88,7 +88,9 @@ class Numbers(Task):
     def score(self, y: Any, answers: Any, sample_weight: Any) -> float:
         """Return the coefficient of determination R^2, averaged over outputs. A step has the weight of its sequence."""
         if not self.every_step:
-            return float(r2_score(y, answers, sample_weight=sample_weight))
+            true, one_column = check_real_targets(y, len(answers))
+            true = true[:, 0] if one_column else true
+            return float(r2_score(true, answers, sample_weight=sample_weight))
         lengths = np.array([len(rows) for rows in answers])
         true, _ = check_step_targets(y, lengths)
         weights = np.repeat(check_weights(sample_weight, len(lengths)), lengths)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._input import positional
 from skseqmetric._ops.ctc import least_steps
 from skseqmetric._tensors.steps import IGNORED, StepTargets
 
@@ -51,7 +52,10 @@ def check_symbol_labels(y: Any, n: int, *, name: str = "y", of: str = "X has {} 
         raise ValueError(f"The estimator requires {name} to be passed, but the target {name} is None.")
     if isinstance(y, str):
         raise TypeError(f"{name} is one string, expected a list of labels: put it in brackets.")
-    labels = list(y)
+    try:
+        labels = y if type(y) is list else list(positional(y, name, "Pass a list of strings, or of lists of symbols."))
+    except ValueError as error:
+        raise TypeError(str(error)) from error
     if len(labels) != n:
         raise ValueError(f"{name} has {len(labels)} labels, but {of.format(n)}: pass one label for each.")
     checked = [_symbols(f"{name}[{i}]", label) for i, label in enumerate(labels)]
@@ -153,13 +157,18 @@ def written(codes: np.ndarray, alphabet: np.ndarray, kind: str) -> Any:
 
 
 def _symbols(name: str, label: Any) -> Symbols:
-    if not isinstance(label, str | list | tuple | np.ndarray):
-        raise TypeError(f"{name} must be a string or a list of symbols, got {type(label).__name__}.")
+    if isinstance(label, str):
+        return tuple(label)
     try:
-        symbols = tuple(_plain(symbol) for symbol in label)
+        symbols = tuple(_plain(symbol) for symbol in positional(label, name, "Pass a string or a list of symbols."))
         hash(symbols)
-    except TypeError as error:
-        raise TypeError(f"{name} must be a string or a list of hashable symbols: {error}.") from error
+    except (TypeError, ValueError) as error:
+        kind = type(label).__name__
+        raise TypeError(
+            f"{name} must be a string or a list of symbols, got {kind} instead of hashable symbols: {error}"
+        ) from error
+    if None in symbols:
+        raise ValueError(f"{name}[{symbols.index(None)}] is None: every symbol must be given.")
     return symbols
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
-from skseqmetric._input import Sequences
+from skseqmetric._input import Sequences, check_groups
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,7 @@ class TrainingSet:
         of whole sequences are refused if only one class has positive weight.
         """
         if groups is not None:
-            if len(groups) != len(weights):
-                raise ValueError(f"groups has {len(groups)} entries, X has {len(weights)} sequences.")
-            groups = np.unique(np.asarray(groups), return_inverse=True)[1]
+            groups = check_groups(groups, len(weights))
         single = np.split(sequences.values, np.cumsum(sequences.lengths)[:-1])
         columns = [single, targets, groups, None if images is None else images.tags()]
         kept, summed = merge_duplicates(_digests(column for column in columns if column is not None), weights)
@@ -64,14 +62,32 @@ class TrainingSet:
         splitter: Any = ShuffleSplit(**options)
         codes = _class_codes(self.targets)
         if groups is not None:
+            _check_parts(len(np.unique(groups)), fraction, "groups")
             splitter = GroupShuffleSplit(**options)
         elif codes is not None:
             # a class with one sequence cannot be on both sides
             enough = np.bincount(codes).min(initial=2, where=np.bincount(codes) > 0) > 1
-            fits = fraction * len(codes) >= len(np.unique(codes))
+            fits = min(_sizes(len(codes), fraction)) >= len(np.unique(codes))
             splitter = StratifiedShuffleSplit(**options) if enough and fits else splitter
+        if groups is None:
+            _check_parts(len(self), fraction, "different sequences")
         kept, held_out = next(splitter.split(np.empty(len(self)), codes, groups))
         return self.take(kept), self.take(held_out)
+
+
+def _sizes(n: int, fraction: float) -> tuple[int, int]:
+    """Return how many of n things a split keeps and holds out, as scikit-learn rounds."""
+    held_out = int(np.ceil(fraction * n))
+    return n - held_out, held_out
+
+
+def _check_parts(n: int, fraction: float, what: str) -> None:
+    """Refuse a split that leaves nothing on one side."""
+    if min(_sizes(n, fraction)) < 1:
+        raise ValueError(
+            f"early_stopping holds out validation_fraction={fraction:g} of the {what}, and there are {n}: one side of "
+            f"the split would be empty. Pass more {what}, another fraction, or early_stopping=False."
+        )
 
 
 def _class_codes(targets: Any) -> np.ndarray | None:

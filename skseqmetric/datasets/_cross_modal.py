@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import string
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
+from skseqmetric._input import as_array, positional, real_numbers
 from skseqmetric.datasets._arguments import check_ranges, check_steps_finite, generator, range_of
 
 _SYMBOLS = string.digits + string.ascii_lowercase
@@ -221,7 +223,8 @@ def gramian_angular_field(series: Any, size: int = 64) -> np.ndarray:
     >>> gramian_angular_field([0.0, 1.0, 2.0], 3).round().astype(int).tolist()
     [[1, 0, -1], [0, -1, 0], [-1, 0, 1]]
     """
-    x = np.asarray(series, dtype=np.float64)
+    x = np.asarray(series) if isinstance(series, Number) else as_array(positional(series, "series"), "series")
+    x = real_numbers(x, "series").astype(np.float64)
     x = x[:, 0] if x.ndim == 2 and x.shape[1] == 1 else x
     if x.ndim != 1 or len(x) == 0:
         raise ValueError(f"series has shape {np.shape(series)}, but it must be (T,) or (T, 1) with T >= 1.")

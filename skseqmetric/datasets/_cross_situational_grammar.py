@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from skseqmetric._input import positional
 from skseqmetric.datasets._arguments import check_ranges
 
 OBJECTS = (
@@ -139,6 +140,7 @@ def sentence_roles(sentence: Sequence[str], *, kind: str = "place") -> np.ndarra
     """
     check_ranges({f"kind={kind!r} must be 'place' or 'word'": kind in ("place", "word")})
     first, _ = clauses_of(sentence)
+    sentence = list(sentence)
     if kind == "word":
         return np.array([_word_role(sentence, t) for t in range(len(sentence))], dtype=np.str_)
     places = {BEGIN: "begin", AND: "and", END: "end"}
@@ -150,7 +152,10 @@ def clauses_of(sentence: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words before and after the first "and"; the second list is empty for a single clause."""
     if isinstance(sentence, str):
         raise ValueError(f"the sentence {sentence!r} must be a list of words: pass sentence.split().")
-    words = list(sentence)
+    words = list(positional(sentence, "sentence", "Pass a list of words."))
+    for t, word in enumerate(words):
+        if not isinstance(word, str):
+            raise ValueError(f"sentence[{t}] is {word!r}, but a sentence is a list of words.")
     if words.count(AND) >= N_SLOTS:
         raise ValueError(
             f"the sentence {' '.join(words)!r} has {words.count(AND) + 1} clauses, but at most 2 are allowed."

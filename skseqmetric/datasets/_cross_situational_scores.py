@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._input import as_array, positional, real_numbers, unnested
 from skseqmetric.datasets._arguments import check_ranges
 from skseqmetric.datasets._cross_situational_grammar import (
     N_SLOTS,
@@ -63,7 +64,7 @@ def decode_meanings(outputs: Any, n_objects: int, threshold: float = 1.3) -> np.
     check_n_objects(n_objects)
     check_ranges({f"threshold={threshold} must be finite and >= 0": 0 <= threshold < np.inf})
     sizes = group_sizes(n_objects)
-    outputs = check_array(outputs, dtype=np.float64, input_name="outputs")
+    outputs = _checked_table(outputs, "outputs")
     n, width = outputs.shape
     if width != N_SLOTS * sum(sizes):
         raise ValueError(
@@ -203,7 +204,7 @@ class KeywordMemory(BaseEstimator):
     0.0
     """
 
-    def fit(self, sentences: Sequence[Sequence[str]], y: Any) -> KeywordMemory:
+    def fit(self, sentences: Any, y: Any) -> KeywordMemory:
         """Remember the sentences in their order.
 
         Parameters
@@ -222,7 +223,8 @@ class KeywordMemory(BaseEstimator):
         ValueError
             Sentences and y differ in number, y has an odd number of columns, or a sentence has more than two clauses.
         """
-        y = check_array(y, dtype=np.float64, input_name="y")
+        sentences = positional(sentences, "sentences", "Pass a list of lists of words.")
+        y = _checked_table(y, "y")
         if len(sentences) != len(y) or y.shape[1] % N_SLOTS:
             raise ValueError(
                 f"y has shape {y.shape}, but {len(sentences)} sentences need ({len(sentences)}, 2 K): one row each, "
@@ -233,7 +235,7 @@ class KeywordMemory(BaseEstimator):
         self.n_outputs_ = y.shape[1]
         return self
 
-    def predict(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+    def predict(self, sentences: Any) -> np.ndarray:
         """Recall the objects of the sentences.
 
         Parameters
@@ -252,6 +254,7 @@ class KeywordMemory(BaseEstimator):
             A sentence has more than two clauses.
         """
         check_is_fitted(self)
+        sentences = positional(sentences, "sentences", "Pass a list of lists of words.")
         recalled = np.zeros((len(sentences), N_SLOTS, self.n_outputs_ // N_SLOTS))
         for i, k, bag in _bags(sentences):
             recalled[i, k] = self.memory_.get(bag, 0.0)
@@ -265,8 +268,18 @@ def _decoded(outputs: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(certainty >= threshold / outputs.shape[-1], outputs.argmax(axis=-1), NOT_MENTIONED)
 
 
+def _checked_table(values: Any, name: str) -> np.ndarray:
+    """Finite numbers (n, columns) in float64."""
+    array = real_numbers(as_array(positional(values, name), name), name)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(
+            f"Expected 2D array: {name} has shape {array.shape}, but must be (n, columns) with at least one of each."
+        )
+    return check_array(array, dtype=np.float64, input_name=name)
+
+
 def _checked_meanings(name: str, values: Any) -> np.ndarray:
-    codes = np.asarray(values)
+    codes = unnested(as_array(positional(values, name), name), name)
     if codes.ndim != 3 or codes.shape[1:] != (N_SLOTS, 3) or len(codes) == 0 or codes.dtype.kind not in "iu":
         raise ValueError(
             f"{name} must be (n, 2, 3) integers with n >= 1, got an array of shape {codes.shape}, {codes.dtype}."
@@ -274,7 +287,7 @@ def _checked_meanings(name: str, values: Any) -> np.ndarray:
     return codes
 
 
-def _bags(sentences: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+def _bags(sentences: Any) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     """Sentence, slot and sorted key words of every clause that has key words."""
     for i, sentence in enumerate(sentences):
         for k, clause in enumerate(clauses_of(sentence)):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from skseqmetric._input import as_array, joined_labels, label_array, positional
 
 Split = tuple[list[np.ndarray], Any]
 
@@ -54,7 +56,8 @@ def read_sequences(path: str | os.PathLike[str]) -> dict[str, Split]:
     --------
     >>> import tempfile, os
     >>> import numpy as np
-    >>> from skseqmetric.datasets import read_sequences, write_sequences
+    >>> from skseqmetric._input import as_array, joined_labels, label_array, positional
+    from skseqmetric.datasets import read_sequences, write_sequences
     >>> X, y = [np.zeros((5, 2)), np.ones((8, 2))], np.array(["walk", "run"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "steps.npz")
@@ -102,10 +105,10 @@ def write_sequences(path: str | os.PathLike[str], splits: Mapping[str, tuple[Any
     --------
     See :func:`read_sequences`.
     """
-    if not splits:
+    if isinstance(splits, Mapping) and not splits:
         raise ValueError("splits is empty: pass {name: (X, y)}.")
     arrays: dict[str, np.ndarray] = {}
-    for split, (X, y) in splits.items():
+    for split, (X, y) in _checked_splits(splits):
         arrays.update(_pack_split(split, X, y))
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -169,10 +172,23 @@ def _read_split(arrays: Any, split: str, path: Any) -> Split:
 # ------------------------------------------------------------------------------------------------ writing
 
 
+def _checked_splits(splits: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield names and pairs (X, y)."""
+    if not isinstance(splits, Mapping):
+        raise ValueError(f"splits is {type(splits).__name__}: pass a mapping {{name: (X, y)}}.")
+    for split, pair in splits.items():
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ValueError(
+                f"split {split!r} is {type(pair).__name__}: pass a pair (X, y), with y=None without labels."
+            )
+        yield split, (pair[0], pair[1])
+
+
 def _pack_split(split: str, X: Any, y: Any) -> dict[str, np.ndarray]:
     if not isinstance(split, str) or {"/", "\\", "\0"} & set(split):
         raise ValueError(f"{split!r} cannot be the name of a split: pass a word such as 'train'.")
-    items = [np.asarray(x) for x in X]
+    found = positional(X, f"X of split {split!r}", "Pass a list of arrays (T_i, C), or an array (n, T, C).")
+    items = [as_array(x, f"split {split!r}, sequence {i}") for i, x in enumerate(found)]
     _check_items(items, split)
     lengths = np.array([len(x) for x in items], dtype=np.int64)
     packed = {_key(split, "values"): np.concatenate(items), _key(split, "lengths"): lengths}
@@ -196,15 +212,17 @@ def _check_items(items: list[np.ndarray], split: str) -> None:
 
 
 def _pack_labels(y: Any, lengths: np.ndarray, split: str) -> np.ndarray:
+    name = f"y of split {split!r}"
+    y = positional(y, name, "Pass a list or an array of labels.")
     if len(y) != len(lengths):
         raise ValueError(f"split {split!r} has {len(lengths)} sequences, but {len(y)} labels.")
-    labels = [np.asarray(label) for label in y]
-    stepwise = labels[0].ndim == 1
+    stepwise = np.ndim(y[0]) > 0
+    labels = [label_array(own, f"{name}[{i}]") if np.ndim(own) else np.asarray(own) for i, own in enumerate(y)]
     for i, (label, length) in enumerate(zip(labels, lengths.tolist(), strict=True)):
         expected = (length,) if stepwise else ()
         if label.shape != expected:
             raise ValueError(f"split {split!r}, labels of sequence {i} have shape {label.shape}, expected {expected}.")
-    packed = np.concatenate(labels) if stepwise else np.array(y)
+    packed = joined_labels(labels, name=name) if stepwise else label_array(y, name)
     if packed.dtype.kind == "O" and all(isinstance(label, str) for label in packed):
         packed = packed.astype(np.str_)
     if packed.dtype.kind not in "biufUS":

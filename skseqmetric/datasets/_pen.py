@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
+from skseqmetric._input import as_array, label_array, positional, real_numbers
 from skseqmetric.datasets._arguments import check_ranges, check_steps_finite, generator, range_of
 
 _PIECE = 4.0  # most pixels of a piece of a line; each piece is drawn into the pixels around it only
@@ -156,7 +157,10 @@ def make_words(
         }
     )
     width = -(-3 * image_height * longest // 4) if image_width is None else image_width
-    glyphs = [_as_glyph(x, i) for i, x in enumerate(trajectories)]
+    glyphs = [
+        _as_glyph(x, i)
+        for i, x in enumerate(positional(trajectories, "trajectories", "Pass a list of arrays (T_i, 2)."))
+    ]
     labels, who = _checked_labels(symbols, writers, len(glyphs))
     rng = generator(random_state)
     names, owner = np.unique(who, return_inverse=True)
@@ -180,7 +184,7 @@ def make_words(
 
 def _as_glyph(trajectory: Any, i: int) -> np.ndarray:
     """Columns x, y and 1 where a stroke begins, (T, 3)."""
-    array = np.asarray(trajectory)
+    array = as_array(positional(trajectory, f"trajectory {i}"), f"trajectory {i}")
     if array.ndim != 2 or array.shape[1] not in (2, 3) or len(array) == 0:
         raise ValueError(
             f"trajectory {i} has shape {array.shape}, but it must be (T, 2), x and y, or (T, 3), x, y and the "
@@ -191,8 +195,13 @@ def _as_glyph(trajectory: Any, i: int) -> np.ndarray:
 
 
 def _checked_labels(symbols: Any, writers: Any, n: int) -> tuple[list[Any], np.ndarray]:
-    who = np.asarray(writers)
-    labels = symbols.tolist() if isinstance(symbols, np.ndarray) else list(symbols)
+    who = label_array(writers, "writers")
+    symbols = list(symbols) if isinstance(symbols, str) else symbols  # of one character each
+    found = positional(symbols, "symbols", "Pass one symbol for each trajectory.")
+    labels = found.tolist() if isinstance(found, np.ndarray) else found
+    for i, label in enumerate(labels):
+        if label is None or label is np.ma.masked or not isinstance(label, Hashable):
+            raise ValueError(f"symbols[{i}] is {label!r}, but every trajectory needs a symbol that can be hashed.")
     if n == 0 or len(labels) != n or who.shape != (n,):
         raise ValueError(
             f"Got {n} trajectories, {len(labels)} symbols and writers of shape {who.shape}: pass at least one "
@@ -222,7 +231,7 @@ def _strip(word: np.ndarray, glyph_size: float, height: int, width: int) -> np.n
 
 def _as_points(points: Any, strokes: Any, name: str = "points") -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (T, 2) and stroke of every point (T,)."""
-    array = np.asarray(points, dtype=np.float64)
+    array = real_numbers(as_array(positional(points, name), name), name).astype(np.float64)
     if array.ndim != 2 or len(array) == 0 or array.shape[1] < 2:
         raise ValueError(f"{name} has shape {array.shape}, but it must be (T, 2) with T >= 1: x and y of every point.")
     n, columns = array.shape
@@ -239,7 +248,7 @@ def _as_points(points: Any, strokes: Any, name: str = "points") -> tuple[np.ndar
         )
         stroke = array[:, strokes]
     else:
-        stroke = np.asarray(strokes)
+        stroke = label_array(strokes, "strokes")
         check_ranges({f"strokes has shape {stroke.shape}, but it must be ({n},), one a point": stroke.shape == (n,)})
     check_steps_finite(array[:, :2], name)
     return array[:, :2], stroke

@@ -7,8 +7,10 @@ from typing import Any, Self
 import numpy as np
 from sklearn.decomposition import PCA
 
-from skseqmetric._input import check_images, check_sequences
+from skseqmetric._input import as_array, check_images, check_sequences, joined_labels, one_label_each, positional
 from skseqmetric.inspection._drawing import COLOURS, make_axes
+from skseqmetric.inspection._reduction import placed
+from skseqmetric.inspection._unit_analyses import check_step_values
 
 _RIGHT, _WRONG, _PALE = COLOURS[0], COLOURS[1], "#BBBBBB"
 # Lengths in a sheet are multiples of the height of a cell.
@@ -52,7 +54,7 @@ class CrossModalRetrievalDisplay:
     @property
     def right(self) -> np.ndarray:
         """Whether each image has the class of its query, (Q, K) of bool."""
-        return np.asarray(self.image_labels) == np.asarray(self.labels)[:, np.newaxis]
+        return as_array(self.image_labels, "image_labels") == as_array(self.labels, "labels")[:, np.newaxis]
 
     @classmethod
     def from_estimator(
@@ -97,18 +99,24 @@ class CrossModalRetrievalDisplay:
         ValueError
             If a sequence or an image has no class, or there are fewer images than n_neighbors.
         """
-        sequences = check_sequences(X).to_list()
+        checked = check_sequences(X)
+        sequences = checked.to_list()
         pixels = np.moveaxis(check_images(images).values, 1, -1)
-        y = _one_each(y, len(sequences), "y", "sequences")
-        image_labels = _one_each(y if image_labels is None else image_labels, len(pixels), "image_labels", "images")
-        rows = np.unique(y, return_index=True)[1][:_MOST_QUERIES] if rows is None else np.asarray(rows)
-        asked = X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
-        found = estimator.kneighbors(asked, n_neighbors, gallery=images, return_distance=False)
+        y = one_label_each(y, len(sequences), "y", "sequences")
+        image_labels = one_label_each(
+            y if image_labels is None else image_labels, len(pixels), "image_labels", "images"
+        )
+        rows = np.unique(y, return_index=True)[1][:_MOST_QUERIES] if rows is None else _rows(rows, len(sequences))
+        found = estimator.kneighbors(checked.take(rows), n_neighbors, gallery=images, return_distance=False)
         queries = [sequences[i] for i in rows]
-        if isinstance(strokes, (int, np.integer)):
+        if isinstance(strokes, (int, np.integer)) and not isinstance(strokes, bool):
+            if not 0 <= strokes < checked.n_channels:
+                raise ValueError(f"strokes={strokes} is none of the {checked.n_channels} channels.")
             strokes = [x[:, strokes] for x in queries]
         elif strokes is not None:
-            strokes = [strokes[i] for i in rows]
+            every = positional(strokes, "strokes", "Pass a list of arrays (T_i,), or a channel.")
+            check_step_values(every, checked.lengths.tolist(), "strokes")
+            strokes = [every[i] for i in rows]
         display = cls(
             queries=queries, labels=y[rows], images=pixels[found], image_labels=image_labels[found], strokes=strokes
         )
@@ -150,9 +158,10 @@ class CrossModalRetrievalDisplay:
     def _draw_queries(self, tops: np.ndarray, width: float, as_path: bool, y_sign: int) -> None:
         values = np.concatenate(self.queries)
         low, high = values.min(axis=0), values.max(axis=0)
+        strokes = None if self.strokes is None else positional(self.strokes, "strokes")
         for i, (x, top) in enumerate(zip(self.queries, tops, strict=True)):
             if as_path:
-                stroke = np.zeros(len(x)) if self.strokes is None else np.asarray(self.strokes[i])
+                stroke = np.zeros(len(x)) if strokes is None else np.asarray(strokes[i])
                 _draw_path(self.ax_, x[:, :2] * [1, y_sign], stroke, top, width)
             else:
                 scaled = (x - low) / np.where(high > low, high - low, 1)
@@ -252,11 +261,13 @@ class CrossModalMapDisplay:
             If a sequence or an image has no class.
         """
         parts = estimator.transform(X), estimator.transform_images(images)
-        y = _one_each(y, len(parts[0]), "y", "sequences")
-        image_labels = _one_each(y if image_labels is None else image_labels, len(parts[1]), "image_labels", "images")
+        y = one_label_each(y, len(parts[0]), "y", "sequences")
+        image_labels = one_label_each(
+            y if image_labels is None else image_labels, len(parts[1]), "image_labels", "images"
+        )
         reducer = PCA(2, svd_solver="full") if reducer is None else reducer
-        points = np.asarray(reducer.fit_transform(np.concatenate(parts)))
-        n = len(y)
+        n, every = len(y), np.concatenate(parts)
+        points = placed(reducer, reducer.fit_transform(every), len(every), "sequences and images")
         display = cls(
             points=points[:n],
             labels=y,
@@ -279,10 +290,10 @@ class CrossModalMapDisplay:
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         modalities = (
-            ("sequence", np.asarray(self.points), np.asarray(self.labels)),
-            ("image", np.asarray(self.image_points), np.asarray(self.image_labels)),
+            ("sequence", *_of_points(self.points, self.labels, "labels")),
+            ("image", *_of_points(self.image_points, self.image_labels, "image_labels")),
         )
-        classes = np.unique(np.concatenate([labels for _, _, labels in modalities]))
+        classes = np.unique(joined_labels([labels for _, _, labels in modalities], name="labels"))
         for kind, points, labels in modalities:
             for k, label in enumerate(classes):
                 self.ax_.scatter(*points[labels == label].T, **_marker(kind, COLOURS[k % len(COLOURS)]))
@@ -326,10 +337,16 @@ def _marker(kind: str, colour: str) -> dict[str, Any]:
     return {"marker": "s", "s": 34, "facecolors": "none", "edgecolors": colour, "linewidths": 1.3}
 
 
-def _one_each(labels: Any, n: int, name: str, what: str) -> np.ndarray:
-    array = np.asarray(labels)
-    if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape}, but there are {n} {what}: give each of them one class.")
+def _of_points(points: Any, labels: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    points = as_array(points, "points")
+    return points, one_label_each(labels, len(points), name, "points")
+
+
+def _rows(rows: Any, n: int) -> np.ndarray:
+    """Numbers of sequences, in range."""
+    array = as_array(positional(rows, "rows", "Pass a list of numbers of sequences."), "rows")
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or (array < -n).any() or (array >= n).any():
+        raise ValueError(f"rows must be a list of integers, the numbers of sequences from 0 to {n - 1}, got {rows!r}.")
     return array
 
 

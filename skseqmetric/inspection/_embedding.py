@@ -7,7 +7,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.manifold import TSNE
 
+from skseqmetric._input import as_array, one_label_each
 from skseqmetric.inspection._drawing import make_axes, style
+from skseqmetric.inspection._reduction import placed
 
 
 class EmbeddingDisplay:
@@ -53,19 +55,22 @@ class EmbeddingDisplay:
             Drawn into; a new figure otherwise.
         """
         embeddings = metric.transform(X)
+        labels = one_label_each(y, len(embeddings), "y", "sequences")
         method = "t-SNE" if reducer is None else type(reducer).__name__
         if reducer is None:
             perplexity = min(30.0, max(1.0, (len(embeddings) - 1) / 3))
             reducer = TSNE(perplexity=perplexity, init="pca", random_state=random_state)
-        points = np.asarray(reducer.fit_transform(embeddings))
-        return cls(points=points, labels=np.asarray(y), method=method).plot(ax=ax)
+        points = placed(reducer, reducer.fit_transform(embeddings), len(embeddings), "sequences")
+        return cls(points=points, labels=labels, method=method).plot(ax=ax)
 
     def plot(self, *, ax: Any = None, legend: bool = True) -> Self:
         """Draw every class with its own marker and colour, and its name above its points."""
+        points = as_array(self.points, "points")
+        labels = one_label_each(self.labels, len(points), "labels", "points")
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
-        for k, label in enumerate(np.unique(self.labels)):
-            own = self.points[self.labels == label]
+        for k, label in enumerate(np.unique(labels)):
+            own = points[labels == label]
             self.ax_.scatter(*own.T, s=26, alpha=0.75, linewidths=0.5, label=str(label), **style(k))
             self._name(own, str(label), style(k)["color"])
         self.ax_.margins(0.12)

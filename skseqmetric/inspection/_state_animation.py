@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skseqmetric._input import as_array, joined_labels, label_array, positional
 from skseqmetric.inspection._state_film import StageDrawing, save_film
 from skseqmetric.inspection._state_frames import (
     CODE_NAMES,
@@ -122,6 +123,7 @@ class StateAnimation:
         ValueError
             If points, codes or labels do not match the states, or a readout has another size.
         """
+        readouts = list(positional(readouts, "readouts", "Pass one readout for each stage."))
         rows = StateRows.of(states, steps, step_labels)
         kept = rows.of_kept(states, "states")
         names = stage_names(stages, len(readouts))
@@ -173,6 +175,7 @@ class StateAnimation:
         ValueError
             If the stages have different sequences, or values or labels do not match the states.
         """
+        states = list(positional(states, "states", "Pass one list of states for each stage."))
         names = stage_names(stages, len(states))
         rows = StateRows.of(states[0], steps, step_labels)
         kept = [rows.of_kept(own, f"states of {name}") for name, own in zip(names, states, strict=True)]
@@ -180,7 +183,8 @@ class StateAnimation:
             values = [[100 * read / read[-1] for read in rows.steps]] * len(kept)
             options = {"value_name": "relative time (%)", **options}
         else:
-            if np.ndim(values[0][0]) == 0:  # one list of n arrays for all stages
+            values = list(positional(values, "values"))
+            if values and np.ndim(positional(values[0], "values[0]")[0]) == 0:  # one list of n arrays for all stages
                 values = [values] * len(kept)
             if len(values) != len(kept):
                 raise ValueError(f"values has {len(values)} stages, but states has {len(kept)}.")
@@ -204,8 +208,11 @@ class StateAnimation:
     def values_at(self, frame: int) -> np.ndarray:
         """Return the values of all states at a stage, (N,)."""
         stage, values, *_ = self.frames[frame]
-        check_step_values(values, [len(p) for p in self._places(self.frames[frame])], f"values of {stage}")
-        return np.concatenate([np.asarray(v) for v in values])
+        name = f"values of {stage}"
+        values = check_step_values(values, [len(p) for p in self._places(self.frames[frame])], name)
+        if all(own.dtype.kind in "biuf" for own in values):
+            return np.concatenate(values)
+        return joined_labels([label_array(own, f"{name}[{i}]") for i, own in enumerate(values)], name=name)
 
     def colours(self) -> StageColours:
         """Return what the colours mean in all frames."""
@@ -217,13 +224,13 @@ class StateAnimation:
 
     def _places(self, frame: StateFrame) -> Sequence[np.ndarray]:
         own = StateFrame(*frame).points
-        return self.points if own is None else own
+        return [as_array(p, "points") for p in positional(self.points if own is None else own, "points")]
 
     def _stages(self) -> Stages:
         frames = [StateFrame(*frame) for frame in self.frames]
         values = [self.values_at(k) for k in range(len(frames))]
         lengths = [len(p) for p in self._places(frames[0])]
-        steps = [np.arange(1, length + 1) for length in lengths] if self.steps is None else self.steps
+        steps = [np.arange(1, length + 1) for length in lengths] if self.steps is None else list(self.steps)
         who = [np.repeat(np.arange(len(lengths)), lengths).tolist(), np.concatenate(steps).tolist()]
         if self.step_labels is not None:
             who.append([str(label) for labels in self.step_labels for label in labels])

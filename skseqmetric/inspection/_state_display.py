@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from sklearn.base import clone
 
+from skseqmetric._input import as_array, label_array, one_label_each, positional
 from skseqmetric.inspection._hidden_states import final_estimator, hidden_states, mapped_by_default
 from skseqmetric.inspection._state_drawing import draw_cloud, draw_values, fit_figure, fit_legend, state_axes
 from skseqmetric.inspection._state_labels import draw_labels
@@ -19,6 +20,7 @@ from skseqmetric.inspection._state_outputs import (
     codes_of_part,
     judged,
     labels_of,
+    names_of,
     of_states,
     step_outputs,
     values_of_output,
@@ -234,7 +236,7 @@ class RecurrentStateDisplay:
         title = f"Trajectories of {len(chosen)} sequence{'s' if len(chosen) > 1 else ''}"
         self._begin(ax, title)
         cloud = self._cloud(f"all {len(self._stacked(self.points))} states")
-        ways = [(self._titled(i), np.asarray(self.points[i]), self._step_texts(i)) for i in chosen]
+        ways = [(self._titled(i), _array(self.points, i), self._step_texts(i)) for i in chosen]
         labels = draw_trajectories(self.ax_, cloud, ways, label_every)
         self._fit(ax)
         left_out = draw_labels(self.ax_, labels, [points for _, points, _ in ways])
@@ -246,8 +248,8 @@ class RecurrentStateDisplay:
         """Draw all states in grey, and the last state of every sequence coloured by its label."""
         self._begin(ax, f"Final states of {len(self.points)} sequences")
         self._cloud()
-        last = np.stack([points[-1] for points in self.points])
-        labels = np.full(len(last), "final state") if self.labels is None else np.asarray(self.labels)
+        last = np.stack([as_array(points, "points")[-1] for points in positional(self.points, "points")])
+        labels = np.full(len(last), "final state") if self.labels is None else self._given_labels
         draw_values(self.ax_, last, labels, "" if self.labels is None else "label", area=26)
         self._fit(ax)
         return self
@@ -266,6 +268,7 @@ class RecurrentStateDisplay:
         values, title = self._place_values(by)
         self._begin(ax, f"States by {title}")
         known = np.array([value is not None for value in values])
+        label_array(values[known], by)  # of one type, so that they can be sorted
         self._cloud()
         scale = True if by in ("time", "step") else None
         draw_values(self.ax_, self._stacked(self.points)[known], values[known], title, scale=scale)
@@ -315,7 +318,8 @@ class RecurrentStateDisplay:
         self._cloud()
         ranked = by_difficulty(self._all_codes if part is None else codes)[:mark]
         worst = [i for i, code, _ in ranked if code < len(names) - 1]
-        labels = draw_codes(self.ax_, self.points, codes, names, [(i, self._name(i)) for i in worst])
+        points, marked = [_array(self.points, i) for i in range(len(codes))], [(i, self._name(i)) for i in worst]
+        labels = draw_codes(self.ax_, points, codes, names, marked)
         self._fit(ax)
         draw_labels(self.ax_, labels, [], clearance=_RING)
         return self
@@ -343,14 +347,14 @@ class RecurrentStateDisplay:
             raise ValueError(
                 "There are no errors to show: pass y for a classifier, or judge for any estimator with outputs."
             )
-        return [np.asarray(own) for own in self.codes]
+        return [as_array(own, "codes") for own in positional(self.codes, "codes")]
 
     def _place_values(self, by: str) -> tuple[np.ndarray, str]:
         """Return a value of every state (None if it has none), and what the values are."""
         if by == "time":
-            return np.concatenate([100 * steps / steps[-1] for steps in self.steps]), "time (% of the sequence)"
+            return np.concatenate([100 * steps / steps[-1] for steps in self._all_steps]), "time (% of the sequence)"
         if by == "step":
-            return self._stacked(self.steps), "number of steps read"
+            return np.concatenate(self._all_steps), "number of steps read"
         given = {
             "place": ("places", self.places, "place in the sequence"),
             "name": ("step_names", self.step_names, "step read last"),
@@ -360,7 +364,7 @@ class RecurrentStateDisplay:
         name, values, title = given[by]
         if values is None:
             raise ValueError(f"by={by!r} needs {name}, and none are given.")
-        return np.array([value for own in values for value in own], dtype=object), title
+        return _objects([value for own in positional(values, name) for value in positional(own, name)]), title
 
     # ------------------------------------------------------------------ drawing
     def _begin(self, ax: Any, title: str) -> None:
@@ -378,28 +382,51 @@ class RecurrentStateDisplay:
 
     @staticmethod
     def _stacked(parts: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate([np.asarray(part) for part in parts])
+        return np.concatenate([as_array(part, "points") for part in positional(parts, "points")])
 
     def _first_sequences(self) -> list[int]:
         n = len(self.points)
-        first = range(n) if self.labels is None else np.sort(np.unique(np.asarray(self.labels), return_index=True)[1])
+        first = range(n) if self.labels is None else np.sort(np.unique(self._given_labels, return_index=True)[1])
         return [int(i) for i in first[:_MOST_TRAJECTORIES]]
+
+    @property
+    def _given_labels(self) -> np.ndarray:
+        return one_label_each(self.labels, len(self.points), "labels", "sequences")
+
+    @property
+    def _all_steps(self) -> list[np.ndarray]:
+        return [as_array(steps, "steps") for steps in positional(self.steps, "steps")]
 
     def _name(self, i: int) -> str:
         if self.names is not None:
-            return str(self.names[i])
-        read = [] if self.step_names is None else [str(name) for name in self.step_names[i] if name is not None]
+            return names_of(self.names, len(self.points), "names", "sequences")[i]
+        read = [] if self.step_names is None else [str(name) for name in _item(self.step_names, i) if name is not None]
         joined = " ".join(read)
         return joined if 0 < len(joined) <= _LONGEST_NAME else numbered(i)
 
     def _titled(self, i: int) -> str:
-        return self._name(i) if self.labels is None else f"{self._name(i)} ({self.labels[i]})"
+        return self._name(i) if self.labels is None else f"{self._name(i)} ({_item(self.labels, i)})"
 
     def _step_texts(self, i: int) -> list[str]:
         """Return the labels of the states of sequence i."""
         if self.step_names is None:
-            return [str(step) for step in self.steps[i]]
-        return [START if name is None else str(name) for name in self.step_names[i]]
+            return [str(step) for step in self._all_steps[i]]
+        return [START if name is None else str(name) for name in _item(self.step_names, i)]
+
+
+def _item(container: Any, i: int) -> Any:
+    """Return what belongs to sequence i, by position."""
+    return positional(container, "a list of the display")[i]
+
+
+def _array(container: Any, i: int) -> np.ndarray:
+    return as_array(_item(container, i), "an array of the display")
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def _check_layer(layer: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from skseqmetric._input import as_array, positional, real_numbers
 from skseqmetric.inspection._unit_analyses import check_step_values
 
 CODE_NAMES = {0: "invalid", 1: "valid", 2: "exact"}
@@ -35,29 +36,46 @@ class StateRows:
     @classmethod
     def of(cls, states: Sequence[np.ndarray], steps: Any, step_labels: Any) -> Self:
         """Take n arrays (S_i, H) of states, the step before each state, and one label for every input step."""
-        lengths = [len(x) for x in states]
-        steps = [np.arange(1, length + 1) for length in lengths] if steps is None else [np.asarray(s) for s in steps]
-        check_step_values(steps, lengths, "steps")
+        lengths = [len(x) for x in rows_of(states, "states")]
+        if steps is None:
+            steps = [np.arange(1, length + 1) for length in lengths]
+        steps = check_step_values(steps, lengths, "steps")
         kept = [read > 0 for read in steps]
         steps = [read[own] for read, own in zip(steps, kept, strict=True)]
         if step_labels is not None:
-            check_step_values(step_labels, [read[-1] for read in steps], "step_labels")
-            step_labels = [np.asarray(own)[read - 1] for own, read in zip(step_labels, steps, strict=True)]
+            step_labels = check_step_values(step_labels, [read[-1] for read in steps], "step_labels")
+            step_labels = [own[read - 1] for own, read in zip(step_labels, steps, strict=True)]
         return cls(kept, steps, step_labels)
 
     def of_kept(self, arrays: Sequence[Any], name: str) -> list[np.ndarray]:
         """Select the rows of the shown states from arrays with one row for every state."""
-        arrays = [np.asarray(own) for own in arrays]
+        arrays = rows_of(arrays, name)
         check_step_values([np.zeros(own.shape[:1]) for own in arrays], [len(own) for own in self.kept], name)
         return [own[kept] for own, kept in zip(arrays, self.kept, strict=True)]
+
+
+def rows_of(arrays: Any, name: str) -> list[np.ndarray]:
+    """Return n arrays of at least one dimension, by position; n >= 1."""
+    found = [as_array(own, f"{name}[{i}]") for i, own in enumerate(positional(arrays, name, "Pass a list of arrays."))]
+    if not found:
+        raise ValueError(f"{name} is empty: at least one sequence is needed.")
+    for i, own in enumerate(found):
+        if own.ndim == 0:
+            raise ValueError(f"{name}[{i}] has no dimensions: pass one array for each sequence.")
+    return found
 
 
 def readout_values(
     states: Sequence[np.ndarray], readout: Any, output: int, judge: Callable[[np.ndarray, int], Any] | None, name: str
 ) -> list[np.ndarray]:
     """Output k of a readout at every state, n arrays (S_i,), or what `judge` makes of all its outputs."""
+    if not hasattr(readout, "coef_") and not (isinstance(readout, (tuple, list)) and len(readout) == 2):
+        raise ValueError(f"The readout of {name} is {readout!r}: readouts are pairs (coef, intercept), or estimators.")
     coef, intercept = (readout.coef_, readout.intercept_) if hasattr(readout, "coef_") else readout
-    coef, intercept = np.asarray(coef), np.asarray(intercept)
+    coef = real_numbers(as_array(coef, f"coef of {name}"), f"coef of {name}")
+    intercept = real_numbers(as_array(intercept, f"intercept of {name}"), f"intercept of {name}")
+    if states[0].ndim != 2:
+        raise ValueError(f"states[0] has shape {states[0].shape}, but must be (T, H).")
     if coef.ndim != 2 or coef.shape[1] != states[0].shape[1]:
         raise ValueError(f"coef of {name} has shape {coef.shape}, but must be (outputs, {states[0].shape[1]} units).")
     if judge is not None:
@@ -69,12 +87,13 @@ def readout_values(
     return [x @ coef[output] + np.broadcast_to(intercept, len(coef))[output] for x in states]
 
 
-def stage_names(names: Sequence[Any] | None, n_stages: int) -> list[str]:
+def stage_names(names: Any, n_stages: int) -> list[str]:
     """Return one name for every stage."""
     if not n_stages:
         raise ValueError("There are no stages: an animation needs at least one.")
     if names is None:
         return [f"stage {k + 1}" for k in range(n_stages)]
+    names = positional(names, "stages", "Pass one name for each stage.")
     if len(names) != n_stages:
         raise ValueError(f"stages has {len(names)} names, but there are {n_stages} stages.")
     return [str(name) for name in names]

@@ -14,7 +14,9 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._input import as_array, joined_labels, label_array, positional
 from skseqmetric._tensors.resolve import draw_seed
+from skseqmetric.inspection._reduction import placed
 
 _LEAST_STATES = 4  # distinct ones that UMAP needs
 _N_NEIGHBORS = 15  # UMAP's default, if there are more states
@@ -175,7 +177,8 @@ class RecurrentStateMap(BaseEstimator):
                 "another reducer, such as UMAP or PCA."
             )
         _, first, back = np.unique(keys[unseen], return_index=True, return_inverse=True)
-        points[unseen] = np.asarray(self.reducer_.transform(rows[unseen[first]]))[back]
+        new = rows[unseen[first]]
+        points[unseen] = placed(self.reducer_, self.reducer_.transform(new), len(new), "states")[back]
         return points
 
     # ------------------------------------------------------------------ quality
@@ -274,13 +277,14 @@ def _umap() -> Any:
 
 def _stacked(states: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Return all rows (N, H) as finite floats, and where the sequences end; None for one array (n, H)."""
-    if isinstance(states, np.ndarray) and states.ndim == 2:
-        arrays, ends = [states], None
+    found = positional(states, "states", "Pass a list of arrays (T_i, H), or an array (n, T, H) or (n, H).")
+    if isinstance(found, np.ndarray) and found.ndim == 2:
+        arrays, ends = [found], None
     else:
-        arrays = [np.asarray(rows) for rows in states]
+        arrays = [as_array(rows, f"states[{i}]") for i, rows in enumerate(found)]
         if not arrays:
             raise ValueError("There are no states: the list of sequences is empty.")
-        ends = np.cumsum([len(rows) for rows in arrays])[:-1]
+        ends = np.cumsum([len(rows) if rows.ndim else 0 for rows in arrays])[:-1]
     for i, rows in enumerate(arrays):
         _check_rows(rows, arrays[0], f"states[{i}]" if ends is not None else "states")
     stacked = np.concatenate(arrays)
@@ -295,19 +299,25 @@ def _check_rows(rows: np.ndarray, first: np.ndarray, name: str) -> None:
         raise ValueError(
             f"{name} has H = {rows.shape[1]} numbers a state, but the first sequence has {first.shape[1]}."
         )
+    if rows.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {rows.dtype}, but states are real numbers.")
     if not np.isfinite(rows).all():
         raise ValueError(f"{name} is not finite at step {int(np.argmin(np.isfinite(rows).all(axis=1)))}.")
 
 
 def _stacked_labels(labels: Any, ends: np.ndarray | None, n_rows: int) -> np.ndarray:
-    parts = [np.asarray(labels)] if ends is None else [np.asarray(part) for part in labels]
+    if ends is None:
+        parts = [label_array(labels, "labels")]
+    else:
+        found = positional(labels, "labels", "Pass a list of arrays (T_i,).")
+        parts = [label_array(part, f"labels[{i}]") for i, part in enumerate(found)]
     sizes = [n_rows] if ends is None else np.diff([0, *ends, n_rows]).tolist()
     if len(parts) != len(sizes):
         raise ValueError(f"labels are given for {len(parts)} sequences, but there are states of {len(sizes)}.")
     for i, (part, size) in enumerate(zip(parts, sizes, strict=True)):
         if part.shape != (size,):
             raise ValueError(f"labels of sequence {i} have shape {part.shape}, but there are {size} states.")
-    return np.concatenate(parts)
+    return joined_labels(parts, name="labels")
 
 
 def _keys(rows: np.ndarray) -> np.ndarray:
@@ -320,13 +330,8 @@ def _fitted_points(reducer: Any, rows: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         # UMAP warns that a seed means one thread; the caller chose the seed
         warnings.filterwarnings("ignore", "n_jobs value", UserWarning)
-        points = np.asarray(reducer.fit_transform(rows))
-    if points.shape != (len(rows), 2):
-        raise ValueError(
-            f"{type(reducer).__name__} returned shape {points.shape} for {len(rows)} states: a map needs a reducer to "
-            "two numbers, such as PCA(2)."
-        )
-    return points
+        points = reducer.fit_transform(rows)
+    return placed(reducer, points, len(rows), "states")
 
 
 def _nearest(points: np.ndarray, k: int) -> np.ndarray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from skseqmetric._input import check_sequences
+from skseqmetric._input import as_array, check_sequences, is_missing, one_label_each, positional
 
 Judge = Callable[[np.ndarray, int], Any]
 
@@ -24,7 +25,7 @@ def step_outputs(estimator: Any, X: Any, steps: list[np.ndarray], *, from_prefix
         with suppress(ValueError):  # X was checked before; some estimators need target="step"
             outputs = estimator.predict_prefixes(X)
     if outputs is None and hasattr(estimator, "predict_proba"):
-        if isinstance(estimator.predict_proba(X[:1]), list):
+        if isinstance(estimator.predict_proba(check_sequences(X).take([0])), list):
             outputs = estimator.predict_proba(X)
         elif from_prefixes:
             outputs = _of_prefixes(estimator, X, steps)
@@ -34,9 +35,10 @@ def step_outputs(estimator: Any, X: Any, steps: list[np.ndarray], *, from_prefix
 
 
 def _of_prefixes(estimator: Any, X: Any, steps: list[np.ndarray]) -> list[np.ndarray]:
-    sequences = check_sequences(X).to_list()
-    prefixes = [x[:n] for x, read in zip(sequences, steps, strict=True) for n in read[read > 0]]
-    outputs = np.asarray(estimator.predict_proba(prefixes))
+    sequences = check_sequences(X)
+    parts = zip(sequences.to_list(), steps, strict=True)
+    prefixes = check_sequences([x[:n] for x, read in parts for n in read[read > 0]])
+    outputs = np.asarray(estimator.predict_proba(replace(prefixes, channel_names=sequences.channel_names)))
     return np.split(outputs, np.cumsum([np.count_nonzero(read) for read in steps])[:-1])
 
 
@@ -46,7 +48,7 @@ def at_states(values: Any, steps: np.ndarray, name: str, missing: Any = np.nan) 
     values : (T, ...) for T input steps, or one row for every state but the initial one. The first of the S states is
     the initial one if steps[0] = 0; it gets the value `missing`.
     """
-    values, first = np.asarray(values), int(steps[0] == 0)
+    values, first = _values(values, name), int(steps[0] == 0)
     n_states, n_steps = len(steps) - first, int(steps[-1])
     if len(values) == n_steps:
         values = values[steps[first:] - 1]
@@ -58,12 +60,22 @@ def at_states(values: Any, steps: np.ndarray, name: str, missing: Any = np.nan) 
     return np.concatenate([start, values])
 
 
+def _values(values: Any, name: str) -> np.ndarray:
+    """Array of the values of one sequence. Names of unequal types stay objects."""
+    found = positional(values, name, "Pass one entry for every step.")
+    if isinstance(found, list) and any(isinstance(item, str) or item is None for item in found):
+        array = np.empty(len(found), dtype=object)
+        array[:] = found
+        return array
+    return as_array(found, name)
+
+
 def values_of_output(outputs: list[np.ndarray] | None, output: Any, names: Any) -> tuple[np.ndarray, str]:
     """Return one output at all states of all sequences, and its name."""
     if outputs is None:
         raise ValueError("There are no outputs to show: the estimator has neither predict_prefixes nor predict_proba.")
     n = outputs[0].shape[1]
-    names = [str(name) for name in (range(n) if names is None else names)]
+    names = [str(k) for k in range(n)] if names is None else names_of(names, n, "output_names", "outputs")
     k = names.index(output) if output in names else output
     if not isinstance(k, (int, np.integer)) or not 0 <= k < n:
         raise ValueError(f"output={output!r} is none of the {n} outputs: pass a number below {n}, or a name.")
@@ -94,11 +106,15 @@ def class_judge(estimator: Any, y: Any, steps: list[np.ndarray]) -> Judge | None
     if y is None or classes is None:
         return None
 
-    targets = list(y)
+    targets = list(positional(y, "y", "Pass a class for each sequence, or for each step."))
+    if len(targets) != len(steps):
+        raise ValueError(f"y has {len(targets)} entries, but X has {len(steps)} sequences: give each of them one.")
 
     def judge(outputs: np.ndarray, i: int) -> np.ndarray:
         read = steps[i][steps[i] > 0]
-        target = np.asarray(targets[i])
+        target = as_array(targets[i], f"y[{i}]") if np.ndim(targets[i]) else np.asarray(targets[i])
+        if target.ndim and target.shape != (read[-1],):
+            raise ValueError(f"y[{i}] has shape {target.shape}, but sequence {i} has {read[-1]} steps: one class each.")
         return classes[outputs.argmax(axis=1)] == (target[read - 1] if target.ndim else target)
 
     return judge
@@ -133,16 +149,27 @@ def of_states(values: Any, steps: list[np.ndarray], name: str) -> list[np.ndarra
     """Turn values of the input steps into values of the states, None at the initial one."""
     if values is None:
         return None
+    values = positional(values, name, "Pass a list with one array for each sequence.")
     if len(values) != len(steps):
         raise ValueError(f"{name} is given for {len(values)} sequences, but X has {len(steps)}.")
     return [at_states(own, read, f"{name}[{i}]", None) for i, (own, read) in enumerate(zip(values, steps, strict=True))]
 
 
+def names_of(names: Any, n: int, name: str, what: str) -> list[str]:
+    """Return one name for each of n things; none is missing."""
+    found = positional(names, name, "Pass a list of names.")
+    if len(found) != n:
+        raise ValueError(f"{name} has {len(found)} names, but there are {n} {what}: give each of them one.")
+    for i, own in enumerate(found):
+        if own is np.ma.masked or is_missing(own):
+            raise ValueError(f"{name}[{i}] is {own!r}: every name must be given.")
+    return [str(own) for own in found]
+
+
 def labels_of(labels: Any, y: Any, n: int) -> np.ndarray | None:
     """Return one label per sequence: `labels`, or y if it has one entry per sequence."""
-    if labels is None and (y is None or np.ndim(next(iter(y)))):
-        return None
-    array = np.asarray(y if labels is None else labels)
-    if array.shape != (n,):
-        raise ValueError(f"labels have shape {array.shape}, but X has {n} sequences: give each of them one.")
-    return array
+    if labels is None:
+        y = None if y is None else positional(y, "y")
+        if y is None or not len(y) or np.ndim(y[0]):
+            return None
+    return one_label_each(y if labels is None else labels, n, "y" if labels is None else "labels", "sequences")

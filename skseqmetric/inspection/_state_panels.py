@@ -14,7 +14,7 @@ from skseqmetric.inspection._drawing import make_figure, style
 from skseqmetric.inspection._hidden_states import hidden_states
 from skseqmetric.inspection._state_drawing import dark_viridis, in_order
 from skseqmetric.inspection._state_map import RecurrentStateMap
-from skseqmetric.inspection._unit_analyses import check_step_values, relative_time
+from skseqmetric.inspection._unit_analyses import check_step_categories, relative_time
 
 SPECTRAL_RADIUS_BY_LEAK = {"spectral_radius": (0.5, 0.9, 1.3, 1.7), "leak": (0.05, 0.2, 0.5, 1.0)}
 _N_PARTS = 5  # of a sequence, the default labels
@@ -187,8 +187,8 @@ def _panel(
     lengths = [int(read[-1]) for read in run.steps]
     if labels is None:
         labels = [relative_time(length, _N_PARTS) for length in lengths]
-    check_step_values(labels, lengths, "labels")
-    own = [np.asarray(label)[read - 1] for label, read in zip(labels, run.steps, strict=True)]
+    labels = check_step_categories(labels, lengths, "labels")
+    own = [label[read - 1] for label, read in zip(labels, run.steps, strict=True)]
     points = mapped.fit_transform(run.states)
     trust = mapped.trustworthiness(run.states, n_neighbors=n_neighbors)
     purity = mapped.purity(run.states, own, n_neighbors=n_neighbors)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skseqmetric._input import Sequences, check_sequences, one_label_each
 from skseqmetric.inspection._drawing import COLOURS, make_axes
 
 GRID = 50
@@ -56,8 +57,10 @@ class SynchronizationDisplay:
             Seed for the choice of pairs.
         ax : matplotlib axes, default=None
         """
-        pairs = sample_pairs_of_labels(np.asarray(y), n_pairs, np.random.default_rng(random_state))
-        curves = [_curves(metric, X, chosen) for chosen in pairs]
+        sequences = check_sequences(X)
+        labels = one_label_each(y, len(sequences), "y", "sequences")
+        pairs = sample_pairs_of_labels(labels, n_pairs, np.random.default_rng(random_state))
+        curves = [_curves(metric, sequences, chosen) for chosen in pairs]
         return cls(same=curves[0], different=curves[1]).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
@@ -82,10 +85,10 @@ class SynchronizationDisplay:
         return self
 
 
-def _curves(metric: Any, X: Any, pairs: np.ndarray) -> np.ndarray:
+def _curves(metric: Any, X: Sequences, pairs: np.ndarray) -> np.ndarray:
     """Return the gaps of the pairs on a common grid of relative time, (P, 50)."""
     if not len(pairs):
         return np.empty((0, GRID))
-    gaps = metric.synchronization([X[i] for i in pairs[:, 0]], [X[j] for j in pairs[:, 1]])
+    gaps = metric.synchronization(X.take(pairs[:, 0]), X.take(pairs[:, 1]))
     grid = np.linspace(0, 1, GRID)
     return np.stack([np.interp(grid, np.linspace(0, 1, len(gap)), gap) for gap in gaps])

@@ -7,13 +7,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from skseqmetric._input import as_array, positional, real_numbers
 from skseqmetric.inspection._drawing import COLOURS, make_axes
 from skseqmetric.inspection._hidden_states import final_estimator, hidden_states
+from skseqmetric.inspection._state_outputs import names_of
 from skseqmetric.inspection._unit_analyses import (
     CategoryActivity,
     PolyvalentUnits,
     activity_by_category,
-    check_step_values,
+    check_step_categories,
     polyvalent_units,
     relative_time,
     specific_units,
@@ -123,8 +125,8 @@ class UnitActivityDisplay:
         network, X = final_estimator(estimator, X)
         run = hidden_states(network, X, initial=False, **(state_options or {}))
         if step_labels is not None:
-            check_step_values(step_labels, [read[-1] for read in run.steps], "step_labels")
-            step_labels = [np.asarray(own)[read - 1] for own, read in zip(step_labels, run.steps, strict=True)]
+            step_labels = check_step_categories(step_labels, [read[-1] for read in run.steps], "step_labels")
+            step_labels = [own[read - 1] for own, read in zip(step_labels, run.steps, strict=True)]
         coef = _weights_of_units(network, coef, run.states[0].shape[1])
         classes = getattr(network, "classes_", ())
         if output_names is None and coef is not None and len(classes) == len(coef):
@@ -151,9 +153,9 @@ class UnitActivityDisplay:
         """Return how much the n_units units of largest |weight| on one output move at every label of a step."""
         labels = self.step_labels
         if labels is None:
-            labels = [relative_time(len(x)) for x in self.states]
+            labels = [relative_time(len(x)) for x in positional(self.states, "states")]
         units = specific_units(self._weights, output, n_units)
-        return activity_by_category(self.states, labels, units, self.bidirectional)
+        return activity_by_category(positional(self.states, "states"), labels, units, self.bidirectional)
 
     @property
     def _weights(self) -> np.ndarray:
@@ -163,12 +165,14 @@ class UnitActivityDisplay:
                 'units). The readout of an echo state network with pooling="both" has the weights of the last state, '
                 "coef_[:, :units], then those of the mean."
             )
-        return np.asarray(self.coef)
+        return as_array(self.coef, "coef")
 
     @property
     def _names(self) -> list[str]:
-        names = [f"output {k}" for k in range(len(self._weights))] if self.output_names is None else self.output_names
-        return [str(name) for name in names]
+        n = len(self._weights)
+        if self.output_names is None:
+            return [f"output {k}" for k in range(n)]
+        return names_of(self.output_names, n, "output_names", "outputs")
 
     # ------------------------------------------------------------------------------------------------ drawing
 
@@ -224,7 +228,7 @@ class UnitActivityDisplay:
         return self
 
     def _draw_traces(self, sequence: int, output: int | None, n_units: int, *, changes: bool) -> None:
-        curves = self._changes(sequence) if changes else np.asarray(self.states[sequence])
+        curves = self._changes(sequence) if changes else np.asarray(positional(self.states, "states")[sequence])
         time = np.arange(1, len(curves) + 1)
         chosen = np.arange(0) if output is None else specific_units(self._weights, output, n_units)
         if output is None and curves.shape[1] <= len(_LINES):
@@ -241,7 +245,7 @@ class UnitActivityDisplay:
         self._finish_steps(sequence, f"{what}  (no unit)", f"All {curves.shape[1]} units over sequence {sequence}")
 
     def _changes(self, sequence: int) -> np.ndarray:
-        return state_changes(np.asarray(self.states[sequence]), self.bidirectional)
+        return state_changes(np.asarray(positional(self.states, "states")[sequence]), self.bidirectional)
 
     def _draw_total_change(self, sequence: int) -> None:
         total = self._changes(sequence).sum(axis=1)
@@ -252,10 +256,10 @@ class UnitActivityDisplay:
         self._finish_steps(sequence, ylabel, f"How much the network moves at every step of sequence {sequence}")
 
     def _finish_steps(self, sequence: int, ylabel: str, title: str) -> None:
-        n_steps = len(self.states[sequence])
+        n_steps = len(positional(self.states, "states")[sequence])
         self.ax_.set(xlabel="step", ylabel=ylabel, title=title, xlim=(0.5, n_steps + 0.5))
         if self.step_labels is not None and n_steps <= _MOST_STEP_LABELS:
-            labels = [str(label) for label in self.step_labels[sequence]]
+            labels = [str(label) for label in positional(self.step_labels, "step_labels")[sequence]]
             self.ax_.set_xticks(np.arange(1, n_steps + 1), labels, **_slanted(labels))
             self.ax_.grid(axis="x", color=_PALE, lw=0.6)
         else:
@@ -336,9 +340,10 @@ def _weights_of_units(network: Any, coef: Any, n_units: int) -> np.ndarray | Non
     if coef is None:
         coef = getattr(network, "coef_", None)
         return coef if np.ndim(coef) == 2 and np.shape(coef)[1] == n_units else None
-    if np.ndim(coef) != 2 or np.shape(coef)[1] != n_units:
-        raise ValueError(f"coef has shape {np.shape(coef)}, but must be (outputs, {n_units} units).")
-    return np.asarray(coef)
+    weights = real_numbers(as_array(coef, "coef"), "coef")
+    if weights.ndim != 2 or weights.shape[1] != n_units:
+        raise ValueError(f"coef has shape {weights.shape}, but must be (outputs, {n_units} units).")
+    return weights
 
 
 def _line(k: int) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skseqmetric._input import as_array, joined_labels, label_array, positional
+
 
 def state_changes(states: np.ndarray, bidirectional: bool) -> np.ndarray:
     """Return how far every unit moves at every step, |x_t - x_{t-1}| with x_0 = 0, (T, H) for states (T, H).
@@ -91,18 +93,16 @@ class CategoryActivity(NamedTuple):
     n_sequences: np.ndarray
 
 
-def activity_by_category(
-    states: Sequence[Any], categories: Sequence[Any], units: np.ndarray, bidirectional: bool
-) -> CategoryActivity:
+def activity_by_category(states: Any, categories: Any, units: np.ndarray, bidirectional: bool) -> CategoryActivity:
     """Return how much a group of units moves at every category of step; categories are n arrays (T_i,).
 
     The activity at a step is the sum over the units of |x_t - x_{t-1}|. The activity of a sequence at a category is the
     mean over the steps of that category. Mean and (population) standard deviation are over the sequences that have it.
     """
-    check_step_values(categories, [len(x) for x in states], "categories")
+    categories = check_step_categories(categories, [len(x) for x in states], "categories")
     changes = (state_changes(np.asarray(x), bidirectional)[:, units] for x in states)
     activity = np.concatenate([own.sum(axis=1, dtype=np.float64) for own in changes])
-    names, codes = np.unique(np.concatenate([np.asarray(c) for c in categories]), return_inverse=True)
+    names, codes = np.unique(joined_labels(categories, name="categories"), return_inverse=True)
     sequence = np.repeat(np.arange(len(states)), [len(x) for x in states])
     shape = len(states), len(names)
     cell = np.ravel_multi_index((sequence, codes.ravel()), shape)
@@ -112,12 +112,32 @@ def activity_by_category(
     return CategoryActivity(names, means.mean(axis=0).data, means.std(axis=0).data, np.count_nonzero(counts, axis=0))
 
 
-def check_step_values(values: Sequence[Any], lengths: Sequence[int], name: str) -> None:
-    """Raise an error that names the first wrong sequence, unless every step of every sequence has one value."""
+def check_step_values(values: Any, lengths: Sequence[int], name: str) -> list[np.ndarray]:
+    """Return n arrays (T_i,) by position. An error names the first sequence without one value for every step."""
+    values = positional(values, name, "Pass a list with one array for each sequence.")
     if len(values) != len(lengths):
         raise ValueError(f"{name} has {len(values)} sequences, but X has {len(lengths)}: give one array for each.")
-    for i, (own, length) in enumerate(zip(values, lengths, strict=True)):
-        if np.shape(own) != (length,):
+    arrays = [_values_of(own, f"{name}[{i}]") for i, own in enumerate(values)]
+    for i, (own, length) in enumerate(zip(arrays, lengths, strict=True)):
+        if own.shape != (length,):
             raise ValueError(
-                f"{name}[{i}] has shape {np.shape(own)}, but sequence {i} has {length} steps: give each step one value."
+                f"{name}[{i}] has shape {own.shape}, but sequence {i} has {length} steps: give each step one value."
             )
+    return arrays
+
+
+def check_step_categories(values: Any, lengths: Sequence[int], name: str) -> list[np.ndarray]:
+    """`check_step_values` for labels: none is missing, and all are of one type."""
+    arrays = [label_array(own, f"{name}[{i}]") for i, own in enumerate(check_step_values(values, lengths, name))]
+    joined_labels(arrays, name=name)
+    return arrays
+
+
+def _values_of(values: Any, name: str) -> np.ndarray:
+    """An array of the values of one sequence. Text and other objects are not mixed with numbers."""
+    found = positional(values, name, "Pass one value for every step.")
+    if isinstance(found, list) and any(isinstance(item, str) or item is None for item in found):
+        array = np.empty(len(found), dtype=object)
+        array[:] = found
+        return array if {*map(type, found)} != {str} else array.astype(np.str_)
+    return as_array(found, name)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from skseqmetric._base import NetworkEstimator, Objective, Stage
 from skseqmetric._estimators.cross_modal.images import GivenImages, ImageColumns, ImagePool, LabelDistances
 from skseqmetric._estimators.cross_modal.objective import Course, CrossModalObjective, CrossTerm
-from skseqmetric._input import Sequences, check_images
+from skseqmetric._input import Sequences, as_array, check_images, real_numbers
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
 from skseqmetric._metrics.protocol import Metric
@@ -107,11 +107,13 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             if labels is not None:
                 raise ValueError("image_labels are given without images: pass both, or neither.")
             return None
-        return GivenImages(images, labels, self._number_labels, self.network_config_ if continued else None)
+        earlier = (self.network_config_, getattr(self, "_divided", None)) if continued else (None, None)
+        return GivenImages(images, labels, self._number_labels, *earlier)
 
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
         if not isinstance(self.loss_weights, str):
-            weights, wanted = np.asarray(self.loss_weights, dtype=np.float64), len(self._parts)
+            weights = real_numbers(as_array(self.loss_weights, "loss_weights"), "loss_weights").astype(np.float64)
+            wanted = len(self._parts)
             if weights.shape != (wanted,) or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
                 raise ValueError(
                     f"loss_weights={self.loss_weights!r} must be 'equal', 'dynamic' or {wanted} numbers >= 0, not all "
@@ -152,6 +154,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         self._gallery = {name: self._gallery[name] for name in kept if name in self._gallery}
         if training.images is None:
             return Objective(CrossModalObjective(self.module_, task, generator))
+        self._divided = training.images.images.divided
         course = Course(
             self._parts,
             self.loss_weights,
@@ -207,7 +210,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
 
     def _embed_images(self, images: Any) -> np.ndarray:
         """Return the embeddings (m, n_components) of images, float32."""
-        images = check_images(images, like=self.image_shape_)
+        images = check_images(images, like=self.image_shape_, divided=getattr(self, "_divided", None))
         out = np.empty((len(images), self.module_.n_outputs), dtype=np.float32)
         _, height, width = images.shape
         # sorted by content, so that rounding does not depend on the order of the caller

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from skseqmetric._base import class_methods, fitting
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
+from skseqmetric._input import as_array, check_classes, one_label_each, real_numbers
 from skseqmetric._ops.margins import label_distance, label_matrix
 from skseqmetric._tasks import Classes
 
@@ -143,6 +144,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     threshold_ : float
         Set by `calibrate_threshold`.
 
@@ -329,7 +332,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         -------
         self
         """
-        declared = None if classes is None else Classes(labels=np.unique(classes))
+        declared = None if classes is None else Classes(labels=check_classes(classes))
         given = self._given(images, image_labels, continued=hasattr(self, "module_"))
         self._partial_fit(X, y, sample_weight, declared, given)
         self._remember(X, images)
@@ -343,11 +346,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     ) -> tuple[np.ndarray, np.ndarray, Sequence[np.ndarray]]:
         if image_labels is None:
             return targets, targets, ()
-        labels, classes = np.asarray(image_labels), task.labels
-        if labels.shape != (n_images,):
-            raise ValueError(
-                f"image_labels has shape {labels.shape}, but there are {n_images} images: pass one label per image."
-            )
+        labels, classes = one_label_each(image_labels, n_images, "image_labels", "images"), task.labels
         places = {label: code for code, label in enumerate(classes.tolist())}
         of_images = np.array([places.get(label, -1) for label in labels.tolist()], dtype=np.int64)
         if (of_images < 0).any():
@@ -364,6 +363,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
 
     def _label_distances(self, task: Classes, pool: ImagePool) -> tuple[LabelDistances, None]:
         how = self.label_distance
+        if not isinstance(how, str) and not callable(how):
+            how = real_numbers(as_array(how, "label_distance"), "label_distance")
         return partial(label_distance, how if isinstance(how, str) else label_matrix(how, task.labels)), None
 
     # ------------------------------------------------------------------ prediction

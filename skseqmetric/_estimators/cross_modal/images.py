@@ -86,12 +86,14 @@ class GivenImages:
 
     number_labels : gives every label a number and refuses labels that do not fit.
     earlier : the configuration of the network that is trained further, None for a new one.
+    divided : whether the images of the earlier fit were uint8, None for a new network.
     """
 
     images: Any
     labels: Any
     number_labels: NumberLabels
     earlier: dict[str, Any] | None
+    divided: bool | None = None
 
     def checked(self, task: Task, targets: Targets) -> ImagePool:
         """Check the images and return them as a pool."""
@@ -102,7 +104,7 @@ class GivenImages:
                 "with images."
             )
         paired = self.labels is None
-        images = check_images(self.images, n_expected=len(targets) if paired else None, like=like)
+        images = check_images(self.images, n_expected=len(targets) if paired else None, like=like, divided=self.divided)
         of_sequences, of_images, spelled = self.number_labels(task, targets, self.labels, len(images))
         if paired:
             return ImagePool.paired(images, of_images, spelled)

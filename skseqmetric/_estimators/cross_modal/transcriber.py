@@ -162,6 +162,8 @@ class CrossModalTranscriber(CrossModalEstimator):
         Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     threshold_ : float
         Set by `calibrate_threshold`.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._input import Sequences, as_array, check_sequences, real_numbers
 from skseqmetric._ops.reservoir import reservoir_pooled, reservoir_scan
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import ReservoirWeights
@@ -115,7 +115,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
 
     def _of_each(self, name: str) -> list[float]:
         """Return the value of a parameter for every reservoir, checked to be in its range."""
-        value = np.asarray(getattr(self, name), dtype=np.float64)
+        value = real_numbers(as_array(getattr(self, name), name), name).astype(np.float64)
         if value.ndim and value.shape != (self.n_reservoirs,):
             raise ValueError(f"{name} has shape {value.shape}: pass one number, or one for each of n_reservoirs.")
         values = np.broadcast_to(value, self.n_reservoirs).tolist()

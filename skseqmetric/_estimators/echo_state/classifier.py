@@ -15,12 +15,16 @@ from sklearn.utils.metaestimators import available_if
 
 from skseqmetric._base import class_methods, renamed, unchanged_if_refused
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
+from skseqmetric._input import check_classes
 from skseqmetric._tasks import Classes, class_factors, probabilities
 from skseqmetric._tensors.steps import IGNORED, StepTargets
 from skseqmetric._training.data import TrainingSet
 
 MOST_CERTAIN = 1e6
 """Largest factor from scores to logits. It is reached if the readout fits the training data exactly."""
+
+NEVER = -1e30
+"""Score of a class that the logistic readout has not seen: finite, also in float32, and of probability 0."""
 
 LOGISTIC_STEPS = 1000
 
@@ -120,6 +124,8 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         Scaling of the channels. The reservoirs read (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
 
     Notes
     -----
@@ -274,7 +280,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             if not first:
                 task = task.following(self._task)
             elif classes is not None:
-                task = task.following(Classes(every_step=task.every_step, labels=np.unique(classes)))
+                task = task.following(Classes(every_step=task.every_step, labels=check_classes(classes)))
             task, training = self._checked_data(X, y, sample_weight, task, reset=first)
             if first and classes is None:
                 _refuse_single_class(training)
@@ -322,7 +328,9 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
     def _sharpness(self) -> float:
         """Factor from scores to logits."""
         # only the ridge readout has a variance
-        return 1.0 if self._variance is None else min(2 / self._variance, MOST_CERTAIN)
+        if self._variance is None:
+            return 1.0
+        return 2 / self._variance if self._variance > 2 / MOST_CERTAIN else MOST_CERTAIN
 
     # ------------------------------------------------------------------ prediction
     predict = class_methods.predict

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skseqmetric._base import streaming
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
-from skseqmetric._input import check_sequences, check_weights
+from skseqmetric._input import as_array, check_sequences, check_weights, real_numbers
 from skseqmetric._networks.pooling import POOLINGS, pooled
 from skseqmetric._ops.reservoir import reservoir_step
 from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
@@ -97,7 +97,7 @@ class EchoStatePredictor(EchoStateEstimator):
         """Return the penalties to choose from, or None for "auto"."""
         if isinstance(self.alpha, str):
             return None
-        alphas = np.atleast_1d(np.asarray(self.alpha, dtype=np.float64))
+        alphas = np.atleast_1d(real_numbers(as_array(self.alpha, "alpha"), "alpha").astype(np.float64))
         if alphas.ndim != 1 or not len(alphas) or not (np.isfinite(alphas) & (alphas > 0)).all():
             raise ValueError(f'alpha={self.alpha!r} must be a number > 0, a list of such numbers, or "auto".')
         return alphas

@@ -88,6 +88,8 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         Scaling of the channels. The reservoirs read (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
 
     Notes
     -----

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
 from skseqmetric._input import check_labels, check_sequences
+from skseqmetric._tasks import Classes
 
 
 class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
@@ -48,6 +49,8 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         Number of fitted sequences.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     n_features_in_ : int
         Number of steps. Only after fitting a 2-D table.
 
@@ -150,6 +153,24 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         """
         votes = self._votes(X)
         return votes / votes.sum(axis=1, keepdims=True)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            As in `predict`.
+        y : array-like of shape (n,)
+            True labels.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence.
+
+        Returns
+        -------
+        accuracy : float in [0, 1]
+        """
+        return Classes(labels=self.classes_).score(y, self.predict(X), sample_weight)
 
     def _votes(self, X: Any) -> np.ndarray:
         distances, indices = self._search(self._queries(X), self.n_neighbors, itself=X is None)

@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
-from skseqmetric._input import check_sequences
+from skseqmetric._input import check_real_targets, check_sequences
+from skseqmetric._tasks import Numbers
 
 
 class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeighbors):
@@ -46,6 +46,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         Number of fitted sequences.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     n_features_in_ : int
         Number of steps. Only after fitting a 2-D table.
 
@@ -105,9 +107,18 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self)
             self._y = _check_values(y, len(sequences), self)
-            target = quantile_classes(self._y, self.n_bins) if self._is_supervised() else self._y
+            target = self._classes_for_metric() if self._is_supervised() else self._y
             self._fit_metric(sequences, self._y, target, fit_params)
         return self
+
+    def _classes_for_metric(self) -> np.ndarray:
+        classes = quantile_classes(self._y, self.n_bins)
+        if len(np.unique(classes)) < 2:
+            raise ValueError(
+                f"y is constant, so that {type(self.metric).__name__} has no two classes to learn from: pass a y with "
+                'different values, or a metric that learns nothing, such as metric="dtw".'
+            )
+        return classes
 
     @property
     def _n_stored(self) -> int:
@@ -130,6 +141,25 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         shares = weights / weights.sum(axis=1, keepdims=True)
         return np.einsum("qk,qk...->q...", shares, self._y[indices])
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination R^2, averaged over the outputs.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or None
+            As in `predict`.
+        y : array-like of shape (n,) or (n, n_outputs)
+            True numbers.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence.
+
+        Returns
+        -------
+        score : float
+            The best score is 1.
+        """
+        return Numbers().score(y, self.predict(X), sample_weight)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # scikit-learn's test data are a table whose columns have no order in time, so that warping must fail
@@ -138,14 +168,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
 
 
 def _check_values(y: Any, n: int, estimator: Any) -> np.ndarray:
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
-        )
-    values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    if len(values) != n:
-        raise ValueError(f"y has {len(values)} values, but X has {n} sequences: pass one per sequence.")
-    return values
+    values, one_column = check_real_targets(y, n, estimator=estimator)
+    return values[:, 0] if one_column else values
 
 
 def quantile_classes(y: np.ndarray, n_bins: int) -> np.ndarray:

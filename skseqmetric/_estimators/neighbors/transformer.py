@@ -43,6 +43,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         Number of fitted sequences, which are the columns of the graph.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
     n_features_in_ : int
         Number of steps. Only after fitting a 2-D table.
 

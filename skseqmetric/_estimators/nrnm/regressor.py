@@ -126,6 +126,8 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
         Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
 
     Notes
     -----

@@ -120,6 +120,8 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
         Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
 
     Notes
     -----
