@@ -20,8 +20,7 @@ from torch import nn
 
 from skseqmetric._input import Sequences, check_sequences, check_weights
 from skseqmetric._tasks import Blocks, Task
-from skseqmetric._tensors.arrays import tensor_of
-from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.flat import FlatSequences, tensor_of
 from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
 from skseqmetric._tensors.scaling import LARGEST, channel_scaling

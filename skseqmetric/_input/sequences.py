@@ -99,7 +99,7 @@ class Sequences:
 
 def as_index(indices: Any) -> Any:
     """Indices that NumPy takes: a slice as it is, everything else an array."""
-    if isinstance(indices, slice):
+    if isinstance(indices, slice) or (type(indices) is np.ndarray and indices.dtype.kind == "i" and indices.ndim == 1):
         return indices
     array = as_array(positional(indices, "indices", "Pass integers, a boolean mask or a slice."), "indices")
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iub"):

@@ -113,7 +113,8 @@ def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return torch.nn.functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1]).contiguous()
     out = None if bias is None else bias.repeat(len(rows), 1)
-    return compiled_products()(weight).forward(rows, out).unflatten(0, x.shape[:-1])
+    matrix = PackedMatrix(library(), Team(1, 0), weight)  # a thread more would not pay
+    return matrix.forward(rows, out).unflatten(0, x.shape[:-1])
 
 
 def steady(x: Tensor) -> bool:

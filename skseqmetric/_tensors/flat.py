@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from skseqmetric._input import Sequences
-from skseqmetric._tensors.arrays import tensor_of
 from skseqmetric._tensors.scaling import LARGEST, place_of
 
 _STEPS = 2**14  # scaled at a time, so that no second array in the precision of the input is made
@@ -124,6 +123,14 @@ def _refuse_large(sequences: Sequences, part: np.ndarray, start: int, numbers: n
         f"{place} is {value:.6g}, and {scaled:.3g} after scaling: the largest scaled value is {LARGEST:.0e}. Is it a "
         "fill value for missing data? Impute such values or cut them off first."
     )
+
+
+def tensor_of(array: np.ndarray) -> Tensor:
+    """Return a tensor that shares the memory of an array, or of a copy if nobody may write to the array.
+
+    torch knows no protected memory. It warns of such an array, and a later write would end the process.
+    """
+    return torch.from_numpy(np.require(array, requirements="W"))
 
 
 def fingerprints(arrays: Iterable[np.ndarray]) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skseqmetric._tensors.arrays import tensor_of
+from skseqmetric._tensors.flat import tensor_of
 
 IGNORED = -1
 """The code of steps without a label, and of steps after the end of a sequence."""

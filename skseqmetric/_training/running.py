@@ -7,15 +7,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from types import FrameType
 from typing import Any, Self, TypeVar
 
+import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skseqmetric._tensors.modes import learning
 from skseqmetric._training.callbacks import with_callbacks
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -120,7 +120,12 @@ def _whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
     running = RunningFit(CtrlC() if outer is None else outer.ctrl_c)
     token = RUNNING.set(running)
     try:
-        with running.ctrl_c, learning():
+        with running.ctrl_c, ExitStack() as modes:
+            # gradients in full precision, whatever modes of torch the caller is in
+            modes.enter_context(torch.inference_mode(False))
+            modes.enter_context(torch.enable_grad())
+            for device in ("cpu", "cuda"):
+                modes.enter_context(torch.autocast(device, enabled=False))
             yield running
     except BaseException as error:
         if not isinstance(error, running.keeps):

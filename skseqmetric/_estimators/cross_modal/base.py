@@ -30,8 +30,7 @@ from skseqmetric._ops.embedding_distances import BATCH, PAIRED
 from skseqmetric._ops.margins import default_beta
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._tasks import Task
-from skseqmetric._tensors.arrays import tensor_of
-from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.flat import FlatSequences, tensor_of
 from skseqmetric._tensors.inference import check_finite, n_threads, run_sequences, run_steps
 from skseqmetric._tensors.modes import answering
 from skseqmetric._training.batches import Plan, shuffled_batches

@@ -14,7 +14,7 @@ from skseqmetric._estimators.cross_modal.objective import Course
 from skseqmetric._input import Images, check_images
 from skseqmetric._ops.margins import choose_negatives
 from skseqmetric._tasks import Targets, Task
-from skseqmetric._tensors.arrays import tensor_of
+from skseqmetric._tensors.flat import tensor_of
 
 LabelDistances = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A function of labels (B,) and labels (M,), given as numbers, that returns their distances (B, M) in float64."""

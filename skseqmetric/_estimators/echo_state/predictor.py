@@ -22,8 +22,7 @@ from skseqmetric._ops.reservoir import reservoir_step
 from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._tasks import Blocks, Task
-from skseqmetric._tensors.arrays import tensor_of
-from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.flat import FlatSequences, batches_by_length, tensor_of
 from skseqmetric._tensors.inference import MAX_STEPS, run_sequences, run_steps
 from skseqmetric._tensors.steps import StepTargets
 from skseqmetric._training.data import TrainingSet
