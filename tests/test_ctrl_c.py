@@ -195,6 +195,36 @@ def test_neighbours_keep_the_metric_that_was_interrupted() -> None:
     assert knn.predict(X).shape == LABELS.shape
 
 
+def test_neighbours_do_not_lose_a_metric_that_has_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while they embed the fitted sequences: one lets them finish, two end it, and so does one in a search."""
+
+    def pressed(times: int) -> None:
+        original = SyncGRUMetric._prepare
+
+        def prepare(self: Any, sequences: Any) -> Any:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+            return original(self, sequences)
+
+        monkeypatch.setattr(SyncGRUMetric, "_prepare", prepare)
+
+    knn = SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL), n_neighbors=1)
+    pressed(1)
+    with pytest.warns(ConvergenceWarning, match="SequenceKNeighborsClassifier: Ctrl-C came after the last update"):
+        knn.fit(X, LABELS)
+    monkeypatch.undo()
+    before = knn.predict(X)
+    pressed(1)
+    with pytest.raises(KeyboardInterrupt):
+        make_pipeline(knn).fit(X, LABELS)
+    monkeypatch.undo()
+    pressed(2)
+    with pytest.raises(KeyboardInterrupt):
+        knn.fit(X, 1 - LABELS)
+    monkeypatch.undo()
+    assert np.array_equal(knn.predict(X), before)
+
+
 def test_ctrl_c_after_the_last_update_says_that_the_fit_is_complete() -> None:
     case = CASES[0]
     total = moments_of(lambda: case.make().fit(X, LABELS))

@@ -157,7 +157,7 @@ def sequences(draw: Callable[..., Any], case: Case) -> Any:
         change = draw(st.sampled_from(CHANGES))
         try:
             x = change(x, draw)
-        except (ValueError, TypeError, OverflowError, IndexError, AttributeError):
+        except (ValueError, TypeError, OverflowError, IndexError, AttributeError, RuntimeError):
             break  # the second change does not fit what the first one made
     return x
 

@@ -3,13 +3,14 @@
 from skseqmetric._base import class_methods, number_methods, streaming
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
 from skseqmetric._base.renamed import renamed, with_defaults
-from skseqmetric._training.running import fitting, unchanged_if_refused
+from skseqmetric._training.running import finished_despite_ctrl_c, fitting, unchanged_if_refused
 
 __all__ = [
     "NetworkEstimator",
     "Objective",
     "Stage",
     "class_methods",
+    "finished_despite_ctrl_c",
     "fitting",
     "number_methods",
     "renamed",

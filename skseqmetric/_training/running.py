@@ -137,6 +137,15 @@ def _whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
 
 
 @contextmanager
+def finished_despite_ctrl_c(estimator: Any) -> Iterator[None]:
+    """Finish the body at a first Ctrl-C: it completes a fit whose training is over. Then leave as a fit does."""
+    with CtrlC() as ctrl_c:
+        yield
+    if ctrl_c.count:
+        RunningFit(ctrl_c).leave(type(estimator).__name__)
+
+
+@contextmanager
 def unchanged_if_refused(estimator: Any) -> Iterator[None]:
     """Restore all attributes of the estimator after an error in the body, so that a refused fit changes nothing."""
     before = dict(vars(estimator))

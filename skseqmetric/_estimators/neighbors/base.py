@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -17,6 +18,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._base import finished_despite_ctrl_c
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.callable import CallableMetric
 from skseqmetric._metrics.hooks import prepare
@@ -53,7 +55,8 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
                 routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
                 with part(metric):
                     metric.fit(sequences, target, **routed)
-            self._keep(metric, sequences)
+            with nullcontext() if frozen else finished_despite_ctrl_c(self):
+                self._keep(metric, sequences)
 
     def _keep(self, metric: Any, sequences: Sequences) -> None:
         self.metric_ = metric
