@@ -377,7 +377,7 @@ class CrossModalTranscriber(CrossModalEstimator):
 
     def _steps_left(self, sequences: Sequences, *, continued: bool) -> np.ndarray:
         """Return the steps (n,) that the series encoder leaves of every sequence. A module of the user is run."""
-        encoder = self.module_.series_encoder if continued else copied(self.series_encoder)
+        encoder = self.module_.series_encoder if continued else copied(self, "series_encoder")
         if encoder is None or isinstance(encoder, SeriesEncoder):
             return SeriesEncoder.output_lengths(sequences.lengths)
         return _steps_by_running(encoder, sequences)
