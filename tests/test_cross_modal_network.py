@@ -20,8 +20,8 @@ class Steps(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Parameter(torch.linspace(-1, 1, 8).view(2, 4))
-        self.norm = nn.BatchNorm1d(2)
+        self.layer = nn.Parameter(torch.linspace(-1, 1, 8, dtype=torch.float32).view(2, 4))
+        self.norm = nn.BatchNorm1d(2, dtype=torch.float32)
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         kept = self.norm(values[:, ::2].transpose(1, 2)).transpose(1, 2)
@@ -35,7 +35,11 @@ class Pixels(nn.Module):
 
     def forward(self, images: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         vectors = images.flatten(1)[:, :4]
-        return vectors if generator is None else vectors + torch.rand(vectors.shape, generator=generator)
+        return (
+            vectors
+            if generator is None
+            else vectors + torch.rand(vectors.shape, generator=generator, dtype=torch.float32)
+        )
 
 
 ENCODERS: dict[str, dict[str, Any]] = {
@@ -62,8 +66,8 @@ def test_network_embeds_both_modalities_at_length_one(encoders: str) -> None:
     vectors = net.encode_images(pictures(), generator())
     series, images = net.embed_series(features, lengths), net.embed_images(vectors)
     assert series.shape == images.shape == (4, 3)
-    torch.testing.assert_close(series.norm(dim=1), torch.ones(4))
-    torch.testing.assert_close(images.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(series.norm(dim=1), torch.ones(4, dtype=torch.float32))
+    torch.testing.assert_close(images.norm(dim=1), torch.ones(4, dtype=torch.float32))
     assert net.series_logits(features, lengths).shape == net.image_logits(vectors).shape == (4, 6)
     (series * images).sum().backward()
     assert net.projection.weight.grad.any()
@@ -71,7 +75,7 @@ def test_network_embeds_both_modalities_at_length_one(encoders: str) -> None:
 
 def test_both_modalities_share_the_projection_but_not_the_head() -> None:
     net = network()
-    vectors = torch.rand(5, 4, generator=generator())
+    vectors = torch.rand(5, 4, generator=generator(), dtype=torch.float32)
     one_step = torch.ones(5, dtype=torch.int64)
     assert torch.equal(net.embed_images(vectors), net.embed_series(vectors[:, None], one_step))
     assert not torch.equal(net.image_logits(vectors), net.series_logits(vectors[:, None], one_step))
