@@ -60,7 +60,7 @@ class Vectors(nn.Module):
 
 
 def started(n_inputs: int, n_outputs: int, seed: int) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
+    layer = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs, dtype=torch.float32)
     nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(seed))
     nn.init.zeros_(layer.bias)
     return layer

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skseqmetric import SyncGRUMetric
+from skseqmetric import EchoStateTransformer, SyncGRUMetric
 from skseqmetric._ops import buffer_pool, compiled, dispatch
 from skseqmetric._ops import parallel as _team
 from skseqmetric._ops.compiled import _library, tile
@@ -29,6 +29,7 @@ from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reser
 from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.weights import Side
+from skseqmetric.datasets import make_shifted_sequences
 from tests.test_implementations import COUPLINGS, Case, compare, leaves
 
 built = pytest.mark.skipif(compiled.obstacle() is not None, reason=f"compiled: {compiled.obstacle()}")
@@ -55,6 +56,33 @@ def test_every_instruction_set_equals_the_reference(kernels: str, coupling: str 
     pairs = case.pairs(21)
     compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *pairs, w)))
     compare(case, FORM, "gru", lambda x, w: [gru_pooled(x, case.lengths, w, "mean")])
+
+
+@pytest.fixture(scope="module")
+def of_default_sizes() -> Callable[[], dict[str, np.ndarray]]:
+    """Embeddings, coupled distances and echo states of estimators that are fitted once."""
+    X, y = make_shifted_sequences(12, n_classes=2, random_state=0)
+    metric = SyncGRUMetric(coupling="symmetric", max_epochs=1, random_state=0).fit(X, y)
+    echo = EchoStateTransformer(random_state=0).fit(X)
+
+    def answers() -> dict[str, np.ndarray]:
+        states = np.concatenate(echo.hidden_states(X))
+        return {"embeddings": metric.transform(X), "distances": metric.pairwise_distances(X), "states": states}
+
+    return answers
+
+
+@built
+def test_instruction_sets_differ_by_rounding_only(
+    kernels: str, of_default_sizes: Callable[[], dict[str, np.ndarray]]
+) -> None:
+    """The same set gives the same bits; another one keeps the bound that docs/performance.md states."""
+    found = of_default_sizes()
+    for name, again in of_default_sizes().items():
+        np.testing.assert_array_equal(again, found[name], err_msg=name)
+    compiled.library().use(b"generic")
+    for name, other in of_default_sizes().items():
+        np.testing.assert_allclose(found[name], other, rtol=0, atol=1e-6 * np.abs(other).max(), err_msg=name)
 
 
 @built

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from skseqmetric._ops import metric_losses
 from skseqmetric._ops.cross_modal_losses import KINDS, cross_modal_loss
 from skseqmetric._ops.embedding_distances import BATCH, PAIRED, batch_distance, mmd, paired_distance
+from tests.torch_memory import peak_bytes, squared_bytes
 
 HAS_NEGATIVE = torch.tensor([True, True, False, True, True, False])
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5, 0.0, 3.0, 1.0], dtype=torch.float64)
@@ -375,3 +377,32 @@ def test_no_weight_no_loss(kind: str, name: str) -> None:
     (gradient,) = torch.autograd.grad(loss, u)
     assert loss.item() == 0
     assert not gradient.any()
+
+
+@pytest.mark.parametrize("name", ["mmd", "homm"])
+def test_blocks_of_a_kernel_give_the_same_value_and_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(5)
+    u, v = (torch.randn(19, 4, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    weights = torch.rand(19, generator=generator, dtype=torch.float64).masked_fill(torch.arange(19) % 5 == 0, 0.0)
+    found = []
+    for at_once in (1 << 18, 5 * 38):
+        monkeypatch.setattr(metric_losses, "ENTRIES", at_once)
+        value = batch_distance(name, u, v, weights)
+        found.append((value, *torch.autograd.grad(value, (u, v))))
+    assert found[0][1].abs().max() > 1e-6
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("distance", sorted(PAIRED | BATCH))
+def test_a_loss_holds_a_few_matrices_of_the_batch(distance: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    anchors, positives, negatives = (
+        torch.randn(600, 16, generator=generator, dtype=torch.float32, requires_grad=True) for _ in range(3)
+    )
+    ones = torch.ones(600, dtype=torch.float32)
+
+    def update() -> None:
+        cross_modal_loss("contrastive", distance, anchors, positives, negatives, ones > 0, 0.1, ones).backward()
+
+    assert peak_bytes(update) < 16 * squared_bytes(600)

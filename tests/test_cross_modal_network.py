@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from skseqmetric import CrossModalTripletEmbedder
+from skseqmetric import CrossModalTranscriber, CrossModalTripletEmbedder
+from tests import small_embedder
 from tests.small_encoders import LENGTHS, batch, generator, network, outside, pixels
 
 
@@ -18,8 +20,8 @@ class Steps(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Parameter(torch.linspace(-1, 1, 8).view(2, 4))
-        self.norm = nn.BatchNorm1d(2)
+        self.layer = nn.Parameter(torch.linspace(-1, 1, 8, dtype=torch.float32).view(2, 4))
+        self.norm = nn.BatchNorm1d(2, dtype=torch.float32)
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         kept = self.norm(values[:, ::2].transpose(1, 2)).transpose(1, 2)
@@ -33,7 +35,11 @@ class Pixels(nn.Module):
 
     def forward(self, images: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         vectors = images.flatten(1)[:, :4]
-        return vectors if generator is None else vectors + torch.rand(vectors.shape, generator=generator)
+        return (
+            vectors
+            if generator is None
+            else vectors + torch.rand(vectors.shape, generator=generator, dtype=torch.float32)
+        )
 
 
 ENCODERS: dict[str, dict[str, Any]] = {
@@ -60,8 +66,8 @@ def test_network_embeds_both_modalities_at_length_one(encoders: str) -> None:
     vectors = net.encode_images(pictures(), generator())
     series, images = net.embed_series(features, lengths), net.embed_images(vectors)
     assert series.shape == images.shape == (4, 3)
-    torch.testing.assert_close(series.norm(dim=1), torch.ones(4))
-    torch.testing.assert_close(images.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(series.norm(dim=1), torch.ones(4, dtype=torch.float32))
+    torch.testing.assert_close(images.norm(dim=1), torch.ones(4, dtype=torch.float32))
     assert net.series_logits(features, lengths).shape == net.image_logits(vectors).shape == (4, 6)
     (series * images).sum().backward()
     assert net.projection.weight.grad.any()
@@ -69,7 +75,7 @@ def test_network_embeds_both_modalities_at_length_one(encoders: str) -> None:
 
 def test_both_modalities_share_the_projection_but_not_the_head() -> None:
     net = network()
-    vectors = torch.rand(5, 4, generator=generator())
+    vectors = torch.rand(5, 4, generator=generator(), dtype=torch.float32)
     one_step = torch.ones(5, dtype=torch.int64)
     assert torch.equal(net.embed_images(vectors), net.embed_series(vectors[:, None], one_step))
     assert not torch.equal(net.image_logits(vectors), net.series_logits(vectors[:, None], one_step))
@@ -196,3 +202,74 @@ def test_unfit_image_encoders_are_named(function: Callable[..., object], message
 def test_encoders_must_be_modules() -> None:
     with pytest.raises(ValueError, match=r"'image_encoder' parameter .* instance of 'torch\.nn"):
         fit(image_encoder=lambda x: x)
+
+
+class Outputs(nn.Module):
+    """An encoder whose results have another dtype."""
+
+    def __init__(self, encoder: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.encoder, self.dtype = encoder, dtype
+
+    def forward(self, *inputs: Tensor) -> Any:
+        found = self.encoder(*inputs)
+        return (found[0].to(self.dtype), found[1]) if isinstance(found, tuple) else found.to(self.dtype)
+
+
+ALTERED: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "float64": lambda encoder: encoder.double(),
+    "evaluation mode": lambda encoder: encoder.eval(),
+    "float64 results": lambda encoder: Outputs(encoder, torch.float64),
+    "float16 weights": lambda encoder: encoder.half(),
+    "bfloat16 results": lambda encoder: Outputs(encoder, torch.bfloat16),
+}
+ONE_UPDATE = {"max_epochs": 1, "min_batches": 1, "random_state": 0}
+LABELS = {CrossModalTripletEmbedder: [0, 1, 2] * 4, CrossModalTranscriber: ["a", "b", "ab"] * 4}
+
+
+def answers(kind: Any, series: nn.Module, images: nn.Module, **settings: Any) -> tuple[Any, list[np.ndarray]]:
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, 2)) for n in range(8, 20)]
+    shown = rng.random((12, 9, 8))
+    made = kind(3, series_encoder=series, image_encoder=images, **ONE_UPDATE, **settings)
+    made.fit(X, LABELS[kind], images=shown)
+    return made, [made.transform(X), made.transform_images(shown), *made.hidden_states(X)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", LABELS)
+def test_encoders_of_any_dtype_and_mode_are_trained_as_float32(kind: Any, precision: str) -> None:
+    _, expected = answers(kind, small_embedder.Steps(), small_embedder.Vectors(), precision=precision)
+    for name, change in ALTERED.items():
+        series, images = change(small_embedder.Steps()), change(small_embedder.Vectors())
+        before = {key: value.clone() for key, value in series.state_dict().items()}
+        made, found = answers(kind, series, images, precision=precision)
+        exact = name in ("evaluation mode", "float64") or (name, precision) == ("float64 results", "float32")
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == np.float32, name
+            np.testing.assert_allclose(one, other, rtol=0, atol=0 if exact else 0.01, err_msg=name)
+        assert {parameter.dtype for parameter in made.module_.parameters()} == {torch.float32}
+        assert all(torch.equal(value, before[key]) for key, value in series.state_dict().items())
+        assert {value.dtype for value in series.state_dict().values()} == {value.dtype for value in before.values()}
+        assert series.training == (name != "evaluation mode")
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_frozen_parameters_of_an_encoder_stay_as_they_are(kind: Any) -> None:
+    series, images = small_embedder.Steps().requires_grad_(False), small_embedder.Vectors()
+    made, _ = answers(kind, series, images, weight_decay=0.5)
+    assert torch.equal(made.module_.series_encoder.layer.weight, series.layer.weight)
+    assert not torch.equal(made.module_.image_encoder.layer.weight, images.layer.weight)
+
+
+@pytest.mark.parametrize("name", ["series_encoder", "image_encoder"])
+@pytest.mark.parametrize("kind", LABELS)
+def test_encoders_without_numbers_or_copies_are_named(kind: Any, name: str) -> None:
+    encoders = {"series_encoder": small_embedder.Steps(), "image_encoder": small_embedder.Vectors()}
+    encoders[name].to("meta")
+    with pytest.raises(ValueError, match=rf"{name} has 'layer.weight' on the device \"meta\""):
+        answers(kind, *encoders.values())
+    encoders[name].to_empty(device="cpu")
+    encoders[name].results = torch.ones(2, dtype=torch.float32, requires_grad=True) * 2
+    with pytest.raises(ValueError, match=rf"{name} cannot be copied"):
+        answers(kind, *encoders.values())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops import metric_losses as _losses
+from tests.torch_memory import peak_bytes, squared_bytes
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 2, 0])
 SAME = LABELS[:, None] == LABELS
@@ -138,3 +139,54 @@ def test_distances_of_a_batch_keep_no_difference_of_every_pair(monkeypatch: pyte
     sides = torch.rand(24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     (by_hand,), (by_torch,) = (torch.autograd.grad((d * sides).sum(), points) for d in (found, direct))
     torch.testing.assert_close(by_hand, by_torch, rtol=1e-12, atol=1e-12)
+
+
+def direct_triplet(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
+    """The loss as its definition says, with an array of all triplets."""
+    distance = _losses.safe_sqrt(scale * squared)
+    positive, negative = same & valid, ~same & valid
+    others = distance.masked_fill(~negative, torch.inf)
+    farther = others[:, None, :].masked_fill(others[:, None, :] <= distance[:, :, None], torch.inf).amin(2)
+    farthest = distance.masked_fill(~negative, 0.0).amax(1, keepdim=True)
+    cost = torch.nn.functional.softplus(distance - torch.where(farther.isinf(), farthest, farther))
+    count = positive.sum(1)
+    usable = (count > 0) & negative.any(1)
+    return _losses.weighted_mean((cost * positive).sum(1) / count.clamp_min(1), weights, usable)
+
+
+@pytest.mark.parametrize("at_once", [60, 1 << 18], ids=["blocks", "one block"])
+@pytest.mark.parametrize("ties", [False, True])
+def test_triplet_has_the_value_and_gradient_of_its_definition(
+    ties: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with equal distances, left out pairs, and anchors without a positive or a negative."""
+    generator = torch.Generator().manual_seed(3)
+    points = torch.randn(24, 3, generator=generator, dtype=torch.float64)
+    points = (points.round() if ties else points).requires_grad_()
+    labels = torch.randint(0, 4, (24,), generator=generator, dtype=torch.int64)
+    labels[0] = 9
+    valid = torch.rand(24, 24, generator=generator, dtype=torch.float32) < 0.7
+    valid = (valid | valid.T) & ~torch.eye(24, dtype=torch.bool)
+    same = labels[:, None] == labels
+    valid[1] &= same[1]
+    weights = torch.rand(24, generator=generator, dtype=torch.float64)
+    expected = direct_triplet(_losses.squared_distances(points), same, valid, weights, SCALE)
+    monkeypatch.setattr(_losses, "ENTRIES", at_once)
+    got = _losses.triplet(_losses.squared_distances(points), same, valid, weights, SCALE, MARGIN)
+    torch.testing.assert_close(got, expected, rtol=1e-14, atol=0)
+    gradients = [torch.autograd.grad(loss, points)[0] for loss in (got, expected)]
+    assert gradients[1].abs().max() > 1e-3
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(_losses.BLOCK_LOSSES))
+def test_a_loss_holds_a_few_matrices_of_the_batch(name: str) -> None:
+    points = torch.rand(800, 4, dtype=torch.float32, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels, one = torch.arange(800, dtype=torch.int64) % 50, torch.ones((), dtype=torch.float32)
+    same, apart = labels[:, None] == labels, ~torch.eye(800, dtype=torch.bool)
+
+    def update() -> None:
+        squared = _losses.squared_distances(points)
+        _losses.BLOCK_LOSSES[name](squared, same, apart, one.expand(800), one, MARGIN).backward()
+
+    assert peak_bytes(update) < 16 * squared_bytes(800)

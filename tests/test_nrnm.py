@@ -35,7 +35,7 @@ def test_padding_and_company_change_nothing(cell: str, memory_input: str) -> Non
     network = fitted.fit(X, [np.arange(len(x)) % 4 for x in X]).module_
     lengths = torch.tensor([len(x) for x in X])
     for fill in (0.0, 1e6):
-        values = torch.full((3, 20, 3), fill)
+        values = torch.full((3, 20, 3), fill, dtype=torch.float32)
         for row, x in zip(values, X, strict=True):
             row[: len(x)] = torch.from_numpy(x)
         together = network(values, lengths)
@@ -63,21 +63,25 @@ def test_a_new_network_forgets_slowly_and_writes_by_half(ragged: Data) -> None:
     made = NRNMClassifier(**{**SMALL, "max_epochs": 1}, n_slots=2, stride=1, n_heads=2).fit(*ragged)
     layer = type(made.module_)(**made.network_config_).memory_layers()[0]
     weights, generator = layer.weights(), torch.Generator().manual_seed(0)
-    zeros = torch.zeros(1, 8)
+    zeros = torch.zeros(1, 8, dtype=torch.float32)
 
     def after(memory: torch.Tensor, hidden: torch.Tensor) -> MemoryState:
         """One step behind a block of two states without input, on top of a memory."""
-        inputs = torch.zeros(1, layer.input.shape[1])
-        before = MemoryState(2, zeros, torch.ones(1, 8), memory, (inputs, inputs), (hidden, hidden))
+        inputs = torch.zeros(1, layer.input.shape[1], dtype=torch.float32)
+        before = MemoryState(
+            2, zeros, torch.ones(1, 8, dtype=torch.float32), memory, (inputs, inputs), (hidden, hidden)
+        )
         return memory_step(inputs, before, weights)
 
     # with nothing to write G_f = sigma(1) is left of the memory, and as much of c
-    faint = torch.full((1, 2, 8), 1e-6)
+    faint = torch.full((1, 2, 8), 1e-6, dtype=torch.float32)
     kept = after(faint, zeros)
-    torch.testing.assert_close(kept.memory / faint, torch.full((1, 2, 8), 1 / (1 + np.exp(-1))), rtol=1e-4, atol=0)
-    torch.testing.assert_close(kept.c, torch.full((1, 8), 1 / (1 + np.exp(-1))), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        kept.memory / faint, torch.full_like(kept.memory, 1 / (1 + np.exp(-1))), rtol=1e-4, atol=0
+    )
+    torch.testing.assert_close(kept.c, torch.full_like(kept.c, 1 / (1 + np.exp(-1))), rtol=1e-4, atol=0)
     # G_i = sigma(0) of the candidate is written: half of what an open gate writes
-    hidden = torch.randn(1, 8, generator=generator)
+    hidden = torch.randn(1, 8, generator=generator, dtype=torch.float32)
     written = after(0 * faint, hidden).memory
     layer.update_bias[:8] = 50.0
     torch.testing.assert_close(written, after(0 * faint, hidden).memory / 2)

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from skorch.callbacks import Callback
 
-from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+from skseqmetric import NRNMMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES
 from tests.fake_callbacks import SeenBatches, sequences_of
 
@@ -165,6 +165,41 @@ def test_loss_with_parameters_of_its_own_is_trained_on_a_copy(ragged: Data) -> N
     # a new fit starts from the loss that was given
     fresh = SyncGRUMetric(**settings, coupling=None, loss=loss).fit(*ragged)
     assert metric.fit(*ragged).loss_.place.item() == fresh.loss_.place.item() > 0
+
+
+def small_memory_metric(loss: torch.nn.Module) -> NRNMMetric:
+    return NRNMMetric(8, n_filters=4, max_epochs=2, min_batches=2, loss=loss, random_state=0)
+
+
+class Places(torch.nn.Module):
+    """A loss with a place for every class, like those of proxies, and a buffer."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        places = torch.linspace(-1, 1, 3 * n_features, dtype=torch.float32).view(3, n_features)
+        self.places = torch.nn.Parameter(places)
+        self.register_buffer("sizes", torch.ones(3, dtype=torch.float32))
+
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(self.sizes * (embeddings @ self.places.T), labels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_features"), [(lambda loss: SyncGRUMetric(**SMALL, loss=loss), 16), (small_memory_metric, 64)]
+)
+def test_loss_of_any_dtype_is_trained_as_float32(ragged: Data, kind: Any, n_features: int) -> None:
+    expected = kind(Places(n_features)).fit(*ragged)
+    given = Places(n_features).double()
+    made = kind(given).fit(*ragged)
+    assert {value.dtype for value in made.loss_.state_dict().values()} == {torch.float32}
+    assert {value.dtype for value in given.state_dict().values()} == {torch.float64}
+    assert torch.equal(made.loss_.places, expected.loss_.places)
+    assert not torch.equal(made.loss_.places, given.places)
+    np.testing.assert_array_equal(made.transform(ragged[0]), expected.transform(ragged[0]))
+    frozen = kind(given.bfloat16().requires_grad_(False)).fit(*ragged)
+    assert torch.equal(frozen.loss_.places, given.places.float())
+    with pytest.raises(ValueError, match="loss has 'places' on the device \"meta\""):
+        kind(given.to("meta")).fit(*ragged)
 
 
 def test_with_a_loss_of_embeddings_coupled_distances_are_trained_by_nca(ragged: Data) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from torch import nn
 
 from skseqmetric._base import NetworkEstimator, Objective, Stage, fitting
 from skseqmetric._input import Sequences, check_sequences
@@ -19,6 +20,7 @@ from skseqmetric._metrics.protocol import Metric
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.inference import run_sequences
+from skseqmetric._tensors.modules import own_copy
 from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import PairBatches, Plan, balanced_batches, shuffled_batches
@@ -183,7 +185,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
     ) -> Objective:
         # a loss may have parameters of its own, so it is kept as long as the network; it is trained in place
         earlier: Any = self.loss if stage.fresh else getattr(self, "loss_", self.loss)
-        self.loss_ = copy.deepcopy(earlier)
+        self.loss_ = own_copy(earlier, "loss") if isinstance(earlier, nn.Module) else copy.deepcopy(earlier)
         objective = BlockObjective(
             self.module_,
             self.loss_,

@@ -97,7 +97,8 @@ class CrossModalNetwork(nn.Module):
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return features (B, T', F) of sequences and their lengths. A generator turns on the noise of training."""
-        return _encode(self.series_encoder, values, lengths, generator=generator)
+        features, steps = _encode(self.series_encoder, values, lengths, generator=generator)
+        return self._in_precision(features), steps
 
     def series_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return states (B, T', 2 H) of the LSTM in the package's own series encoder, zero past the end, and lengths.
@@ -109,13 +110,21 @@ class CrossModalNetwork(nn.Module):
             # all layers but the linear one after the LSTM
             encoder = copy.copy(encoder)
             encoder._modules = {**encoder._modules, "output": nn.Identity()}
-        return _encode(encoder, values, lengths, generator=None)
+        states, steps = _encode(encoder, values, lengths, generator=None)
+        return self._in_precision(states), steps
 
     def encode_images(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return vectors (B, F) of images. A generator turns on the noise of training."""
         if self.image_encoder is None:
             raise ValueError("this network was made without images: it has no image encoder")
-        return _encode(self.image_encoder, images, generator=generator)
+        return self._in_precision(_encode(self.image_encoder, images, generator=generator))
+
+    def _in_precision(self, features: Tensor) -> Tensor:
+        """Return features in the dtype of the linear layers behind them. A user's encoder may compute in another."""
+        device = features.device.type
+        if torch.is_autocast_enabled(device) and features.dtype == torch.get_autocast_dtype(device):
+            return features
+        return features.to(self.projection.weight.dtype)
 
     def embed_series(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return embeddings (B, n_components) of length 1 from the features of sequences."""

@@ -12,6 +12,9 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from skseqmetric._ops.metric_losses import row_blocks
 
 F = TypeVar("F")
 
@@ -75,14 +78,18 @@ def mmd(u: Tensor, v: Tensor, weights: Tensor | None = None, bandwidth: Tensor |
     It is a V-statistic: pairs of a row with itself count too. The kernel k is a sum of five Gaussian kernels
     exp(-|a - b|^2 / (c s)) with c in `BANDWIDTHS`. The scale s is the median of the squared distances between different
     rows of positive weight. The result thus has no unit, and its range is [0, 10]. The scale has no gradient.
-    `bandwidth` () replaces it. The cost is O((B + B')^2 D) time and O((B + B')^2) memory.
+    `bandwidth` () replaces it. The cost is O((B + B')^2 D) time. Memory holds half of the squared distances for their
+    median, and the kernels of a block of pairs, in both passes.
     """
     rows, signed = _pooled(u, v, weights)
-    squared = _squared_distances(rows)
-    if bandwidth is None:
-        bandwidth = _median_of_pairs(squared.detach(), signed != 0)
-    scaled = squared / bandwidth
-    return _quadratic_form(torch.stack([(-scaled / width).exp() for width in BANDWIDTHS]).sum(0), signed)
+    rows = rows - rows.detach().mean(0)  # a common offset then costs no digits
+    scale = _median_of_pairs(rows.detach(), signed != 0) if bandwidth is None else bandwidth
+
+    def kernel(some: Tensor, everyone: Tensor) -> Tensor:
+        scaled = _squared_distances(some, everyone) / scale
+        return torch.stack([(-scaled / width).exp() for width in BANDWIDTHS]).sum(0)
+
+    return _quadratic_form(kernel, rows, signed)
 
 
 def coral(u: Tensor, v: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -102,7 +109,7 @@ def homm(u: Tensor, v: Tensor, weights: Tensor | None = None) -> Tensor:
     for rows on the unit sphere. In float32, values below about 1e-6 of that are rounding errors.
     """
     rows, signed = _pooled(u, v, weights)
-    return _quadratic_form((rows @ rows.T) ** 3, signed) / u.shape[-1] ** 3
+    return _quadratic_form(lambda some, everyone: (some @ everyone.T) ** 3, rows, signed) / u.shape[-1] ** 3
 
 
 _PAIRED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse, "cosine": cosine, "pearson": pearson, "kl": kl}
@@ -161,23 +168,42 @@ def _pooled(u: Tensor, v: Tensor, weights: Tensor | None) -> tuple[Tensor, Tenso
     return torch.cat([u, v]), torch.cat([_shares(u, weights), -_shares(v, weights)])
 
 
-def _quadratic_form(kernel: Tensor, signed: Tensor) -> Tensor:
-    """sum_ij s_i s_j k_ij: with the shares of `_pooled`, the squared distance of two means in the kernel's space."""
-    return signed @ kernel @ signed
+def _quadratic_form(kernel: Callable[[Tensor, Tensor], Tensor], rows: Tensor, signed: Tensor) -> Tensor:
+    """sum_ij s_i s_j k(i, j): with the shares of `_pooled`, the squared distance of two means in the kernel's space.
+
+    kernel(some (M, D), rows (N, D)) returns (M, N). With several blocks the backward pass computes every kernel again.
+    """
+
+    def part(some: Tensor, everyone: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        return left @ kernel(some, everyone) @ right
+
+    blocks = row_blocks(rows)
+    if len(blocks) == 1:
+        return part(rows, rows, signed, signed)
+    shares = signed.split(len(blocks[0]))
+    parts = [
+        checkpoint(part, some, rows, left, signed, use_reentrant=False, preserve_rng_state=False)
+        for some, left in zip(blocks, shares, strict=True)
+    ]
+    return torch.stack(parts).sum()
 
 
-def _squared_distances(rows: Tensor) -> Tensor:
-    """(N, D) -> (N, N) by the Gram matrix of the centred rows: a common offset costs no digits."""
-    rows = rows - rows.detach().mean(0)
-    norms = rows.square().sum(-1)
-    return (norms[:, None] + norms - 2 * rows @ rows.T).clamp_min(0)
+def _squared_distances(some: Tensor, everyone: Tensor) -> Tensor:
+    """(M, D) and (N, D) -> (M, N) by products of centred rows."""
+    left, right = some.square().sum(-1), everyone.square().sum(-1)
+    return (left[:, None] + right - 2 * some @ everyone.T).clamp_min(0)
 
 
-def _median_of_pairs(squared: Tensor, counts: Tensor) -> Tensor:
+def _median_of_pairs(rows: Tensor, counts: Tensor) -> Tensor:
     """Median of the squared distances of different rows that count; 1 where there is none, or where most are equal."""
-    used = torch.triu(counts[:, None] & counts, diagonal=1)
-    median = squared.masked_fill(~used, torch.nan).nanmedian()
-    return torch.where(median > _shortest(squared), median, 1.0)
+    found, start = [], 0
+    for some in row_blocks(rows):
+        squared = _squared_distances(some, rows)
+        used = torch.triu(counts[start : start + len(some), None] & counts, diagonal=1 + start)
+        found.append(squared[used])
+        start += len(some)
+    median = torch.cat(found).nanmedian()
+    return torch.where(median > _shortest(rows), median, 1.0)
 
 
 def _covariance(rows: Tensor, shares: Tensor) -> Tensor:

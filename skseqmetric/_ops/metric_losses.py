@@ -21,6 +21,14 @@ BlockLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, float], Tensor]
 DIFFERENCES = 1 << 20
 """Numbers of differences between embeddings that are held at once: 4 MB in float32."""
 
+ENTRIES = 1 << 18
+"""Entries of a matrix over pairs that a block holds: 1 MB in float32."""
+
+
+def row_blocks(rows: Tensor) -> tuple[Tensor, ...]:
+    """Split N rows into blocks, so that a block and all rows make at most `ENTRIES` pairs."""
+    return rows.split(max(1, ENTRIES // max(1, len(rows))))
+
 
 def safe_sqrt(squared: Tensor) -> Tensor:
     """Square root whose gradient at 0 is 0 instead of infinite."""
@@ -84,18 +92,54 @@ def triplet(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale
     """softplus(d_ip - d_in) with semi-hard negatives (Schroff et al. 2015; soft margin of Hermans et al. 2017).
 
     For every positive p of an anchor, the negative is the nearest one that is farther than p. If there is none, it is
-    the farthest of all.
+    the farthest of all. Sorting the negatives of every anchor takes O(B^2 log B) time and O(B^2) memory.
     """
     distance = safe_sqrt(scale * squared)
     positive, negative = same & valid, ~same & valid
-    others = distance.masked_fill(~negative, torch.inf)
-    farther = others[:, None, :].masked_fill(others[:, None, :] <= distance[:, :, None], torch.inf)
-    nearest = farther.amin(2)
-    farthest = distance.masked_fill(~negative, 0.0).amax(1, keepdim=True)
-    cost = softplus(distance - torch.where(nearest.isinf(), farthest, nearest))
+    cost = softplus(distance - _SemiHardNegatives.apply(distance, negative))
     count = positive.sum(1)
     usable = (count > 0) & negative.any(1)
     return weighted_mean((cost * positive).sum(1) / count.clamp_min(1), weights, usable)
+
+
+class _SemiHardNegatives(torch.autograd.Function):
+    """Distance (B, B) of the negative that every entry of `distance` gets; infinite for an anchor without any.
+
+    Negatives at exactly the same distance share the gradient equally, so that no order of the batch matters. Both
+    passes sort a block of anchors at a time, because kept orders would take four times the memory of the distances.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, distance: Tensor, negative: Tensor) -> Tensor:
+        ctx.save_for_backward(distance, negative)
+        found = []
+        for block in zip(row_blocks(distance), row_blocks(negative), strict=True):
+            others, _, place = _semi_hard(*block)
+            found.append(others.gather(1, place))
+        return torch.cat(found)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        blocks = zip(*(row_blocks(saved) for saved in (*ctx.saved_tensors, grad)), strict=True)
+        return torch.cat([_to_negatives(*block) for block in blocks]), None
+
+
+def _semi_hard(distance: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sorted distances of the negatives of each anchor, their order, and the place there that every entry gets."""
+    others, order = distance.masked_fill(~negative, torch.inf).sort(1)
+    last = (negative.sum(1, keepdim=True) - 1).clamp_min(0)
+    return others, order, torch.searchsorted(others, distance, right=True).minimum(last)
+
+
+def _to_negatives(distance: Tensor, negative: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of the negatives' distances from that of `_SemiHardNegatives`."""
+    others, order, place = _semi_hard(distance, negative)
+    first = torch.searchsorted(others, others)  # of the equal ones
+    total = torch.zeros_like(grad).scatter_add_(1, first.gather(1, place), grad)
+    equal = torch.zeros_like(grad).scatter_add_(1, first, torch.ones_like(grad))
+    shares = (total / equal.clamp_min(1)).gather(1, first)
+    return torch.empty_like(grad).scatter_(1, order, shares).masked_fill_(~negative, 0.0)
 
 
 def contrastive_pairs(squared: Tensor, same: Tensor, margin: float) -> Tensor:

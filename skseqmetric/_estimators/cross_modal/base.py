@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,6 +32,7 @@ from skseqmetric._tasks import Task
 from skseqmetric._tensors.flat import FlatSequences, tensor_of
 from skseqmetric._tensors.inference import check_finite, n_threads, run_sequences, run_steps
 from skseqmetric._tensors.modes import answering
+from skseqmetric._tensors.modules import own_copy
 from skseqmetric._training.batches import Plan, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 
@@ -122,7 +122,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             self._label_distances(task, training.images)
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
-        series, images = (copied(encoder) for encoder in (self.series_encoder, self.image_encoder))
+        series, images = (copied(self, name) for name in ("series_encoder", "image_encoder"))
         shape = None if training.images is None else training.images.images.shape
         if shape is not None and images is None and min(shape[1:]) < LEAST_PIXELS:
             raise ValueError(
@@ -344,9 +344,10 @@ def _width(series: nn.Module | None, images: nn.Module | None, training: Trainin
     return N_FEATURES if images is None or pixels is None else image_width(images, pixels)
 
 
-def copied(encoder: str | nn.Module) -> nn.Module | None:
-    """Return a copy of the user's module on the CPU, or None for the package's own encoder."""
-    return None if isinstance(encoder, str) else copy.deepcopy(encoder).cpu()
+def copied(estimator: CrossModalEstimator, name: str) -> nn.Module | None:
+    """Return a copy of the encoder that the user gave as parameter `name`, or None for the package's own encoder."""
+    encoder = getattr(estimator, name)
+    return None if isinstance(encoder, str) else own_copy(encoder, name)
 
 
 def _shortest_and_longest(training: TrainingSet) -> tuple[Tensor, Tensor]:

@@ -70,7 +70,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         "conv_bilstm" has two blocks of convolution, maximum of two steps, batch normalisation and dropout. A
         convolution and a bidirectional LSTM follow. A module has forward(values (B, T, C), lengths (B,)) and returns
         (features (B, T', F), their lengths (B,)). The lengths returned are from 1 to T'. Values past the end of a row
-        are 0. The module is copied, and training starts from its weights.
+        are 0. Training starts from a copy in float32.
     image_encoder : "conv" or torch.nn.Module, default="conv"
         "conv" has three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout. A
         convolution follows. A module has forward(images (B, c, h, w)) and returns (B, F), with the F of the series

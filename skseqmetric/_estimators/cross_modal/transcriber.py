@@ -81,7 +81,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         "conv_bilstm" has two blocks of convolution, maximum of two steps, batch normalisation and dropout. A
         convolution and a bidirectional LSTM follow. A module has forward(values (B, T, C), lengths (B,)) and returns
         (features (B, T', F), their lengths (B,)). The lengths returned are from 1 to T' and depend only on the lengths
-        of the input. Values past the end of a row are 0. The module is copied, and training starts from its weights.
+        of the input. Values past the end of a row are 0. Training starts from a copy in float32.
     image_encoder : "conv" or torch.nn.Module, default="conv"
         "conv" has three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout. A
         convolution follows. A module has forward(images (B, c, h, w)) and returns (B, F), with the F of the series
@@ -379,7 +379,7 @@ class CrossModalTranscriber(CrossModalEstimator):
 
     def _steps_left(self, sequences: Sequences, *, continued: bool) -> np.ndarray:
         """Return the steps (n,) that the series encoder leaves of every sequence. A module of the user is run."""
-        encoder = self.module_.series_encoder if continued else copied(self.series_encoder)
+        encoder = self.module_.series_encoder if continued else copied(self, "series_encoder")
         if encoder is None or isinstance(encoder, SeriesEncoder):
             return SeriesEncoder.output_lengths(sequences.lengths)
         return _steps_by_running(encoder, sequences)
