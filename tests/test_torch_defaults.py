@@ -21,8 +21,8 @@ def answers_in_other_modes(names: Collection[str] | None = None) -> Answers:
 
 def in_a_process(*defaults: str, names: Collection[str] | None = None, modes: bool = False) -> Future[Answers]:
     """Answers from a process of its own: what corrupts memory ends that process and not the suite."""
-    context = multiprocessing.get_context("forkserver")  # whose server imports the package once for all of them
-    context.set_forkserver_preload(["tests.all_answers"])
+    context = multiprocessing.get_context("forkserver")  # whose server imports once for all of them
+    context.set_forkserver_preload(["tests.all_answers", "torch._dynamo"])  # the latter is what optimizers import
     answers = answers_in_other_modes if modes else all_answers
     with ProcessPoolExecutor(1, mp_context=context, initializer=prepare_process, initargs=defaults) as pool:
         return pool.submit(answers, names)
