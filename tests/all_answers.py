@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,10 @@ def cases() -> dict[str, Case]:
     return {f"{k} {type(case.made).__name__}": case for k, case in enumerate(listed)}
 
 
+FIRST = {type(case.made): name for name, case in reversed(cases().items())}
+"""The name of one case of every estimator."""
+
+
 def _given(case: Case) -> dict[str, tuple[Any, ...]]:
     """What every method that answers is asked."""
     return {
@@ -145,16 +149,16 @@ def arrays(value: Any) -> list[np.ndarray]:
 Answers = dict[str, list[np.ndarray]]
 
 
-def all_answers(fit: Callable[[Case], Any] = Case.fit) -> Answers:
-    """Answers after a fit, after another one that continues it, and after `fit_pairs`.
+def all_answers(names: Collection[str] | None = None) -> Answers:
+    """Answers after a fit, after another one that continues it, and after `fit_pairs`; of some cases or of all.
 
     Without `DTWMetric`: it has no tensors, and its library takes seconds to be compiled.
     """
     found: Answers = {}
     for name, case in cases().items():
-        if isinstance(case.made, DTWMetric):
+        if isinstance(case.made, DTWMetric) or (names is not None and name not in names):
             continue
-        fitted = fit(case)
+        fitted = case.fit()
         found |= {f"{name}.{method}": answer for method, answer in asked(case, fitted)}
         case.continued(fitted)
         method, answer = next(asked(case, fitted))  # one shows what was learned

@@ -7,6 +7,7 @@ import sys
 
 # Set before NumPy and torch load their thread pools. The suite runs one process on each core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # tests with two threads leave the cores to the other process
 os.environ.setdefault("MPLBACKEND", "agg")  # no windows
 
 from collections.abc import Iterator

@@ -107,7 +107,8 @@ def calls() -> dict[str, Call]:
     """All of them by name, "Estimator.method" for methods. A method that is public is here because it exists."""
     found = {f"{name}.{method}": partial(_ask, name, method) for name in MADE for method in _methods(name)}
     unpickled = {f"{name} unpickled": partial(_unpickled, name) for name in MADE}
-    return {**found, **unpickled, **_FUNCTIONS}
+    anew = {f"{name} fitted anew": partial(_fitted_anew, name) for name in MADE}
+    return {**found, **unpickled, **anew, **_FUNCTIONS}
 
 
 def answer(name: str) -> str:
@@ -124,9 +125,13 @@ def _methods(name: str) -> list[str]:
 
 @cache
 def fitted(name: str) -> Any:
-    made: Any = clone(MADE[name])
-    made.fit(X, labels(made), **_images(made))
+    made = _fit(name)
     return made.calibrate_threshold(X, PAIRS, SAME) if isinstance(made, Metric) else made
+
+
+def _fit(name: str) -> Any:
+    made: Any = clone(MADE[name])
+    return made.fit(X, labels(made), **_images(made))
 
 
 @cache
@@ -150,9 +155,16 @@ def _ask(name: str, method: str) -> Any:
 
 
 def _unpickled(name: str) -> Any:
-    again = pickle.loads(pickled(name))
-    first = next(m for m in ("predict", "transform", "pairwise_distances") if hasattr(again, m))
-    return getattr(again, first)(X[:40])
+    return _first_answer(pickle.loads(pickled(name)))
+
+
+def _fitted_anew(name: str) -> Any:
+    return _first_answer(_fit(name))
+
+
+def _first_answer(made: Any) -> Any:
+    first = next(m for m in ("transform", "predict", "pairwise_distances") if hasattr(made, m))
+    return getattr(made, first)(X[:40])
 
 
 _FUNCTIONS: dict[str, Call] = {

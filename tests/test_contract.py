@@ -118,6 +118,12 @@ def test_every_public_estimator_is_checked() -> None:
     assert skseqmetric.Metric not in estimators()
 
 
+@pytest.mark.parametrize("cls", estimators())
+def test_names_are_listed_of_an_estimator_that_is_not_fitted(cls: type[BaseEstimator]) -> None:
+    """As completion in a shell does, which asks for every attribute."""
+    assert "fit" in dir(cls())
+
+
 def test_a_new_estimator_is_checked_because_it_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     new = type("New", (BaseEstimator,), {})
     monkeypatch.setattr(skseqmetric, "New", new, raising=False)

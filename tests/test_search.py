@@ -104,6 +104,23 @@ def test_rerank_is_exact_within_its_shortlist(rng, working_memory, leave_out_sel
     assert_neighbors(whole, exact)
 
 
+def test_pairs_of_a_shortlist_keep_within_the_working_memory(rng):
+    n_pairs = []
+
+    class Counting(MeanMetric):
+        def _rows(self, left, rows, right, columns):
+            n_pairs.append(len(rows))
+            return super()._rows(left, rows, right, columns)
+
+    options = {"n_neighbors": 3, "algorithm": "rerank", "n_candidates": 20}
+    model = search_among(random_sequences(rng, 90), Counting(euclidean=False), **options)
+    queries = random_sequences(rng, 80)
+    with config_context(working_memory=0.05):
+        model.kneighbors(queries)
+    assert sum(n_pairs) == 80 * 20
+    assert max(n_pairs) * 64 <= 0.05 * 2**20
+
+
 @pytest.mark.parametrize("name", ["euclidean", "embedded"])
 def test_rerank_of_a_euclidean_metric_is_exact(rng, name):
     X, others = random_sequences(rng, 30, copies=6, grid=0.5), random_sequences(rng, 9, grid=0.5)

@@ -218,6 +218,16 @@ def test_the_loss_of_numbers_is_that_of_a_plain_loop(estimator: Any, target: str
     np.testing.assert_allclose(fitted.y_scale_, np.sqrt(variance))
 
 
+@TARGET
+@pytest.mark.parametrize("estimator", TRAINED)
+def test_held_out_sequences_have_the_loss_of_the_same_ones_in_training(estimator: Any, target: str) -> None:
+    settings = {**QUIET[estimator], **STILL, "batch_size": 16, "target": target}
+    model = make(estimator, **settings, early_stopping=True, validation_fraction=0.5)
+    model.fit([*X, *X], [*truth(estimator, target)] * 2, groups=np.arange(32) // 16)
+    first = model.history_[0]
+    assert first["valid_loss"] == pytest.approx(first["train_loss"], rel=1e-4)
+
+
 class Sizes(Callback):
     """How many sequences every batch has."""
 

@@ -144,6 +144,18 @@ def test_topk_of_float64_tells_apart_what_float32_cannot(rng):
     np.testing.assert_array_equal(found, brute_neighbors(euclidean_tile(*tensors(r[:50], r)).numpy(), 5)[1])
 
 
+def test_a_few_references_far_from_the_rest_are_told_apart(rng):
+    """Rounding of a product grows with its own reference, however near the others are."""
+    for _ in range(40):
+        query, near = 0.03 * gaussian(rng, 1, 8), 1e-3 * gaussian(rng, 2000, 8)
+        rays = gaussian(rng, 100, 8)
+        distances = 1 + 3e-8 * rng.uniform(-1, 1, size=(100, 1))
+        far = query + distances * rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        q, r = tensors(query, np.concatenate([near, far]))
+        found = euclidean_topk(q, r, 2005)[1].numpy()
+        np.testing.assert_array_equal(found, brute_neighbors(euclidean_tile(q, r).numpy(), 2005)[1])
+
+
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_topk_does_not_trust_shortened_float32(rng, precision):
     q, r = tensors(gaussian(rng, 50, 8), gaussian(rng, 900, 8))

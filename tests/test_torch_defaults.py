@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Collection
 from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 import torch
 
-from tests.all_answers import Answers, all_answers, cases, differences
+from tests.all_answers import FIRST, Answers, all_answers, cases, differences
 from tests.test_contract import estimators
 from tests.torch_defaults import TORCH_DEFAULTS, prepare_process
 
 
-def answers_in_other_modes() -> Answers:
+def answers_in_other_modes(names: Collection[str] | None = None) -> Answers:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        return all_answers()
+        return all_answers(names)
 
 
-def in_a_process(default: str | None, answers: Callable[[], Answers] = all_answers) -> Future[Answers]:
-    """All answers, from a process of its own: what corrupts memory ends that process and not the suite."""
-    context = multiprocessing.get_context("forkserver")  # whose server imports the package once for all of them
-    context.set_forkserver_preload(["tests.all_answers"])
-    with ProcessPoolExecutor(1, mp_context=context, initializer=prepare_process, initargs=(default,)) as pool:
-        return pool.submit(answers)
+def in_a_process(*defaults: str, names: Collection[str] | None = None, modes: bool = False) -> Future[Answers]:
+    """Answers from a process of its own: what corrupts memory ends that process and not the suite."""
+    context = multiprocessing.get_context("forkserver")  # whose server imports once for all of them
+    context.set_forkserver_preload(["tests.all_answers", "torch._dynamo"])  # the latter is what optimizers import
+    answers = answers_in_other_modes if modes else all_answers
+    with ProcessPoolExecutor(1, mp_context=context, initializer=prepare_process, initargs=defaults) as pool:
+        return pool.submit(answers, names)
+
+
+@pytest.fixture(scope="module")
+def one_each() -> Answers:
+    """Of one case of every estimator, under the ordinary defaults."""
+    return in_a_process(names=list(FIRST.values())).result()
+
+
+@pytest.mark.parametrize(("defaults", "modes"), [(["float64"], True), (["bfloat16", "meta"], False)])
+def test_no_estimator_depends_on_the_defaults_of_torch(one_each: Answers, defaults: list[str], modes: bool) -> None:
+    """float64 shows in the dtype of zeros, bfloat16 in values, meta in what is made on no device; modes in both."""
+    found = in_a_process(*defaults, names=list(FIRST.values()), modes=modes).result()
+    assert differences(one_each, found) == []
+
+
+def test_every_public_estimator_answers_here(one_each: Answers) -> None:
+    assert set(FIRST) == set(estimators())
+    assert {name.split(".")[0] for name in one_each} == {name for name in FIRST.values() if "DTWMetric" not in name}
 
 
 @pytest.fixture(scope="module")
 def ordinary() -> Answers:
-    return in_a_process(None).result()
+    return in_a_process().result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("default", TORCH_DEFAULTS)
-def test_answers_do_not_depend_on_the_defaults_of_torch(ordinary: Answers, default: str) -> None:
+def test_no_variant_depends_on_a_default_of_torch(ordinary: Answers, default: str) -> None:
     assert differences(ordinary, in_a_process(default).result()) == []
 
 
-def test_fits_and_answers_do_not_depend_on_the_modes_of_the_caller(ordinary: Answers) -> None:
+@pytest.mark.slow
+def test_no_variant_depends_on_the_modes_of_the_caller(ordinary: Answers) -> None:
     """Neither on modes without gradients nor on autocast."""
-    assert differences(ordinary, in_a_process(None, answers_in_other_modes).result()) == []
-
-
-def test_every_public_estimator_answers_here(ordinary: Answers) -> None:
-    assert {type(case.made) for case in cases().values()} == set(estimators())
+    assert differences(ordinary, in_a_process(modes=True).result()) == []
     assert {name.split(".")[0] for name in ordinary} == {name for name in cases() if "DTWMetric" not in name}

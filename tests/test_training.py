@@ -173,22 +173,23 @@ class Rates(Callback):
         self.found.append(net.optimizer_.param_groups[0]["lr"])
 
 
-@pytest.mark.parametrize(("settings", "n_epochs"), [({}, 3), ({"max_updates": 7, "max_epochs": 50}, 3)])
+@pytest.mark.parametrize(("settings", "n_updates"), [({}, 9), ({"max_updates": 7, "max_epochs": 50}, 7)])
 def test_the_learning_rate_runs_through_one_cycle_over_all_batches(
-    settings: dict[str, Any], n_epochs: int, ragged: Data
+    settings: dict[str, Any], n_updates: int, ragged: Data
 ) -> None:
     rates = Rates()
     metric = SyncGRUMetric(**{**SMALL, **settings}, coupling=None, learning_rate=0.02, callbacks=[rates]).fit(*ragged)
-    assert metric.n_iter_ == n_epochs
-    assert len(rates.found) == 3 * n_epochs
-    place = np.arange(9)
+    assert metric.n_iter_ == 3
+    assert len(rates.found) == n_updates
+    place = np.arange(n_updates)
     # from 1/25 of the peak by a cosine to the peak in 30 % of the updates, and down to 1/25 of 1e-4
-    peak, up, down = 0.02, place / (0.3 * 9 - 1), (place - (0.3 * 9 - 1)) / (9 - 0.3 * 9)
+    top = 0.3 * n_updates - 1
+    peak, up, down = 0.02, place / top, (place - top) / (n_updates - 1 - top)
     rising = peak / 25 + (peak - peak / 25) * (1 - np.cos(np.pi * up)) / 2
     falling = peak + (peak / 25e4 - peak) * (1 - np.cos(np.pi * down)) / 2
     np.testing.assert_allclose(rates.found, np.where(up <= 1, rising, falling), rtol=1e-6)
     metric.partial_fit(*ragged)
-    assert rates.found[9:] == [0.02] * 3
+    assert rates.found[n_updates:] == [0.02] * 3
 
 
 def test_weight_decay_shrinks_the_weights_by_its_share_of_the_learning_rate(ragged: Data) -> None:
@@ -244,6 +245,8 @@ def test_partial_fit_continues_the_moments_of_adam_and_fit_starts_new_ones(ragge
     for fit in (metric.partial_fit, metric.partial_fit, metric.partial_fit, metric.fit, metric.partial_fit):
         fit(*ragged)
     assert moments.found == [(0, False), (3, True), (6, True), (0, False), (0, False)]
+    metric.set_params(warm_start=True).fit(*ragged)
+    assert moments.found[-1] == (0, False)  # only the weights go on
 
 
 def test_warm_start_continues_and_a_plain_fit_starts_over(ragged: Data) -> None:

@@ -15,8 +15,9 @@ def set_torch_default(name: str | None) -> None:
         torch.set_default_dtype(getattr(torch, name))
 
 
-def prepare_process(name: str | None) -> None:
-    """Set the default in a process of its own, which then computes as the suite does."""
+def prepare_process(*names: str) -> None:
+    """Set the defaults in a process of its own, which then computes as the suite does."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    set_torch_default(name)
+    for name in names:
+        set_torch_default(name)
