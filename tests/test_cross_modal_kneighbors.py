@@ -44,7 +44,7 @@ def test_kneighbors_in_a_given_gallery_and_ties_by_index(pairs: Data) -> None:
     [
         ({}, "pass either X or images"),
         ({"X": [np.zeros((3, 2))], "images": IMAGES}, "pass either X or images"),
-        ({"images": IMAGES, "n_neighbors": 25}, "n_neighbors = 25"),
+        ({"images": IMAGES.astype(np.float32), "n_neighbors": 25}, "n_neighbors = 25"),
         ({"images": IMAGES, "n_neighbors": 0}, "at least 1, got 0"),
         ({"images": IMAGES, "n_neighbors": 2.0}, "at least 1, got 2.0"),
     ],

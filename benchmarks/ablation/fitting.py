@@ -93,29 +93,30 @@ def run_job(job: Job, data: Path) -> dict[str, Any]:
     failure = _fit(metric, train, job)
     fitted = time.perf_counter()
     accuracy, embedding_accuracy = _accuracies(metric, train, test, failed=failure is not None)
+    history = getattr(metric, "history_", [])
     return {
         "accuracy": accuracy,
         "embedding_accuracy": embedding_accuracy,
         "fit_s": fitted - start,
         "predict_s": time.perf_counter() - fitted,
-        "epochs": len(metric.history_),
-        "train_loss": metric.history_[-1]["train_loss"] if metric.history_ else None,
+        "epochs": len(history),
+        "train_loss": history[-1]["train_loss"] if history else None,
         "implementation": choose("gru" if job.coupling is None else "sync_gru", torch.empty(0), 1),
         "failure": failure,
     }
 
 
 def _accuracies(metric: SyncGRUMetric, train: Split, test: Split, *, failed: bool) -> tuple[float, float]:
-    """By the distance and by the embedding; 0 for weights of a failed fit that give no finite distances."""
-    embedded = [(metric.transform(X), y) for X, y in (train, test)]
-    if failed and not all(np.isfinite(E).all() for E, _ in embedded):
+    """By the distance and by the embedding; 0 for a failed fit that was undone."""
+    if failed and not metric.__sklearn_is_fitted__():
         return 0.0, 0.0
+    embedded = [(metric.transform(X), y) for X, y in (train, test)]
     search = SequenceKNeighborsClassifier(FrozenEstimator(metric), n_neighbors=1)
     return _accuracy(search, train, test), _accuracy(KNeighborsClassifier(n_neighbors=1), *embedded)
 
 
 def _fit(metric: SyncGRUMetric, train: Split, job: Job) -> str | None:
-    """Fit; a loss that diverged leaves the last finite weights, and its message."""
+    """Fit; a loss that diverged leaves the last finite weights or nothing, and its message."""
     try:
         if job.constraints is None:
             metric.fit(*train)

@@ -175,7 +175,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         self._check_combinations(training, task, continued=seed is None)
         if seed is None:
             # a network is trained in place, so that an error must put its weights back
-            self._running.on_error(partial(_put_back, self.module_, copy.deepcopy(self.module_.state_dict())))
+            self._running().on_error(partial(_put_back, self.module_, copy.deepcopy(self.module_.state_dict())))
         else:
             self._start(self._network_config(training, task), training, seed, device)
         self._task = task
@@ -271,7 +271,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         data: tuple[Any, Any],
     ) -> dict[str, Any] | None:
         """Run the training loop, extend `history_` and `n_iter_`, and return the state of the optimizer."""
-        running = self._running
+        running = self._running()
         followed = vars(self).get("_skl_callbacks")  # set by set_callbacks, a pipeline or a search
         reporter = EpochReporter(self, *data, epochs, self._fitted_copy) if followed else None
         options = self._training_options(epochs, n_updates, validation is not None, reporter, objective.columns)
@@ -294,7 +294,6 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             )
         return result.optimizer_state
 
-    @property
     def _running(self) -> RunningFit:
         """The fit in progress. Only a method that is decorated with `fitting` may call `_fit` and the like."""
         running = RUNNING.get()
@@ -311,7 +310,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             except ValueError:
                 usable = False
         if usable:
-            self._running.keeps = (FloatingPointError,)
+            self._running().keeps = (FloatingPointError,)
         kept = "The last finite weights are kept." if usable else "The estimator is as it was before this fit."
         raise FloatingPointError(f"{type(self).__name__}: {reason} {kept}")
 

@@ -67,7 +67,7 @@ class StepConvolution(nn.Module):
         # as an image of height 1 with its channels last, which needs no copy to (B, C, T) and back
         image = pad(x, self.around).transpose(1, 2)[:, :, None]
         if len(x) == 1 and torch.is_inference_mode_enabled():
-            image = image.expand(2, -1, -1, -1)  # of a single one, torch computes it by another algorithm
+            image = torch.cat([image, image])  # of a single one, torch computes it by another algorithm
         return conv2d(image, self.layer.weight[:, :, None], self.layer.bias)[: len(x), :, 0].transpose(1, 2)
 
 
