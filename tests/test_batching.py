@@ -314,7 +314,7 @@ def test_warps_have_speeds_of_the_deviation_that_they_name() -> None:
     torch.testing.assert_close(between, torch.full((10,), 0.2 * 2**0.5), rtol=0.05, atol=0)
 
 
-def augmented(values: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
+def read_with(values: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
     """What a fit with these augmentations reads of sequences (n, T, C) of one length: (10 n, T, C)."""
     X, y = list(values.numpy()), np.arange(len(values)) % 2
     batches = batches_of(X, y, augment=names, max_epochs=10, batch_size=len(X), samples_per_class=len(X) // 2)
@@ -324,7 +324,7 @@ def augmented(values: torch.Tensor, names: tuple[str, ...]) -> torch.Tensor:
 def test_all_moves_together_cut_no_more_than_five_percent() -> None:
     shifts = 4 * torch.arange(len(RAMPS))[:, None, None]
     for names in (("warp", "crop"), ("crop", "warp")):
-        read = augmented(RAMPS + shifts, names)[..., 0] % 4
+        read = read_with(RAMPS + shifts, names)[..., 0] % 4
         assert (read.diff(dim=1).diff(dim=1).abs() > 1e-4).any()  # warped
         for cut in (read[:, 0], 1 - read[:, -1]):
             assert 0.045 < cut.max() <= 0.05 + 1e-4
@@ -332,8 +332,8 @@ def test_all_moves_together_cut_no_more_than_five_percent() -> None:
 
 def test_jitter_joins_the_moves() -> None:
     constant = torch.ones(50, 101, 2) + 1e-6 * torch.arange(50)[:, None, None]
-    assert float(augmented(constant, ("warp", "crop")).diff(dim=1).abs().max()) < 1e-6
-    noisy = augmented(constant, ("jitter", "warp", "crop"))
+    assert float(read_with(constant, ("warp", "crop")).diff(dim=1).abs().max()) < 1e-6
+    noisy = read_with(constant, ("jitter", "warp", "crop"))
     assert float(noisy.diff(dim=1).std()) == pytest.approx(0.05 * 2**0.5, rel=0.02)
 
 
