@@ -114,7 +114,7 @@ def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.reshape(-1, x.shape[-1]).contiguous()
     out = None if bias is None else bias.repeat(len(rows), 1)
     matrix = PackedMatrix(library(), Team(1, 0), weight)  # a thread more would not pay
-    return matrix.forward(rows, out).unflatten(0, x.shape[:-1])
+    return matrix.forward(rows, out).view(*x.shape[:-1], len(weight))
 
 
 def steady(x: Tensor) -> bool:

@@ -56,8 +56,7 @@ def read_sequences(path: str | os.PathLike[str]) -> dict[str, Split]:
     --------
     >>> import tempfile, os
     >>> import numpy as np
-    >>> from skseqmetric._input import as_array, joined_labels, label_array, positional
-    from skseqmetric.datasets import read_sequences, write_sequences
+    >>> from skseqmetric.datasets import read_sequences, write_sequences
     >>> X, y = [np.zeros((5, 2)), np.ones((8, 2))], np.array(["walk", "run"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "steps.npz")

@@ -115,7 +115,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         classes = quantile_classes(self._y, self.n_bins)
         if len(np.unique(classes)) < 2:
             raise ValueError(
-                f"y is constant, so that {type(self.metric).__name__} has no two classes to learn from: pass a y with "
+                f"y is constant, which leaves one class for {type(self.metric).__name__} to learn from: pass a y with "
                 'different values, or a metric that learns nothing, such as metric="dtw".'
             )
         return classes
