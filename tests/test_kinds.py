@@ -152,7 +152,7 @@ def test_all_regressors_learn_a_constant(case: Case) -> None:
 
 def test_a_constant_teaches_a_supervised_metric_nothing() -> None:
     regressor = SequenceKNeighborsRegressor(SyncGRUMetric(3, n_filters=3, **FAST), n_neighbors=2)
-    with pytest.raises(ValueError, match=r'y is constant, so that SyncGRUMetric has no two classes.*metric="dtw"'):
+    with pytest.raises(ValueError, match=r'y is constant, which leaves one class for SyncGRUMetric.*metric="dtw"'):
         regressor.fit(X, np.full(len(X), 3.0))
 
 
