@@ -197,6 +197,7 @@ def test_eager_gradients_equal_those_of_the_plain_loop(form: MemoryForm, keep: b
             close(torch.zeros_like(expected) if got is None else got, expected, 1e-10 * max(1.0, expected.abs().max()))
 
 
+@pytest.mark.slow
 def test_eager_gradients_against_finite_differences(form: MemoryForm) -> None:
     small = replace(form, n_slots=2, stride=1)
     case = Case(small, n_rows=2, n_steps=5, n_units=4, n_channels=1)

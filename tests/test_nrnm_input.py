@@ -58,6 +58,7 @@ def test_a_constant_channel_shows_no_movement() -> None:
     torch.testing.assert_close(channels[:, 3], torch.full((6,), float(np.log(STILL))))
 
 
+@pytest.mark.slow
 def test_small_movements_are_told_apart_beside_large_ones() -> None:
     """Two kinds of trembling 3 % as large as the third class's movements, which set the scale."""
     rng, steps = np.random.default_rng(0), np.arange(40)

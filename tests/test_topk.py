@@ -218,6 +218,7 @@ def test_topk_on_cuda_gives_the_order_of_the_cpu_and_its_distances_but_for_the_r
     torch.testing.assert_close(found[0].cpu(), expected[0], rtol=2**-52, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from /proc")
 def test_topk_of_20000_by_20000_stays_under_a_gigabyte():
     code = """

@@ -107,6 +107,8 @@ def standardised_step(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.
 
 def _in_precision(dtype: np.dtype, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and scale in the precision of the input, or in float64 if they do not fit into it."""
+    if dtype == np.float64:
+        return mean, scale
     kind = np.finfo(dtype)
     fits = (np.abs(mean) < kind.max).all() and (scale < kind.max).all() and (scale > kind.tiny).all()
     return (mean.astype(dtype), scale.astype(dtype)) if fits else (mean, scale)

@@ -12,6 +12,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def answering(function: Function) -> Function:
     """Return a function that runs without gradients, and in full precision even if the caller is under autocast."""
-    for device in ("cpu", "cuda"):
+    for device in ("cpu", "cuda") if torch.backends.cuda.is_built() else ("cpu",):
         function = torch.autocast(device, enabled=False)(function)
     return torch.inference_mode()(function)
