@@ -112,7 +112,7 @@ def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if not steady(x):
         return torch.nn.functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1]).contiguous()
-    out = None if bias is None else bias.expand(len(rows), -1).contiguous()
+    out = None if bias is None else bias.expand(len(rows), -1).clone(memory_format=torch.contiguous_format)
     matrix = PackedMatrix(library(), Team(1, 0), weight)  # a thread more would not pay
     return matrix.forward(rows, out).view(*x.shape[:-1], len(weight))
 
