@@ -49,9 +49,12 @@ def run_steps(flat: FlatSequences, run: RunSteps, max_steps: int = MAX_STEPS) ->
 
     def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
         found, steps = run(values, lengths)
+        # one sum of a batch; steps past the end are arbitrary, so that only a doubtful batch is looked at closely
+        doubtful = not bool(torch.isfinite(found.sum()))
         for i, rows, n_steps in zip(indices, found.cpu().numpy(), steps.tolist(), strict=True):
             out[i] = rows[:n_steps].copy()
-            check_finite(out[i][np.newaxis], [i])
+            if doubtful:
+                check_finite(out[i][np.newaxis], [i])
 
     over_batches(flat, each, max_steps)
     return out
