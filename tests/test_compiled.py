@@ -196,6 +196,7 @@ def test_own_threads_and_those_of_torch_give_the_same(monkeypatch: pytest.Monkey
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 @built
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_has_threads_of_its_own() -> None:
@@ -416,6 +417,7 @@ def test_an_extension_from_other_sources_is_refused(monkeypatch: pytest.MonkeyPa
         _library.Library(path)
 
 
+@pytest.mark.slow
 @built
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its address space")
 def test_no_memory_for_a_sparse_step_is_an_error() -> None:

@@ -121,6 +121,7 @@ def test_batches_and_order_change_nothing() -> None:
         np.testing.assert_allclose(fitted.hidden_states([x])[0], states, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_more_steps_than_a_batch_holds() -> None:
     """The states of 60,000 steps with 600 units are 144 MB, more than a batch keeps."""
     rng = np.random.default_rng(0)

@@ -136,6 +136,7 @@ def test_weight_two_is_the_sequence_twice_and_class_weight_the_same_for_a_class(
         NRNMClassifier(**SMALL, class_weight={"nobody": 2.0}).fit(X, y)
 
 
+@pytest.mark.slow
 def test_balanced_weights_help_the_rare_class() -> None:
     rng = np.random.default_rng(0)
     y = np.r_[np.zeros(57, int), np.ones(3, int)]

@@ -22,6 +22,7 @@ def labelled_steps() -> Steps:
     return X, [np.where(np.cumsum(x[:, 0]) > 0, "up", "down") for x in X]
 
 
+@pytest.mark.slow
 def test_step_classifier_learns_and_returns_true_lengths(labelled_steps: Steps) -> None:
     X, y = labelled_steps
     labeller = NRNMStepClassifier(**{**SMALL, "max_epochs": 40, "n_units": 16}).fit(X, y)

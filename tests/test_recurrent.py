@@ -75,6 +75,7 @@ def test_remembers_the_first_symbol(cell: str) -> None:
     assert (first == y_new).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"cell": "lstm"}, {"cell": "gru", "pooling": "mean", "bidirectional": True}])
 def test_regresses_means_in_the_units_of_y(settings: dict[str, Any]) -> None:
     X, X_new = walks(200, 0), walks(60, 1)
@@ -86,6 +87,7 @@ def test_regresses_means_in_the_units_of_y(settings: dict[str, Any]) -> None:
     assert fitted.score(X_new, means(X_new)) > 0.9
 
 
+@pytest.mark.slow
 def test_regresses_running_means() -> None:
     X, X_new = walks(200, 0), walks(60, 1)
     fitted = RecurrentRegressor(12, target="step", **LEARNING).fit(X, running_means(X))

@@ -149,6 +149,7 @@ def test_the_score_of_numbers_is_r2_by_hand(estimator: Any, target: str) -> None
     assert fitted.score(X, y) == pytest.approx(fitted.score(X, y, np.full(16, 3.0)))
 
 
+@pytest.mark.slow
 def test_memory_learns_numbers_of_sequences_and_of_steps() -> None:
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(int(n), 1)) for n in rng.integers(4, 9, 60)]

@@ -131,6 +131,7 @@ def test_losses_train(words: Data, loss: str, distance: str) -> None:
     assert np.isfinite([row[part] for row in reader.history_ for part in PARTS]).all()
 
 
+@pytest.mark.slow
 def test_bfloat16_learns(words: Data) -> None:
     X, y, images = words
     assert small(precision="bfloat16", max_epochs=25).fit(X, y, images=images).score(X, y) > 0.9
