@@ -192,7 +192,7 @@ def arguments(draw: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             out[name] = draw(st.sampled_from(ways))()
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, np.ma.MAError):
         out[name] = None
     return out
 
