@@ -290,7 +290,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
                 f"{type(self).__name__}: training was interrupted in epoch {len(rows) + 1} of {epochs}; the weights "
                 "learned so far are kept and the estimator can be used.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
         return result.optimizer_state
 

@@ -84,7 +84,7 @@ class RunningFit:
             raise KeyboardInterrupt
         if self.ctrl_c.count and not self.told:
             warnings.warn(
-                f"{name}: Ctrl-C came after the last update; the fit is complete.", ConvergenceWarning, stacklevel=4
+                f"{name}: Ctrl-C came after the last update; the fit is complete.", ConvergenceWarning, stacklevel=3
             )
 
 
