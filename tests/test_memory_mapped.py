@@ -35,8 +35,10 @@ CASES = pytest.mark.parametrize(
 def every_warning() -> Iterator[None]:
     """torch gives its own warnings once in a process otherwise."""
     torch.set_warn_always(True)
-    yield
-    torch.set_warn_always(False)
+    try:
+        yield
+    finally:
+        torch.set_warn_always(False)
 
 
 @pytest.mark.usefixtures("every_warning")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -222,3 +224,23 @@ def test_no_sequences_give_no_states(form: str, density: float) -> None:
         assert not list(reservoir_steps(features, lengths, weights))
         for how, width in (("mean", 400), ("last", 400), ("both", 800)):
             assert reservoir_pooled(features, lengths, weights, how).shape == (0, width)
+
+
+def test_torch_warns_of_sparse_tensors_in_no_order_of_its_switches() -> None:
+    """torch gives the warning once in a process, or every time if the user asks so: taken once, it must stay away."""
+    program = """
+import torch, warnings
+from tests.test_reservoir_scan import Case
+from skseqmetric._ops.reservoir import reservoir_scan
+case = Case(density=0.02)
+features, weights = case.to(torch.float32)
+torch.set_warn_always(True)
+with warnings.catch_warnings(record=True):
+    reservoir_scan(features, case.lengths, weights)
+assert torch.is_warn_always_enabled()
+torch.set_warn_always(False)
+warnings.simplefilter("error")
+reservoir_scan(features, case.lengths, weights)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

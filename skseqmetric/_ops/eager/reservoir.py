@@ -244,9 +244,14 @@ def _in_form(recurrent: Tensor, *, sparse: bool) -> Tensor:
 @cache
 def _take_csr_warning() -> None:
     """Take torch's warning, given once a process, that the interface of CSR tensors may change."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
-        torch.eye(1, dtype=torch.float32, device="cpu").to_sparse_csr()
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(False)  # a warning that is given every time is never used up
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+            torch.eye(1, dtype=torch.float32, device="cpu").to_sparse_csr()
+    finally:
+        torch.set_warn_always(always)
 
 
 def _every_leak(w: ReservoirWeights, like: Tensor) -> Tensor:
