@@ -22,7 +22,7 @@ RECIPE := pyproject.toml setup.py $(CONSTRAINTS) skseqmetric/__init__.py $(wildc
 .DELETE_ON_ERROR:
 # Two pips must not work in one environment at a time; the tests use $(JOBS) processes of their own.
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-oldest lint format types layers bench wheel clean
+.PHONY: help demo test test-slow test-long test-oldest lint format types layers bench wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,10 +31,13 @@ demo: $(STAMP)-demo ## install, then classify real sequences and draw two pictur
 	$(RUN) examples/quickstart.py
 
 test: $(STAMP)-test ## run the tests, without the slow ones
-	$(RUN) -m pytest -q -n $(JOBS) -m "not slow" $(PYTEST_FLAGS)
+	$(RUN) -m pytest -q -n $(JOBS) -m "not slow and not long" $(PYTEST_FLAGS)
 
 test-slow: $(STAMP)-test ## run the slow tests only
 	$(RUN) -m pytest -q -n $(JOBS) -m slow $(PYTEST_FLAGS) || test $$? -eq 5 # 5: no test is marked slow
+
+test-long: $(STAMP)-test ## run thousands of trials more of what the suite tries some of (half an hour)
+	$(RUN) -m pytest -q -n $(JOBS) -m long $(PYTEST_FLAGS)
 
 test-oldest: ## run the tests with the oldest supported versions, in an environment of their own
 	$(MAKE) --no-print-directory test VENV="$(VENV)-oldest" CONSTRAINTS=constraints-oldest.txt

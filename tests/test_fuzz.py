@@ -323,8 +323,8 @@ def test_a_random_call_answers_or_refuses(case: Case) -> None:
     _fuzz(60)(case)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_ten_thousand_random_calls_answer_or_refuse(case: Case) -> None:
     _fuzz(590)(case)

@@ -155,11 +155,11 @@ def test_shipped_recordings_are_learned_in_a_few_epochs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("coupling", "bar"), [(None, 0.975), ("symmetric", 0.97)])
-def test_defaults_reach_their_accuracy_on_the_shipped_recordings(coupling: str | None, bar: float) -> None:
+@pytest.mark.parametrize(("coupling", "seeds", "bar"), [(None, 3, 0.975), ("symmetric", 1, 0.97)])
+def test_defaults_reach_their_accuracy_on_the_shipped_recordings(coupling: str | None, seeds: int, bar: float) -> None:
     train, test = (datasets.load_japanese_vowels(split=s, return_X_y=True) for s in ("train", "test"))
     scores = []
-    for seed in range(3):
+    for seed in range(seeds):
         knn = SequenceKNeighborsClassifier(SyncGRUMetric(coupling=coupling, random_state=seed), n_neighbors=1)
         scores.append(knn.fit(*train).score(*test))
     assert np.mean(scores) >= bar

@@ -69,7 +69,7 @@ def test_every_call_in_a_forked_process() -> None:
 
 
 @forks
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_ten_thousand_calls_in_threads_and_processes() -> None:
     found = report("many", 1200)

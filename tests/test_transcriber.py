@@ -21,7 +21,7 @@ from tests.small_transcriber import PARTS, Data, altered, equal, small
 # ------------------------------------------------------------------------------------------------------------ learning
 
 
-@pytest.mark.parametrize("given", ["nothing", "images", "pool"])
+@pytest.mark.parametrize("given", ["nothing", *(pytest.param(g, marks=pytest.mark.slow) for g in ("images", "pool"))])
 def test_learns_to_read(words: Data, given: str) -> None:
     X, y, images = words
     data = {"nothing": {}, "images": {"images": images}, "pool": {"images": images[::-1], "image_labels": y[::-1]}}

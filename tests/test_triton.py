@@ -347,6 +347,7 @@ def test_gpu_benchmark_checks_its_answers_in_the_interpreter(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.skipif(INTERPRETED, reason="once is enough")
 def test_gpu_benchmark_says_what_is_missing() -> None:
