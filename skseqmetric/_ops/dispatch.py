@@ -1,4 +1,4 @@
-"""The choice of the implementation of a recurrence. It is made only here.
+"""The choice of the implementation of an op. It is made only here.
 
 reference : the plain loops of `_ops.reference`, any dtype and device, differentiable; for tests.
 eager     : torch operations with gradients by hand, any dtype and device.
