@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from skseqmetric._ops.eager.random_convolution import channel_slots, convolutions
+from skseqmetric._ops.eager.random_convolution import convolutions, nine_sums
 from skseqmetric._ops.random_convolution import N_KERNELS, TAPS, ConvolutionBank
 
 MAX_DILATIONS = 32
@@ -71,13 +71,13 @@ def _biases(
     symbols and counts have many, are then on one side of it, however their sums were rounded.
     """
     levels = levels.reshape(N_KERNELS, -1)
-    channels, used = channel_slots(bank, d, N_KERNELS)
+    channels, used = bank.channel_slots(d)
     sides = np.where(np.arange(levels.shape[1]) % 2, 1, -1) * _ROUNDING
     found = np.empty(levels.shape, dtype=np.float32)
     share = max(1, _VALUES // int(lengths[drawn].max()))
     for start in range(0, N_KERNELS, share):
         part = slice(start, start + share)
-        convolved = _convolved(values, lengths, drawn[part], channels[part], used[part], TAPS[part], bank.dilations[d])
+        convolved = _convolved(values, lengths, drawn[part], channels[part], used[part], TAPS[part], int(bank.dilations[d]))
         quantiles, largest = _quantiles(convolved, lengths[drawn[part]], levels[part])
         found[part] = quantiles + sides * largest[:, None]
     return found.ravel()
@@ -96,10 +96,12 @@ def _convolved(
     steps = np.arange(lengths[drawn].max())
     inside = steps < lengths[drawn][:, None]
     rows = (np.cumsum(lengths) - lengths)[drawn][:, None] + np.where(inside, steps, 0)
-    z = np.zeros(inside.shape, dtype=np.float32)
+    sums, tripled = (torch.zeros(1, 1, 1, dtype=torch.float32, device="cpu"),) * 2
     for slot in range(channels.shape[1]):
-        z += np.where(inside & used[:, slot, None], values[rows, channels[:, slot, None]], 0)
-    found = convolutions(torch.from_numpy(z)[None], int(dilation), torch.from_numpy(taps))[0].numpy()
+        x = np.where(inside & used[:, slot, None], values[rows, channels[:, slot, None]], np.float32(0))
+        more = nine_sums(torch.from_numpy(x)[None], dilation)
+        sums, tripled = sums + more[0], tripled + more[1]
+    found = convolutions(sums, tripled, dilation, torch.from_numpy(taps))[0].numpy()
     return np.where(inside, found, np.inf)
 
 

@@ -49,25 +49,38 @@ def _padded(values: Tensor, lengths: np.ndarray, indices: np.ndarray) -> tuple[T
 def _shares_of(x: Tensor, inside: Tensor, bank: Any, d: int, taps: Tensor) -> Tensor:
     """Return the counts (B, K n) of the dilation with index d."""
     n, first = int(bank.n_biases[d]), len(taps) * int(bank.n_biases[:d].sum())
-    biases = torch.from_numpy(bank.biases[first : first + n * len(taps)].reshape(len(taps), n))
-    biases = biases.to(x.device, x.dtype)
-    z = x if x.shape[1] == 1 else channel_sums(x, *channel_slots(bank, d, len(taps)))
-    found = convolutions(z, int(bank.dilations[d]), taps)
-    found = found.masked_fill_(~inside[:, None], -torch.inf)
-    counts = [(found > biases[:, i, None]).sum(2, dtype=x.dtype) for i in range(n)]
-    return torch.stack(counts, 2).flatten(1)
+    biases = torch.tensor(bank.biases[first : first + n * len(taps)].reshape(len(taps), n), device=x.device)
+    sums, tripled = nine_sums(x, int(bank.dilations[d]))
+    if x.shape[1] > 1:
+        slots = bank.channel_slots(d)
+        sums, tripled = _channel_sums(sums, *slots), _channel_sums(tripled, *slots)
+    found = convolutions(sums, tripled, int(bank.dilations[d]), taps).masked_fill_(~inside[:, None], -torch.inf)
+    counts = [(found > biases[:, i, None]).sum(2) for i in range(n)]
+    return torch.stack(counts, 2).flatten(1).to(x.dtype)
 
 
-def channel_slots(bank: Any, d: int, n_kernels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the channels (K, S) that the kernels read at one dilation, and which of these S places are in use."""
-    starts = bank.starts[d * n_kernels : (d + 1) * n_kernels + 1]
-    sizes = np.diff(starts)
-    used = np.arange(sizes.max()) < sizes[:, None]
-    return bank.channels[np.where(used, starts[:-1, None] + np.arange(sizes.max()), 0)], used
+def nine_sums(x: Tensor, dilation: int) -> tuple[Tensor, Tensor]:
+    """Return minus the sums of nine taps (B, C, T) of x (B, C, T), and three times x between zeros, (B, C, T + 8 d)."""
+    padded = pad(x, (4 * dilation, 4 * dilation))
+    shifted = _shifted(padded, dilation)
+    total = shifted[:, :, 0]
+    for i in range(1, _LENGTH):
+        total = total + shifted[:, :, i]
+    return -total, (padded + padded) + padded
 
 
-def channel_sums(x: Tensor, channels: np.ndarray, used: np.ndarray) -> Tensor:
-    """Return z (B, K, T), the sums of the channels (K, S) of x (B, C, T), added from the first to the last."""
+def convolutions(sums: Tensor, tripled: Tensor, dilation: int, taps: Tensor) -> Tensor:
+    """Return v (B, K, T) of kernels with the places `taps` (K, 3), from sums of each of them or of one channel."""
+    shifted = _shifted(tripled, dilation)
+    row = torch.arange(shifted.shape[1], dtype=torch.int64, device=sums.device)
+    found = sums + shifted[:, row, taps[:, 0]]
+    for j in (1, 2):
+        found += shifted[:, row, taps[:, j]]
+    return found
+
+
+def _channel_sums(x: Tensor, channels: np.ndarray, used: np.ndarray) -> Tensor:
+    """Return the sums (B, K, T) of the channels (K, S) of x (B, C, T), added from the first to the last."""
     z = x[:, torch.from_numpy(channels[:, 0]).to(x.device, torch.int64)]
     for slot in range(1, channels.shape[1]):
         rows = np.flatnonzero(used[:, slot])
@@ -76,23 +89,8 @@ def channel_sums(x: Tensor, channels: np.ndarray, used: np.ndarray) -> Tensor:
     return z
 
 
-def convolutions(z: Tensor, dilation: int, taps: Tensor) -> Tensor:
-    """Return v (B, K, T) of all kernels from z (B, K, T), or from z (B, 1, T) that they share."""
-    padded = pad(z, (4 * dilation, 4 * dilation))
-    shifted = _shifted(padded, dilation)
-    total = shifted[:, :, 0]
-    for i in range(1, _LENGTH):
-        total = total + shifted[:, :, i]
-    tripled = _shifted((padded + padded) + padded, dilation)
-    row = torch.arange(z.shape[1], dtype=torch.int64, device=z.device)
-    found = -total + tripled[:, row, taps[:, 0]]
-    for j in (1, 2):
-        found += tripled[:, row, taps[:, j]]
-    return found
-
-
 def _shifted(padded: Tensor, dilation: int) -> Tensor:
-    """Return the nine views (B, K, 9, T) of z that are `dilation` steps apart."""
-    n_rows, n_kernels, width = padded.shape
-    step = (n_kernels * width, width, dilation, 1)
-    return padded.as_strided((n_rows, n_kernels, _LENGTH, width - 8 * dilation), step)
+    """Return the nine views (B, C, 9, T) that are `dilation` steps apart."""
+    n_rows, n_channels, width = padded.shape
+    shape = (n_rows, n_channels, _LENGTH, width - 8 * dilation)
+    return padded.as_strided(shape, (n_channels * width, width, dilation, 1))

@@ -14,18 +14,18 @@ def convolution(x: np.ndarray, channels: np.ndarray, taps: np.ndarray, dilation:
     n_steps = len(x)
     found = np.zeros(n_steps, dtype=x.dtype)
     for t in range(n_steps):
-        z = np.zeros(9, dtype=x.dtype)
-        for i in range(9):
-            step = t + (i - 4) * dilation
-            if 0 <= step < n_steps:
-                for c in channels:
-                    z[i] += x[step, c]
-        total = z[0]
-        for i in range(1, 9):
-            total += z[i]
-        found[t] = -total
+        steps = [t + (i - 4) * dilation for i in range(9)]
+        seen = [x[step] if 0 <= step < n_steps else np.zeros_like(x[0]) for step in steps]
+        for c in channels:
+            total = seen[0][c]
+            for i in range(1, 9):
+                total = total + seen[i][c]
+            found[t] -= total
         for i in taps:
-            found[t] += (z[i] + z[i]) + z[i]
+            tripled = x.dtype.type(0)
+            for c in channels:
+                tripled += (seen[i][c] + seen[i][c]) + seen[i][c]
+            found[t] += tripled
     return found
 
 
