@@ -17,6 +17,7 @@ products of features (P, P) alone: `CovarianceForm`. Both give the same result, 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -186,13 +187,15 @@ class FeatureSums:
         self.sums += found[:, 0]
         self.cross += found[:, 1:]
 
-    def place_targets(self, places: np.ndarray, n_targets: int) -> None:
-        """Let target k become target places[k] of n_targets; new ones were 0 in all rows so far."""
+    def with_targets(self, places: np.ndarray, n_targets: int) -> FeatureSums:
+        """Return a copy in which target k is target places[k] of n_targets. New ones were 0 in all rows so far."""
+        copied = copy.deepcopy(self)
         for name in ("target_sums", "target_squares", "cross"):
             earlier = getattr(self, name)
             grown = np.zeros((*earlier.shape[:-1], n_targets))
             grown[..., places] = earlier
-            setattr(self, name, grown)
+            setattr(copied, name, grown)
+        return copied
 
     def form(self) -> CovarianceForm:
         """Return the form of all rows. It shares the diagonal with these sums, which `restore` puts back."""

@@ -48,19 +48,23 @@ class ConvolutionFeatures:
         *,
         views: str | Sequence[str] = "auto",
         weights: np.ndarray | None = None,
+        numbers: np.ndarray | None = None,
     ) -> Self:
         """Learn the scaling, and draw a bank of at most `n_features` >= 84 features for every view.
 
         "auto" takes the channels and their differences, and if the lengths differ, relative time too. `weights` (n,)
         are those of the sequences: a sequence of weight 2 counts like two sequences, one of weight 0 not at all.
+        `numbers` (n,) are those by which messages call the sequences, if not by their order.
         """
         weights = np.ones(len(sequences)) if weights is None else weights
-        mean, scale = channel_scaling(sequences, weights)
-        counted = sequences if weights.all() else sequences.take(np.flatnonzero(weights))
+        mean, scale = channel_scaling(sequences, weights, numbers)
+        used = np.flatnonzero(weights)
+        counted = sequences if weights.all() else sequences.take(used)
+        numbers = used if numbers is None else numbers[used]
         weights, lengths = weights[weights != 0], counted.lengths
         ragged = bool((lengths != lengths[0]).any())
         names = (VIEWS if ragged else VIEWS[:2]) if isinstance(views, str) else views
-        values, n_steps = standardised(counted, mean, scale), median_length(lengths, weights)
+        values, n_steps = standardised(counted, mean, scale, numbers), median_length(lengths, weights)
         banks = {name: draw_bank(*viewed(name, values, lengths, n_steps), weights, n_features, rng) for name in names}
         return cls(mean, scale, n_steps, banks)
 
