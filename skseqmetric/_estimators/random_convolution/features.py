@@ -63,11 +63,11 @@ class ConvolutionFeatures:
         ragged = bool((lengths != lengths[0]).any())
         names = (VIEWS if ragged else VIEWS[:2]) if isinstance(views, str) else views
         values, n_steps = standardised(counted, mean, scale), median_length(lengths, weights)
-        # an order of their own, so that the order of the data does not matter
-        order = np.argsort(fingerprints(counted.to_list()), kind="stable")
-        banks = {
-            name: draw_bank(*viewed(name, values, lengths, n_steps), weights, order, n_features, rng) for name in names
-        }
+        # an order of their own, so that neither that of the data matters nor the units of the channels
+        order = np.argsort(fingerprints(np.split(values, np.cumsum(lengths)[:-1])), kind="stable")
+        banks = {}
+        for name in names:
+            banks[name] = draw_bank(*viewed(name, values, lengths, n_steps), weights, order, n_features, rng)
         return cls(mean, scale, n_steps, banks)
 
     @property

@@ -63,11 +63,12 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     Attributes
     ----------
     convolutions_ : ConvolutionFeatures
-        The scaling of the channels (`mean`, `scale`), L (`n_steps`), and for every view in `banks` the `dilations`,
-        `channels` and `biases`.
+        L (`n_steps`), and for every view in `banks` the `dilations`, `channels` and `biases`.
+    mean_, scale_ : ndarray of shape (C,)
+        Scaling of the channels. The convolutions read (x - mean_) / scale_.
     columns_ : ndarray of shape (P,)
         Which of the features `transform` returns.
-    mean_, scale_ : ndarray of shape (P,)
+    column_mean_, column_scale_ : ndarray of shape (P,)
         Scaling of these columns. 0 and 1 with `standardize=False`.
     n_channels_ : int
         Channels C.
@@ -204,6 +205,7 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self)
             weights = check_weights(sample_weight, len(sequences))
+            weights /= weights.max()  # their sum may not fit into float64
             rng = np.random.default_rng(draw_seed(self.random_state))
             drawn = ConvolutionFeatures.draw(sequences, self.n_features, rng, views=views, weights=weights)
             moments = ColumnMoments()
@@ -212,27 +214,27 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
                     rows = drawn.features(piece, device, numbers)
                     moments.add(rows, weights[numbers])
                     kept += [rows] if keep else []
-            self.convolutions_ = drawn
+            self.convolutions_, self.mean_, self.scale_ = drawn, drawn.mean, drawn.scale
             self._set_columns(moments)
         return kept
 
     def _set_columns(self, moments: ColumnMoments) -> None:
         n = self.convolutions_.n_features_out
-        self.columns_, self.mean_, self.scale_ = np.arange(n), np.zeros(n), np.ones(n)
+        self.columns_, self.column_mean_, self.column_scale_ = np.arange(n), np.zeros(n), np.ones(n)
         if not self.standardize:
             return
         mean, scale = moments.moments()
         if scale.any():
             self.columns_ = np.flatnonzero(scale)
             scale = scale[self.columns_]
-        self.mean_, self.scale_ = mean[self.columns_], np.where(scale > 0, scale, 1)
+        self.column_mean_, self.column_scale_ = mean[self.columns_], np.where(scale > 0, scale, 1)
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         """Return the columns of `transform` from features (n, P)."""
         if not self.standardize:
             return rows
         rows = rows if len(self.columns_) == rows.shape[1] else rows[:, self.columns_]
-        return (rows - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+        return (rows - self.column_mean_.astype(np.float32)) / self.column_scale_.astype(np.float32)
 
     @property
     def _n_features_out(self) -> int:
