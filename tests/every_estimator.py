@@ -20,6 +20,7 @@ from skseqmetric import (
     NRNMRegressor,
     NRNMStepClassifier,
     RandomConvolutionMetric,
+    RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
     SequenceKNeighborsClassifier,
@@ -109,6 +110,11 @@ CASES = [
     Case("EchoStateClassifier", lambda: EchoStateClassifier(8, random_state=0), _fits(LABELS)),
     Case("EchoStateRegressor", lambda: EchoStateRegressor(8, random_state=0), _fits(NUMBERS)),
     Case("EchoStateTransformer", lambda: EchoStateTransformer(8, random_state=0), {"fit": {}, "fit_reservoir": {}}),
+    Case(
+        "RandomConvolutionTransformer",
+        lambda: RandomConvolutionTransformer(84, random_state=0),
+        {"fit": {"sample_weight": np.ones(len(X))}},
+    ),
     Case("DTWMetric", DTWMetric, {"fit": {}}),
     Case("RandomConvolutionMetric", lambda: RandomConvolutionMetric(**SMALL_BANK), _fits(LABELS) | OF_PAIRS),
     Case(

@@ -55,16 +55,18 @@ class Form(ABC):
 
     mean, inverse (P,) : features are (f - mean) * inverse; the inverse of a constant feature is 0.
     total : sum of the weights.
+    n_rows : number of rows.
     """
 
     mean: np.ndarray
     inverse: np.ndarray
     total: float
+    n_rows: int
 
     @property
-    def n_kept(self) -> int:
-        """Features that are not constant."""
-        return int(np.count_nonzero(self.inverse))
+    def mean_eigenvalue(self) -> float:
+        """Mean of the n eigenvalues of the products of weighted rows: each feature adds the sum of the weights."""
+        return float(np.count_nonzero(self.inverse)) * self.total / self.n_rows
 
     @abstractmethod
     def principal(self, n: int, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +87,7 @@ class KernelForm(Form):
     """By products of rows. The features (n, P), float32, are overwritten."""
 
     def __init__(self, features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
-        self.total = float(weights.sum())
+        self.total, self.n_rows = float(weights.sum()), len(weights)
         self.mean, self.inverse = _standardise(features, weights)
         roots = np.sqrt(weights)
         features *= roots[:, np.newaxis].astype(np.float32)
@@ -121,9 +123,10 @@ class CovarianceForm(Form):
     """
 
     def __init__(
-        self, gram: np.ndarray, cross: np.ndarray, mean: np.ndarray, inverse: np.ndarray, total: float
+        self, gram: np.ndarray, cross: np.ndarray, mean: np.ndarray, inverse: np.ndarray, total: float, n_rows: int
     ) -> None:
-        self.gram, self.cross, self.mean, self.inverse, self.total = gram, cross, mean, inverse, total
+        self.gram, self.cross, self.mean, self.inverse = gram, cross, mean, inverse
+        self.total, self.n_rows = total, n_rows
 
     def principal(self, n: int, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
         basis = _orthonormal(self.start(n, len(self.mean), seed))
@@ -156,7 +159,8 @@ class FeatureSums:
     def __init__(self, n_features: int, n_targets: int) -> None:
         dtype = np.float64 if n_features <= EXACT else np.float32
         self.gram = np.zeros((n_features, n_features), dtype=dtype, order="F")
-        self.total, self.sums, self.squares = 0.0, np.zeros(n_features), np.zeros(n_features)
+        self.total, self.n_rows = 0.0, 0
+        self.sums, self.squares = np.zeros(n_features), np.zeros(n_features)
         self.target_sums, self.target_squares = np.zeros(n_targets), np.zeros(n_targets)
         self.cross = np.zeros((n_features, n_targets))
         self.shift: Any = None  # until the first piece; then (P,), as are unit, lowest and highest
@@ -181,6 +185,7 @@ class FeatureSums:
     def _add_targets(self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
         weighted = weights[:, np.newaxis] * targets
         self.total += float(weights.sum())
+        self.n_rows += len(weights)
         self.target_sums += weighted.sum(0)
         self.target_squares += (weighted * targets).sum(0)
         found = rows.T @ np.column_stack([weights, weighted]).astype(rows.dtype)
@@ -209,7 +214,8 @@ class FeatureSums:
         cross = inverse[:, np.newaxis] * (self.cross - np.outer(mean, self.target_sums))
         varying = self.target_squares / self.total - target_mean**2 > 1e-12
         unit = self.unit.astype(np.float64)
-        return CovarianceForm(self.gram, cross[:, varying], self.shift + mean * unit, inverse / unit, self.total)
+        centre, inverse = self.shift + mean * unit, inverse / unit
+        return CovarianceForm(self.gram, cross[:, varying], centre, inverse, self.total, self.n_rows)
 
     def restore(self) -> None:
         """Put the diagonal back after the form was used."""

@@ -244,7 +244,9 @@ def _routing() -> bool:
 
 def _tell_target(metric: Any, kind: str | None) -> None:
     """Set target="auto" of a metric, or of metrics that it holds, to what the target is."""
-    names = [name for name, value in metric.get_params().items() if name.split("__")[-1] == "target" and value == "auto"]
+    names = [
+        name for name, value in metric.get_params().items() if name.split("__")[-1] == "target" and value == "auto"
+    ]
     if kind is not None and names:
         metric.set_params(**dict.fromkeys(names, kind))
 

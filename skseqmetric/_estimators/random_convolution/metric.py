@@ -13,11 +13,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._base import unchanged_if_refused
-from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures
+from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._estimators.random_convolution.targets import Meaning
 from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.protocol import Metric, register_metric
+from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._ops.products import SteadyProduct
 from skseqmetric._ops.ridge_metric import (
     FeatureSums,
@@ -32,7 +33,6 @@ from skseqmetric._tensors.modes import answering
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 from skseqmetric._training.data import TrainingSet
 
-_VALUES = 2**22  # features held at once, beside those that are kept
 _KEPT = 2**22  # values of training sequences that are kept for partial_fit
 _PAIR_DIRECTIONS = 512  # principal directions in which fit_pairs compares differences
 
@@ -64,7 +64,7 @@ class SeenRows:
     def summed(self) -> FeatureSums:
         """Return sums over the rows."""
         sums = FeatureSums(self.features.shape[1], self.targets.shape[1])
-        size = max(1, _VALUES // self.features.shape[1])
+        size = max(1, 2**22 // self.features.shape[1])
         for part in (slice(start, start + size) for start in range(0, len(self.weights), size)):
             sums.add(self.features[part].copy(), self.targets[part], self.weights[part])
         return sums
@@ -89,12 +89,14 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     Parameters
     ----------
     n_features : int, default=5000
-        Features of a view, at least 84, rounded down to a multiple of 84. The views are the channels and their
-        differences from step to step. If the lengths of the training sequences differ, the same two in relative time
-        are added.
+        Features of each view, >= 84, rounded down to a multiple of 84.
+    views : "auto" or list of str, default="auto"
+        What the convolutions read, as in `RandomConvolutionTransformer`: the channels and their differences from step
+        to step. "auto" adds the same two in relative time if the lengths of the training sequences differ.
     alpha : float, default=0.1
-        Penalty of ridge regression, relative to the mean of the eigenvalues of :math:`F F^\top` for the standardised
-        features F. A fixed one is safe with one sequence a class, where a choice by cross-validation is not.
+        Penalty of ridge regression, relative to the mean of the eigenvalues of :math:`F F^\top`, where the rows of F
+        are the standardised features of different sequences, times the roots of their weights. A fixed one is safe with
+        one sequence a class, where a choice by cross-validation is not.
     blend : float, default=0.2
         Share b of the principal directions in the mean squared distance, 0 to 1.
     n_components : int, default=64
@@ -111,8 +113,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     Attributes
     ----------
-    features_ : ConvolutionFeatures
-        The convolutions.
+    convolutions_ : ConvolutionFeatures
+        The convolutions: for every view in `banks` the `dilations`, `channels` and `biases`.
     components_ : ndarray of shape (D, P), float32
         Rows that map features of shape (P,), less `feature_mean_`, to the embedding.
     feature_mean_ : ndarray of shape (P,), float32
@@ -164,7 +166,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_features": [Interval(Integral, 84, None, closed="left")],
+        "n_features": [Interval(Integral, N_KERNELS, None, closed="left")],
+        "views": [StrOptions({"auto"}), list, tuple],
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "blend": [Interval(Real, 0, 1, closed="both")],
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -176,8 +179,9 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def __init__(
         self,
-        *,
         n_features: int = 5000,
+        *,
+        views: Any = "auto",
         alpha: float = 0.1,
         blend: float = 0.2,
         n_components: int = 64,
@@ -187,6 +191,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         device: str = "auto",
     ) -> None:
         self.n_features = n_features
+        self.views = views
         self.alpha = alpha
         self.blend = blend
         self.n_components = n_components
@@ -207,7 +212,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             Class of every sequence, or numbers; see `target`. None: the distance is that of the principal directions.
         sample_weight : array-like of shape (n,), optional
             Weight of every sequence. A weight of 2 acts like two copies of the sequence. A weight of 0 acts like
-            leaving it out.
+            leaving it out. A common factor of all weights changes nothing.
 
         Returns
         -------
@@ -222,15 +227,15 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self._check_parameters()
         with unchanged_if_refused(self):
             meaning, training = self._checked(X, y, sample_weight, None)
-            features = self._drawn(training)
+            convolutions = self._drawn(training)
             targets = meaning.rows(training.targets)
             form: Form
-            if len(training) <= features.n_features_out // 2:
-                form = KernelForm(self._features_of(features, training), targets, training.weights)
+            if len(training) <= convolutions.n_features_out // 2:
+                form = KernelForm(self._features_of(convolutions, training), targets, training.weights)
                 kept = training if training.sequences.values.size <= _KEPT else None
             else:
-                form, kept = self._summed(features, training, targets).form(), None
-            self._learn(form, features, meaning)
+                form, kept = self._summed(convolutions, training, targets).form(), None
+            self._learn(form, convolutions, meaning)
             self._seen: Any = kept
         return self
 
@@ -273,9 +278,9 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         with unchanged_if_refused(self):
             earlier = None if first else self._meaning
             meaning, training = self._checked(X, y, sample_weight, earlier)
-            features = self._drawn(training) if first else self.features_
-            seen = None if earlier is None else self._rows_seen(features, earlier, meaning)
-            self._continue(features, meaning, training, seen)
+            convolutions = self._drawn(training) if first else self.convolutions_
+            seen = None if earlier is None else self._rows_seen(convolutions, earlier, meaning)
+            self._continue(convolutions, meaning, training, seen)
         return self
 
     def fit_pairs(self, X: Any, pairs: Any, same: Any) -> Self:
@@ -308,15 +313,15 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             pairs, same = check_pairs(pairs, same, len(sequences))
             weights, nothing = np.ones(len(sequences)), np.zeros((len(sequences), 0))
             training = TrainingSet(sequences, nothing, weights, numbers=np.arange(len(sequences)))
-            features = self._drawn(training)
+            convolutions = self._drawn(training)
             form: Form
-            if len(training) <= features.n_features_out // 2:
-                form = KernelForm(self._features_of(features, training), nothing, weights)
+            if len(training) <= convolutions.n_features_out // 2:
+                form = KernelForm(self._features_of(convolutions, training), nothing, weights)
             else:
-                form = self._summed(features, training, nothing).form()
+                form = self._summed(convolutions, training, nothing).form()
             principal = form.principal(max(_PAIR_DIRECTIONS, self.n_components), [self._seed, 1])
-            taught = self._taught_by_pairs(form, features, sequences, principal, pairs, same > 0)
-            self._keep(form, features, taught, principal)
+            taught = self._taught_by_pairs(form, convolutions, sequences, principal, pairs, same > 0)
+            self._keep(form, convolutions, taught, principal)
             self.__dict__.pop("classes_", None)
             self._meaning, self._seen = Meaning("nothing"), None
         return self
@@ -324,7 +329,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _taught_by_pairs(
         self,
         form: Form,
-        features: ConvolutionFeatures,
+        convolutions: ConvolutionFeatures,
         sequences: Sequences,
         principal: tuple[np.ndarray, np.ndarray],
         pairs: np.ndarray,
@@ -334,12 +339,12 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         used, places = np.unique(pairs, return_inverse=True)
         columns = principal[0] * form.inverse[:, np.newaxis].astype(np.float32)
         coordinates = np.empty((len(used), columns.shape[1]))
-        for part, found in self._pieces(features, sequences.take(used), used):
+        for part, found in self._pieces(convolutions, sequences.take(used), used):
             found -= form.mean.astype(np.float32)
             coordinates[part] = found @ columns
         left, right = places.reshape(pairs.shape).T
         differences = coordinates[left] - coordinates[right]
-        shrinkage = 2 * self.alpha * form.n_kept / len(used)
+        shrinkage = 2 * self.alpha * form.mean_eigenvalue / len(used)
         turned = pair_directions(differences[same], differences[~same], shrinkage)
         spread = float(principal[1] @ np.square(turned).sum(1))
         return Part(principal[0] @ turned.astype(np.float32), spread)
@@ -348,9 +353,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self._validate_params()
         resolve_device(self.device)
 
-    def _checked(
-        self, X: Any, y: Any, sample_weight: Any, earlier: Meaning | None
-    ) -> tuple[Meaning, TrainingSet]:
+    def _checked(self, X: Any, y: Any, sample_weight: Any, earlier: Meaning | None) -> tuple[Meaning, TrainingSet]:
         """Check all arguments. Return the meaning of y, and the data with equal rows merged."""
         sequences = check_sequences(X, estimator=self, reset=earlier is None)
         meaning = Meaning.of(y, self.target)
@@ -358,6 +361,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             meaning = meaning.following(earlier)
         meaning, targets = meaning.check(y, sequences, self)
         weights = check_weights(sample_weight, len(sequences))
+        weights /= 2.0 ** np.floor(np.log2(weights.max()))  # only their ratios matter, and the sum may be too large
         weights = weights * meaning.factors(self.class_weight, targets, weights)
         several = meaning.kind == "classes" and earlier is None
         training, _ = TrainingSet.merged(sequences, targets, weights, None, None, several_classes=several)
@@ -369,53 +373,55 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             training.sequences,
             self.n_features,
             np.random.default_rng(self._seed),
+            views=check_views(self.views),
             weights=training.weights,
             numbers=training.numbers,
         )
 
-    def _features_of(self, features: ConvolutionFeatures, training: TrainingSet) -> np.ndarray:
+    def _features_of(self, convolutions: ConvolutionFeatures, training: TrainingSet) -> np.ndarray:
         """Return the features (n, P) of all sequences."""
-        out = np.empty((len(training), features.n_features_out), dtype=np.float32)
-        for part, found in self._pieces(features, training.sequences, training.numbers):
-            out[part] = found
+        out = np.empty((len(training), convolutions.n_features_out), dtype=np.float32)
+        for rows, found in self._pieces(convolutions, training.sequences, training.numbers):
+            out[rows] = found
         return out
 
     def _pieces(
-        self, features: ConvolutionFeatures, sequences: Sequences, numbers: np.ndarray | None = None
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield parts of the sequences with their features."""
-        device, n = device_or_cpu(self.device), len(sequences)
-        size = max(1, _VALUES // features.n_features_out)
-        for start in range(0, n, size):
-            part = slice(start, min(start + size, n))
-            some = sequences if n <= size else sequences.take(part)
-            yield part, features.features(some, device, None if numbers is None else numbers[part])
+        self, convolutions: ConvolutionFeatures, sequences: Sequences, numbers: np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows of the sequences with their features. `numbers` are those of messages."""
+        device = device_or_cpu(self.device)
+        for rows, piece in pieces(sequences, convolutions.n_features_out):
+            yield rows, convolutions.features(piece, device, rows if numbers is None else numbers[rows])
 
     def _summed(
-        self, features: ConvolutionFeatures, training: TrainingSet, targets: np.ndarray, sums: FeatureSums | None = None
+        self,
+        convolutions: ConvolutionFeatures,
+        training: TrainingSet,
+        targets: np.ndarray,
+        sums: FeatureSums | None = None,
     ) -> FeatureSums:
         """Return sums over the training set, added to earlier ones in place."""
-        sums = FeatureSums(features.n_features_out, targets.shape[1]) if sums is None else sums
-        for part, found in self._pieces(features, training.sequences, training.numbers):
+        sums = FeatureSums(convolutions.n_features_out, targets.shape[1]) if sums is None else sums
+        for part, found in self._pieces(convolutions, training.sequences, training.numbers):
             sums.add(found, targets[part], training.weights[part])
         return sums
 
     def _rows_seen(
-        self, features: ConvolutionFeatures, earlier: Meaning, meaning: Meaning
+        self, convolutions: ConvolutionFeatures, earlier: Meaning, meaning: Meaning
     ) -> SeenRows | FeatureSums:
         """Return what is known of earlier calls, with a column for every target there is now. It may be changed."""
         seen, places = self._seen, meaning.places_of(earlier)
         if isinstance(seen, FeatureSums):
             return seen.with_targets(places, meaning.n_columns)
         if isinstance(seen, TrainingSet):
-            seen = SeenRows(self._features_of(features, seen), earlier.rows(seen.targets), seen.weights)
+            seen = SeenRows(self._features_of(convolutions, seen), earlier.rows(seen.targets), seen.weights)
         targets = np.zeros((len(seen.weights), meaning.n_columns))
         targets[:, places] = seen.targets
         return SeenRows(seen.features, targets, seen.weights)
 
     def _continue(
         self,
-        features: ConvolutionFeatures,
+        convolutions: ConvolutionFeatures,
         meaning: Meaning,
         training: TrainingSet,
         seen: SeenRows | FeatureSums | None,
@@ -423,21 +429,21 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """Learn from what was seen and from more, by rows while they are few."""
         targets = meaning.rows(training.targets)
         n_rows = len(training) + (len(seen.weights) if isinstance(seen, SeenRows) else 0)
-        if not isinstance(seen, FeatureSums) and n_rows <= features.n_features_out // 2:
-            rows = SeenRows(self._features_of(features, training), targets, training.weights)
+        if not isinstance(seen, FeatureSums) and n_rows <= convolutions.n_features_out // 2:
+            rows = SeenRows(self._features_of(convolutions, training), targets, training.weights)
             rows = rows if seen is None else seen.joined(rows)
-            self._learn(KernelForm(rows.features.copy(), rows.targets, rows.weights), features, meaning)
+            self._learn(KernelForm(rows.features.copy(), rows.targets, rows.weights), convolutions, meaning)
             self._seen = rows
             return
         sums = seen.summed() if isinstance(seen, SeenRows) else seen
-        sums = self._summed(features, training, targets, sums)
-        self._learn(sums.form(), features, meaning)
+        sums = self._summed(convolutions, training, targets, sums)
+        self._learn(sums.form(), convolutions, meaning)
         sums.restore()
         self._seen = sums
 
-    def _learn(self, form: Form, features: ConvolutionFeatures, meaning: Meaning) -> None:
+    def _learn(self, form: Form, convolutions: ConvolutionFeatures, meaning: Meaning) -> None:
         principal = form.principal(self.n_components, [self._seed, 1])
-        self._keep(form, features, form.ridge(self.alpha * form.n_kept), principal)
+        self._keep(form, convolutions, form.ridge(self.alpha * form.mean_eigenvalue), principal)
         self._meaning = meaning
         self.__dict__.pop("classes_", None)
         if meaning.kind == "classes":
@@ -446,14 +452,14 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _keep(
         self,
         form: Form,
-        features: ConvolutionFeatures,
+        convolutions: ConvolutionFeatures,
         taught: Part,
         principal: tuple[np.ndarray, np.ndarray],
     ) -> None:
         directions, variances = (part[..., : self.n_components] for part in principal)
         columns = embedding_map(taught, Part(directions, float(variances.sum())), self.blend, form.total)
-        self.features_, self.feature_mean_ = features, form.mean.astype(np.float32)
-        self.mean_, self.scale_ = features.mean, features.scale
+        self.convolutions_, self.feature_mean_ = convolutions, form.mean.astype(np.float32)
+        self.mean_, self.scale_ = convolutions.mean, convolutions.scale
         self.components_ = np.ascontiguousarray((columns * form.inverse[:, np.newaxis].astype(np.float32)).T)
         self._product = SteadyProduct(tensor_of(self.components_))
         self._n_features_out = len(self.components_)
@@ -478,7 +484,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _prepare(self, sequences: Sequences) -> Embedded:
         out = np.empty((len(sequences), self._n_features_out), dtype=np.float32)
-        for part, found in self._pieces(self.features_, sequences):
+        for part, found in self._pieces(self.convolutions_, sequences):
             found -= self.feature_mean_
             out[part] = _products(self._product, found)
         return Embedded(out, sequences.lengths)
@@ -514,7 +520,6 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         super().__setstate__(state)
         if hasattr(self, "components_"):
             self._product = SteadyProduct(tensor_of(self.components_))
-
 
 
 @answering
