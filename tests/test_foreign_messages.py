@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.utils import get_tags
 from sklearn.decomposition import PCA
+from sklearn.utils import get_tags
 
 from skseqmetric import (
     DTWMetric,

@@ -18,8 +18,8 @@ from skseqmetric._estimators.random_convolution.targets import Meaning
 from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.protocol import Metric, register_metric
-from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._ops.products import SteadyProduct
+from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._ops.ridge_metric import (
     FeatureSums,
     Form,
