@@ -240,8 +240,8 @@ def embedding_map(taught: Part | None, principal: Part, blend: float, total: flo
 def pair_directions(same: np.ndarray, different: np.ndarray, shrinkage: float) -> np.ndarray:
     """Return columns (R, K) from the differences (S, R) of same pairs and (U, R) of different pairs.
 
-    They solve S_D v = m (S_S + shrinkage I) v for the mean outer products S_D and S_S, with v^T (S_S + ...) v = 1. Those
-    with m > 1 tell different pairs apart. Their weights (m - 1) / m^2 are those that ridge regression gives directions
+    They solve S_D v = m (S_S + shrinkage I) v for the mean outer products S_D and S_S, scaled so that the quadratic form
+    of the right side is 1. Those with m > 1 tell different pairs apart. Their weights (m - 1) / m^2 are those that ridge regression gives directions
     of the same ratio of scatter between classes to that within.
     """
     within = same.T @ same / len(same)

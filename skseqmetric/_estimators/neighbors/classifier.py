@@ -21,8 +21,8 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
     ----------
     metric : metric estimator, FrozenEstimator, callable, "random_convolution" or "dtw", default="random_convolution"
         The distance. A metric estimator, such as `SyncGRUMetric()` or `DTWMetric(window=5)`, is cloned and fitted to
-        the training sequences. The names stand for `RandomConvolutionMetric(random_state=0)`, so that a fit can be
-        repeated, and for `DTWMetric()`. `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again, and so is a
+        the training sequences. The names mean `RandomConvolutionMetric(random_state=0)`, so that a fit can be repeated,
+        and `DTWMetric()`. `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again, and so is a
         function from `metric.get_metric()`. A callable takes two (T_i, C) arrays and returns their distance, a finite
         number, as `tslearn.metrics.dtw` does. Or it takes two lists of such arrays, of lengths Q and R, and returns all
         distances between them, shape (Q, R). `fit` finds out by trial calls on two sequences.

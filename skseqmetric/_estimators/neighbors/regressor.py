@@ -32,9 +32,10 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
     n_bins : int, default=10
-        Number of classes for a metric that learns from classes alone. They are quantile bins of y, which hold equal numbers but for ties. A
-        y with at most `n_bins` different values is not binned. With several outputs, each output is cut into
-        `n_bins ** (1 / n_outputs)` bins, rounded down and at least 2. A class is then a combination of bins.
+        Number of classes for a metric that learns from classes alone. They are quantile bins of y, which hold equal
+        numbers but for ties. A y with at most `n_bins` different values is not binned. With several outputs, each
+        output is cut into `n_bins ** (1 / n_outputs)` bins, rounded down and at least 2. A class is then a combination
+        of bins.
 
     Attributes
     ----------

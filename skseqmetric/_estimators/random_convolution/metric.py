@@ -361,7 +361,9 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             meaning = meaning.following(earlier)
         meaning, targets = meaning.check(y, sequences, self)
         weights = check_weights(sample_weight, len(sequences))
-        weights /= 2.0 ** np.floor(np.log2(weights.max()))  # only their ratios matter, and the sum may be too large
+        if earlier is None:  # only ratios of weights matter, and their sum may be too large
+            self._weight_unit = 2.0 ** np.floor(np.log2(weights.max()))
+        weights /= self._weight_unit
         weights = weights * meaning.factors(self.class_weight, targets, weights)
         several = meaning.kind == "classes" and earlier is None
         training, _ = TrainingSet.merged(sequences, targets, weights, None, None, several_classes=several)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +25,7 @@ class Meaning:
 
     kind: str
     labels: Any = None
-    numbers: Numbers = Numbers()
+    numbers: Numbers = field(default_factory=Numbers)
 
     @classmethod
     def of(cls, y: Any, target: str) -> Self:
