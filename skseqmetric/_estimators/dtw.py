@@ -143,7 +143,7 @@ class DTWMetric(Metric):
         return int(self.window * longest)
 
     def _prepare(self, sequences: Sequences) -> SteppedSeries:
-        return SteppedSeries(sequences.values.astype(np.float64, copy=False), sequences.lengths)
+        return SteppedSeries(np.ascontiguousarray(sequences.values, dtype=np.float64), sequences.lengths)
 
     def _tile(self, left: SteppedSeries, rows: np.ndarray, right: SteppedSeries, columns: np.ndarray) -> np.ndarray:
         if self._is_compiled:

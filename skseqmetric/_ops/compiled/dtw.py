@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skseqmetric._ops.compiled._library import library
+from skseqmetric._ops.operands import array_address
 
 CALL_CELLS = 2**31
 """Channels of cells of one call, about a second of work: Ctrl-C is heard between calls."""
@@ -21,7 +22,7 @@ def dtw_distances(
     left: Any, rows: np.ndarray, right: Any, columns: np.ndarray, radius: int | None, n_threads: int, *, table: bool
 ) -> np.ndarray:
     """Distances (len(rows), len(columns)) of all pairs, or (P,) of the pairs in turn."""
-    rows, columns = (_operand(ids, "i8") for ids in (rows, columns))
+    rows, columns = (np.ascontiguousarray(ids, dtype=np.int64) for ids in (rows, columns))
     out = np.empty((len(rows), len(columns)) if table else len(rows))
     cells = left.values.shape[1] * _mean(left.lengths) * _mean(right.lengths) * (len(columns) if table else 1)
     n_channels, sides = left.values.shape[1], [_stacked(side) for side in (left, right)]
@@ -44,14 +45,15 @@ def dtw_nearest(
     distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
     narrow, scale_and_error = _narrow(queries.values, references.values)
     if exclude is not None:
-        exclude = _operand(exclude, "i8")
+        exclude = np.ascontiguousarray(exclude, dtype=np.int64)
     cells = n_channels * _mean(queries.lengths) * float(references.lengths.sum())
+    sides = [_stacked(side) for side in (queries, references)]
     starts, by_length = queries.starts, np.argsort(references.lengths, kind="stable")
     for part in _calls(n, cells):
         library().dtw_nearest(
             distances[part].ctypes.data, indices[part].ctypes.data,
-            queries.values.ctypes.data, narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part]),
-            references.values.ctypes.data, narrow[1].ctypes.data, references.starts.ctypes.data, len(references),
+            sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part]),
+            sides[1][0], narrow[1].ctypes.data, *sides[1][1:],
             by_length.ctypes.data, None if exclude is None else exclude[part].ctypes.data,
             k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads,
         )  # fmt: skip
@@ -93,11 +95,9 @@ def _calls(n: int, cells: float) -> Iterator[slice]:
 
 
 def _stacked(side: Any) -> tuple[int, int, int]:
-    return _operand(side.values, "f8").ctypes.data, _operand(side.starts, "i8").ctypes.data, len(side)
-
-
-def _operand(array: np.ndarray, dtype: str) -> np.ndarray:
-    return np.ascontiguousarray(array, dtype=dtype)
+    """Addresses of the values and of the first steps, and the number of sequences."""
+    values = array_address(side.values, "values", np.float64)
+    return values, array_address(side.starts, "starts", np.int64), len(side)
 
 
 def _mean(lengths: np.ndarray) -> float:
