@@ -5,6 +5,7 @@ Three comparisons: prediction by the embedding, exact coupled distances, and the
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from tslearn.metrics import cdist_dtw
 from tslearn.neighbors import KNeighborsTimeSeriesClassifier
 
+from benchmarks.environment import available_cores
 from benchmarks.harness import Result, argument_parser, measure, report
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SequenceNeighborsTransformer, SyncGRUMetric
 
@@ -28,6 +30,16 @@ def make_data(n: int, steps: int = STEPS, seed: int = 0) -> tuple[np.ndarray, np
     return np.sin((1 + y)[:, None, None] * t + phase) + rng.normal(0, 0.3, (n, steps, CHANNELS)), y
 
 
+def jobs(threads: int) -> tuple[int | None, ...]:
+    """How tslearn is called: by itself, and by as many processes as there are threads, which need not be faster."""
+    return (None,) if threads == 1 else (None, threads)
+
+
+def by_jobs(name: str, n_jobs: int | None) -> str:
+    """What it is called then."""
+    return name if n_jobs is None else f"{name}, n_jobs={n_jobs}"
+
+
 def quick_metric(**settings: Any) -> SyncGRUMetric:
     """A metric after few updates: how long a query takes does not depend on how well it was trained."""
     return SyncGRUMetric(max_epochs=1, min_batches=5, random_state=0, **settings)
@@ -38,8 +50,13 @@ def predict_by_embedding(n_queries: int, n_references: int, repeats: int, option
     X, y = make_data(n_references)
     Q, _ = make_data(n_queries, seed=1)
     embedding = SequenceKNeighborsClassifier(quick_metric(coupling=None), n_neighbors=1).fit(X, y)
-    warping = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1).fit(X, y)
-    theirs = KNeighborsTimeSeriesClassifier(n_neighbors=1, metric="dtw").fit(X, y)
+    warping = SequenceKNeighborsClassifier(DTWMetric(n_jobs=options["threads"]), n_neighbors=1).fit(X, y)
+    contenders: dict[str, Any] = {
+        by_jobs("tslearn kNN (DTW)", n): partial(
+            KNeighborsTimeSeriesClassifier(n_neighbors=1, metric="dtw", n_jobs=n).fit(X, y).predict, Q
+        )
+        for n in jobs(options["threads"])
+    }
 
     def check(answers: dict[str, np.ndarray]) -> None:
         by_hand = KNeighborsClassifier(1).fit(embedding.metric_.transform(X), y)
@@ -48,11 +65,7 @@ def predict_by_embedding(n_queries: int, n_references: int, repeats: int, option
 
     return measure(
         f"predict {n_queries} queries, {n_references} references of {STEPS} x {CHANNELS}",
-        {
-            "tslearn kNN (DTW)": lambda: theirs.predict(Q),
-            "DTWMetric kNN": lambda: warping.predict(Q),
-            "embedding kNN": lambda: embedding.predict(Q),
-        },
+        {**contenders, "DTWMetric kNN": partial(warping.predict, Q), "embedding kNN": partial(embedding.predict, Q)},
         check=check,
         repeats=repeats,
         items=n_queries,
@@ -77,8 +90,9 @@ def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict
             one_by_one = metric.pair_distance(Q[rows], X[columns])
             np.testing.assert_allclose(answers[name][rows, columns], one_by_one, rtol=1e-3, atol=1e-5)
 
-    contenders: dict[str, Any] = {"tslearn cdist_dtw": lambda: cdist_dtw(Q, X)}
-    contenders["tslearn cdist_dtw, n_jobs=2"] = lambda: cdist_dtw(Q, X, n_jobs=2)
+    contenders: dict[str, Any] = {
+        by_jobs("tslearn cdist_dtw", n): partial(cdist_dtw, Q, X, n_jobs=n) for n in jobs(options["threads"])
+    }
     for name, metric in metrics.items():
         contenders[name] = lambda metric=metric: metric.pairwise_distances(Q, X)
     return measure(
@@ -122,7 +136,7 @@ def large_search(n: int, options: dict[str, Any]) -> Result:
 def main() -> None:
     """Measure, print the tables and the ratios that docs/performance.md quotes."""
     args = argument_parser(__doc__).parse_args()
-    options = {"threads": args.threads, "device": args.device}
+    options = {"threads": args.threads or available_cores(), "device": args.device}
     queries, references, large = (20, 60, 1000) if args.quick else (200, 500, 20_000)
     repeats = 1 if args.quick else 5
     predicted = predict_by_embedding(queries, references, repeats, options)

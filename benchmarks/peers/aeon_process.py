@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from benchmarks.threads import thread_variables
+
 WORKER = Path(__file__).with_name("aeon_worker.py")
 
 
@@ -31,7 +33,7 @@ class Aeon:
         command = [str(python.absolute()), str(WORKER), str(inputs), str(threads)]
         # nothing of this environment may be found from there
         variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        variables["NUMBA_NUM_THREADS"] = str(threads)
+        variables |= thread_variables(threads)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables, cwd=self._folder.name
         )
