@@ -113,16 +113,16 @@ def exit_if_any_failed(jobs: Sequence[Keyed], rows: Sequence[dict[str, Any]]) ->
         sys.exit(f"{len(jobs) - len(rows)} fits failed")
 
 
-Work = Callable[[Job, Path | None], dict[str, Any]]
+Work = Callable[[Job, Any], dict[str, Any]]
 
 
 def do_all(
-    work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int, log: Path, *, threads: int = 1
+    work: Work, jobs: Sequence[Job], data: Any, n_processes: int, log: Path, *, threads: int = 1
 ) -> list[dict[str, Any]]:
     """Rows of the jobs, those that are in the log and those that are missing there; none of a job that fails.
 
-    `work` is a function of a module, for the processes to import. A row holds the job, what `work` returned, and the
-    commit.
+    `work` is a function of a module, for the processes to import: of a job, and of `data`, which says where the data
+    are. A row holds the job, what `work` returned, and the commit.
     """
     done, commit = read_log(log), environment()["commit"]
     missing = [job for job in jobs if job.key not in done]
@@ -140,7 +140,7 @@ def do_all(
 def finished(
     work: Callable[[AnyJob, Any], dict[str, Any]],
     jobs: Sequence[AnyJob],
-    data: Path | None,
+    data: Any,
     n_processes: int,
     threads: int = 1,
 ) -> Iterator[tuple[AnyJob, dict[str, Any]]]:
