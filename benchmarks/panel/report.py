@@ -89,14 +89,19 @@ def tables(scores: Scores) -> list[str]:
     for group, about in GROUPS.items():
         chosen = np.array([group_of(name) == group for name in scores.problems])
         if chosen.any():
-            lines += [f"{group} ({about}):", "", *_accuracies(scores.of(chosen), published), ""]
+            of_group = scores.of(chosen)
+            title = f"### Problems {group}: {about}"
+            lines += [title, "", *_accuracies(of_group, published), "", *_comparison(of_group, published)]
+    return [*lines, "### All problems", "", *_comparison(scores, published)]
+
+
+def _comparison(scores: Scores, published: Mapping[str, Mapping[str, float]]) -> list[str]:
     complete = scores.of(scores.complete)
     n = len(complete.problems)
     if n == 0:
-        return [*lines, "No problem has a fit of every contender, so that there are no means to compare."]
-    lines += [f"Over the {n} problems that every contender was fitted on:", "", *_summary(complete), ""]
-    lines += [*_against_published(complete, published), ""] if published else []
-    return [*lines, *_outcomes(complete)]
+        return ["No problem has a fit of every contender, so that there are no means to compare.", ""]
+    lines = [f"Over the {n} problem(s) that every contender was fitted on:", "", *_summary(complete), ""]
+    return [*lines, *_against_published(complete, published), *_outcomes(complete), ""]
 
 
 def _accuracies(scores: Scores, published: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -139,17 +144,14 @@ def _against_published(scores: Scores, published: Mapping[str, Mapping[str, floa
     means |= {f"{name}, published": f"{of.mean():.4f}" for name, of in zip(COLUMNS, theirs.T, strict=True)}
     ordered = dict(sorted(means.items(), key=lambda item: -float(item[1])))
     lines = [f"Mean accuracy over the {has.sum()} of them that have published figures:", "", *head(["", "mean"])]
-    return [*lines, *(line([name, mean]) for name, mean in ordered.items())]
+    return [*lines, *(line([name, mean]) for name, mean in ordered.items()), ""]
 
 
 def _outcomes(scores: Scores) -> list[str]:
     p = wilcoxon_holm(scores.accuracy)
     order = np.argsort(mean_ranks(scores.accuracy), kind="stable")
-    lines = [
-        "Wins / ties / losses of the row against the column, and p (Wilcoxon's signed ranks, adjusted by Holm).",
-        "",
-    ]
-    lines.append(f"Friedman's test over all: p = {friedman_p(scores.accuracy):.2g}.")
+    lines = ["Wins / ties / losses of the row against the column, and p of Wilcoxon's signed ranks, adjusted by Holm."]
+    lines.append(f"Friedman's test over all contenders: p = {friedman_p(scores.accuracy):.2g}.")
     lines += ["", *head(["", *(scores.contenders[j] for j in order)])]
     for i in order:
         cells = ["" if i == j else _outcome(scores.accuracy, i, j, p[i, j]) for j in order]

@@ -58,7 +58,7 @@ def _no_ties(differences: np.ndarray) -> bool:
 
 
 def cliques(ranks: Sequence[float], p: np.ndarray) -> list[list[int]]:
-    """Largest runs of contenders, neighbours in rank, of which no two differ: the bars of a critical-difference diagram.
+    """Largest runs of neighbours in rank of which no two differ: the bars of a critical-difference diagram.
 
     Indices of columns, best first; a contender alone is no clique.
     """
