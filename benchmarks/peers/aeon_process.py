@@ -14,7 +14,8 @@ import numpy as np
 from benchmarks.threads import thread_variables
 
 ROOT = Path(__file__).parents[2]
-WORKER = "benchmarks.peers.aeon_worker"
+DISTANCES = "benchmarks.peers.aeon_worker"
+CONVOLUTIONS = "benchmarks.peers.aeon_convolutions"
 
 
 class AeonProcess:
@@ -53,12 +54,19 @@ class AeonProcess:
 
 
 class Aeon:
-    """All DTW distances of queries and references at every `run`, by the Python interpreter that has aeon.
+    """What a worker computes of queries and references at every `run`, by the Python interpreter that has aeon.
 
     The pipe costs microseconds, so the clock of the caller may run over `run`.
     """
 
-    def __init__(self, python: Path, queries: list[np.ndarray], references: list[np.ndarray], threads: int) -> None:
+    def __init__(
+        self,
+        python: Path,
+        queries: list[np.ndarray],
+        references: list[np.ndarray],
+        threads: int,
+        worker: str = DISTANCES,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         inputs = Path(self._folder.name) / "inputs.npz"
         arrays: dict[str, Any] = {}
@@ -66,7 +74,7 @@ class Aeon:
             arrays[f"{name}_values"] = np.concatenate(sequences)
             arrays[f"{name}_lengths"] = np.array([len(s) for s in sequences])
         np.savez(inputs, **arrays)
-        self._process = AeonProcess(python, WORKER, [str(inputs), str(threads)], threads)
+        self._process = AeonProcess(python, worker, [str(inputs), str(threads)], threads)
         self.versions = self._process.versions
 
     def __enter__(self) -> Self:
@@ -77,12 +85,16 @@ class Aeon:
         self._folder.cleanup()
 
     def run(self) -> Self:
-        """Compute; the distances stay there until `distances` asks for them."""
+        """Compute; the result stays there until `result` asks for it."""
         self._process.order("run")
         return self
 
     def distances(self) -> np.ndarray:
         """The last result, (Q, R): aeon's are squared."""
+        return np.sqrt(self.result())
+
+    def result(self) -> np.ndarray:
+        """The last result."""
         path = Path(self._folder.name) / "result.npy"
         self._process.order(f"save {path}")
-        return np.sqrt(np.load(path))
+        return np.load(path)
