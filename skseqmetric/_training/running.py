@@ -92,6 +92,15 @@ RUNNING: ContextVar[RunningFit | None] = ContextVar("skseqmetric_running_fit", d
 """The fit in progress in this thread."""
 
 
+def was_interrupted() -> bool:
+    """Whether Ctrl-C came during the fit in progress, which is to end soon. The user is told of it by the caller."""
+    running = RUNNING.get()
+    if running is None or not running.ctrl_c.count:
+        return False
+    running.told = True
+    return True
+
+
 def fitting(fit: Method) -> Method:
     """Make a method a fit by gradient descent: a transaction with callbacks, which Ctrl-C ends early.
 

@@ -85,7 +85,7 @@ def _check_names(names: list[str], parameters: Iterable[str]) -> None:
 
 
 def member_weights(weights: Any, metrics: Any) -> np.ndarray:
-    """Return the weights of the members that are not dropped. They sum to 1.
+    """Return the weights of the members that are not dropped. They sum to 1, and are equal until they are chosen.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def member_weights(weights: Any, metrics: Any) -> np.ndarray:
         that are left have the weight 0.
     """
     kept = np.array([not isinstance(given, str) or given != "drop" for _, given in metrics])
-    if weights is None:
+    if weights is None or isinstance(weights, str):
         return np.full(kept.sum(), 1 / kept.sum())
     found = real_numbers(as_array(positional(weights, "weights"), "weights"), "weights").astype(np.float64)
     if found.shape != (len(metrics),):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Self
@@ -11,11 +12,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn import get_config
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 
 from skseqmetric._base import fitting
+from skseqmetric._estimators.ensemble.folds import Fold, HeldOut, Outcome, chosen_weights, make_folds
 from skseqmetric._estimators.ensemble.fusion import Fusion, PreparedEnsemble, Term
 from skseqmetric._estimators.ensemble.members import (
     Fit,
@@ -36,6 +40,9 @@ from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.hooks import is_euclidean, prepare
 from skseqmetric._metrics.protocol import Metric
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit
+from skseqmetric._training.running import was_interrupted
+
+_FOLDS = 3  # where weights are to be chosen, and cv does not say
 
 
 def _all_can(method: str) -> Callable[[Any], bool]:
@@ -74,9 +81,17 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         Names and members. A member is a metric estimator, which is cloned; a `FrozenEstimator` of a fitted one, which
         is used as it is; a function of two sequences; the name of a metric, such as "dtw"; or "drop", which leaves the
         member out. Parameters of members are set by name: `set_params(gru__n_units=32)`.
-    weights : array-like of shape (M,) or None, default=None
+    weights : array-like of shape (M,), "cv" or None, default=None
         Weight of every member, >= 0, also of those that are dropped. Only their ratios matter. A member of weight 0 is
-        fitted, but costs nothing afterwards. None: equal weights.
+        fitted, but costs nothing afterwards. None: equal weights. "cv": chosen by cross-validation among all multiples
+        of 1/4 that sum to 1. The loss is that of the nearest neighbour among the training sequences of the fold: an
+        error for classes, a squared difference for numbers. Of all weights that are worse than the best ones by at most
+        one standard error, those nearest to equal ones are taken. It needs y.
+    cv : int, splitter, iterable or None, default=None
+        Folds in which s is corrected for sequences that the members have not seen. Members that learn bring their
+        training sequences further apart than others. Each fold costs a fit of all members. An int is a number of folds,
+        which hold the classes in equal shares and keep `groups` together. None: no correction, or 3 folds with
+        `weights="cv"`. Only `fit` has folds.
     n_jobs : int or None, default=None
         Number of processes that fit members, as in joblib: None is 1, and -1 is all cores. Results have the same bits
         for any number. With callbacks of scikit-learn it is 1.
@@ -90,7 +105,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     weights_ : ndarray of shape (M,)
         Weights w, which sum to 1.
     scales_ : ndarray of shape (M,)
-        Root mean square distances s. 1 for a member whose distances are all 0.
+        Root mean square distances s. 1 for a member whose distances are all 0. With folds they are multiplied by the
+        root mean square of the distances from held-out to training sequences, relative to those among the latter.
     n_channels_ : int
         Channels C.
     channel_names_in_ : ndarray of shape (C,)
@@ -134,16 +150,20 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     _parameter_constraints: dict[str, list[Any]] = {
         "metrics": [list, tuple],
-        "weights": ["array-like", None],
+        "weights": [StrOptions({"cv"}), "array-like", None],
+        "cv": ["cv_object"],
         "n_jobs": [Integral, None],
     }
     _required_parameters = ("metrics",)
 
     metrics_: list[Any]
+    scales_: np.ndarray
+    weights_: np.ndarray
 
-    def __init__(self, metrics: Any, weights: Any = None, *, n_jobs: int | None = None) -> None:
+    def __init__(self, metrics: Any, weights: Any = None, *, cv: Any = None, n_jobs: int | None = None) -> None:
         self.metrics = metrics
         self.weights = weights
+        self.cv = cv
         self.n_jobs = n_jobs
 
     # ------------------------------------------------------------------ fitting
@@ -180,13 +200,18 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         """
         members = self._checked_members()
         sequences = check_sequences(X, estimator=self)
-        sample_shares = check_weights(sample_weight, len(sequences))
-        if groups is not None:
-            check_groups(groups, len(sequences))
-        options = self._routed("fit", members, sample_weight=sample_weight, groups=groups)
-        metrics = new_metrics(members, sequences)
-        fits = [Fit(m, "fit", (sequences, y), own) for m, own in zip(metrics, options, strict=True)]
-        self._learn(members, fits, sequences, sample_shares, y)
+        shares = check_weights(sample_weight, len(sequences))
+        groups = None if groups is None else check_groups(groups, len(sequences))
+        given = {"sample_weight": None if sample_weight is None else shares, "groups": groups}
+        options = self._routed("fit", members, **given)
+        folds = self._folds(y, groups, len(sequences))
+        fits = [
+            Fit(metric, "fit", (sequences, y), own)
+            for metric, own in zip(new_metrics(members, sequences), options, strict=True)
+        ]
+        self._learn(members, fits, sequences, shares, y)
+        if folds is not None:
+            self._cross_validate(members, options, sequences, shares, *folds)
         return self
 
     @available_if(_all_can("partial_fit"))
@@ -204,12 +229,13 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         self
         """
         members, first = self._checked_members(), "metrics_" not in vars(self)
+        self._refuse_choice("partial_fit")
         sequences = check_sequences(X, estimator=self, reset=first)
-        sample_shares = check_weights(sample_weight, len(sequences))
+        shares = check_weights(sample_weight, len(sequences))
         options = self._routed("partial_fit", members, sample_weight=sample_weight)
         metrics = new_metrics(members, sequences) if first else self._continued(members)
         fits = [Fit(m, "partial_fit", (sequences, y), own) for m, own in zip(metrics, options, strict=True)]
-        self._learn(members, fits, sequences, sample_shares, y)
+        self._learn(members, fits, sequences, shares, y)
         return self
 
     @available_if(_all_can("fit_pairs"))
@@ -238,6 +264,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             As in `fit`.
         """
         members = self._checked_members()
+        self._refuse_choice("fit_pairs")
         sequences = check_sequences(X, estimator=self)
         pairs, same = check_pairs(pairs, same, len(sequences))
         fits = [
@@ -254,6 +281,56 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         members = check_members(self.metrics, self.get_params(deep=False))
         member_weights(self.weights, self.metrics)
         return members
+
+    def _refuse_choice(self, method: str) -> None:
+        if self._chooses:
+            raise ValueError(f'weights="cv" needs y for all sequences, and {method} has none: pass the weights.')
+
+    @property
+    def _chooses(self) -> bool:
+        return isinstance(self.weights, str)
+
+    def _folds(self, y: Any, groups: np.ndarray | None, n: int) -> tuple[Outcome, list[Fold]] | None:
+        """Return what y means, and the folds of the cross-validation, if there is to be one."""
+        if self._chooses and y is None:
+            self._refuse_choice("this fit")
+        if self.cv is None and not self._chooses:
+            return None
+        outcome = Outcome.of(y, n)
+        return outcome, make_folds(_FOLDS if self.cv is None else self.cv, outcome.codes, groups, n)
+
+    def _cross_validate(
+        self,
+        members: list[Member],
+        options: list[dict[str, Any]],
+        sequences: Sequences,
+        shares: np.ndarray,
+        outcome: Outcome,
+        folds: list[Fold],
+    ) -> None:
+        """Fit the members to the folds, and correct scales and weights by what they make of the rest."""
+        fits = []
+        for fold in folds:
+            some = sequences.take(fold.kept), outcome.take(fold.kept)
+            for metric, own in zip(new_metrics(members, sequences), options, strict=True):
+                fits.append(Fit(metric, "fit", some, {key: value[fold.kept] for key, value in own.items()}))
+        if not was_interrupted():
+            metrics = run_fits(fits, self.n_jobs)
+        if was_interrupted():
+            warnings.warn(
+                "MetricEnsemble: Ctrl-C came before the end of the cross-validation; all members are kept, with "
+                "scales of the training distances and, if they were to be chosen, equal weights.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+            return
+        n = len(members)
+        parts = [HeldOut(fold, metrics[i * n : (i + 1) * n], sequences, shares) for i, fold in enumerate(folds)]
+        sizes = [len(part.fold.held_out) for part in parts]
+        self.scales_ = self.scales_ * np.sqrt(np.average([p.shrinkage**2 for p in parts], axis=0, weights=sizes))
+        if self._chooses:
+            self.weights_ = chosen_weights(parts, outcome, shares)
+            self._count_columns(sequences)
 
     def _routed(self, method: str, members: list[Member], **given: Any) -> list[dict[str, Any]]:
         """Return what every member's fit gets of the arguments that are given."""
@@ -279,17 +356,20 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             for metric, (_, given) in zip(self.metrics_, members, strict=True)
         ]
 
-    def _learn(
-        self, members: list[Member], fits: list[Fit], sequences: Sequences, sample_shares: np.ndarray, y: Any
-    ) -> None:
+    def _learn(self, members: list[Member], fits: list[Fit], sequences: Sequences, shares: np.ndarray, y: Any) -> None:
         followed = bool(vars(self).get("_skl_callbacks"))
         with reported_fit(self, sequences, y, n_parts=len(fits)) as part:
             self.metrics_ = run_fits(fits, 1 if followed else self.n_jobs, part)
         self.named_metrics_ = Bunch(**dict(zip((name for name, _ in members), self.metrics_, strict=True)))
         self.weights_ = member_weights(self.weights, self.metrics)
-        self.scales_ = np.array([root_mean_square(m, prepare(m, sequences), sample_shares) for m in self.metrics_])
-        self._n_features_out = _n_columns(self._fusion.prepare(sequences.take(slice(0, 1))))
+        sides = [(prepare(metric, sequences), shares) for metric in self.metrics_]
+        self.scales_ = np.array([root_mean_square(m, own) or 1.0 for m, own in zip(self.metrics_, sides, strict=True)])
+        self._count_columns(sequences)
         self.__dict__.pop("threshold_", None)
+
+    def _count_columns(self, sequences: Sequences) -> None:
+        fused = self._fusion.prepare(sequences.take(slice(0, 1))).fused
+        self._n_features_out = 0 if fused is None else fused.shape[1]
 
     # ------------------------------------------------------------------ distances
     @property
@@ -436,7 +516,3 @@ def _parameters(member: Member, method: str) -> Any:
     if is_frozen(member.given):
         return ()
     return inspect.signature(getattr(prototype(member.given), method)).parameters
-
-
-def _n_columns(prepared: PreparedEnsemble) -> int:
-    return 0 if prepared.fused is None else prepared.fused.shape[1]

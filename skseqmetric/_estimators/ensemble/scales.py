@@ -11,42 +11,45 @@ from skseqmetric._metrics.hooks import distances_of_pairs, embedded, is_euclidea
 _FEW = 64  # sequences of which all pairs are taken
 _PAIRS = 2048  # drawn among more sequences: their mean square is known to some percent then
 
+Side = tuple[Any, np.ndarray]
+"""Prepared sequences and the weight of each."""
 
-def root_mean_square(metric: Any, prepared: Any, weights: np.ndarray) -> float:
-    r"""Return the root of sum_ij w_i w_j d_ij^2 / (sum_i w_i)^2; 1 if all distances are 0.
 
-    It is exact for Euclidean distances, and for few sequences. Two copies of a sequence count as one of weight 2.
+def root_mean_square(metric: Any, left: Side, right: Side | None = None) -> float:
+    r"""Return the root of sum_ij w_i v_j d_ij^2 / (sum_i w_i sum_j v_j), i of the left side and j of the right one.
+
+    Without a right side, it is the left one. The result is exact for Euclidean distances, and among few sequences. Two
+    copies of a sequence count as one of weight 2.
     """
-    shares = weights / weights.sum()
+    first = left[1] / left[1].sum()
     if is_euclidean(metric):
-        found = _of_embeddings(embedded(metric, prepared), shares)
+        return _of_embeddings(_moments(metric, left), _moments(metric, left if right is None else right))
+    if right is None and len(first) <= _FEW:
+        rows, columns = np.triu_indices(len(first), 1)
+        parts = 2 * first[rows] * first[columns]
     else:
-        rows, columns, parts = _all_pairs(shares) if len(shares) <= _FEW else _some_pairs(shares)
-        distances = np.abs(distances_of_pairs(metric, prepared, rows, prepared, columns))
-        found = _root(distances, parts)
-    return found if found > 0 else 1.0
-
-
-def _of_embeddings(embeddings: Any, shares: np.ndarray) -> float:
-    """The mean squared distance is twice the variance, summed over the columns."""
-    points = embeddings.astype(np.float64)
-    centred = points - shares @ points
-    return float(np.sqrt(2 * (shares @ centred**2).sum()))
-
-
-def _root(distances: np.ndarray, parts: np.ndarray) -> float:
-    """Return the root of the sum of parts times squares, which may be too large for a float."""
-    largest = float(distances.max(initial=0.0))
+        second = first if right is None else right[1] / right[1].sum()
+        rows, columns = _drawn_pairs(first, second, itself=right is None)
+        parts = np.full(len(rows), 1 / _PAIRS)
+    distances = np.abs(distances_of_pairs(metric, left[0], rows, left[0] if right is None else right[0], columns))
+    largest = float(distances.max(initial=0.0))  # its square may be too large for a float
     return largest and largest * float(np.sqrt(parts @ (distances / largest) ** 2))
 
 
-def _all_pairs(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rows, columns = np.triu_indices(len(shares), 1)
-    return rows, columns, 2 * shares[rows] * shares[columns]
+def _moments(metric: Any, side: Side) -> tuple[np.ndarray, float]:
+    """Return the mean of the embeddings and their variance, summed over the columns."""
+    points, shares = np.asarray(embedded(metric, side[0])).astype(np.float64), side[1] / side[1].sum()
+    mean = shares @ points
+    return mean, float((shares @ (points - mean) ** 2).sum())
 
 
-def _some_pairs(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs of a fixed random sample. Pairs of equal sequences are left out, because their distance is 0."""
-    rows, columns = np.random.default_rng(0).choice(len(shares), size=(2, _PAIRS), p=shares)
-    other = rows != columns
-    return rows[other], columns[other], np.full(other.sum(), 1 / _PAIRS)
+def _of_embeddings(left: tuple[np.ndarray, float], right: tuple[np.ndarray, float]) -> float:
+    return float(np.sqrt(((left[0] - right[0]) ** 2).sum() + left[1] + right[1]))
+
+
+def _drawn_pairs(first: np.ndarray, second: np.ndarray, *, itself: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of a fixed random sample. A pair of a sequence with itself is left out: its distance is 0."""
+    rng = np.random.default_rng(0)
+    rows, columns = (rng.choice(len(shares), size=_PAIRS, p=shares) for shares in (first, second))
+    kept = rows != columns if itself else np.ones(_PAIRS, dtype=bool)
+    return rows[kept], columns[kept]
