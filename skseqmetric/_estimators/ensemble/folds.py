@@ -67,8 +67,10 @@ def make_folds(cv: Any, codes: np.ndarray | None, groups: np.ndarray | None, n: 
     """
     splitter = _splitter(int(cv), codes, groups, n) if isinstance(cv, int | np.integer) else check_cv(cv)
     with warnings.catch_warnings():
-        # a class of fewer members than folds is not in all of them
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        # a class of fewer members than folds is not in all of them, and there may be many such classes
+        warnings.filterwarnings(
+            "ignore", message="The (least populated class|number of unique classes)", category=UserWarning
+        )
         return [Fold(*rows) for rows in splitter.split(np.empty((n, 1)), codes, groups)]
 
 
@@ -138,7 +140,8 @@ def weight_grid(n_members: int) -> np.ndarray:
 def simplest_of_the_best(losses: np.ndarray, shares: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Return the weights nearest to equal ones among those that are as good as the best.
 
-    They may be worse than the best weights by one standard error of the difference: chance alone makes as much.
+    They may be worse than the best weights by two standard errors of the difference. The best of a grid is ahead of
+    others by one in a third of all draws, even if all are alike.
 
     Parameters
     ----------
@@ -153,6 +156,6 @@ def simplest_of_the_best(losses: np.ndarray, shares: np.ndarray, grid: np.ndarra
     differences = losses - losses[np.argmin(means)]
     excess = differences @ shares
     errors = np.sqrt((differences - excess[:, np.newaxis]) ** 2 @ shares**2)
-    good = np.flatnonzero(excess <= errors)
+    good = np.flatnonzero(excess <= 2 * errors)
     distance = ((grid[good] - 1 / grid.shape[1]) ** 2).sum(axis=1)
     return grid[good[np.lexsort((means[good], distance.round(9)))[0]]]

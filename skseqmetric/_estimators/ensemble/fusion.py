@@ -71,10 +71,11 @@ class Fusion:
         parts = []
         if self.euclidean:
             parts.append(of_embeddings(left.fused, rows, right.fused, columns))
-        for term, first, second in zip(self.others, left.others, right.others, strict=True):
-            parts.append(term.factor * of_metric(term.metric, first, rows, second, columns))
-        # squares of large distances would overflow
-        return reduce(np.hypot, parts)
+        with np.errstate(over="ignore"):  # what is not finite is refused, with its pair
+            for term, first, second in zip(self.others, left.others, right.others, strict=True):
+                parts.append(term.factor * of_metric(term.metric, first, rows, second, columns))
+            # squares of large distances would overflow
+            return reduce(np.hypot, parts)
 
     def embeddings(self, prepared: PreparedEnsemble) -> np.ndarray | None:
         """Return the embeddings of all terms that have some, side by side, or None."""

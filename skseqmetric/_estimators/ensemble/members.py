@@ -56,20 +56,24 @@ def check_members(metrics: Any, parameters: Iterable[str]) -> list[Member]:
     """
     for i, pair in enumerate(metrics):
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise ValueError(f"metrics[{i}] is {pair!r}: pass pairs (name, metric), with a string as the name.")
+            raise ValueError(f"metrics[{i}] is {_brief(pair)}: pass pairs (name, metric), with a string as the name.")
     _check_names([name for name, _ in metrics], parameters)
     members = kept_members(metrics)
     if not members:
-        raise ValueError(f"metrics={metrics!r} leaves no member: pass at least one pair (name, metric).")
+        raise ValueError(f"metrics={_brief(metrics)} leaves no member: pass at least one pair (name, metric).")
     for name, given in members:
         if isinstance(given, type) or not (
             isinstance(given, str) or hasattr(given, "pairwise_distances") or callable(given)
         ):
             raise ValueError(
-                f"the member {name!r} is {given!r}: pass a metric estimator such as SyncGRUMetric(), a function of two "
-                "sequences, the name of a metric, or 'drop'."
+                f"the member {name!r} is {_brief(given)}: pass a metric estimator such as SyncGRUMetric(), a function "
+                "of two sequences, the name of a metric, or 'drop'."
             )
     return members
+
+
+def _brief(value: Any) -> str:
+    return " ".join(repr(value).split())[:80]
 
 
 def _check_names(names: list[str], parameters: Iterable[str]) -> None:

@@ -86,7 +86,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         fitted, but costs nothing afterwards. None: equal weights. "cv": chosen by cross-validation among all multiples
         of 1/4 that sum to 1. The loss is that of the nearest neighbour among the training sequences of the fold: an
         error for classes, a squared difference for numbers. Of all weights that are worse than the best ones by at most
-        one standard error, those nearest to equal ones are taken. It needs y.
+        two standard errors, those nearest to equal ones are taken. It needs y.
     cv : int, splitter, iterable or None, default=None
         Folds in which s is corrected for sequences that the members have not seen. Members that learn bring their
         training sequences further apart than others. Each fold costs a fit of all members. An int is a number of folds,
