@@ -34,6 +34,7 @@ from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_devic
 from skseqmetric._training.data import TrainingSet
 
 _KEPT = 2**22  # values of training sequences that are kept for partial_fit
+_PAIR_PENALTY = 30  # times alpha: given pairs are few of all, and say less than classes
 _PAIR_DIRECTIONS = 512  # principal directions in which fit_pairs compares differences
 
 
@@ -286,8 +287,9 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def fit_pairs(self, X: Any, pairs: Any, same: Any) -> Self:
         r"""Learn the distance from weak supervision: pairs that are known to belong together or not.
 
-        The directions W solve a generalised eigenproblem, :math:`S_D w = m (S_S + s I) w`, with the mean outer products
-        of the differences of different and of same pairs. The shrinkage s is that of the penalty `alpha`.
+        The directions W solve a generalised eigenproblem, :math:`(S_D - S_S) w = m (F^\top F + s I) w` with m > 0, for
+        the mean outer products :math:`S_D` and :math:`S_S` of the differences of different and of same pairs. It would
+        be ridge regression of classes if all pairs were given. The penalty s is 30 times as large, because most are not.
 
         Parameters
         ----------
@@ -344,8 +346,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             coordinates[part] = found @ columns
         left, right = places.reshape(pairs.shape).T
         differences = coordinates[left] - coordinates[right]
-        shrinkage = 2 * self.alpha * form.mean_eigenvalue / len(used)
-        turned = pair_directions(differences[same], differences[~same], shrinkage)
+        penalty = _PAIR_PENALTY * self.alpha * form.mean_eigenvalue
+        turned = pair_directions(differences[same], differences[~same], principal[1], penalty, self.n_components)
         spread = float(principal[1] @ np.square(turned).sum(1))
         return Part(principal[0] @ turned.astype(np.float32), spread)
 
