@@ -66,7 +66,7 @@ class Form(ABC):
     @property
     def mean_eigenvalue(self) -> float:
         """Mean of the n eigenvalues of the products of weighted rows: each feature adds the sum of the weights."""
-        return float(np.count_nonzero(self.inverse)) * self.total / self.n_rows
+        return float(np.count_nonzero(self.inverse)) * self.total / self.n_rows or 1.0
 
     @abstractmethod
     def principal(self, n: int, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -242,10 +242,10 @@ def pair_directions(
 ) -> np.ndarray:
     """Return columns (R, K), K <= n, from the differences (S, R) of same pairs and (U, R) of different pairs.
 
-    They solve (S_D - S_S) v = m (C + penalty I) v for the mean outer products S_D and S_S of differences, where C is the
+    They solve (S_D - S_S) v = m (C + penalty I) v for the mean outer products S_D and S_S of differences. C is the
     diagonal of `variances`. A column is v, of length 1 by the right side, times the root of m > 0. The columns V then
-    have V V^T = (C + penalty I)^-1 (S_D - S_S) (C + penalty I)^-1 but for negative m. With all pairs of rows in classes,
-    that is W W^T of ridge regression, because S_D - S_S is proportional to the scatter between classes.
+    have V V^T = (C + penalty I)^-1 (S_D - S_S) (C + penalty I)^-1, but for negative m. With all pairs of rows in
+    classes, that is W W^T of ridge regression, because S_D - S_S is proportional to the scatter between classes.
     """
     scale = 1 / np.sqrt(variances + penalty)
     left, right = same * scale, different * scale

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -178,6 +178,11 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "device": [str],
     }
 
+    _seed: int
+    _weight_unit: float
+    _meaning: Meaning
+    _seen: TrainingSet | SeenRows | FeatureSums | None
+
     def __init__(
         self,
         n_features: int = 5000,
@@ -237,7 +242,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             else:
                 form, kept = self._summed(convolutions, training, targets).form(), None
             self._learn(form, convolutions, meaning)
-            self._seen: Any = kept
+            self._seen = kept
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -289,7 +294,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         The directions W solve a generalised eigenproblem, :math:`(S_D - S_S) w = m (F^\top F + s I) w` with m > 0, for
         the mean outer products :math:`S_D` and :math:`S_S` of the differences of different and of same pairs. It would
-        be ridge regression of classes if all pairs were given. The penalty s is 30 times as large, because most are not.
+        be ridge regression of classes if all pairs were given. The penalty s is 30 times as large, as most are not.
 
         Parameters
         ----------
@@ -363,12 +368,15 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             meaning = meaning.following(earlier)
         meaning, targets = meaning.check(y, sequences, self)
         weights = check_weights(sample_weight, len(sequences))
-        if earlier is None:  # only ratios of weights matter, and their sum may be too large
-            self._weight_unit = 2.0 ** np.floor(np.log2(weights.max()))
-        weights /= self._weight_unit
+        # only ratios of weights matter, and their sum may be too large
+        unit = _unit(weights) if earlier is None else self._weight_unit
+        weights /= unit
         weights = weights * meaning.factors(self.class_weight, targets, weights)
         several = meaning.kind == "classes" and earlier is None
         training, _ = TrainingSet.merged(sequences, targets, weights, None, None, several_classes=several)
+        if earlier is None:
+            merged = _unit(training.weights)
+            training, self._weight_unit = replace(training, weights=training.weights / merged), unit * merged
         return meaning.learn(training.targets, training.weights), training
 
     def _drawn(self, training: TrainingSet) -> ConvolutionFeatures:
@@ -524,6 +532,11 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         super().__setstate__(state)
         if hasattr(self, "components_"):
             self._product = SteadyProduct(tensor_of(self.components_))
+
+
+def _unit(weights: np.ndarray) -> float:
+    """Return the power of 4 below the largest weight. A division by it changes no digit of a weight or its root."""
+    return float(4.0 ** np.floor(np.log2(weights.max()) / 2))
 
 
 @answering
