@@ -422,7 +422,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self, convolutions: ConvolutionFeatures, earlier: Meaning, meaning: Meaning
     ) -> SeenRows | FeatureSums:
         """Return what is known of earlier calls, with a column for every target there is now. It may be changed."""
-        seen, places = self._seen, meaning.places_of(earlier)
+        seen: Any = self._seen
+        places = meaning.places_of(earlier)
         if isinstance(seen, FeatureSums):
             return seen.with_targets(places, meaning.n_columns)
         if isinstance(seen, TrainingSet):
