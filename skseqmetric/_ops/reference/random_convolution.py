@@ -32,7 +32,7 @@ def convolution(x: np.ndarray, channels: np.ndarray, taps: np.ndarray, dilation:
 def convolution_shares(values: Tensor, lengths: np.ndarray, bank: Any, taps: np.ndarray) -> Tensor:
     """Return the shares (B, P), in the dtype of the values."""
     steps, rows = values.detach().cpu().numpy(), []
-    for x in np.split(steps, np.cumsum(lengths)[:-1]):
+    for x in np.split(steps, np.cumsum(lengths))[: len(lengths)]:
         row: list[float] = []
         for d, dilation in enumerate(bank.dilations):
             for k in range(len(taps)):
@@ -41,4 +41,4 @@ def convolution_shares(values: Tensor, lengths: np.ndarray, bank: Any, taps: np.
                 for _ in range(bank.n_biases[d]):
                     row.append((v > bank.biases[len(row)]).sum().astype(x.dtype) / x.dtype.type(len(x)))
         rows.append(row)
-    return torch.tensor(np.array(rows, dtype=steps.dtype).reshape(len(rows), -1), device=values.device)
+    return torch.tensor(np.array(rows, dtype=steps.dtype).reshape(len(rows), len(bank.biases)), device=values.device)

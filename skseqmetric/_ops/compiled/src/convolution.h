@@ -12,6 +12,7 @@ namespace {
 
 constexpr int N_KERNELS = 84, N_PLACES = 9;
 constexpr int64_t TILE = 2048;  // steps whose convolutions stay in the first-level cache
+constexpr int WORTH_SHARING_TAPS = 4;  // kernels with the same first tap
 constexpr int MOST = 8;         // biases that are compared in one pass
 
 // Places of the three weights of 2, in lexicographic order.
@@ -45,7 +46,7 @@ inline void count_above(VI& count, V v, V bias) {
 #endif
 }
 
-// counts[i] += the sum of count[i]: no lane has counted beyond 16 bits within a tile.
+// counts[i] += the sum of count[i]; within a tile no lane has counted beyond 16 bits.
 #if defined(__AVX512F__)
 inline __m512i pairs_of(__m512i a, __m512i b) {
     return _mm512_madd_epi16(_mm512_packs_epi32(a, b), _mm512_set1_epi16(1));
@@ -65,52 +66,54 @@ inline __m128i sums_of(__m256i v) {
 typedef __m256i Whole;
 #endif
 
-template <int NB>
-inline void add_counts(const VI (&count)[NB], int32_t* counts) {
+template <int N>
+inline void add_counts(const VI (&count)[N], int32_t* counts) {
 #if defined(__AVX512F__) || defined(__AVX2__)
-    for (int i = 0; i < NB; i += 4) {
-        const Whole a = (Whole)count[i], b = i + 1 < NB ? (Whole)count[i + 1 < NB ? i + 1 : 0] : Whole{};
-        const Whole c = i + 2 < NB ? (Whole)count[i + 2 < NB ? i + 2 : 0] : Whole{};
-        const Whole d = i + 3 < NB ? (Whole)count[i + 3 < NB ? i + 3 : 0] : Whole{};
-        const __m128i four = sums_of(pairs_of(pairs_of(a, b), pairs_of(c, d)));
-        int32_t sums[4];
-        std::memcpy(sums, &four, sizeof sums);
-        for (int j = 0; j < 4 && i + j < NB; ++j) counts[i + j] += sums[j];
+    constexpr int whole = N / 4 * 4;
+    for (int i = 0; i < whole; i += 4) {
+        const __m128i sums = sums_of(pairs_of(pairs_of((Whole)count[i], (Whole)count[i + 1]),
+                                              pairs_of((Whole)count[i + 2], (Whole)count[i + 3])));
+        __m128i* place = reinterpret_cast<__m128i*>(counts + i);
+        _mm_storeu_si128(place, _mm_add_epi32(_mm_loadu_si128(place), sums));
+    }
+    if constexpr (N > whole) {
+        const Whole a = (Whole)count[whole], b = (Whole)count[whole + 1 < N ? whole + 1 : whole];
+        const Whole c = (Whole)count[whole + 2 < N ? whole + 2 : whole];
+        const __m128i sums = sums_of(pairs_of(pairs_of(a, b), pairs_of(c, c)));
+        counts[whole] += _mm_cvtsi128_si32(sums);
+        if constexpr (N > whole + 1) counts[whole + 1] += _mm_extract_epi32(sums, 1);
+        if constexpr (N > whole + 2) counts[whole + 2] += _mm_extract_epi32(sums, 2);
     }
 #else
-    for (int i = 0; i < NB; ++i)
+    for (int i = 0; i < N; ++i)
         for (int j = 0; j < W; ++j) counts[i] += count[i][j];
 #endif
 }
 
-// Counts the steps at which base + the taps that are not yet in it exceeds each of NB biases.
-template <int NB, int N_TAPS>
-inline void count_steps(const float* base, const float* const (&tap)[3], int64_t n, const float* biases, int32_t* counts) {
-    V bias[NB];
-    VI count[NB];
-    for (int i = 0; i < NB; ++i) bias[i] = splat(biases[i]), count[i] = VI{};
+// Counts the steps at which a convolution exceeds each of NB biases, for NK kernels that differ in the last tap: sums, of
+// which the taps before the last N_TAPS are a part already, and these taps.
+template <int NB, int NK, int N_TAPS>
+inline void count_steps(const float* sums, const float* first, const float* second, const float* const* last, int64_t n,
+                        const float* biases, int32_t* counts) {
+    V bias[NK * NB];
+    VI count[NK * NB];
+    const float* taps[NK];
+    for (int k = 0; k < NK; ++k) taps[k] = last[k];
+    for (int i = 0; i < NK * NB; ++i) bias[i] = splat(biases[i]), count[i] = VI{};
     for (int64_t t = 0; t < n; t += W) {
-        V v = load(base + t);
-        for (int i = 3 - N_TAPS; i < 3; ++i) v = v + load(tap[i] + t);
-        for (int i = 0; i < NB; ++i) count_above(count[i], v, bias[i]);
+        V shared = load(sums + t);
+        if constexpr (N_TAPS > 2) shared = shared + load(first + t);
+        if constexpr (N_TAPS > 1) shared = shared + load(second + t);
+        for (int k = 0; k < NK; ++k) {
+            const V v = N_TAPS > 0 ? shared + load(taps[k] + t) : shared;
+            for (int i = 0; i < NB; ++i) count_above(count[k * NB + i], v, bias[k * NB + i]);
+        }
     }
-    add_counts<NB>(count, counts);
+    add_counts<NK * NB>(count, counts);
 }
 
-template <int N_TAPS>
-inline void count_few(const float* base, const float* const (&tap)[3], int64_t n, const float* biases, int64_t n_biases,
-                      int32_t* counts) {
-    switch (n_biases) {
-        case 1: return count_steps<1, N_TAPS>(base, tap, n, biases, counts);
-        case 2: return count_steps<2, N_TAPS>(base, tap, n, biases, counts);
-        case 3: return count_steps<3, N_TAPS>(base, tap, n, biases, counts);
-        case 4: return count_steps<4, N_TAPS>(base, tap, n, biases, counts);
-        case 5: return count_steps<5, N_TAPS>(base, tap, n, biases, counts);
-        case 6: return count_steps<6, N_TAPS>(base, tap, n, biases, counts);
-        case 7: return count_steps<7, N_TAPS>(base, tap, n, biases, counts);
-        default: return count_steps<8, N_TAPS>(base, tap, n, biases, counts);
-    }
-}
+// Comparisons that the registers hold the counts of.
+constexpr int together(int n_biases) { return n_biases <= 2 ? 4 : n_biases <= 4 ? 2 : 1; }
 
 // The buffers of a thread.
 struct ConvolutionScratch {
@@ -200,6 +203,20 @@ class SequenceShares {
         }
     }
 
+    void run_group(const int32_t* kernels, int size, int64_t n_biases, const float* biases, int32_t* counts) {
+        switch (n_biases) {
+            case 1: return run_group<1>(kernels, size, n_biases, biases, counts);
+            case 2: return run_group<2>(kernels, size, n_biases, biases, counts);
+            case 3: return run_group<3>(kernels, size, n_biases, biases, counts);
+            case 4: return run_group<4>(kernels, size, n_biases, biases, counts);
+            case 5: return run_group<5>(kernels, size, n_biases, biases, counts);
+            case 6: return run_group<6>(kernels, size, n_biases, biases, counts);
+            case 7: return run_group<7>(kernels, size, n_biases, biases, counts);
+            case 8: return run_group<8>(kernels, size, n_biases, biases, counts);
+            default: return run_group<MOST + 1>(kernels, size, n_biases, biases, counts);
+        }
+    }
+
     bool same_channels(const int64_t* starts, int32_t i, int32_t j) const {
         const int64_t size = starts[i + 1] - starts[i];
         return size == starts[j + 1] - starts[j] &&
@@ -211,64 +228,124 @@ class SequenceShares {
         float* sums = s.sums + c * s.tile;
         if (s.summed[c] == tiles) return sums;
         s.summed[c] = tiles;
-        const float* x = s.x + c * s.width + s.around + first - 4 * dilation;
-        for (int64_t t = 0; t < n; t += W) {
-            V total = load(x + t);
-            for (int i = 1; i < N_PLACES; ++i) total = total + load(x + t + i * dilation);
-            store(sums + t, -total);
-        }
+        add_nine(s.x + c * s.width + s.around + first - 4 * dilation, dilation, n, sums);
         for (int64_t t = T - first; t < n; ++t) sums[t] = -__builtin_inff();
         return sums;
     }
 
+    static void add_nine(const float* x, int64_t dilation, int64_t n, float* out) {
+        for (int64_t t = 0; t < n; t += W) {
+            V total = load(x + t);
+            for (int i = 1; i < N_PLACES; ++i) total = total + load(x + t + i * dilation);
+            store(out + t, -total);
+        }
+    }
+
     void set_channels(const int32_t* channels, int64_t size) {
-        base = sums_of_channel(channels[0]);
-        tripled = s.tripled + channels[0] * s.width + s.around + first;
+        const float *sums[N_PLACES], *taps[N_PLACES];  // a kernel reads at most nine channels
+        for (int64_t i = 0; i < size; ++i) {
+            sums[i] = sums_of_channel(channels[i]);
+            taps[i] = s.tripled + channels[i] * s.width + s.around + first;
+        }
+        base = sums[0], tripled = taps[0];
         if (size == 1) return;
         const int64_t reach = rounded(4 * dilation);
-        const float *sums = base, *taps = tripled;
-        for (int64_t i = 1; i < size; ++i) {
-            const float *more = sums_of_channel(channels[i]), *others = s.tripled + channels[i] * s.width + s.around + first;
-            for (int64_t t = 0; t < n; t += W) store(s.group_sums + t, load(sums + t) + load(more + t));
-            for (int64_t t = -reach; t < n + reach; t += W)
-                store(s.group_tripled + s.around + t, load(taps + t) + load(others + t));
-            sums = s.group_sums, taps = s.group_tripled + s.around;
-        }
-        base = sums, tripled = taps;
+        add_rows(sums, size, 0, n, s.group_sums);
+        add_rows(taps, size, -reach, n + reach, s.group_tripled + s.around);
+        base = s.group_sums, tripled = s.group_tripled + s.around;
     }
 
-    // Kernels that read the same channels.
+    // out[t] = the sum of rows[i][t], from the first to the last, for t from `start` to `stop` or a little further.
+    static void add_rows(const float* const* rows, int64_t size, int64_t start, int64_t stop, float* out) {
+        constexpr int UNROLLED = 4;
+        int64_t t = start;
+        for (; t + UNROLLED * W <= stop; t += UNROLLED * W) {
+            V total[UNROLLED];
+            for (int j = 0; j < UNROLLED; ++j) total[j] = load(rows[0] + t + j * W);
+            for (int64_t i = 1; i < size; ++i)
+                for (int j = 0; j < UNROLLED; ++j) total[j] = total[j] + load(rows[i] + t + j * W);
+            for (int j = 0; j < UNROLLED; ++j) store(out + t + j * W, total[j]);
+        }
+        for (; t < stop; t += W) {
+            V total = load(rows[0] + t);
+            for (int64_t i = 1; i < size; ++i) total = total + load(rows[i] + t);
+            store(out + t, total);
+        }
+    }
+
+    // Kernels that read the same channels, in their order.
+    template <int NB>
     void run_group(const int32_t* kernels, int size, int64_t n_biases, const float* biases, int32_t* counts) {
         for (int start = 0, stop; start < size; start = stop) {
-            const Kernel& k = KERNELS.k[kernels[start]];
-            for (stop = start + 1; stop < size && same_taps(k, KERNELS.k[kernels[stop]]);) ++stop;
-            const bool shared = stop - start > 1;
-            if (shared)
-                for (int64_t t = 0; t < n; t += W)
-                    store(s.prefix + t, (load(base + t) + load(tap(k, 0) + t)) + load(tap(k, 1) + t));
-            for (int i = start; i < stop; ++i) {
-                const int64_t place = kernels[i] * n_biases;
-                run_kernel(KERNELS.k[kernels[i]], shared, n_biases, biases + place, counts + place);
+            const int a = KERNELS.k[kernels[start]].tap[0];
+            for (stop = start + 1; stop < size && KERNELS.k[kernels[stop]].tap[0] == a;) ++stop;
+            if (stop - start < WORTH_SHARING_TAPS) {
+                for (int i = start; i < stop; ++i)
+                    run_kernels<NB, 1, 3>(base, kernels[i], n_biases, biases, counts);
+                continue;
             }
+            add_tap(base, tap(a), n, s.prefix);
+            for (int i = start; i < stop;)
+                i += run_some<NB>(kernels[i], same_second(kernels + i, stop - i), n_biases, biases, counts);
         }
     }
 
-    static bool same_taps(const Kernel& a, const Kernel& b) { return a.tap[0] == b.tap[0] && a.tap[1] == b.tap[1]; }
-
-    const float* tap(const Kernel& k, int i) const { return tripled + (k.tap[i] - 4) * dilation; }
-
-    void run_kernel(const Kernel& k, bool shared, int64_t n_biases, const float* biases, int32_t* counts) {
-        const float* const taps[3] = {tap(k, 0), tap(k, 1), tap(k, 2)};
-        if (n_biases <= MOST) {
-            if (shared) return count_few<1>(s.prefix, taps, n, biases, n_biases, counts);
-            return count_few<3>(base, taps, n, biases, n_biases, counts);
+    // As many of the kernels that differ in the last tap alone as the registers have room for; how many.
+    template <int NB>
+    int run_some(int32_t kernel, int n_kernels, int64_t n_biases, const float* biases, int32_t* counts) {
+        constexpr int most = together(NB);
+        if constexpr (most >= 4) {
+            if (n_kernels >= 4) return run_kernels<NB, 4, 2>(s.prefix, kernel, n_biases, biases, counts);
+            if (n_kernels == 3) return run_kernels<NB, 3, 2>(s.prefix, kernel, n_biases, biases, counts);
         }
-        for (int64_t t = 0; t < n; t += W) {
-            const V before = shared ? load(s.prefix + t) : (load(base + t) + load(taps[0] + t)) + load(taps[1] + t);
-            store(s.convolved + t, before + load(taps[2] + t));
+        if constexpr (most >= 2)
+            if (n_kernels >= 2) return run_kernels<NB, 2, 2>(s.prefix, kernel, n_biases, biases, counts);
+        return run_kernels<NB, 1, 2>(s.prefix, kernel, n_biases, biases, counts);
+    }
+
+    static void add_tap(const float* sums, const float* tap, int64_t n, float* out) {
+        for (int64_t t = 0; t < n; t += W) store(out + t, load(sums + t) + load(tap + t));
+    }
+
+    // How many kernels from the first on follow each other and differ in the last tap alone.
+    static int same_second(const int32_t* kernels, int size) {
+        int n = 1;
+        while (n < size && kernels[n] == kernels[0] + n && KERNELS.k[kernels[n]].tap[1] == KERNELS.k[kernels[0]].tap[1])
+            ++n;
+        return n;
+    }
+
+    const float* tap(int place) const { return tripled + (place - 4) * dilation; }
+
+    template <int NB, int NK, int N_TAPS>
+    int run_kernels(const float* sums, int32_t kernel, int64_t n_biases, const float* biases, int32_t* counts) {
+        const Kernel& k = KERNELS.k[kernel];
+        const float *first = tap(k.tap[0]), *second = tap(k.tap[1]);
+        const float* last[NK];
+        for (int i = 0; i < NK; ++i) last[i] = tap(k.tap[2] + i);
+        biases += kernel * n_biases, counts += kernel * n_biases;
+        if constexpr (NB <= MOST)
+            count_steps<NB, NK, N_TAPS>(sums, first, second, last, n, biases, counts);
+        else
+            count_many<N_TAPS>(sums, first, second, last[0], n_biases, biases, counts);
+        return NK;
+    }
+
+    template <int N_TAPS>
+    void count_many(const float* sums, const float* first, const float* second, const float* last, int64_t n_biases,
+                    const float* biases, int32_t* counts) {
+        float* convolved = s.convolved;
+        for (int64_t t = 0, end = n; t < end; t += W) {
+            V v = load(sums + t);
+            if constexpr (N_TAPS > 2) v = v + load(first + t);
+            store(convolved + t, (v + load(second + t)) + load(last + t));
         }
-        for (int64_t i = 0; i < n_biases; i += MOST)
-            count_few<0>(s.convolved, taps, n, biases + i, n_biases - i < MOST ? n_biases - i : MOST, counts + i);
+        int64_t i = 0;
+        for (; i + MOST <= n_biases; i += MOST)
+            count_steps<MOST, 1, 0>(s.convolved, first, second, &last, n, biases + i, counts + i);
+        for (; i + 2 <= n_biases; i += 2)
+            count_steps<2, 1, 0>(s.convolved, first, second, &last, n, biases + i, counts + i);
+        if (i < n_biases) count_steps<1, 1, 0>(s.convolved, first, second, &last, n, biases + i, counts + i);
     }
 };
 
