@@ -11,6 +11,7 @@ from skseqmetric._estimators.neighbors import (
     SequenceNeighborsTransformer,
 )
 from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMRegressor, NRNMStepClassifier
+from skseqmetric._estimators.random_convolution import RandomConvolutionMetric, RandomConvolutionTransformer
 from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
 from skseqmetric._input import Images, Sequences, check_images, check_sequences
@@ -33,6 +34,8 @@ __all__ = [
     "NRNMMetric",
     "NRNMRegressor",
     "NRNMStepClassifier",
+    "RandomConvolutionMetric",
+    "RandomConvolutionTransformer",
     "RecurrentClassifier",
     "RecurrentRegressor",
     "SequenceKNeighborsClassifier",

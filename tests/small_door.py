@@ -22,6 +22,8 @@ from skseqmetric import (
     NRNMMetric,
     NRNMRegressor,
     NRNMStepClassifier,
+    RandomConvolutionMetric,
+    RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
     SequenceKNeighborsClassifier,
@@ -55,7 +57,7 @@ class Case(NamedTuple):
     @property
     def name(self) -> str:
         target = getattr(self.estimator, "target", "sequence")
-        return type(self.estimator).__name__ + ("" if target == "sequence" else " of steps")
+        return type(self.estimator).__name__ + (" of steps" if target == "step" else "")
 
     def takes(self, argument: str, method: str = "fit") -> bool:
         return argument in inspect.signature(getattr(self.estimator, method, len)).parameters
@@ -83,6 +85,8 @@ CASES = [
     Case(NRNMMetric(**MEMORY), LABELS),
     Case(NRNMRegressor(**MEMORY), NUMBERS),
     Case(NRNMStepClassifier(**MEMORY), STEP_LABELS),
+    Case(RandomConvolutionMetric(n_features=84, random_state=0), LABELS),
+    Case(RandomConvolutionTransformer(84, random_state=0), None),
     Case(RecurrentClassifier(3, **FAST), LABELS),
     Case(RecurrentClassifier(3, target="step", **FAST), STEP_LABELS),
     Case(RecurrentRegressor(3, **FAST), NUMBERS),
