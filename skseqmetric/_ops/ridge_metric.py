@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh, lapack
+from scipy.linalg import lapack
 from scipy.linalg.blas import dsymm, dsyrk, ssymm, ssyrk
 
 OVERSAMPLING = 16
@@ -66,7 +66,7 @@ class Form(ABC):
     @property
     def mean_eigenvalue(self) -> float:
         """Mean of the n eigenvalues of the products of weighted rows: each feature adds the sum of the weights."""
-        return float(np.count_nonzero(self.inverse)) * self.total / self.n_rows
+        return float(np.count_nonzero(self.inverse)) * self.total / self.n_rows or 1.0
 
     @abstractmethod
     def principal(self, n: int, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -237,19 +237,22 @@ def embedding_map(taught: Part | None, principal: Part, blend: float, total: flo
     return np.concatenate(scaled, axis=1) if scaled else np.zeros((len(principal.columns), 1), dtype=np.float32)
 
 
-def pair_directions(same: np.ndarray, different: np.ndarray, shrinkage: float) -> np.ndarray:
-    """Return columns (R, K) from the differences (S, R) of same pairs and (U, R) of different pairs.
+def pair_directions(
+    same: np.ndarray, different: np.ndarray, variances: np.ndarray, penalty: float, n: int
+) -> np.ndarray:
+    """Return columns (R, K), K <= n, from the differences (S, R) of same pairs and (U, R) of different pairs.
 
-    They solve S_D v = m (S_S + shrinkage I) v for the mean outer products S_D and S_S, scaled so that the quadratic form
-    of the right side is 1. Those with m > 1 tell different pairs apart. Their weights (m - 1) / m^2 are those that ridge regression gives directions
-    of the same ratio of scatter between classes to that within.
+    They solve (S_D - S_S) v = m (C + penalty I) v for the mean outer products S_D and S_S of differences. C is the
+    diagonal of `variances`. A column is v, of length 1 by the right side, times the root of m > 0. The columns V then
+    have V V^T = (C + penalty I)^-1 (S_D - S_S) (C + penalty I)^-1, but for negative m. With all pairs of rows in
+    classes, that is W W^T of ridge regression, because S_D - S_S is proportional to the scatter between classes.
     """
-    within = same.T @ same / len(same)
-    _add_to_diagonal(within, shrinkage)
-    ratios, vectors = eigh(different.T @ different / len(different), within)
-    useful = ratios > 1
-    ratios, vectors = ratios[useful][::-1], vectors[:, useful][:, ::-1]
-    return vectors * (np.sqrt(ratios - 1) / ratios)
+    scale = 1 / np.sqrt(variances + penalty)
+    left, right = same * scale, different * scale
+    values, vectors = np.linalg.eigh(right.T @ right / len(right) - left.T @ left / len(left))
+    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+    useful = values > RANK * max(values.max(initial=0), 0)
+    return scale[:, np.newaxis] * vectors[:, useful] * np.sqrt(values[useful])
 
 
 # ------------------------------------------------------------------------------------------------------------- rows

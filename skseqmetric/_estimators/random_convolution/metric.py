@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_devic
 from skseqmetric._training.data import TrainingSet
 
 _KEPT = 2**22  # values of training sequences that are kept for partial_fit
+_PAIR_PENALTY = 30  # times alpha: given pairs are few of all, and say less than classes
 _PAIR_DIRECTIONS = 512  # principal directions in which fit_pairs compares differences
 
 
@@ -177,6 +178,13 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "device": [str],
     }
 
+    _seed: int
+    _weight_unit: float
+    _meaning: Meaning
+    _seen: TrainingSet | SeenRows | FeatureSums | None
+
+    _is_euclidean = True
+
     def __init__(
         self,
         n_features: int = 5000,
@@ -236,7 +244,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             else:
                 form, kept = self._summed(convolutions, training, targets).form(), None
             self._learn(form, convolutions, meaning)
-            self._seen: Any = kept
+            self._seen = kept
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -286,8 +294,9 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def fit_pairs(self, X: Any, pairs: Any, same: Any) -> Self:
         r"""Learn the distance from weak supervision: pairs that are known to belong together or not.
 
-        The directions W solve a generalised eigenproblem, :math:`S_D w = m (S_S + s I) w`, with the mean outer products
-        of the differences of different and of same pairs. The shrinkage s is that of the penalty `alpha`.
+        The directions W solve a generalised eigenproblem, :math:`(S_D - S_S) w = m (F^\top F + s I) w` with m > 0, for
+        the mean outer products :math:`S_D` and :math:`S_S` of the differences of different and of same pairs. It would
+        be ridge regression of classes if all pairs were given. The penalty s is 30 times as large, as most are not.
 
         Parameters
         ----------
@@ -344,8 +353,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             coordinates[part] = found @ columns
         left, right = places.reshape(pairs.shape).T
         differences = coordinates[left] - coordinates[right]
-        shrinkage = 2 * self.alpha * form.mean_eigenvalue / len(used)
-        turned = pair_directions(differences[same], differences[~same], shrinkage)
+        penalty = _PAIR_PENALTY * self.alpha * form.mean_eigenvalue
+        turned = pair_directions(differences[same], differences[~same], principal[1], penalty, self.n_components)
         spread = float(principal[1] @ np.square(turned).sum(1))
         return Part(principal[0] @ turned.astype(np.float32), spread)
 
@@ -361,12 +370,15 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             meaning = meaning.following(earlier)
         meaning, targets = meaning.check(y, sequences, self)
         weights = check_weights(sample_weight, len(sequences))
-        if earlier is None:  # only ratios of weights matter, and their sum may be too large
-            self._weight_unit = 2.0 ** np.floor(np.log2(weights.max()))
-        weights /= self._weight_unit
+        # only ratios of weights matter, and their sum may be too large
+        unit = _unit(weights) if earlier is None else self._weight_unit
+        weights /= unit
         weights = weights * meaning.factors(self.class_weight, targets, weights)
         several = meaning.kind == "classes" and earlier is None
         training, _ = TrainingSet.merged(sequences, targets, weights, None, None, several_classes=several)
+        if earlier is None:
+            merged = _unit(training.weights)
+            training, self._weight_unit = replace(training, weights=training.weights / merged), unit * merged
         return meaning.learn(training.targets, training.weights), training
 
     def _drawn(self, training: TrainingSet) -> ConvolutionFeatures:
@@ -412,7 +424,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self, convolutions: ConvolutionFeatures, earlier: Meaning, meaning: Meaning
     ) -> SeenRows | FeatureSums:
         """Return what is known of earlier calls, with a column for every target there is now. It may be changed."""
-        seen, places = self._seen, meaning.places_of(earlier)
+        seen: Any = self._seen
+        places = meaning.places_of(earlier)
         if isinstance(seen, FeatureSums):
             return seen.with_targets(places, meaning.n_columns)
         if isinstance(seen, TrainingSet):
@@ -522,6 +535,11 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         super().__setstate__(state)
         if hasattr(self, "components_"):
             self._product = SteadyProduct(tensor_of(self.components_))
+
+
+def _unit(weights: np.ndarray) -> float:
+    """Return the power of 4 below the largest weight. A division by it changes no digit of a weight or its root."""
+    return float(4.0 ** np.floor(np.log2(weights.max()) / 2))
 
 
 @answering

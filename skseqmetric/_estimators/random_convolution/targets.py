@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from skseqmetric._input import Sequences, check_labels, label_array
+from skseqmetric._input import Sequences, are_numbers, check_labels
 from skseqmetric._tasks import Numbers, class_factors
 from skseqmetric._tasks.classes import check_same_type
 
@@ -32,7 +32,7 @@ class Meaning:
         """Find out what y means. "auto" takes floats that are not whole, and several columns, for numbers."""
         if y is None:
             return cls("nothing")
-        return cls(_kind(y) if target == "auto" else target)
+        return cls(("numbers" if are_numbers(y) else "classes") if target == "auto" else target)
 
     def following(self, earlier: Meaning) -> Meaning:
         """Return the earlier meaning, which this one must continue."""
@@ -91,16 +91,3 @@ class Meaning:
         return {"classes": len(self.labels) if self.labels is not None else 0, "nothing": 0}.get(
             self.kind, self.numbers.n_outputs
         )
-
-
-def _kind(y: Any) -> str:
-    try:
-        array = label_array(y, "y")
-    except ValueError:  # the check of labels says what is wrong
-        return "classes"
-    if array.dtype.kind not in "biuf":
-        return "classes"
-    if array.ndim > 1 and array.shape[1:] != (1,):
-        return "numbers"
-    finite = array[np.isfinite(array)]
-    return "numbers" if (finite != np.floor(finite)).any() else "classes"
