@@ -204,7 +204,7 @@ def test_values_whose_squares_overflow_name_the_pair(engine):
     with pytest.raises(ValueError, match=r"sequence 0 .*sequence 1 .*is inf"):
         metric.pairwise_distances(X)
     with pytest.raises(ValueError, match=r"sequence 0 .*sequence 0 .*is inf"):
-        SequenceKNeighborsClassifier(metric, n_neighbors=1).fit(X[1:], [0]).kneighbors(X[:1])
+        SequenceKNeighborsClassifier(metric, n_neighbors=1).fit([X[1]] * 2, [0, 1]).kneighbors(X[:1])
 
 
 def test_there_is_no_embedding(X):
