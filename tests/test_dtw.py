@@ -15,8 +15,8 @@ from sklearn.exceptions import NotFittedError
 from tslearn.metrics import cdist_dtw, dtw
 
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
-from skseqmetric._ops import compiled
 from tests.fake_metrics import random_sequences
+from tests.test_compiled import compiled
 
 
 def plain_dtw(x, y, radius=None):
@@ -165,7 +165,7 @@ def test_the_kernels_need_no_tslearn(monkeypatch, X):
 
 
 def test_missing_kernels_are_said_where_they_are_asked_for(without_kernels, X):
-    with pytest.raises(ImportError, match='needs the compiled kernels: it was not built. Pass engine="auto"'):
+    with pytest.raises(ImportError, match=r'needs the compiled kernels: it was not built\. Pass engine="auto"'):
         DTWMetric(engine="compiled").fit(X)
 
 
@@ -192,7 +192,9 @@ def test_neighbours_are_those_of_the_matrix(X, engine, window, n_neighbors):
         np.testing.assert_array_equal(found[0], np.take_along_axis(matrix, order, axis=1))
 
 
-@pytest.mark.parametrize("parameters", [{"window": -1}, {"window": 1.5}, {"window": "5"}, {"n_jobs": 1.5}, {"engine": "numba"}])
+@pytest.mark.parametrize(
+    "parameters", [{"window": -1}, {"window": 1.5}, {"window": "5"}, {"n_jobs": 1.5}, {"engine": "numba"}]
+)
 def test_bad_parameters_are_refused(parameters, X):
     with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter of DTWMetric"):
         DTWMetric(**parameters).fit(X)

@@ -28,12 +28,9 @@ def dtw_distances(
     n_channels, sides = left.values.shape[1], [_stacked(side) for side in (left, right)]
     band = _band(radius)
     for part in _calls(len(rows), cells):
-        here = rows[part], columns if table else columns[part]
-        library().dtw(
-            out[part].ctypes.data, *sides[0], *sides[1],
-            here[0].ctypes.data, len(here[0]), here[1].ctypes.data, len(columns) if table else -1,
-            n_channels, band, n_threads,
-        )  # fmt: skip
+        first, second = rows[part], columns if table else columns[part]
+        pairs = first.ctypes.data, len(first), second.ctypes.data, len(second) if table else -1
+        library().dtw(out[part].ctypes.data, *sides[0], *sides[1], *pairs, n_channels, band, n_threads)
     return out
 
 
@@ -49,14 +46,13 @@ def dtw_nearest(
     cells = n_channels * _mean(queries.lengths) * float(references.lengths.sum())
     sides = [_stacked(side) for side in (queries, references)]
     starts, by_length = queries.starts, np.argsort(references.lengths, kind="stable")
+    among = sides[1][0], narrow[1].ctypes.data, *sides[1][1:], by_length.ctypes.data
     for part in _calls(n, cells):
-        library().dtw_nearest(
-            distances[part].ctypes.data, indices[part].ctypes.data,
-            sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part]),
-            sides[1][0], narrow[1].ctypes.data, *sides[1][1:],
-            by_length.ctypes.data, None if exclude is None else exclude[part].ctypes.data,
-            k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads,
-        )  # fmt: skip
+        found = distances[part].ctypes.data, indices[part].ctypes.data
+        asked = sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part])
+        excluded = None if exclude is None else exclude[part].ctypes.data
+        how = k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads
+        library().dtw_nearest(*found, *asked, *among, excluded, *how)
     return distances, indices
 
 
