@@ -43,7 +43,7 @@ class Problem(Structure):
 
 
 # what every function returns, then what it takes: "a" an address, "n" a number, "s" bytes, "p" a Problem
-NO_MEMORY = "no memory for the kernels of the recurrence"
+NO_MEMORY = "no memory for the compiled kernels"
 
 _SIGNATURES = {
     "forward": (c_int, "p"),
