@@ -180,6 +180,13 @@ def test_a_model_answers_the_same_where_there_are_no_kernels(monkeypatch, X, win
             np.testing.assert_array_equal(part, part_before)
 
 
+def test_a_search_changes_no_pickle(X):
+    model = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=2).fit(X, np.arange(len(X)) % 3)
+    state = pickle.dumps(model)
+    model.kneighbors(X)
+    assert pickle.dumps(model) == state
+
+
 @pytest.mark.parametrize("window", [None, 0, 2])
 @pytest.mark.parametrize("n_neighbors", [1, 3, 17])
 def test_neighbours_are_those_of_the_matrix(X, engine, window, n_neighbors):

@@ -40,7 +40,7 @@ def dtw_nearest(
     """Distances and indices (Q, K) of the nearest references."""
     n, n_channels = len(queries), references.values.shape[1]
     distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
-    narrow, scale_and_error = _narrow(queries.values, references.values)
+    narrow, scale_and_error = _narrow(queries, references)
     if exclude is not None:
         exclude = np.ascontiguousarray(exclude, dtype=np.int64)
     cells = n_channels * _mean(queries.lengths) * float(references.lengths.sum())
@@ -56,14 +56,13 @@ def dtw_nearest(
     return distances, indices
 
 
-def _narrow(queries: np.ndarray, references: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+def _narrow(queries: Any, references: Any) -> tuple[list[np.ndarray], np.ndarray]:
     """Values less a centre, scaled to at most 1, in float32; the scale, and their squared error for a pair of steps.
 
     The scale is a power of two. A value has an error of at most 2^-24 of the largest of its channel, a difference has
     that of both; what float32 and float64 round to zero is added.
     """
-    ends = [(values.min(0), values.max(0)) for values in (queries, references)]
-    low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
+    low, high = np.minimum(queries.ends[0], references.ends[0]), np.maximum(queries.ends[1], references.ends[1])
     if max(-low.min(), high.max()) < _LARGEST:
         centre = low + (high - low) / 2
     else:
@@ -71,7 +70,7 @@ def _narrow(queries: np.ndarray, references: np.ndarray) -> tuple[list[np.ndarra
     reach = np.maximum(high - centre, centre - low)
     scale = 2.0 ** -np.clip(np.frexp(reach.max())[1], -1000, 1000)
     errors = reach * scale * 2.0**-22.9 + 2.0**-62 + scale * 2.0**-510
-    narrow = [_narrowed(values, centre, scale) for values in (queries, references)]
+    narrow = [_narrowed(side.values, centre, scale) for side in (queries, references)]
     return narrow, np.array([scale, (errors**2).sum()])
 
 
