@@ -72,7 +72,7 @@ FITTED: list[Any] = [
     SequenceKNeighborsRegressor(NRNMMetric(**FAST), weights="distance", n_neighbors=3),
     SequenceNeighborsTransformer(COUPLED, n_neighbors=3, algorithm="rerank"),
 ]
-NOT_FITTED_HERE = {"DTWMetric"}  # tslearn computes each pair by itself
+NOT_FITTED_HERE = {"DTWMetric"}  # its bits are compared in tests/test_dtw_kernels.py
 METHODS = (
     "transform",
     "predict_proba",

@@ -15,8 +15,8 @@ from sklearn.exceptions import NotFittedError
 from tslearn.metrics import cdist_dtw, dtw
 
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
-from skseqmetric._ops import compiled
 from tests.fake_metrics import random_sequences
+from tests.test_compiled import compiled
 
 
 def plain_dtw(x, y, radius=None):
@@ -165,7 +165,7 @@ def test_the_kernels_need_no_tslearn(monkeypatch, X):
 
 
 def test_missing_kernels_are_said_where_they_are_asked_for(without_kernels, X):
-    with pytest.raises(ImportError, match='needs the compiled kernels: it was not built. Pass engine="auto"'):
+    with pytest.raises(ImportError, match=r'needs the compiled kernels: it was not built\. Pass engine="auto"'):
         DTWMetric(engine="compiled").fit(X)
 
 
@@ -180,6 +180,13 @@ def test_a_model_answers_the_same_where_there_are_no_kernels(monkeypatch, X, win
             np.testing.assert_array_equal(part, part_before)
 
 
+def test_a_search_changes_no_pickle(X):
+    model = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=2).fit(X, np.arange(len(X)) % 3)
+    state = pickle.dumps(model)
+    model.kneighbors(X)
+    assert pickle.dumps(model) == state
+
+
 @pytest.mark.parametrize("window", [None, 0, 2])
 @pytest.mark.parametrize("n_neighbors", [1, 3, 17])
 def test_neighbours_are_those_of_the_matrix(X, engine, window, n_neighbors):
@@ -192,7 +199,9 @@ def test_neighbours_are_those_of_the_matrix(X, engine, window, n_neighbors):
         np.testing.assert_array_equal(found[0], np.take_along_axis(matrix, order, axis=1))
 
 
-@pytest.mark.parametrize("parameters", [{"window": -1}, {"window": 1.5}, {"window": "5"}, {"n_jobs": 1.5}, {"engine": "numba"}])
+@pytest.mark.parametrize(
+    "parameters", [{"window": -1}, {"window": 1.5}, {"window": "5"}, {"n_jobs": 1.5}, {"engine": "numba"}]
+)
 def test_bad_parameters_are_refused(parameters, X):
     with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter of DTWMetric"):
         DTWMetric(**parameters).fit(X)
@@ -204,7 +213,7 @@ def test_values_whose_squares_overflow_name_the_pair(engine):
     with pytest.raises(ValueError, match=r"sequence 0 .*sequence 1 .*is inf"):
         metric.pairwise_distances(X)
     with pytest.raises(ValueError, match=r"sequence 0 .*sequence 0 .*is inf"):
-        SequenceKNeighborsClassifier(metric, n_neighbors=1).fit(X[1:], [0]).kneighbors(X[:1])
+        SequenceKNeighborsClassifier(metric, n_neighbors=1).fit([X[1]] * 2, [0, 1]).kneighbors(X[:1])
 
 
 def test_there_is_no_embedding(X):

@@ -1,9 +1,9 @@
-"""Dynamic time warping by the compiled kernels: the bits of the plain loop, on every instruction set and any threads."""
+"""Dynamic time warping by the compiled kernels: the bits of the plain loop, on every instruction set."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -79,17 +79,17 @@ def test_everything_has_the_bits_of_the_plain_loop(
     radius: int | None,
     n_channels: int,
 ) -> None:
-    Q, R = made(rng, 5, 13, n_channels), made(rng, 21, 13, n_channels)
+    Q, R = made(rng, 3, 9, n_channels), made(rng, 17, 9, n_channels)
     expected, (queries, references) = matrix(Q, R, radius), (stacked(Q), stacked(R))
-    rows, columns = rng.permutation(5), rng.permutation(21)
+    rows, columns = rng.permutation(3), rng.permutation(17)
     found = dtw_table(queries, rows, references, columns, radius, n_threads=2)
     np.testing.assert_array_equal(found, expected[np.ix_(rows, columns)])
     turned = dtw_table(references, columns, queries, rows, radius)
     np.testing.assert_array_equal(turned, found.T)
-    rows, columns = rng.integers(0, 5, 11), rng.integers(0, 21, 11)
+    rows, columns = rng.integers(0, 3, 11), rng.integers(0, 17, 11)
     np.testing.assert_array_equal(dtw_pairs(queries, rows, references, columns, radius), expected[rows, columns])
     np.testing.assert_array_equal(dtw_pairs(references, columns, queries, rows, radius), expected[rows, columns])
-    for k, exclude in ((1, None), (20, rng.integers(0, 21, 5)), (21, None), (4, rng.integers(0, 21, 5))):
+    for k, exclude in ((1, None), (16, rng.integers(0, 17, 3)), (17, None), (4, rng.integers(0, 17, 3))):
         found_nearest = dtw_nearest(queries, references, k, radius, exclude, n_threads=2)
         assert_same(found_nearest, nearest_in(expected, k, exclude))
 
@@ -99,13 +99,14 @@ def test_the_reference_form_is_the_plain_loop(rng: np.random.Generator) -> None:
     queries, references, exclude = stacked(Q), stacked(R), np.array([4, 0, 1])
     rows, columns = np.arange(3), np.arange(5)
 
-    def answers() -> list[Any]:
+    def answers() -> tuple[Any, ...]:
         pairs = dtw_pairs(queries, rows, references, columns[:3], 1)
-        return [dtw_table(queries, rows, references, columns, 1), pairs, *dtw_nearest(queries, references, 2, 1, exclude)]
+        near = dtw_nearest(queries, references, 2, 1, exclude)
+        return dtw_table(queries, rows, references, columns, 1), pairs, *near
 
     expected = answers()
     with implementation("reference"):
-        assert_same(tuple(answers()), tuple(expected))
+        assert_same(answers(), expected)
 
 
 @pytest.mark.parametrize("radius", [None, 12])
@@ -126,7 +127,7 @@ def test_what_the_search_leaves_out_is_not_near(
     assert_same(dtw_nearest(queries, references, k, radius), nearest_in(table, k, None))
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e-163, 1e-150, 1e-30, 1.0, 1e30, 1e140, 1e153])
+@pytest.mark.parametrize("scale", [1e-300, 1e-163, 1e-150, 1e-30, 1.0, 1e30, 1e140, 1e146])
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 def test_values_of_any_size(rng: np.random.Generator, scale: float, offset: float) -> None:
     """Single precision holds neither: it sees values less a centre, scaled; tiny squares round to zero as they must."""
@@ -154,7 +155,7 @@ def test_company_and_threads_change_no_bit(kernels: str, rng: np.random.Generato
     for threads in (1, 3):
         np.testing.assert_array_equal(dtw_table(series, every, series, every, 3, threads), table)
         assert_same(dtw_nearest(series, series, 3, 3, None, threads), nearest_in(table, 3, None))
-    alone = [dtw_pairs(series, every[[i]], series, every[[j]], 3).item() for i, j in zip(every, every[::-1], strict=True)]
+    alone = [dtw_pairs(series, every[[i]], series, every[[69 - i]], 3).item() for i in every]
     np.testing.assert_array_equal(alone, table[every, every[::-1]])
     one = [dtw_nearest(stacked([x]), series, 3, 3) for x in X[:8]]
     assert_same(tuple(np.concatenate(part) for part in zip(*one, strict=True)), nearest_in(table[:8], 3, None))
@@ -174,22 +175,19 @@ def test_other_arrays_are_refused(rng: np.random.Generator) -> None:
             dtw_table(SteppedSeries(values, series.lengths), every, series, every, None)
 
 
-@pytest.mark.parametrize("function", ["dtw", "dtw_nearest"])
-def test_exhausted_memory_is_an_error(rng: np.random.Generator, function: str) -> None:
+def test_exhausted_memory_is_an_error(rng: np.random.Generator) -> None:
     series = stacked(walks(rng, 3, 5, 1))
     columns, long = np.arange(3), SteppedSeries(np.zeros((1, 1)), np.array([1]))
-    long.__dict__["starts"] = np.array([0, 2**55])  # what is asked for is asked for first, and nothing is read
+    long.__dict__["starts"] = np.array([0, 2**55])  # its memory is asked for first, and nothing of it is read
     with pytest.raises(MemoryError, match="no memory"):
-        if function == "dtw":
-            dtw_table(series, columns, long, np.array([0]), None)
-        else:
-            dtw_nearest(series, long, 1, None)
+        dtw_table(series, columns, long, np.array([0]), None)
+    with pytest.raises(MemoryError, match="no memory"):
+        dtw_nearest(series, long, 1, None)
 
 
 @pytest.fixture
-def short_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skseqmetric._ops.compiled.dtw.CALL_CELLS", 1)
-    yield
 
 
 def test_calls_in_parts_are_the_whole(short_calls: None, rng: np.random.Generator) -> None:

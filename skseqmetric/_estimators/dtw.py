@@ -173,7 +173,7 @@ class DTWMetric(Metric):
         self._run(fill, [(part,) for part in parts])
         return out
 
-    def _embeddings(self, prepared: PreparedSeries) -> None:
+    def _embeddings(self, prepared: SteppedSeries) -> None:
         return None
 
     def _nearest(

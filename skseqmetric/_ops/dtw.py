@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,14 @@ class SteppedSeries:
     def starts(self) -> np.ndarray:
         """First row of each sequence in `values`, and the number of rows at last, (n + 1,) int64."""
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
+
+    @cached_property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the largest value of every channel, (C,) each."""
+        return self.values.min(axis=0), self.values.max(axis=0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"values": self.values, "lengths": self.lengths}  # a search changes no pickle
 
     def __getitem__(self, i: int) -> np.ndarray:
         """View of sequence i, (T_i, C)."""

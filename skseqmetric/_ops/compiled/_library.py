@@ -101,10 +101,10 @@ class Library:
 
     Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
 
-    - dtw(out, left, right, rows, their number, columns, their number or -1 for pairs, channels, radius or -1, threads)
-      computes distances.
-    - dtw_nearest(distances, indices, queries, references, their order by length, excluded, K, channels, radius or -1, scale and error,
-      threads) finds the nearest; values come in double and in single precision.
+    - dtw(out, left, right, rows, their number, columns, their number or -1 for pairs, channels, radius or -1,
+      threads) computes distances.
+    - dtw_nearest(distances, indices, queries, references, their order by length, excluded, K, channels, radius or
+      -1, scale and error, threads) finds the nearest. Values come in double and in single precision.
 
     For tests only:
 

@@ -28,12 +28,9 @@ def dtw_distances(
     n_channels, sides = left.values.shape[1], [_stacked(side) for side in (left, right)]
     band = _band(radius)
     for part in _calls(len(rows), cells):
-        here = rows[part], columns if table else columns[part]
-        library().dtw(
-            out[part].ctypes.data, *sides[0], *sides[1],
-            here[0].ctypes.data, len(here[0]), here[1].ctypes.data, len(columns) if table else -1,
-            n_channels, band, n_threads,
-        )  # fmt: skip
+        first, second = rows[part], columns if table else columns[part]
+        pairs = first.ctypes.data, len(first), second.ctypes.data, len(second) if table else -1
+        library().dtw(out[part].ctypes.data, *sides[0], *sides[1], *pairs, n_channels, band, n_threads)
     return out
 
 
@@ -43,31 +40,29 @@ def dtw_nearest(
     """Distances and indices (Q, K) of the nearest references."""
     n, n_channels = len(queries), references.values.shape[1]
     distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
-    narrow, scale_and_error = _narrow(queries.values, references.values)
+    narrow, scale_and_error = _narrow(queries, references)
     if exclude is not None:
         exclude = np.ascontiguousarray(exclude, dtype=np.int64)
     cells = n_channels * _mean(queries.lengths) * float(references.lengths.sum())
     sides = [_stacked(side) for side in (queries, references)]
     starts, by_length = queries.starts, np.argsort(references.lengths, kind="stable")
+    among = sides[1][0], narrow[1].ctypes.data, *sides[1][1:], by_length.ctypes.data
     for part in _calls(n, cells):
-        library().dtw_nearest(
-            distances[part].ctypes.data, indices[part].ctypes.data,
-            sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part]),
-            sides[1][0], narrow[1].ctypes.data, *sides[1][1:],
-            by_length.ctypes.data, None if exclude is None else exclude[part].ctypes.data,
-            k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads,
-        )  # fmt: skip
+        found = distances[part].ctypes.data, indices[part].ctypes.data
+        asked = sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part])
+        excluded = None if exclude is None else exclude[part].ctypes.data
+        how = k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads
+        library().dtw_nearest(*found, *asked, *among, excluded, *how)
     return distances, indices
 
 
-def _narrow(queries: np.ndarray, references: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+def _narrow(queries: Any, references: Any) -> tuple[list[np.ndarray], np.ndarray]:
     """Values less a centre, scaled to at most 1, in float32; the scale, and their squared error for a pair of steps.
 
     The scale is a power of two. A value has an error of at most 2^-24 of the largest of its channel, a difference has
     that of both; what float32 and float64 round to zero is added.
     """
-    ends = [(values.min(0), values.max(0)) for values in (queries, references)]
-    low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
+    low, high = np.minimum(queries.ends[0], references.ends[0]), np.maximum(queries.ends[1], references.ends[1])
     if max(-low.min(), high.max()) < _LARGEST:
         centre = low + (high - low) / 2
     else:
@@ -75,7 +70,7 @@ def _narrow(queries: np.ndarray, references: np.ndarray) -> tuple[list[np.ndarra
     reach = np.maximum(high - centre, centre - low)
     scale = 2.0 ** -np.clip(np.frexp(reach.max())[1], -1000, 1000)
     errors = reach * scale * 2.0**-22.9 + 2.0**-62 + scale * 2.0**-510
-    narrow = [_narrowed(values, centre, scale) for values in (queries, references)]
+    narrow = [_narrowed(side.values, centre, scale) for side in (queries, references)]
     return narrow, np.array([scale, (errors**2).sum()])
 
 

@@ -295,7 +295,9 @@ struct QuerySearch {
         }
         first = first + second;
         for (int l = 0; l < F::N; ++l) sum += first[l];
-        return sum;
+        const double operations = static_cast<double>(end / (2 * F::N) + 4 * F::N + C + 8);
+        const double share = 1 - operations * 0x1p-23;  // however it was rounded
+        return share > 0 ? static_cast<float>(sum * share) : 0.0f;
     }
     int64_t bound_all() {
         int64_t n = 0;
@@ -321,14 +323,17 @@ struct QuerySearch {
     int64_t index_of(const Warp<float, Shared<float>>&, int l) const { return m.bounds[at_bound + l].index; }
     int64_t index_of(const Warp<double, Shared<double>>&, int l) const { return m.candidates[at_candidate + l].index; }
 
+    // Where the bound of the whole is a good part of the limit, that of its rest is worth computing. One envelope is in
+    // memory: within a band, the lanes must have the same number of steps.
+    bool worth_remaining(int used) const {
+        if (m.bounds[at_bound].least < 0.1f * fast.limits[0] || fast.limits[0] == infinity<float>) return false;
+        for (int l = 1; l < used; ++l)
+            if (s.radius != NO_BAND && fast.rows.steps[l] != fast.rows.steps[0]) return false;
+        return true;
+    }
     // What the rows from i on cost at least, by LB_Keogh and the last cell, of every lane.
     void remain(int used) {
-        bool alike = s.radius == NO_BAND;
-        if (!alike) {
-            alike = true;
-            for (int l = 1; l < used; ++l) alike = alike && fast.rows.steps[l] == fast.rows.steps[0];
-        }
-        fast.remaining = alike && fast.limits[0] < infinity<float> ? m.remaining : nullptr;
+        fast.remaining = worth_remaining(used) ? m.remaining : nullptr;
         if (!fast.remaining) return;
         envelop(fast.rows.most);
         const int64_t C = s.n_channels;
@@ -336,7 +341,7 @@ struct QuerySearch {
         put(m.remaining + fast.rows.most * F::N, sum);
         for (int64_t i = fast.rows.most - 1; i > 0; --i) {
             F::V gap = F::splat(0.0f);
-            const float* y = fast.rows.step_all(i);
+            const float* y = fast.rows.up_to(i);
             for (int64_t c = 0; c < C; ++c) {
                 const F::V value = at(y + c * F::N);
                 gap = F::plus_square(gap, F::most(F::most(F::splat(m.low[i * C + c]) - value,

@@ -68,7 +68,7 @@ struct Side {
     static int64_t numbers(int64_t longest, int64_t channels) { return (longest + AHEAD) * channels * N; }
 
     void begin(int64_t n_channels, Real* memory) { channels = n_channels, interleaved = memory; }
-    // Lanes from `used` on repeat the first one.
+    // Lanes from `used` on repeat the first one. Steps are asked for in their order, or all at first.
     void complete(int used) {
         for (int l = used; l < N; ++l) from[l] = from[0], steps[l] = steps[0];
         most = ready = 0;
@@ -77,16 +77,17 @@ struct Side {
             most = steps[l] > most ? steps[l] : most;
         }
     }
-    const Real* step_all(int64_t i) {
-        while (ready <= i) step(ready);
-        return interleaved + i * channels * N;
-    }
     const Real* step(int64_t i) {
         if (i >= ready) {
             interleave(from, sizes, ready * channels, AHEAD * channels, interleaved + ready * channels * N);
             ready += AHEAD;
         }
         return interleaved + i * channels * N;
+    }
+    // The same with all steps before.
+    const Real* up_to(int64_t i) {
+        while (ready <= i) step(ready);
+        return step(i);
     }
 };
 
