@@ -121,7 +121,10 @@ def _check_pairs(Q: Sequences, X: Sequences, metrics: Mapping[int, SyncGRUMetric
 
 
 def nearest(*, steps: int, n_queries: int, n_references: int, threads: int, repeats: int) -> Result:
-    """1-NN prediction: DTW by tslearn's kNN and by our pruned search, and learned distances exact, re-ranked and by the embedding; items are queries."""
+    """1-NN prediction: warping by tslearn and by our pruned search, learned distances exact and re-ranked.
+
+    Items are queries.
+    """
     X, y = sines(n_references, steps)
     Q, _ = sines(n_queries, steps, seed=1)
     metrics = {
