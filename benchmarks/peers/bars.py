@@ -15,7 +15,7 @@ COUPLED = {32: 0.5, 64: 0.5, 128: 0.9}
 """The same of the coupled GRU on as many rows."""
 
 OVER_LSTM = 1.0
-"""Time of either, compiled, over that of nn.LSTM. That has a gate more, but takes less than nn.GRU for small batches."""
+"""Time of either, compiled, over that of nn.LSTM. It has a gate more, but takes less than nn.GRU for small batches."""
 
 COUPLED_WITHOUT_EXTENSION = 1.1
 FORWARD_SHARE = 0.6
