@@ -30,7 +30,7 @@ from benchmarks.jobs import LOG_NOTE, Job, do_all, exit_if_any_failed, read_log
 from benchmarks.panel.contenders import ALL, CONTENDERS, Contender
 from benchmarks.panel.fitting import Place, run_job
 from benchmarks.panel.problems import find_problems, read_problem
-from benchmarks.panel.report import DIGITS, legend, scores_by_problem, tables
+from benchmarks.panel.report import DIGITS, PUBLISHED, legend, scores_by_problem, tables
 from benchmarks.summaries import commits_of, scores_of
 
 PART = "panel"
@@ -97,6 +97,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="critical differences, and accuracy against seconds"
     )
+    parser.add_argument("--published", type=Path, default=PUBLISHED, metavar="FILE.csv", help="problem,ROCKET,HC2")
     parser.add_argument("--report", action="store_true", help="sum up all seeds in the log, fit nothing")
     args = parser.parse_args()
     if args.data is None:
@@ -122,7 +123,7 @@ def main() -> None:
     rows = do_all(run_job, jobs, place, args.jobs, log, threads=args.threads)
     rows_to_sum_up = rows_in_log(args, contenders, list(files)) if args.report else rows
     scores = scores_by_problem(rows_to_sum_up)
-    lines = [*tables(scores), "", *legend(scores.contenders)]
+    lines = [*tables(scores, args.published), "", *legend(scores.contenders)]
     print("\n".join(["", *lines]))
     write_json(args.out, document(args, rows_to_sum_up, files))
     if args.plot is not None and scores.complete.any():
