@@ -72,9 +72,9 @@ def _mean(rows: Sequence[Row], name: str) -> float:
     return float(np.mean(values)) if values else np.nan
 
 
-def read_published() -> dict[str, dict[str, float]]:
+def read_published(path: Path = PUBLISHED) -> dict[str, dict[str, float]]:
     """Accuracies of others on original splits, by problem and classifier; their sources are in the file."""
-    with PUBLISHED.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         lines = csv.DictReader(row for row in file if not row.startswith("#"))
         return {row["problem"]: {name: float(row[name]) for name in COLUMNS} for row in lines}
 
@@ -82,9 +82,9 @@ def read_published() -> dict[str, dict[str, float]]:
 # ------------------------------------------------------------------------------------------------------------- tables
 
 
-def tables(scores: Scores) -> list[str]:
+def tables(scores: Scores, published_file: Path = PUBLISHED) -> list[str]:
     """Everything, in Markdown."""
-    published = {name: of for name, of in read_published().items() if name in scores.problems}
+    published = {name: of for name, of in read_published(published_file).items() if name in scores.problems}
     lines = ["Accuracy, mean over the seeds. A star: settings of the contender were chosen on this problem.", ""]
     for group, about in GROUPS.items():
         chosen = np.array([group_of(name) == group for name in scores.problems])
