@@ -19,7 +19,7 @@ from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 STEPS = 64
 TRAINED_ON = 100
 TOLERANCE = 1e-3
-WARPING = ("tslearn", "dtaidistance", "aeon")
+WARPING = ("tslearn", "DTWMetric (compiled)", "dtaidistance", "aeon")
 
 Call = Callable[[], Any]
 
