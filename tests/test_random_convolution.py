@@ -17,6 +17,7 @@ from skseqmetric._ops import compiled, dispatch
 from skseqmetric._ops.compiled import random_convolution as compiled_form
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.eager import random_convolution as eager_form
+from skseqmetric._ops.parallel import Team
 from skseqmetric._ops.random_convolution import N_KERNELS, TAPS, ConvolutionBank, convolution_shares
 
 SMALL: dict[str, Any] = {"n_features": 84, "random_state": 0}
@@ -301,3 +302,15 @@ def test_a_fill_value_is_refused_by_its_place() -> None:
         fitted.transform(X)
     with pytest.raises(ValueError, match="sequence 1, step 3, channel 1"):
         RandomConvolutionTransformer(**SMALL).fit(X)
+
+
+@pytest.mark.skipif(compiled.obstacle() is not None, reason="not built")
+def test_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By threads of our own and by those of torch's runtime."""
+    values, steps = data([20, 9, 1, 14, 30, 2, 45, 3], 2)
+    bank = bank_of(2, [1, 3], [2, 1])
+    expected = convolution_shares(values, steps, bank)
+    for team in (Team(3, 0), Team(3, Team.now(2).openmp), Team(20, 0)):
+        monkeypatch.setattr(Team, "now", lambda team=team: team)
+        assert torch.equal(convolution_shares(values, steps, bank), expected)
+        monkeypatch.undo()

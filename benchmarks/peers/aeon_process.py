@@ -11,16 +11,24 @@ from typing import Any, Self
 
 import numpy as np
 
-WORKER = Path(__file__).with_name("aeon_worker.py")
+DISTANCES = Path(__file__).with_name("aeon_worker.py")
+CONVOLUTIONS = Path(__file__).with_name("aeon_convolutions.py")
 
 
 class Aeon:
-    """All DTW distances of queries and references at every `run`, by the Python interpreter that has aeon.
+    """What a worker computes of queries and references at every `run`, by the Python interpreter that has aeon.
 
     The pipe costs microseconds, so the clock of the caller may run over `run`.
     """
 
-    def __init__(self, python: Path, queries: list[np.ndarray], references: list[np.ndarray], threads: int) -> None:
+    def __init__(
+        self,
+        python: Path,
+        queries: list[np.ndarray],
+        references: list[np.ndarray],
+        threads: int,
+        worker: Path = DISTANCES,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         inputs = Path(self._folder.name) / "inputs.npz"
         arrays: dict[str, Any] = {}
@@ -28,7 +36,7 @@ class Aeon:
             arrays[f"{name}_values"] = np.concatenate(sequences)
             arrays[f"{name}_lengths"] = np.array([len(s) for s in sequences])
         np.savez(inputs, **arrays)
-        command = [str(python.absolute()), str(WORKER), str(inputs), str(threads)]
+        command = [str(python.absolute()), str(worker), str(inputs), str(threads)]
         # nothing of this environment may be found from there
         variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         variables["NUMBA_NUM_THREADS"] = str(threads)
@@ -45,15 +53,19 @@ class Aeon:
         self._folder.cleanup()
 
     def run(self) -> Self:
-        """Compute; the distances stay there until `distances` asks for them."""
+        """Compute; the result stays there until `result` asks for it."""
         self._order("run")
         return self
 
     def distances(self) -> np.ndarray:
         """The last result, (Q, R): aeon's are squared."""
+        return np.sqrt(self.result())
+
+    def result(self) -> np.ndarray:
+        """The last result."""
         path = Path(self._folder.name) / "result.npy"
         self._order(f"save {path}")
-        return np.sqrt(np.load(path))
+        return np.load(path)
 
     def _order(self, line: str) -> dict[str, Any]:
         if self._process.stdin is None:

@@ -20,6 +20,7 @@ PAIRS_SHARE = {32: 0.45, 64: 0.6}
 PAIRS_OVER_TSLEARN, PAIRS_OVER_DTAIDISTANCE, RAGGED_OVER_TSLEARN = 3.0, 2.0, 10.0
 PAIRS_WITHOUT_EXTENSION = 15_000.0
 NEIGHBOURS_OVER_TSLEARN = 25.0
+CONVOLUTIONS_OVER_AEON = 2.0
 POINTS_OF_EXACT = 0.5
 
 
@@ -54,6 +55,16 @@ def speed_over(result: Result, name: str, peers: Iterable[str]) -> float:
 def named(result: Result, start: str) -> list[str]:
     """Contenders whose names begin so."""
     return [timing.name for timing in result.timings if timing.name.startswith(start)]
+
+
+def convolution_bars(results: Iterable[Result]) -> list[Bar]:
+    """Of features of random convolutions by the compiled kernel."""
+    return [
+        Bar(f"{result.title}: over aeon's", speed_over(result, ours, peers), CONVOLUTIONS_OVER_AEON)
+        for result in results
+        for ours in named(result, "random convolutions, compiled")
+        if (peers := named(result, "aeon"))
+    ]
 
 
 def scan_bars(results: Sequence[Result], sizes: Sequence[tuple[int, bool]], peak: float) -> list[Bar]:

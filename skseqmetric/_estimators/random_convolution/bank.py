@@ -65,8 +65,16 @@ def _draw_channels(n: int, n_channels: int, rng: np.random.Generator) -> tuple[n
     """Draw n subsets of channels, of 2^u channels with u uniform in [0, log2(min(C, 9) + 1)); as starts and numbers."""
     most = min(n_channels, 9)
     sizes = np.minimum(np.floor(2.0 ** rng.uniform(0, np.log2(most + 1), n)).astype(np.int64), most)
-    subsets = [np.sort(rng.permutation(n_channels)[:size]) for size in sizes]
-    return np.concatenate([[0], np.cumsum(sizes)]), np.concatenate(subsets).astype(np.int32)
+    drawn = np.empty((n, most), dtype=np.int32)
+    for j in range(most):
+        # of the channels that are left, those before each one that is drawn already keep their number
+        channel = rng.integers(n_channels - j, size=n)
+        for taken in np.sort(drawn[:, :j], axis=1).T:
+            channel += channel >= taken
+        drawn[:, j] = channel
+    used = np.arange(most) < sizes[:, None]
+    ordered = np.sort(np.where(used, drawn, n_channels), axis=1)
+    return np.concatenate([[0], np.cumsum(sizes)]), ordered[used].astype(np.int32)
 
 
 def _biases(
@@ -107,11 +115,14 @@ def _convolved(values: np.ndarray, lengths: np.ndarray, read: Reading) -> np.nda
     steps = np.arange(lengths[drawn].max())
     inside = steps < lengths[drawn][:, None]
     rows = (np.cumsum(lengths) - lengths)[drawn][:, None] + np.where(inside, steps, 0)
-    sums, tripled = (torch.zeros(1, 1, 1, dtype=torch.float32, device="cpu"),) * 2
+    sums = torch.zeros(1, *inside.shape, dtype=torch.float32, device="cpu")
+    tripled = torch.zeros(1, len(drawn), len(steps) + 8 * dilation, dtype=torch.float32, device="cpu")
     for slot in range(channels.shape[1]):
-        x = np.where(inside & used[:, slot, None], values[rows, channels[:, slot, None]], np.float32(0))
+        some = np.flatnonzero(used[:, slot])
+        x = np.where(inside[some], values[rows[some], channels[some, slot, None]], np.float32(0))
         more = nine_sums(torch.from_numpy(x)[None], dilation)
-        sums, tripled = sums + more[0], tripled + more[1]
+        sums[:, some] += more[0]
+        tripled[:, some] += more[1]
     found = convolutions(sums, tripled, dilation, torch.from_numpy(taps))[0].numpy()
     return np.where(inside, found, np.inf)
 
