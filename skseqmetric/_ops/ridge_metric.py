@@ -112,8 +112,9 @@ class KernelForm(Form):
         shifted = self.gram.astype(np.float64)
         _add_to_diagonal(shifted, penalty)
         solved = _solved(shifted.T, self.targets, penalty)  # symmetric: its transpose has the order of LAPACK
-        spread = float(np.square(self.gram @ solved).sum())
-        return Part(self.rows.T @ solved.astype(np.float32), spread)
+        weights = solved.astype(np.float32)
+        spread = float(np.square(self.gram @ weights, dtype=np.float64).sum())
+        return Part(self.rows.T @ weights, spread)
 
 
 class CovarianceForm(Form):
