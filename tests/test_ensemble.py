@@ -126,7 +126,7 @@ def test_what_says_that_it_is_euclidean_is_so() -> None:
         points = metric.transform(case.X).astype(np.float64)
         gaps = np.linalg.norm(points[:, np.newaxis] - points, axis=2)
         np.testing.assert_allclose(metric.pairwise_distances(case.X), gaps, rtol=1e-12, atol=1e-12)
-    assert {"SyncGRUMetric", "NRNMMetric", "CrossModalTripletEmbedder", "MetricEnsemble"} <= set(claimed)
+    assert {"SyncGRUMetric", "RandomConvolutionMetric", "CrossModalTripletEmbedder", "MetricEnsemble"} <= set(claimed)
     assert not {"SyncGRUMetric coupled", "DTWMetric", "MetricEnsemble in tiles"} & set(claimed)
 
 
@@ -482,6 +482,14 @@ def test_scales_are_those_of_sequences_that_members_have_not_seen(rng: Any) -> N
     ratio = held_out.scales_ / plain.scales_
     assert ratio[0] == pytest.approx(1, rel=0.05)
     assert ratio[1] == pytest.approx(np.sqrt((100 + 1) / 2) / 10, rel=0.05)  # of variances 100 and 1, and of 100 twice
+
+
+def test_folds_of_no_weight_do_not_count() -> None:
+    weights = np.array([0, 0, 0, 0, 1, 1, 1, 1.0])
+    members = [("gru", GRU), ("last", LastStep())]
+    splits = [(np.arange(2, 8), np.arange(2)), (np.array([0, 1, 2, 3, 4, 5]), np.arange(6, 8))]
+    model = MetricEnsemble(members, weights="cv", cv=splits).fit(X, LABELS, sample_weight=weights)
+    assert np.isfinite(model.scales_).all()
 
 
 def test_groups_stay_together(rng: Any) -> None:
