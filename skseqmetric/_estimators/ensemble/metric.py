@@ -328,7 +328,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             return
         n = len(members)
         parts = [HeldOut(fold, metrics[i * n : (i + 1) * n], sequences, shares) for i, fold in enumerate(folds)]
-        sizes = [len(part.fold.held_out) for part in parts]
+        held_out = np.array([shares[part.fold.held_out].sum() for part in parts])
+        sizes = held_out if held_out.any() else None
         self.scales_ = self.scales_ * np.sqrt(np.average([p.shrinkage**2 for p in parts], axis=0, weights=sizes))
         if self._chooses:
             self.weights_ = chosen_weights(parts, outcome, shares)
