@@ -127,6 +127,8 @@ def chosen_weights(folds: list[HeldOut], outcome: Outcome, weights: np.ndarray) 
     grid = weight_grid(len(folds[0].metrics))
     losses = np.hstack([outcome.losses(part.nearest(grid), part.fold.held_out) for part in folds])
     shares = np.concatenate([weights[part.fold.held_out] for part in folds])
+    if not shares.any():
+        raise ValueError('weights="cv" needs a held-out sequence of positive sample_weight: pass other folds by cv.')
     return simplest_of_the_best(losses, shares / shares.sum(), grid)
 
 

@@ -116,7 +116,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     See Also
     --------
-    SyncGRUMetric : A member that learns from labels or pairs.
+    RandomConvolutionMetric : A member that learns in closed form.
+    SyncGRUMetric : A member that is trained by gradient descent.
     DTWMetric : A member that learns nothing.
     SequenceKNeighborsClassifier : Classify by the nearest sequences under the ensemble.
     sklearn.ensemble.VotingClassifier : Several classifiers as one.
@@ -136,11 +137,12 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     Examples
     --------
-    >>> from skseqmetric import MetricEnsemble, NRNMMetric, SequenceKNeighborsClassifier, SyncGRUMetric
+    >>> from skseqmetric import MetricEnsemble, RandomConvolutionMetric, SequenceKNeighborsClassifier, SyncGRUMetric
     >>> from skseqmetric.datasets import make_shifted_sequences
     >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
-    >>> small = {"n_units": 8, "n_filters": 8, "max_epochs": 5, "random_state": 0}
-    >>> ensemble = MetricEnsemble([("gru", SyncGRUMetric(**small)), ("memory", NRNMMetric(**small))], weights=[3, 1])
+    >>> gru = SyncGRUMetric(8, n_filters=8, max_epochs=5, random_state=0)
+    >>> convolution = RandomConvolutionMetric(random_state=0)
+    >>> ensemble = MetricEnsemble([("convolution", convolution), ("gru", gru)], weights=[3, 1])
     >>> knn = SequenceKNeighborsClassifier(ensemble, n_neighbors=1).fit(X[:40], y[:40])
     >>> knn.predict(X[40:]).shape
     (20,)
@@ -326,7 +328,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             return
         n = len(members)
         parts = [HeldOut(fold, metrics[i * n : (i + 1) * n], sequences, shares) for i, fold in enumerate(folds)]
-        sizes = [len(part.fold.held_out) for part in parts]
+        held_out = np.array([shares[part.fold.held_out].sum() for part in parts])
+        sizes = held_out if held_out.any() else None
         self.scales_ = self.scales_ * np.sqrt(np.average([p.shrinkage**2 for p in parts], axis=0, weights=sizes))
         if self._chooses:
             self.weights_ = chosen_weights(parts, outcome, shares)

@@ -21,14 +21,14 @@ def root_mean_square(metric: Any, left: Side, right: Side | None = None) -> floa
     Without a right side, it is the left one. The result is exact for Euclidean distances, and among few sequences. Two
     copies of a sequence count as one of weight 2.
     """
-    first = left[1] / left[1].sum()
+    first = _shares(left)
     if is_euclidean(metric):
         return _of_embeddings(_moments(metric, left), _moments(metric, left if right is None else right))
     if right is None and len(first) <= _FEW:
         rows, columns = np.triu_indices(len(first), 1)
         parts = 2 * first[rows] * first[columns]
     else:
-        second = first if right is None else right[1] / right[1].sum()
+        second = first if right is None else _shares(right)
         rows, columns = _drawn_pairs(first, second, itself=right is None)
         parts = np.full(len(rows), 1 / _PAIRS)
     distances = np.abs(distances_of_pairs(metric, left[0], rows, left[0] if right is None else right[0], columns))
@@ -36,9 +36,15 @@ def root_mean_square(metric: Any, left: Side, right: Side | None = None) -> floa
     return largest and largest * float(np.sqrt(parts @ (distances / largest) ** 2))
 
 
+def _shares(side: Side) -> np.ndarray:
+    """Return the weights as parts of one. Held-out sequences may all have the weight 0."""
+    weights = side[1] if side[1].any() else np.ones(len(side[1]))
+    return weights / weights.sum()
+
+
 def _moments(metric: Any, side: Side) -> tuple[np.ndarray, float]:
     """Return the mean of the embeddings and their variance, summed over the columns."""
-    points, shares = np.asarray(embedded(metric, side[0])).astype(np.float64), side[1] / side[1].sum()
+    points, shares = np.asarray(embedded(metric, side[0])).astype(np.float64), _shares(side)
     mean = shares @ points
     return mean, float((shares @ (points - mean) ** 2).sum())
 
