@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_info
 
 from benchmarks import environment, harness, run_kneighbors
 from benchmarks.harness import Result, Timing
 from benchmarks.jobs import Job, finished
 from benchmarks.peers.aeon_process import thread_variables
 from benchmarks.peers.distances import warping_contenders
-from benchmarks.threads import VARIABLES, fixed_threads
+from benchmarks.threads import fixed_threads
+from tests.thread_pools import pools, pools_of_a_process
 
 
 def accept(answers):
@@ -200,17 +200,6 @@ def test_options_every_benchmark_has():
 
 
 # ------------------------------------------------------------------------------------------------------------- threads
-
-
-def pools() -> dict[str, int]:
-    """Threads of every library that has some in this process, by its name."""
-    return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()} | {"torch": torch.get_num_threads()}
-
-
-def pools_of_a_process(job, data):
-    """For a process that starts: its pools, BLAS among them, and what its own children would read."""
-    np.ones((2, 2)) @ np.ones((2, 2))
-    return {"pools": pools(), "variables": [os.environ.get(name) for name in VARIABLES]}
 
 
 @pytest.mark.parametrize("threads", [1, 2])
