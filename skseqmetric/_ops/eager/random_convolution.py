@@ -49,7 +49,7 @@ def _padded(values: Tensor, lengths: np.ndarray, indices: np.ndarray) -> tuple[T
 def _shares_of(x: Tensor, inside: Tensor, bank: Any, d: int, taps: Tensor) -> Tensor:
     """Return the counts (B, K n) of the dilation with index d."""
     n, first = int(bank.n_biases[d]), len(taps) * int(bank.n_biases[:d].sum())
-    biases = torch.tensor(bank.biases[first : first + n * len(taps)].reshape(len(taps), n), device=x.device)
+    biases = torch.tensor(bank.biases[first : first + n * len(taps)], dtype=torch.float32, device=x.device).view(-1, n)
     sums, tripled = nine_sums(x, int(bank.dilations[d]))
     if x.shape[1] > 1:
         slots = bank.channel_slots(d)

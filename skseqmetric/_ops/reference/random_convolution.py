@@ -41,4 +41,5 @@ def convolution_shares(values: Tensor, lengths: np.ndarray, bank: Any, taps: np.
                 for _ in range(bank.n_biases[d]):
                     row.append((v > bank.biases[len(row)]).sum().astype(x.dtype) / x.dtype.type(len(x)))
         rows.append(row)
-    return torch.tensor(np.array(rows, dtype=steps.dtype).reshape(len(rows), len(bank.biases)), device=values.device)
+    table = np.array(rows, dtype=steps.dtype).reshape(len(rows), len(bank.biases))
+    return torch.from_numpy(table).to(values.device)
