@@ -32,6 +32,7 @@ INSTRUCTION_SETS = {
     "kernels_avx2": ["-mavx2", "-mfma"],
     "kernels_avx512": ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
 }
+UNFUSED = ["-ffp-contract=off"]  # of dtw: distances have the same bits on every machine
 
 
 class BuildKernels(build_ext):
@@ -45,7 +46,9 @@ class BuildKernels(build_ext):
         """Compile and link."""
         objects = []
         for source in ext.sources:
-            flags = [*FLAGS, *INSTRUCTION_SETS.get(Path(source).stem, [])]
+            stem = Path(source).stem
+            chosen = INSTRUCTION_SETS.get(stem.replace("dtw_", "kernels_"), [])
+            flags = [*FLAGS, *chosen, *(UNFUSED if stem.startswith("dtw") else [])]
             objects += self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
@@ -66,7 +69,8 @@ class AnyPython(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-sources = ["recurrence", "kernels_generic", *(INSTRUCTION_SETS if X86 else [])]
+kernels = ["kernels_generic", *(INSTRUCTION_SETS if X86 else [])]
+sources = ["recurrence", "dtw", *kernels, *(name.replace("kernels_", "dtw_") for name in kernels)]
 extension = Extension(
     "skseqmetric._ops.compiled.recurrence",
     [str(FOLDER / "src" / f"{name}.cpp") for name in sources],

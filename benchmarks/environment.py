@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,14 +14,19 @@ from typing import Any
 
 import torch
 
+ROOT = Path(__file__).parents[1]
+WRITTEN = ("benchmarks/results", "docs/images")
+"""What benchmarks write: a change there changes nothing that is measured."""
+
 PACKAGES = ("skseqmetric", "numpy", "scipy", "scikit-learn", "torch", "skorch", "tslearn", "numba")
 
 
 def environment(device: str = "cpu", threads: int | None = None) -> dict[str, Any]:
-    """Versions, commit, hardware, threads and date."""
+    """Versions, commit, whether the tree differs from it, hardware, threads and date."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": checkout().name,
+        "dirty": _dirty(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
@@ -30,18 +37,43 @@ def environment(device: str = "cpu", threads: int | None = None) -> dict[str, An
     }
 
 
-def _commit() -> str | None:
-    """Commit of this checkout, with "+dirty" where files differ from it; None outside a repository."""
-    root = Path(__file__).parents[1]
+@dataclass(frozen=True)
+class Checkout:
+    """The state of the repository: its commit, and the files of code that differ from it; None outside a repository."""
 
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    commit: str | None
+    modified: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str | None:
+        """The commit, with "+dirty" where files differ from it."""
+        return None if self.commit is None else self.commit + ("+dirty" if self.modified else "")
+
+
+@functools.cache
+def checkout() -> Checkout:
+    """As it was when this process first asked: what is measured was read then.
+
+    Modified are tracked files and new modules. Results and pictures do not count: every benchmark changes some.
+    """
     try:
-        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
+        tracked = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *map(":(exclude){}".format, WRITTEN))
+        new = _git("ls-files", "--others", "--exclude-standard", "--", "skseqmetric", "benchmarks/*.py")
+        return Checkout(_git("rev-parse", "HEAD").strip(), (*(line[3:] for line in tracked.splitlines()), *new.split()))
     except (OSError, subprocess.CalledProcessError):
+        return Checkout(None)
+
+
+def _dirty() -> bool | None:
+    """Whether the tree differed from its commit at the start, or does now; None outside a repository."""
+    if checkout().commit is None:
         return None
+    return bool(checkout().modified or checkout.__wrapped__().modified)
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(ROOT), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def version(package: str) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.threads import limit_threads, threads_of_children
 from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops import triton
 from skseqmetric._ops.reference import gru as reference
@@ -80,12 +81,9 @@ def run_checks(cases: list[Case], n_processes: int) -> Iterator[Outcome]:
     if n_processes == 1:
         yield from map(check, cases)
         return
-    with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    limits: dict[str, Any] = {"initializer": limit_threads, "initargs": (1,)}
+    with threads_of_children(1), ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), **limits) as pool:
         yield from pool.map(check, cases)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def check(case: Case) -> Outcome:

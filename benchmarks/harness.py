@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import gc
 import json
 import statistics
@@ -21,9 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
 
-from benchmarks.environment import available_cores, environment
+from benchmarks.environment import available_cores, checkout, environment
+from benchmarks.memory import peak_memory, reset_peak_memory
+from benchmarks.threads import fixed_threads
+
+RESULTS = Path(__file__).parent / "results"
+"""What the documentation quotes."""
 
 JSON_LINE = 200
 """Characters up to which a list or mapping stays on one line of a file."""
@@ -115,7 +118,7 @@ def measure(
     unit : str, default="items"
         What those things are called.
     threads : int, default=None
-        Threads of torch and of BLAS; None takes every core this process may use.
+        Threads of torch, OpenMP, BLAS, numba and of processes that start; None takes every core of this process.
     device : str, default="cpu"
         Where the work is done; on CUDA the clock waits for the device.
     memory : bool, default=True
@@ -126,7 +129,7 @@ def measure(
     Result
     """
     threads = threads or available_cores()
-    with _fixed_threads(threads), _small_garbage():
+    with fixed_threads(threads), _small_garbage():
         answers = {name: _warmed_up(call, warmup) for name, call in contenders.items()}
         quality = check(answers) or {}
         del answers
@@ -179,17 +182,6 @@ def _synchronize(device: str) -> None:
 
 
 @contextlib.contextmanager
-def _fixed_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
 def _small_garbage() -> Iterator[None]:
     """Keep what exists already out of garbage collection: it costs 0.1 s wherever it strikes."""
     gc.collect()
@@ -210,26 +202,6 @@ def _peak_memory(call: Callable[[], Any], device: str) -> tuple[int | None, int 
     call()
     host = None if held is None else max(peak_memory() - held, 0)
     return host, torch.cuda.max_memory_allocated(device) - held_on_device if on_cuda else None
-
-
-def reset_peak_memory() -> int | None:
-    """Lower the kernel's high-water mark of this process to what it holds now; None where it cannot be.
-
-    Memory freed earlier is handed back first, else a call that only reuses it would seem to need none.
-    """
-    gc.collect()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-    except (OSError, AttributeError, TypeError):
-        return None
-    return peak_memory()
-
-
-def peak_memory() -> int:
-    """High-water mark of this process in bytes, kept by the kernel: no sampling, so no spike is missed."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 def print_table(result: Result) -> None:
@@ -276,13 +248,27 @@ def _json(value: Any, indent: str) -> str:
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
     """The options every benchmark has; add to them where one needs more."""
+    checkout()  # before anything is measured
     parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).stem, description=description)
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of real data sets (.npz)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--out", type=result_file, metavar="FILE", help="write the results as JSON")
     parser.add_argument("--quick", action="store_true", help="small sizes, few repeats: shows that it runs")
-    parser.add_argument("--threads", type=int, help="threads of torch and BLAS; every available core unless given")
+    parser.add_argument("--threads", type=int, help="of every contender; every available core unless given")
     parser.add_argument("--device", default="cpu", help='"cpu", "cuda", "cuda:1"')
     return parser
+
+
+def result_file(name: str) -> Path:
+    """The path of `--out`. Results of the repository come from the code of a commit, so a modified tree has none."""
+    path = Path(name)
+    modified = checkout().modified
+    if modified and path.resolve().is_relative_to(RESULTS):
+        some = ", ".join(modified[:3]) + (", ..." if len(modified) > 3 else "")
+        raise argparse.ArgumentTypeError(
+            f"{name} would name a commit whose code was not measured: {some} differ from it. "
+            "Commit or stash the changes, or write to another folder."
+        )
+    return path
 
 
 def report(results: Sequence[Result], out: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Many fits in processes of one thread each, every one written to a log as soon as it is done.
+"""Many fits in processes of few threads each, every one written to a log as soon as it is done.
 
 A job that is in the log is not done again, so that a run that was stopped goes on where it was.
 """
@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import torch
-
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser
+from benchmarks.threads import limit_threads, threads_of_children
 
 
 class Keyed(Protocol):
@@ -114,19 +113,21 @@ def exit_if_any_failed(jobs: Sequence[Keyed], rows: Sequence[dict[str, Any]]) ->
         sys.exit(f"{len(jobs) - len(rows)} fits failed")
 
 
-Work = Callable[[Job, Path | None], dict[str, Any]]
+Work = Callable[[Job, Any], dict[str, Any]]
 
 
-def do_all(work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int, log: Path) -> list[dict[str, Any]]:
+def do_all(
+    work: Work, jobs: Sequence[Job], data: Any, n_processes: int, log: Path, *, threads: int = 1
+) -> list[dict[str, Any]]:
     """Rows of the jobs, those that are in the log and those that are missing there; none of a job that fails.
 
-    `work` is a function of a module, for the processes to import. A row holds the job, what `work` returned, and the
-    commit.
+    `work` is a function of a module, for the processes to import: of a job, and of `data`, which says where the data
+    are. A row holds the job, what `work` returned, and the commit.
     """
     done, commit = read_log(log), environment()["commit"]
     missing = [job for job in jobs if job.key not in done]
     start = time.perf_counter()
-    for count, (job, found) in enumerate(finished(work, missing, data, n_processes) if missing else (), 1):
+    for count, (job, found) in enumerate(finished(work, missing, data, n_processes, threads) if missing else (), 1):
         done[job.key] = {"key": job.key, **asdict(job), **found, "commit": commit}
         append_row(log, done[job.key])
         left = (time.perf_counter() - start) / count * (len(missing) - count)
@@ -137,11 +138,16 @@ def do_all(work: Work, jobs: Sequence[Job], data: Path | None, n_processes: int,
 
 
 def finished(
-    work: Callable[[AnyJob, Any], dict[str, Any]], jobs: Sequence[AnyJob], data: Path | None, n_processes: int
+    work: Callable[[AnyJob, Any], dict[str, Any]],
+    jobs: Sequence[AnyJob],
+    data: Any,
+    n_processes: int,
+    threads: int = 1,
 ) -> Iterator[tuple[AnyJob, dict[str, Any]]]:
-    """Do the jobs in processes of one thread each; every job, and what `work` returned of it, as soon as it is done."""
+    """Do the jobs in processes of `threads` each; every job, and what `work` returned of it, as soon as it is done."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as pool:
+    limits = {"initializer": limit_threads, "initargs": (threads,)}
+    with threads_of_children(threads), ProcessPoolExecutor(n_processes, mp_context=context, **limits) as pool:
         waiting = {pool.submit(work, job, data): job for job in jobs}
         try:
             for future in as_completed(waiting):
@@ -157,7 +163,3 @@ def finished(
                 yield job, found
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)

@@ -35,7 +35,7 @@ from benchmarks.ablation.tables import (
     over_problems,
 )
 from benchmarks.environment import environment
-from benchmarks.harness import write_json
+from benchmarks.harness import result_file, write_json
 from benchmarks.jobs import LOG_NOTE, append_row, finished, read_log
 
 QUICK = {"max_epochs": 1, "min_batches": 1, "n_units": 4, "batch_size": 16}
@@ -105,7 +105,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, epilog=LOG_NOTE)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder of real data sets (.npz)")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", required=True, help="summary; the log is FILE.jsonl")
+    parser.add_argument(
+        "--out", type=result_file, metavar="FILE.json", required=True, help="summary; the log is FILE.jsonl"
+    )
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=["coupling"])
     parser.add_argument("--jobs", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--seeds", type=int, default=5)

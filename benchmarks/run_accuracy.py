@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.environment import available_cores, environment
 from benchmarks.harness import argument_parser, write_json
 from benchmarks.problems import COUPLED_BARS, PROBLEMS, Split, load_problem, timed_accuracy
+from benchmarks.threads import fixed_threads
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 
 
@@ -22,7 +22,7 @@ def score(metric: Any, train: Split, test: Split) -> dict[str, float]:
     return timed_accuracy(SequenceKNeighborsClassifier(metric, n_neighbors=1), train, test)
 
 
-def run_problem(name: str, data: Path, coupling: str | None, seeds: range, with_dtw: bool) -> dict[str, Any]:
+def run_problem(name: str, data: Path, coupling: str | None, seeds: range, dtw: DTWMetric | None) -> dict[str, Any]:
     """Every seed of one problem, and DTW where asked for."""
     train, test = load_problem(data, name)
     runs = [score(SyncGRUMetric(coupling=coupling, random_state=seed), train, test) for seed in seeds]
@@ -33,8 +33,8 @@ def run_problem(name: str, data: Path, coupling: str | None, seeds: range, with_
         "mean": float(np.mean([run["accuracy"] for run in runs])),
         "seeds": dict(zip(seeds, runs, strict=True)),
     }
-    if with_dtw:
-        row["dtw"] = score(DTWMetric(), train, test)
+    if dtw is not None:
+        row["dtw"] = score(dtw, train, test)
     return row
 
 
@@ -63,15 +63,15 @@ def main() -> None:
     if args.data is None:
         parser.error("--data DIR is needed: a folder with uea/*.npz and ucr/*.npz")
     threads = args.threads or available_cores()
-    torch.set_num_threads(threads)
     coupling = None if args.coupling == "none" else args.coupling
     names = args.problems or (list(PROBLEMS) if coupling is None else list(COUPLED_BARS))
     seeds = range(args.first_seed, args.first_seed + (1 if args.quick else args.seeds))
     print(f"{'problem':<18}{'mean':>7}{'min':>8}{'max':>8}{'bar':>8}{'DTW':>8}{'fit s':>9}{'predict s':>11}")
     rows = []
-    for name in names[:1] if args.quick else names:
-        rows.append(run_problem(name, args.data, coupling, seeds, args.dtw))
-        print_row(rows[-1])
+    with fixed_threads(threads):
+        for name in names[:1] if args.quick else names:
+            rows.append(run_problem(name, args.data, coupling, seeds, DTWMetric(n_jobs=threads) if args.dtw else None))
+            print_row(rows[-1])
     if args.out is not None:
         write_json(args.out, {"environment": environment(threads=threads), "rows": rows})
 

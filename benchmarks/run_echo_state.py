@@ -22,6 +22,7 @@ from benchmarks.environment import environment
 from benchmarks.harness import print_table, write_json
 from benchmarks.jobs import do_all, every_job, exit_if_any_failed, job_parser
 from benchmarks.summaries import commits_of, figures, scores_of
+from benchmarks.threads import fixed_threads
 
 PARTS = (*TASKS, "throughput", "map")
 
@@ -39,7 +40,8 @@ def main() -> None:
         print_table(result)
     jobs = every_job(args, TASKS, CONTENDERS)
     rows = do_all(run_job, jobs, args.data, args.jobs, args.out.with_suffix(".jsonl"))
-    states = map_of_sentences(quick=args.quick) if "map" in args.part else {}
+    with fixed_threads(threads):
+        states = map_of_sentences(quick=args.quick) if "map" in args.part else {}
     lines, reached = tables(rows), bars(rows, speeds)
     print("\n".join([*lines, "", *(f"{name}: {value:.3g}" for name, value in states.items()), *map(str, reached)]))
     document = {

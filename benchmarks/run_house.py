@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, write_json
 from benchmarks.house.classes import depths, only_children, overridden, unenforced
 from benchmarks.house.passage import copies, copying_calls, passage, traced_calls
 from benchmarks.house.texts import formatter_exceptions, lines, private_imports, result_bytes
 from benchmarks.peers.bars import Bar
+from benchmarks.threads import fixed_threads
 
 DEPTH = 4
 CHANGES_OF_FILE = {"SyncGRUMetric.fit": 66, "NRNMClassifier.fit, a label a step": 235, "CrossModalTranscriber.fit": 250}
@@ -28,7 +27,7 @@ CHANGES_OF_FILE = {"SyncGRUMetric.fit": 66, "NRNMClassifier.fit, a label a step"
 transaction and for results that are checked and rounded alike in any batch."""
 
 CONVERSIONS = 1
-PRIVATE_TESTS = 19
+PRIVATE_TESTS = 22
 MAY_BE_TESTED = {"_ops"}
 """Private parts of the package that tests may import: equations have a reference of their own."""
 
@@ -79,8 +78,9 @@ def bars(found: dict[str, Any]) -> list[Bar]:
 def main() -> None:
     """Count, print, write."""
     args = argument_parser(__doc__).parse_args()
-    torch.set_num_threads(args.threads or 1)
-    found = figures(quick=args.quick)
+    threads = args.threads or 1
+    with fixed_threads(threads):
+        found = figures(quick=args.quick)
     reached = bars(found)
     for part, values in found.items():
         print(f"\n{part}")
@@ -88,7 +88,9 @@ def main() -> None:
             print(f"  {name}: {value}")
     print("\n" + "\n".join(map(str, reached)))
     if args.out is not None:
-        write_json(args.out, {"environment": environment(), **found, "bars": [bar.row() for bar in reached]})
+        write_json(
+            args.out, {"environment": environment(threads=threads), **found, "bars": [bar.row() for bar in reached]}
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""Neighbour search by learned distance against tslearn's dynamic time warping.
+"""Neighbour search by learned distance against dynamic time warping, tslearn's and the pruned search of `DTWMetric`.
 
-Three comparisons: prediction by the embedding, exact coupled distances, and the memory of a large embedding search.
+Four comparisons: prediction by the embedding, the same by the number of references, exact coupled distances, and the
+memory of a large embedding search.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,21 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from tslearn.metrics import cdist_dtw
 from tslearn.neighbors import KNeighborsTimeSeriesClassifier
 
+from benchmarks.environment import available_cores
 from benchmarks.harness import Result, argument_parser, measure, report
-from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SequenceNeighborsTransformer, SyncGRUMetric
+from skseqmetric import (
+    DTWMetric,
+    RandomConvolutionMetric,
+    SequenceKNeighborsClassifier,
+    SequenceNeighborsTransformer,
+    SyncGRUMetric,
+)
 
 STEPS, CHANNELS = 128, 9
+REFERENCES = (10, 30, 100, 300, 1000, 3000)
+PARTS = ("predict", "references", "pairs", "search")
+TSLEARN, DTW = "tslearn kNN (DTW)", "DTWMetric kNN, compiled"
+GRU, CONVOLUTION = "embedding kNN (SyncGRUMetric)", "embedding kNN (RandomConvolutionMetric)"
 
 
 def make_data(n: int, steps: int = STEPS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -28,6 +42,16 @@ def make_data(n: int, steps: int = STEPS, seed: int = 0) -> tuple[np.ndarray, np
     return np.sin((1 + y)[:, None, None] * t + phase) + rng.normal(0, 0.3, (n, steps, CHANNELS)), y
 
 
+def jobs(threads: int) -> tuple[int | None, ...]:
+    """How tslearn is called: by itself, and by as many processes as there are threads, which need not be faster."""
+    return (None,) if threads == 1 else (None, threads)
+
+
+def by_jobs(name: str, n_jobs: int | None) -> str:
+    """What it is called then."""
+    return name if n_jobs is None else f"{name}, n_jobs={n_jobs}"
+
+
 def quick_metric(**settings: Any) -> SyncGRUMetric:
     """A metric after few updates: how long a query takes does not depend on how well it was trained."""
     return SyncGRUMetric(max_epochs=1, min_batches=5, random_state=0, **settings)
@@ -37,28 +61,66 @@ def predict_by_embedding(n_queries: int, n_references: int, repeats: int, option
     """Queries per second of 1-NN by embedding and by dynamic time warping."""
     X, y = make_data(n_references)
     Q, _ = make_data(n_queries, seed=1)
-    embedding = SequenceKNeighborsClassifier(quick_metric(coupling=None), n_neighbors=1).fit(X, y)
-    warping = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1).fit(X, y)
-    theirs = KNeighborsTimeSeriesClassifier(n_neighbors=1, metric="dtw").fit(X, y)
+    contenders: dict[str, Any] = {
+        by_jobs(TSLEARN, n): partial(
+            KNeighborsTimeSeriesClassifier(n_neighbors=1, metric="dtw", n_jobs=n).fit(X, y).predict, Q
+        )
+        for n in jobs(options["threads"])
+    }
+    models = searches(X, y, options["threads"])
+    tslearn_by_ours = DTWMetric(engine="tslearn", n_jobs=options["threads"])
+    models["DTWMetric kNN, engine tslearn"] = SequenceKNeighborsClassifier(tslearn_by_ours, n_neighbors=1).fit(X, y)
+    contenders |= {name: partial(model.predict, Q) for name, model in models.items()}
 
     def check(answers: dict[str, np.ndarray]) -> None:
-        by_hand = KNeighborsClassifier(1).fit(embedding.metric_.transform(X), y)
-        np.testing.assert_array_equal(answers["embedding kNN"], by_hand.predict(embedding.metric_.transform(Q)))
-        np.testing.assert_array_equal(answers["tslearn kNN (DTW)"], answers["DTWMetric kNN"])
+        check_embeddings(answers, models, Q, X, y)
+        for name in (DTW, "DTWMetric kNN, engine tslearn"):
+            np.testing.assert_array_equal(answers[name], answers[TSLEARN], err_msg=name)
 
-    return measure(
-        f"predict {n_queries} queries, {n_references} references of {STEPS} x {CHANNELS}",
-        {
-            "tslearn kNN (DTW)": lambda: theirs.predict(Q),
-            "DTWMetric kNN": lambda: warping.predict(Q),
-            "embedding kNN": lambda: embedding.predict(Q),
-        },
-        check=check,
-        repeats=repeats,
-        items=n_queries,
-        unit="queries",
-        **options,
-    )
+    title = f"predict {n_queries} queries, {n_references} references of {STEPS} x {CHANNELS}"
+    return measure(title, contenders, check=check, repeats=repeats, items=n_queries, unit="queries", **options)
+
+
+def predict_by_references(
+    n_queries: int, numbers: Sequence[int], repeats: int, options: dict[str, Any]
+) -> list[Result]:
+    """The same without tslearn, by the number of references: warping pays for each of them, an embedding for none."""
+    results = []
+    for n in numbers:
+        X, y = make_data(n)
+        Q, _ = make_data(n_queries, seed=1)
+        models = searches(X, y, options["threads"])
+        title = f"predict {n_queries} queries, {n} references of {STEPS} x {CHANNELS}"
+        calls = {name: partial(model.predict, Q) for name, model in models.items()}
+        check = partial(check_embeddings, models=models, Q=Q, X=X, y=y)
+        counted: dict[str, Any] = {"items": n_queries, "unit": "queries", "memory": False}
+        results.append(measure(title, calls, check=check, repeats=repeats, **counted, **options))
+    return results
+
+
+def searches(X: np.ndarray, y: np.ndarray, threads: int) -> dict[str, SequenceKNeighborsClassifier]:
+    """1-NN by pruned warping and by embeddings of two metrics, fitted; the metrics learn from 60 references at most."""
+    few = slice(0, 60)
+    metrics = {
+        DTW: DTWMetric(engine="compiled", n_jobs=threads),
+        GRU: FrozenEstimator(quick_metric(coupling=None).fit(X[few], y[few])),
+        CONVOLUTION: FrozenEstimator(RandomConvolutionMetric(random_state=0).fit(X[few], y[few])),
+    }
+    return {name: SequenceKNeighborsClassifier(m, n_neighbors=1).fit(X, y) for name, m in metrics.items()}
+
+
+def check_embeddings(
+    answers: dict[str, np.ndarray],
+    models: dict[str, SequenceKNeighborsClassifier],
+    Q: np.ndarray,
+    X: np.ndarray,
+    y: np.ndarray,
+) -> None:
+    """Both by scikit-learn's search in the same embeddings."""
+    for name in (GRU, CONVOLUTION):
+        metric = models[name].metric_
+        by_hand = KNeighborsClassifier(1, algorithm="brute").fit(metric.transform(X), y)
+        np.testing.assert_array_equal(answers[name], by_hand.predict(metric.transform(Q)), err_msg=name)
 
 
 def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict[str, Any]) -> Result:
@@ -77,8 +139,9 @@ def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict
             one_by_one = metric.pair_distance(Q[rows], X[columns])
             np.testing.assert_allclose(answers[name][rows, columns], one_by_one, rtol=1e-3, atol=1e-5)
 
-    contenders: dict[str, Any] = {"tslearn cdist_dtw": lambda: cdist_dtw(Q, X)}
-    contenders["tslearn cdist_dtw, n_jobs=2"] = lambda: cdist_dtw(Q, X, n_jobs=2)
+    contenders: dict[str, Any] = {
+        by_jobs("tslearn cdist_dtw", n): partial(cdist_dtw, Q, X, n_jobs=n) for n in jobs(options["threads"])
+    }
     for name, metric in metrics.items():
         contenders[name] = lambda metric=metric: metric.pairwise_distances(Q, X)
     return measure(
@@ -119,21 +182,38 @@ def large_search(n: int, options: dict[str, Any]) -> Result:
     )
 
 
+def print_ratios(result: Result, peer: str, names: Sequence[str]) -> None:
+    """How many times as many items a second as `peer`."""
+    print(f"\n{result.title}")
+    for name in names:
+        print(f"  {name}: {1 / result.ratio(name, peer):.2f} times {peer}")
+
+
 def main() -> None:
     """Measure, print the tables and the ratios that docs/performance.md quotes."""
-    args = argument_parser(__doc__).parse_args()
-    options = {"threads": args.threads, "device": args.device}
+    parser = argument_parser(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    options = {"threads": args.threads or available_cores(), "device": args.device}
     queries, references, large = (20, 60, 1000) if args.quick else (200, 500, 20_000)
-    repeats = 1 if args.quick else 5
-    predicted = predict_by_embedding(queries, references, repeats, options)
-    pairs = coupled_pairs(queries, references, repeats, options)
-    searched = large_search(large, options)
-    report([predicted, pairs, searched], args.out)
-    print(f"\nembedding kNN: {1 / predicted.ratio('embedding kNN', 'tslearn kNN (DTW)'):.0f}x tslearn's queries/s")
-    for name in ("coupled H=32, no stem", "coupled H=32, stem"):
-        print(f"{name}: {1 / pairs.ratio(name, 'tslearn cdist_dtw'):.2f}x tslearn's cdist_dtw in pairs/s")
-    peak = searched["SequenceNeighborsTransformer"].peak_bytes
-    print(f"search of {large} x {large}: {'-' if peak is None else f'{peak / 2**20:.0f} MiB'} beyond the inputs")
+    numbers, repeats = ((10, 30), 1) if args.quick else (REFERENCES, args.repeats)
+    results, ratios = [], []
+    if "predict" in args.parts:
+        results.append(predict_by_embedding(queries, references, repeats, options))
+        ratios.append((results[-1], TSLEARN, (DTW, GRU, CONVOLUTION)))
+    if "references" in args.parts:
+        by_references = predict_by_references(queries, numbers, repeats, options)
+        results += by_references
+        ratios += [(result, DTW, (GRU, CONVOLUTION)) for result in by_references]
+    if "pairs" in args.parts:
+        results.append(coupled_pairs(queries, references, repeats, options))
+        ratios.append((results[-1], "tslearn cdist_dtw", ("coupled H=32, no stem", "coupled H=32, stem")))
+    if "search" in args.parts:
+        results.append(large_search(large, options))
+    report(results, args.out)
+    for result, peer, names in ratios:
+        print_ratios(result, peer, names)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def main() -> None:
     lines = table(rows, dtw)
     print("\n".join(lines))
     document = {
-        "environment": environment(),
+        "environment": environment(threads=args.threads or 1),
         "commits": commits_of(rows),
         "cost": [figures(result) for result in costs],
         "dtw": dtw,

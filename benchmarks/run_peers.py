@@ -1,4 +1,4 @@
-"""The package against its peers in one run: recurrences, distances, neighbours, reservoirs, scaling.
+"""The package against its peers in one run: recurrences, distances, neighbours, reservoirs, convolutions, scaling.
 
 python -m benchmarks.run_peers [--data DIR] --out FILE.json --plot FILE.png [--aeon-python PATH]
 
@@ -25,14 +25,14 @@ from typing import Any
 
 from benchmarks.environment import environment, version
 from benchmarks.harness import Result, argument_parser, print_table, write_json
-from benchmarks.peers import accuracy, bars, distances, picture, recurrences, reservoirs, runs, scaling
+from benchmarks.peers import accuracy, bars, convolutions, distances, picture, recurrences, reservoirs, runs, scaling
 from benchmarks.problems import PROBLEMS
 from benchmarks.summaries import figures
 
 PEERS = ("tslearn", "dtaidistance", "reservoirpy")
 UNITS, ROWS = (32, 64, 128), (64, 256, 1024)
 NUMBERS = (100, 300, 1000, 3000, 10_000, 30_000, 100_000)
-PARTS = ("scans", "pairs", "neighbours", "reservoirs", "scaling", "accuracy")
+PARTS = ("scans", "pairs", "neighbours", "reservoirs", "convolutions", "scaling", "accuracy")
 
 
 class Run:
@@ -108,6 +108,12 @@ class Run:
         for units in (20,) if self.quick else (100, 500):
             result = reservoirs.reservoirs(threads, self.repeats, units=units, rows=4 if self.quick else 64)
             self.keep("reservoirs", [result] if result else [])
+
+    def convolutions(self, threads: int) -> None:
+        """Features of random convolutions."""
+        results = convolutions.all_convolutions(threads, self.repeats, self.args.aeon_python, quick=self.quick)
+        self.keep("convolutions", results)
+        self.judge(bars.convolution_bars(results), threads)
 
     def scaling(self, threads: int) -> None:
         """Once, with the largest number of threads, which it varies itself."""

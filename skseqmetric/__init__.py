@@ -4,12 +4,14 @@ from skseqmetric import datasets, inspection, metrics
 from skseqmetric._estimators.cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
 from skseqmetric._estimators.dtw import DTWMetric
 from skseqmetric._estimators.echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
+from skseqmetric._estimators.ensemble import MetricEnsemble
 from skseqmetric._estimators.neighbors import (
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
 )
 from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMRegressor, NRNMStepClassifier
+from skseqmetric._estimators.random_convolution import RandomConvolutionMetric, RandomConvolutionTransformer
 from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
 from skseqmetric._input import Images, Sequences, check_images, check_sequences
@@ -27,10 +29,13 @@ __all__ = [
     "EchoStateTransformer",
     "Images",
     "Metric",
+    "MetricEnsemble",
     "NRNMClassifier",
     "NRNMMetric",
     "NRNMRegressor",
     "NRNMStepClassifier",
+    "RandomConvolutionMetric",
+    "RandomConvolutionTransformer",
     "RecurrentClassifier",
     "RecurrentRegressor",
     "SequenceKNeighborsClassifier",

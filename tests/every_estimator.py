@@ -15,10 +15,13 @@ from skseqmetric import (
     EchoStateClassifier,
     EchoStateRegressor,
     EchoStateTransformer,
+    MetricEnsemble,
     NRNMClassifier,
     NRNMMetric,
     NRNMRegressor,
     NRNMStepClassifier,
+    RandomConvolutionMetric,
+    RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
     SequenceKNeighborsClassifier,
@@ -31,6 +34,7 @@ from tests.small_transcriber import abc_words
 
 QUICK: dict[str, Any] = {"max_epochs": 2, "min_batches": 2, "batch_size": 8, "random_state": 0}
 SMALL: dict[str, Any] = {**QUICK, "n_units": 4, "n_filters": 4}
+SMALL_BANK: dict[str, Any] = {"n_features": 168, "random_state": 0}
 _RNG = np.random.default_rng(0)
 X = [_RNG.normal(size=(n, 2)) for n in (3, 12, 9, 17, 5, 8, 6, 11)]
 LABELS = np.array([0, 1, 0, 1, 0, 1, 0, 1])
@@ -70,6 +74,11 @@ class Case:
         return found
 
 
+def count_of_steps(x: np.ndarray, y: np.ndarray) -> float:
+    """How much the lengths of two sequences differ."""
+    return float(abs(len(x) - len(y)))
+
+
 def as_arrays(answer: Any) -> list[np.ndarray]:
     """The answer as arrays: one, or one for each sequence."""
     if hasattr(answer, "toarray"):
@@ -107,7 +116,28 @@ CASES = [
     Case("EchoStateClassifier", lambda: EchoStateClassifier(8, random_state=0), _fits(LABELS)),
     Case("EchoStateRegressor", lambda: EchoStateRegressor(8, random_state=0), _fits(NUMBERS)),
     Case("EchoStateTransformer", lambda: EchoStateTransformer(8, random_state=0), {"fit": {}, "fit_reservoir": {}}),
+    Case(
+        "RandomConvolutionTransformer",
+        lambda: RandomConvolutionTransformer(84, random_state=0),
+        {"fit": {"sample_weight": np.ones(len(X))}},
+    ),
     Case("DTWMetric", DTWMetric, {"fit": {}}),
+    Case("RandomConvolutionMetric", lambda: RandomConvolutionMetric(**SMALL_BANK), _fits(LABELS) | OF_PAIRS),
+    Case(
+        "RandomConvolutionMetric of numbers",
+        lambda: RandomConvolutionMetric(**SMALL_BANK, target="numbers"),
+        _fits(NUMBERS) | OF_PAIRS,
+    ),
+    Case(
+        "MetricEnsemble",
+        lambda: MetricEnsemble([("memory", NRNMMetric(**SMALL)), ("gru", SyncGRUMetric(**SMALL))], weights=[2, 1]),
+        _fits(LABELS) | OF_PAIRS,
+    ),
+    Case(
+        "MetricEnsemble in tiles",
+        lambda: MetricEnsemble([("coupled", SyncGRUMetric(**SMALL, coupling="symmetric")), ("steps", count_of_steps)]),
+        _fits(LABELS, partial=False) | OF_PAIRS,
+    ),
     Case(
         "SequenceKNeighborsClassifier",
         lambda: SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL), n_neighbors=2),

@@ -17,10 +17,13 @@ from skseqmetric import (
     EchoStateClassifier,
     EchoStateRegressor,
     EchoStateTransformer,
+    MetricEnsemble,
     NRNMClassifier,
     NRNMMetric,
     NRNMRegressor,
     NRNMStepClassifier,
+    RandomConvolutionMetric,
+    RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
     SequenceKNeighborsClassifier,
@@ -54,7 +57,7 @@ class Case(NamedTuple):
     @property
     def name(self) -> str:
         target = getattr(self.estimator, "target", "sequence")
-        return type(self.estimator).__name__ + ("" if target == "sequence" else " of steps")
+        return type(self.estimator).__name__ + (" of steps" if target == "step" else "")
 
     def takes(self, argument: str, method: str = "fit") -> bool:
         return argument in inspect.signature(getattr(self.estimator, method, len)).parameters
@@ -77,10 +80,13 @@ CASES = [
     Case(EchoStateRegressor(6, random_state=0), NUMBERS),
     Case(EchoStateRegressor(6, target="step", random_state=0), STEP_NUMBERS),
     Case(EchoStateTransformer(6, random_state=0), None),
+    Case(MetricEnsemble([("gru", SyncGRUMetric(3, n_filters=3, **FAST)), ("dtw", "dtw")]), LABELS),
     Case(NRNMClassifier(**MEMORY), LABELS),
     Case(NRNMMetric(**MEMORY), LABELS),
     Case(NRNMRegressor(**MEMORY), NUMBERS),
     Case(NRNMStepClassifier(**MEMORY), STEP_LABELS),
+    Case(RandomConvolutionMetric(n_features=84, random_state=0), LABELS),
+    Case(RandomConvolutionTransformer(84, random_state=0), None),
     Case(RecurrentClassifier(3, **FAST), LABELS),
     Case(RecurrentClassifier(3, target="step", **FAST), STEP_LABELS),
     Case(RecurrentRegressor(3, **FAST), NUMBERS),

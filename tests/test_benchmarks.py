@@ -68,11 +68,14 @@ def test_echo_state_networks_are_measured_beside_their_peers(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_peers_are_checked_measured_and_drawn(tmp_path: Path) -> None:
     out, picture = tmp_path / "peers.json", tmp_path / "peers.png"
-    run("run_peers", "--parts", "scans", "pairs", "neighbours", "scaling", "--out", str(out), "--plot", str(picture))
+    parts = ["scans", "pairs", "neighbours", "convolutions", "scaling"]
+    run("run_peers", "--parts", *parts, "--out", str(out), "--plot", str(picture))
     assert picture.read_bytes().startswith(b"\x89PNG")
     found = json.loads(out.read_text())
     assert found["bars"]
-    assert {"scans", "pairs", "neighbours", "scaling with references", "scaling with steps"} <= set(found["results"])
+    assert {"scans", "pairs", "neighbours", "convolutions", "scaling with references", "scaling with steps"} <= set(
+        found["results"]
+    )
 
 
 @pytest.mark.slow

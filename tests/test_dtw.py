@@ -1,4 +1,4 @@
-"""DTWMetric: what tslearn gives, on ragged input, through every form of the protocol."""
+"""DTWMetric: what tslearn gives, on ragged input, through every form of the protocol, by either engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tslearn.metrics import cdist_dtw, dtw
 
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
 from tests.fake_metrics import random_sequences
+from tests.test_compiled import compiled
 
 
 def plain_dtw(x, y, radius=None):
@@ -33,15 +34,31 @@ def plain_dtw(x, y, radius=None):
     return float(np.sqrt(cost[-1, -1]))
 
 
+ENGINES = [
+    pytest.param("compiled", marks=pytest.mark.skipif(compiled.obstacle() is not None, reason="not built")),
+    "tslearn",
+]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
 @pytest.fixture
 def X(rng):
     return random_sequences(rng, 18, n_channels=3, longest=14, copies=3)
 
 
+@pytest.fixture
+def without_kernels(monkeypatch):
+    monkeypatch.setattr(compiled, "obstacle", lambda: "it was not built")
+
+
 @pytest.mark.parametrize(("window", "radius"), [(None, None), (0, 0), (2, 2), (50, 50), (0.25, 3), (0.0, 0), (1.0, 14)])
-def test_distance_is_the_recursion(X, window, radius):
+def test_distance_is_the_recursion(X, engine, window, radius):
     X = [*X, np.ones((14, 3))]
-    metric = DTWMetric(window=window).fit(X)
+    metric = DTWMetric(window=window, engine=engine).fit(X)
     assert metric.radius_ == radius
     expected = [[plain_dtw(x, y, radius) for y in X[:7]] for x in X]
     np.testing.assert_allclose(metric.pairwise_distances(X, X[:7]), expected, rtol=1e-13, atol=1e-13)
@@ -49,8 +66,8 @@ def test_distance_is_the_recursion(X, window, radius):
 
 @pytest.mark.parametrize("window", [None, 1])
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_numbers_are_those_of_tslearn(X, window, n_jobs):
-    metric = DTWMetric(window=window, n_jobs=n_jobs).fit(X)
+def test_numbers_are_those_of_tslearn(X, engine, window, n_jobs):
+    metric = DTWMetric(window=window, engine=engine, n_jobs=n_jobs).fit(X)
     band = {} if window is None else {"global_constraint": "sakoe_chiba", "sakoe_chiba_radius": window}
     expected = cdist_dtw(X, **band)
     np.testing.assert_array_equal(metric.pairwise_distances(X), expected)
@@ -60,8 +77,8 @@ def test_numbers_are_those_of_tslearn(X, window, n_jobs):
 
 
 @pytest.mark.parametrize("window", [None, 2])
-def test_laws(X, window):
-    metric = DTWMetric(window=window).fit(X)
+def test_laws(X, engine, window):
+    metric = DTWMetric(window=window, engine=engine).fit(X)
     distances = metric.pairwise_distances(X, [x.copy() for x in X])  # every ordered pair by itself
     np.testing.assert_array_equal(distances, distances.T)
     assert not distances.diagonal().any()
@@ -109,7 +126,7 @@ def test_tslearn_gets_every_pair_once_in_calls_of_like_length(rng, monkeypatch):
         return np.zeros((len(left), len(right)))
 
     monkeypatch.setattr(tslearn.metrics, "cdist_dtw", recorded)
-    DTWMetric().fit(X).pairwise_distances(X, Y)
+    DTWMetric(engine="tslearn").fit(X).pairwise_distances(X, Y)
     assert sum(len(left) * len(right) for left, right in calls) == 500 * 30
     sides = [side for call in calls for side in call]
     assert max(max(side) - min(side) for side in sides) <= 3
@@ -127,25 +144,76 @@ def test_eight_threads_get_what_one_gets(X):
     assert pickle.dumps(metric) == state
 
 
-def test_missing_tslearn_is_said_at_fit(monkeypatch, X):
+@pytest.mark.parametrize("settings", [{"engine": "tslearn"}, {"engine": "auto"}])
+def test_missing_tslearn_is_said_at_fit(monkeypatch, without_kernels, X, settings):
     monkeypatch.setitem(sys.modules, "tslearn.metrics", None)
-    unfitted = clone(DTWMetric(window=3))
+    unfitted = clone(DTWMetric(window=3, **settings))
     with pytest.raises(ImportError, match=r'pip install "skseqmetric\[baselines\]"'):
         unfitted.fit(X)
     with pytest.raises(ImportError, match="pip install"):
-        SequenceKNeighborsClassifier("dtw").fit(X, np.arange(len(X)) % 2)
+        SequenceKNeighborsClassifier(unfitted).fit(X, np.arange(len(X)) % 2)
 
 
-@pytest.mark.parametrize("parameters", [{"window": -1}, {"window": 1.5}, {"window": "5"}, {"n_jobs": 1.5}])
+def test_the_kernels_need_no_tslearn(monkeypatch, X):
+    if compiled.obstacle() is not None:
+        pytest.skip("not built")
+    expected = DTWMetric().fit(X).pairwise_distances(X)
+    monkeypatch.setitem(sys.modules, "tslearn.metrics", None)
+    np.testing.assert_array_equal(DTWMetric().fit(X).pairwise_distances(X), expected)
+    with pytest.raises(ImportError, match=r'pip install "skseqmetric\[baselines\]"'):
+        DTWMetric(engine="tslearn").fit(X)
+
+
+def test_missing_kernels_are_said_where_they_are_asked_for(without_kernels, X):
+    with pytest.raises(ImportError, match=r'needs the compiled kernels: it was not built\. Pass engine="auto"'):
+        DTWMetric(engine="compiled").fit(X)
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_a_model_answers_the_same_where_there_are_no_kernels(monkeypatch, X, window):
+    y = np.arange(len(X)) % 3
+    model = SequenceKNeighborsClassifier(DTWMetric(window=window), n_neighbors=4).fit(X, y)
+    expected, state = [model.kneighbors(X[::-1]), model.kneighbors()], pickle.dumps(model)
+    monkeypatch.setattr(compiled, "obstacle", lambda: "it was not built")
+    for found, before in zip([pickle.loads(state).kneighbors(X[::-1]), model.kneighbors()], expected, strict=True):
+        for part, part_before in zip(found, before, strict=True):
+            np.testing.assert_array_equal(part, part_before)
+
+
+def test_a_search_changes_no_pickle(X):
+    model = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=2).fit(X, np.arange(len(X)) % 3)
+    state = pickle.dumps(model)
+    model.kneighbors(X)
+    assert pickle.dumps(model) == state
+
+
+@pytest.mark.parametrize("window", [None, 0, 2])
+@pytest.mark.parametrize("n_neighbors", [1, 3, 17])
+def test_neighbours_are_those_of_the_matrix(X, engine, window, n_neighbors):
+    metric = DTWMetric(window=window, engine=engine, n_jobs=2).fit(X)
+    distances = metric.pairwise_distances(X)
+    model = SequenceKNeighborsClassifier(metric, n_neighbors=n_neighbors).fit(X, np.arange(len(X)) % 2)
+    for matrix, found in ((distances, model.kneighbors(X)), (distances + np.diag([np.inf] * 18), model.kneighbors())):
+        order = np.argsort(matrix, axis=1, kind="stable")[:, :n_neighbors]  # the lower index first among equals
+        np.testing.assert_array_equal(found[1], order)
+        np.testing.assert_array_equal(found[0], np.take_along_axis(matrix, order, axis=1))
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"window": -1}, {"window": 1.5}, {"window": "5"}, {"n_jobs": 1.5}, {"engine": "numba"}]
+)
 def test_bad_parameters_are_refused(parameters, X):
     with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter of DTWMetric"):
         DTWMetric(**parameters).fit(X)
 
 
-def test_values_whose_squares_overflow_name_the_pair():
+def test_values_whose_squares_overflow_name_the_pair(engine):
     X = [np.full((3, 1), 1e200), np.full((3, 1), -1e200)]
+    metric = DTWMetric(engine=engine).fit(X)
     with pytest.raises(ValueError, match=r"sequence 0 .*sequence 1 .*is inf"):
-        DTWMetric().fit(X).pairwise_distances(X)
+        metric.pairwise_distances(X)
+    with pytest.raises(ValueError, match=r"sequence 0 .*sequence 0 .*is inf"):
+        SequenceKNeighborsClassifier(metric, n_neighbors=1).fit([X[1]] * 2, [0, 1]).kneighbors(X[:1])
 
 
 def test_there_is_no_embedding(X):

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import harness
+from benchmarks import environment, harness, run_kneighbors
 from benchmarks.harness import Result, Timing
+from benchmarks.jobs import Job, finished
+from benchmarks.peers.aeon_process import thread_variables
+from benchmarks.peers.distances import warping_contenders
+from benchmarks.threads import fixed_threads
+from tests.thread_pools import pools, pools_of_a_process
 
 
 def accept(answers):
@@ -121,13 +129,14 @@ def test_threads_are_fixed_inside_recorded_and_given_back():
 
 
 def test_environment_says_with_what_and_on_what():
-    environment = harness.environment(threads=1)
-    assert environment["versions"]["torch"] == torch.__version__
-    assert environment["versions"]["numpy"] == np.__version__
-    assert environment["cores"] >= 1
-    assert environment["cpu"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", environment["date"])
-    assert environment["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(\+dirty)?", environment["commit"])
+    found = harness.environment(threads=1)
+    assert found["versions"]["torch"] == torch.__version__
+    assert found["versions"]["numpy"] == np.__version__
+    assert found["cores"] >= 1
+    assert found["cpu"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["date"])
+    assert found["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(\+dirty)?", found["commit"])
+    assert (found["dirty"] is None) == (found["commit"] is None)
 
 
 def test_saved_json_holds_everything(tmp_path):
@@ -188,3 +197,141 @@ def test_options_every_benchmark_has():
         None,
         "cpu",
     )
+
+
+# ------------------------------------------------------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_library_gets_the_threads_that_were_asked_for(threads):
+    before = dict(os.environ)
+    with fixed_threads(threads):
+        assert set(pools().values()) == {threads}
+        child = [
+            sys.executable,
+            "-c",
+            "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['LOKY_MAX_CPU_COUNT'])",
+        ]
+        assert subprocess.run(child, capture_output=True, text=True, check=True).stdout.split() == [str(threads)] * 2
+    assert dict(os.environ) == before
+
+
+def test_numba_gets_them_too():
+    numba = pytest.importorskip("numba")
+    before = numba.get_num_threads()
+    with fixed_threads(1):
+        assert numba.get_num_threads() == 1
+    assert numba.get_num_threads() == before
+    assert thread_variables(3)["NUMBA_NUM_THREADS"] == "3"
+
+
+def test_processes_of_a_long_run_have_the_threads_they_should():
+    ((_, found),) = finished(pools_of_a_process, [Job("p", "t", "a", 0)], None, 1, threads=1)
+    assert set(found["pools"].values()) == {1}
+    assert set(found["variables"]) == {"1"}
+
+
+class Contenders(Exception):
+    """Raised in place of a measurement: who would have been measured."""
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    def measure(title, contenders, **options):
+        raise Contenders(contenders, options)
+
+    monkeypatch.setattr(run_kneighbors, "measure", measure)
+
+
+@pytest.mark.parametrize("compare", [run_kneighbors.predict_by_embedding, run_kneighbors.coupled_pairs])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_contender_of_the_neighbours_gets_another_number_of_jobs(compare, threads, unmeasured, monkeypatch):
+    asked = []
+    monkeypatch.setattr(run_kneighbors, "cdist_dtw", lambda Q, X, n_jobs=None: asked.append(n_jobs))
+    with pytest.raises(Contenders) as raised:
+        compare(4, 6, 1, {"threads": threads})
+    contenders, options = raised.value.args
+    theirs = {name: call for name, call in contenders.items() if "tslearn" in name}
+    for call in theirs.values() if compare is run_kneighbors.coupled_pairs else ():
+        call()
+    named = [int(name.split("n_jobs=")[1]) for name in theirs if "n_jobs" in name]
+    assert options["threads"] == threads
+    assert named == [threads] * (threads > 1)
+    assert set(asked) <= {None, threads}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_warping_contender_gets_another_number_of_jobs(threads):
+    rng = np.random.default_rng(0)
+    Q, X = ([rng.normal(size=(5, 1)) for _ in range(3)] for _ in range(2))
+    jobs = [name for name in warping_contenders(Q, X, threads) if "n_jobs" in name]
+    assert jobs == [f"tslearn, n_jobs={threads}"] * (threads > 1)
+
+
+# ---------------------------------------------------------------------------------------------------- the measured code
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository of one commit in place of this one, with a module, a page and a result."""
+    for name in ("skseqmetric/code.py", "docs/page.md", "benchmarks/results/old.json", "docs/images/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True)
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(harness, "RESULTS", tmp_path / "benchmarks" / "results")
+    environment.checkout.cache_clear()
+    yield tmp_path
+    environment.checkout.cache_clear()
+
+
+def parsed(out: Path) -> Path:
+    return harness.argument_parser(None).parse_args(["--out", str(out)]).out
+
+
+def test_results_of_a_clean_tree_name_its_commit(repository):
+    (repository / "benchmarks" / "results" / "old.json").write_text("2\n")
+    (repository / "docs" / "images" / "a.png").write_text("2\n")
+    (repository / "notes.txt").write_text("not code\n")
+    found = harness.environment()
+    assert re.fullmatch("[0-9a-f]{40}", found["commit"])
+    assert found["dirty"] is False
+    assert parsed(repository / "benchmarks" / "results" / "new.json").name == "new.json"
+
+
+@pytest.mark.parametrize("name", ["skseqmetric/code.py", "docs/page.md", "skseqmetric/new.py", "benchmarks/run_new.py"])
+def test_results_of_a_modified_tree_are_refused_in_the_repository_alone(name, repository, capsys):
+    (repository / name).write_text("2\n")
+    with pytest.raises(SystemExit):
+        parsed(repository / "benchmarks" / "results" / "new.json")
+    message = capsys.readouterr().err
+    assert name in message
+    assert "Commit or stash the changes, or write to another folder." in message
+    assert parsed(repository / "elsewhere" / "new.json").name == "new.json"
+    assert harness.environment()["commit"].endswith("+dirty")
+
+
+def test_a_tree_that_is_modified_meanwhile_is_dirty_too(repository):
+    harness.argument_parser(None)
+    (repository / "skseqmetric" / "code.py").write_text("2\n")
+    assert harness.environment()["dirty"] is True
+
+
+def test_a_deleted_file_and_an_added_one_are_modifications(repository):
+    (repository / "skseqmetric" / "code.py").rename(repository / "skseqmetric" / "other.py")
+    subprocess.run(["git", "-C", str(repository), "add", "."], check=True)
+    assert environment.checkout().modified
+
+
+def test_outside_a_repository_nothing_is_said_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    environment.checkout.cache_clear()
+    assert (harness.environment()["commit"], harness.environment()["dirty"]) == (None, None)
+    environment.checkout.cache_clear()
+
+
+def test_results_in_the_repository_that_say_so_come_from_the_commit_they_name():
+    for path in (Path(harness.__file__).parent / "results").glob("*.json"):
+        assert '"dirty": true' not in path.read_text(encoding="utf-8"), path.name

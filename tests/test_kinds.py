@@ -212,7 +212,7 @@ def test_one_sequence_is_enough_for_a_regressor() -> None:
 # ------------------------------------------------------------------------------------ groups and splits
 
 
-@where(lambda case: case.takes("groups"))
+@where(lambda case: case.takes("groups") and "early_stopping" in case.estimator.get_params())
 def test_a_split_without_two_sides_is_refused(case: Case) -> None:
     model = made(case, early_stopping=True)
     with pytest.raises(ValueError, match=r"of the groups, and there are 1: .*Pass more groups"):

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from skorch.callbacks import Callback
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from benchmarks.environment import environment
 from benchmarks.harness import Result, Timing
+from benchmarks.threads import fixed_threads
 from skseqmetric import CrossModalTripletEmbedder
 from skseqmetric.datasets import make_sine_images
 
@@ -51,13 +51,8 @@ def step_cost(*, threads: int, quick: bool) -> Result:
     """Batches of 32 sequences of 200 steps and images of 64 x 64, every parameter at its default, in turns."""
     rows, steps, size = (8, 24, 16) if quick else (32, 200, 64)
     n_batches, rounds = (3, 2) if quick else (12, 9)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            seconds = _rounds(rows, n_batches, rounds, steps=steps, size=size)
-    finally:
-        torch.set_num_threads(before)
+    with fixed_threads(threads):
+        seconds = _rounds(rows, n_batches, rounds, steps=steps, size=size)
     title = f"one update, {rows} sequences of {steps} steps and images of {size} x {size}, {threads} thread(s)"
     timings = tuple(Timing(name, tuple(found)) for name, found in seconds.items())
     return Result(title, timings, "updates", environment("cpu", threads))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import skseqmetric
-from benchmarks.harness import peak_memory, reset_peak_memory
+from benchmarks.memory import peak_memory, reset_peak_memory
 from skseqmetric import CrossModalTranscriber, NRNMClassifier, SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric.datasets import make_sine_words
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.frozen import FrozenEstimator
 
 from benchmarks.peers.distances import N_CANDIDATES
 from benchmarks.problems import load_problem
+from benchmarks.threads import fixed_threads
 from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
 
 
@@ -20,12 +20,8 @@ def reranked_against_exact(
     data: Path, problems: Iterable[str], *, threads: int, **settings: Any
 ) -> list[dict[str, Any]]:
     """Per problem: test accuracy of 1-NN both ways and their difference in points, metric at its defaults, seed 0."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with fixed_threads(threads):
         return [_row(data, problem, settings) for problem in problems]
-    finally:
-        torch.set_num_threads(before)
 
 
 def _row(data: Path, problem: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,16 @@ PLAIN = {32: 0.35, 64: 0.4, 128: 0.6}
 COUPLED = {32: 0.5, 64: 0.5, 128: 0.9}
 """The same of the coupled GRU on as many rows."""
 
+OVER_LSTM = 1.0
+"""Time of either, compiled, over that of nn.LSTM. It has a gate more, but takes less than nn.GRU for small batches."""
+
 COUPLED_WITHOUT_EXTENSION = 1.1
 FORWARD_SHARE = 0.6
 PAIRS_SHARE = {32: 0.45, 64: 0.6}
 PAIRS_OVER_TSLEARN, PAIRS_OVER_DTAIDISTANCE, RAGGED_OVER_TSLEARN = 3.0, 2.0, 10.0
 PAIRS_WITHOUT_EXTENSION = 15_000.0
 NEIGHBOURS_OVER_TSLEARN = 25.0
+CONVOLUTIONS_OVER_AEON = 2.0
 POINTS_OF_EXACT = 0.5
 
 
@@ -56,6 +60,16 @@ def named(result: Result, start: str) -> list[str]:
     return [timing.name for timing in result.timings if timing.name.startswith(start)]
 
 
+def convolution_bars(results: Iterable[Result]) -> list[Bar]:
+    """Of features of random convolutions by the compiled kernel."""
+    return [
+        Bar(f"{result.title}: over aeon's", speed_over(result, ours, peers), CONVOLUTIONS_OVER_AEON)
+        for result in results
+        for ours in named(result, "random convolutions, compiled")
+        if (peers := named(result, "aeon"))
+    ]
+
+
 def scan_bars(results: Sequence[Result], sizes: Sequence[tuple[int, bool]], peak: float) -> list[Bar]:
     """Of recurrences: one result and (units, backward) each; `peak` in FLOP a second."""
     bars = []
@@ -77,7 +91,9 @@ def _scan_bar(result: Result, name: str, units: int, backward: bool, peak: float
         return []
     else:
         bound = COUPLED_WITHOUT_EXTENSION
-    return [Bar(f"{what}, time over nn.GRU's", result.ratio(name, "nn.GRU"), bound, at_most=True)]
+    bars = [Bar(f"{what}, time over nn.GRU's", result.ratio(name, "nn.GRU"), bound, at_most=True)]
+    over_lstm = Bar(f"{what}, time over nn.LSTM's", result.ratio(name, "nn.LSTM"), OVER_LSTM, at_most=True)
+    return [*bars, over_lstm] if compiled else bars
 
 
 def pair_bars(equal: Result, ragged: Result, peak: float, flop: Mapping[int, float]) -> list[Bar]:

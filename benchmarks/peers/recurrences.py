@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import Result, measure
 from benchmarks.peers.runs import CHANNELS, check_close, forced, implementations
+from benchmarks.threads import fixed_threads
 from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.gru import gru_scan
@@ -38,12 +39,8 @@ class Size:
 
 def gemm_peak(threads: int, repeats: int) -> float:
     """FLOP a second of the fastest float32 product of square matrices of three sizes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with fixed_threads(threads):
         return max(_gemm_rate(n, repeats) for n in GEMM_SIZES)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _gemm_rate(n: int, repeats: int) -> float:

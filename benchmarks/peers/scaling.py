@@ -12,14 +12,14 @@ from sklearn.frozen import FrozenEstimator
 
 from benchmarks.harness import Result, Timing, measure
 from benchmarks.peers.aeon_process import Aeon
-from benchmarks.peers.distances import N_CANDIDATES, warping_contenders
+from benchmarks.peers.distances import N_CANDIDATES, PRUNED, warping_contenders
 from benchmarks.peers.runs import forced, implementations, quick_metric, sines
-from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 
 STEPS = 64
 TRAINED_ON = 100
 TOLERANCE = 1e-3
-WARPING = ("tslearn", "dtaidistance", "aeon")
+WARPING = ("tslearn", "DTWMetric (compiled)", "dtaidistance", "aeon")
 
 Call = Callable[[], Any]
 
@@ -96,9 +96,9 @@ def _searches(
     trained: Mapping[str | None, SyncGRUMetric], Q: list[np.ndarray], X: list[np.ndarray], y: np.ndarray, threads: int
 ) -> dict[str, Call]:
     """Every way to search X; the references' side is prepared when a contender is first called."""
-    contenders: dict[str, Call] = {
-        name: call for name, call in warping_contenders(Q, X, threads).items() if "n_jobs" not in name
-    }
+    contenders: dict[str, Call] = warping_contenders(Q, X, threads)
+    pruned = SequenceKNeighborsClassifier(DTWMetric(engine="compiled", n_jobs=threads), n_neighbors=1)
+    contenders[PRUNED] = _lazily(pruned, Q, X, y)
     for name in implementations("sync_gru"):
         models = {
             f"exact, {name}": _model(trained["symmetric"]),
@@ -136,7 +136,7 @@ def _agreeing(answers: Mapping[str, Any]) -> None:
     for name, answer in answers.items():
         found = answer.distances() if isinstance(answer, Aeon) else answer
         if isinstance(found, np.ndarray):
-            families.setdefault("warping" if name in WARPING else name.split(",")[0], []).append(found)
+            families.setdefault("warping" if name.startswith(WARPING) else name.split(",")[0], []).append(found)
     for family, members in families.items():
         for member in members:
             close = np.isclose(member, members[0], rtol=0, atol=TOLERANCE * np.abs(members[0]).max())
@@ -150,7 +150,7 @@ def against_steps(steps: Sequence[int], *, n: int, threads: int, limits: Limits)
     for T in steps:
         metric = quick_metric(32).fit(*sines(TRAINED_ON, T))
         Q, X = sines(n, T, seed=1)[0], sines(n, T, seed=2)[0]
-        contenders = {**warping_contenders(Q, X, 1), **_coupled(metric, Q, X)}
+        contenders = {**warping_contenders(Q, X, threads), **_coupled(metric, Q, X)}
         title = f"all pairs, {n} x {n} of {T} steps, H=32"
         results.append(_pairs(title, foresight, contenders, n, T * T, threads, limits))
     return results
@@ -171,11 +171,12 @@ def against_threads(threads: Sequence[int], *, n: int, limits: Limits) -> list[R
     """The same with more threads, against those peers that have threads."""
     Q, X = sines(n, STEPS, seed=1)[0], sines(n, STEPS, seed=2)[0]
     metric = quick_metric(32).fit(*sines(TRAINED_ON, STEPS))
-    contenders = {**warping_contenders(Q, X, 1), **_coupled(metric, Q, X)}
-    title = f"all pairs, {n} x {n} of {STEPS} steps, H=32"
-    return [
-        _pairs(f"{title}, {k} thread(s)", Foresight(limits.longest_call), contenders, n, 1, k, limits) for k in threads
-    ]
+    results = []
+    for k in threads:
+        contenders = {**warping_contenders(Q, X, k), **_coupled(metric, Q, X)}
+        title = f"all pairs, {n} x {n} of {STEPS} steps, H=32, {k} thread(s)"
+        results.append(_pairs(title, Foresight(limits.longest_call), contenders, n, 1, k, limits))
+    return results
 
 
 def _coupled(metric: SyncGRUMetric, Q: list[np.ndarray], X: list[np.ndarray]) -> dict[str, Call]:

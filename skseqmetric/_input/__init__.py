@@ -7,6 +7,7 @@ from skseqmetric._input.door import check_sequences
 from skseqmetric._input.frames import check_step_names, steps_of
 from skseqmetric._input.images import Images, check_images
 from skseqmetric._input.labels import (
+    are_numbers,
     check_classes,
     check_groups,
     check_labels,
@@ -27,6 +28,7 @@ from skseqmetric._input.targets import (
 __all__ = [
     "Images",
     "Sequences",
+    "are_numbers",
     "as_array",
     "check_classes",
     "check_groups",

@@ -256,6 +256,23 @@ def refuse_none(y: Any, estimator: Any) -> None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
 
 
+def are_numbers(y: Any) -> bool:
+    """Return whether targets of whole sequences are numbers to predict: several columns, or floats that are not whole.
+
+    All others are class labels. What is no array of either is left to the check of labels.
+    """
+    try:
+        array = label_array(y, "y")
+    except ValueError:
+        return False
+    if array.dtype.kind not in "biuf":
+        return False
+    if array.ndim > 1 and array.shape[1:] != (1,):
+        return True
+    finite = array[np.isfinite(array)]
+    return bool((finite != np.floor(finite)).any())
+
+
 def check_classes(classes: Any) -> np.ndarray:
     """Sorted distinct labels (K,) that `partial_fit` was told in advance.
 

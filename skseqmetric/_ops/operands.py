@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +43,16 @@ def address(tensor: Tensor, name: str, dtype: torch.dtype = torch.float32, layou
     if tensor.dtype is not dtype or not tensor.is_cpu or (layout != "any" and not _laid_out(tensor, layout)):
         refuse_operand(tensor, name, dtype, CPU, layout)
     return tensor.data_ptr()
+
+
+def array_address(array: np.ndarray, name: str, dtype: Any) -> int:
+    """Return the address of the first number of a NumPy array of this dtype that is one block; else TypeError."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(
+            f"a kernel needs {name} as one block of {np.dtype(dtype)}, and got {array.dtype} of shape {array.shape} "
+            f"with the strides {array.strides}"
+        )
+    return int(array.ctypes.data)
 
 
 def check_operand(tensor: Tensor, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:

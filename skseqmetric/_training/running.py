@@ -92,6 +92,15 @@ RUNNING: ContextVar[RunningFit | None] = ContextVar("skseqmetric_running_fit", d
 """The fit in progress in this thread."""
 
 
+def was_interrupted() -> bool:
+    """Whether Ctrl-C came during the fit in progress, which is to end soon. The user is told of it by the caller."""
+    running = RUNNING.get()
+    if running is None or not running.ctrl_c.count:
+        return False
+    running.told = True
+    return True
+
+
 def fitting(fit: Method) -> Method:
     """Make a method a fit by gradient descent: a transaction with callbacks, which Ctrl-C ends early.
 
@@ -127,6 +136,8 @@ def _whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
             for device in ("cpu", "cuda"):
                 modes.enter_context(torch.autocast(device, enabled=False))
             yield running
+        if outer is not None and running.told:
+            outer.told = True
     except BaseException as error:
         if not isinstance(error, running.keeps):
             _restore(estimator, before)

@@ -43,7 +43,7 @@ class Problem(Structure):
 
 
 # what every function returns, then what it takes: "a" an address, "n" a number, "s" bytes, "p" a Problem
-NO_MEMORY = "no memory for the kernels of the recurrence"
+NO_MEMORY = "no memory for the compiled kernels"
 
 _SIGNATURES = {
     "forward": (c_int, "p"),
@@ -54,15 +54,19 @@ _SIGNATURES = {
     "pack_square": (None, "aan"),
     "reservoir": (None, "aaaannn"),
     "sparse_reservoir": (c_int, "aaaaaannnnn"),
+    "convolutions": (c_int, "aaaaaaaaannnnnnna"),
     "packed_matrix": (c_int64, "nn"),
     "pack_matrix": (None, "aannnn"),
     "product": (None, "aaannnnnnna"),
     "update": (None, "aaannnnnna"),
     "gates": (None, "aaan"),
+    "dtw": (c_int, "aaanaanananann"),
+    "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
 }
+_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "dtw", "dtw_nearest")
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
@@ -83,12 +87,24 @@ class Library:
     - sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N,
       threads) writes them into both.
 
+    Random convolutions:
+
+    - convolutions(values, offsets, dilations, n_biases, starts, channels, order, biases, shares, sequences, channels,
+      dilations, features, longest sequence, largest dilation, threads, openmp) writes the shares.
+
     Products:
 
     - packed_matrix(K, N) is the size of a packed matrix.
     - pack_matrix(out, source, K, N, strides) packs it.
     - product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp) multiplies by it.
     - update(a, b, c, lda, ldb, M, K, N, threads, openmp) computes c = a^T b.
+
+    Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
+
+    - dtw(out, left, right, rows, their number, columns, their number or -1 for pairs, channels, radius or -1,
+      threads) computes distances.
+    - dtw_nearest(distances, indices, queries, references, their order by length, excluded, K, channels, radius or
+      -1, scale and error, threads) finds the nearest. Values come in double and in single precision.
 
     For tests only:
 
@@ -105,10 +121,13 @@ class Library:
     pack_square: Callable[..., None]
     reservoir: Callable[..., None]
     sparse_reservoir: Callable[..., None]
+    convolutions: Callable[..., int]
     packed_matrix: Callable[..., int]
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
     update: Callable[..., None]
+    dtw: Callable[..., int]
+    dtw_nearest: Callable[..., int]
     gates: Callable[..., None]
     width: Callable[[], int]
     kernels: Callable[[], bytes]
@@ -121,7 +140,7 @@ class Library:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(dll, f"skseq_{name}")
             function.restype, function.argtypes = result, [_TYPES[letter] for letter in arguments]
-            if name == "sparse_reservoir":
+            if name in _MAY_LACK_MEMORY:
                 function.errcheck = _raise_without_memory
             setattr(self, name, function)
 

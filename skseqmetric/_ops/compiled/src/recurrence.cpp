@@ -1,11 +1,8 @@
 // The C interface that Python loads: picks the kernels, shares the tiles out among threads.
 #include <atomic>
-#include <cstdlib>
-#include <new>
-#include <thread>
-#include <vector>
 
 #include "kernels.h"
+#include "threads.h"
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __declspec(dllexport)
@@ -38,35 +35,7 @@ const Kernels* best() {
 
 std::atomic<const Kernels*> chosen{best()};
 
-// Aligned to a cache line and to every vector.
-struct Buffer {
-    void* memory;
-    float* floats;
-    explicit Buffer(int64_t n) : memory(std::malloc(sizeof(float) * n + 64)) {
-        const auto address = reinterpret_cast<uintptr_t>(memory);
-        floats = reinterpret_cast<float*>((address + 63) / 64 * 64);
-    }
-    ~Buffer() { std::free(memory); }
-};
-
-// Floats of one thread, so that the next thread's begin on a cache line of their own.
-int64_t aligned(int64_t n) { return (n + 63) / 16 * 16; }
-
-// work(0), ..., work(n - 1), each in a thread of its own where there are threads to be had.
-template <typename Work>
-void in_threads(int64_t n, const Work& work) {
-    std::vector<std::thread> others;
-    int64_t started = 1;
-    try {
-        for (; started < n; ++started) others.emplace_back(work, started);
-    } catch (...) {  // the rest is done here
-    }
-    work(0);
-    for (int64_t thread = started; thread < n; ++thread) work(thread);
-    for (std::thread& other : others) other.join();
-}
-
-// The same by the workers of an OpenMP runtime, as many of them as it grants.
+// What in_threads does, by the workers of an OpenMP runtime, as many of them as it grants.
 template <typename Work>
 void in_team(decltype(Problem::openmp) parallel, int64_t n, const Work& work) {
     struct Task {
@@ -185,6 +154,28 @@ EXPORT void skseq_update(const float* a, const float* b, float* c, int64_t lda, 
     in_parts(M, K * N, n_threads, openmp, [=](int64_t first, int64_t rows) {
         chosen.load()->update({a + first, b, c + first * N, lda, ldb, rows, K, N});
     });
+}
+
+// 0, or 1 where memory ran out.
+EXPORT int skseq_convolutions(const float* values, const int64_t* offsets, const int64_t* dilations,
+                              const int64_t* n_biases, const int64_t* starts, const int32_t* channels,
+                              const int32_t* order, const float* biases, float* shares, int64_t n_sequences,
+                              int64_t n_channels, int64_t n_dilations, int64_t n_features, int64_t longest,
+                              int64_t largest_dilation, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    const Convolutions p{values,   offsets,     dilations,  n_biases,    starts,     channels, order,           biases,
+                         shares,   n_sequences, n_channels, n_dilations, n_features, longest,  largest_dilation};
+    const Kernels& k = *chosen.load();
+    Shares sequences{n_sequences};
+    const int64_t n = n_threads < n_sequences ? n_threads : n_sequences, scratch = aligned(k.convolution_floats(p));
+    if (!n) return 0;
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    const auto work = [&](int64_t thread) { k.convolutions(p, sequences, memory.floats + thread * scratch); };
+    if (openmp && n > 1)
+        in_team(openmp, n, work);
+    else
+        in_threads(n, work);
+    return 0;
 }
 
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {

@@ -34,9 +34,15 @@ inline V load(const float* p) { return *reinterpret_cast<const VU*>(p); }
 inline void store(float* p, V v) { *reinterpret_cast<VU*>(p) = v; }
 
 inline V splat(float x) {
+#if defined(__AVX512F__)
+    return _mm512_set1_ps(x);
+#elif defined(__AVX2__)
+    return _mm256_set1_ps(x);
+#else
     V v;
     for (int i = 0; i < W; ++i) v[i] = x;
     return v;
+#endif
 }
 
 // The first n of a vector, zeros behind.
