@@ -13,6 +13,8 @@ BENCH_FLAGS ?=
 RUN     := "$(VENV)/bin/python"
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c $(CONSTRAINTS)
 STAMP   := $(VENV)/.installed
+# A worker that has nothing left to do takes over tests of another.
+WORKERS := -n $(JOBS) --dist worksteal
 
 # A changed pin, dependency or version makes every stamp old. The package is installed editable: its Python sources need
 # no stamp, those of the compiled kernels do.
@@ -31,13 +33,13 @@ demo: $(STAMP)-demo ## install, then classify real sequences and draw two pictur
 	$(RUN) examples/quickstart.py
 
 test: $(STAMP)-test ## run the tests, without the slow ones
-	$(RUN) -m pytest -q -n $(JOBS) -m "not slow and not long" $(PYTEST_FLAGS)
+	$(RUN) -m pytest -q $(WORKERS) -m "not slow and not long" $(PYTEST_FLAGS)
 
 test-slow: $(STAMP)-test ## run the slow tests only
-	$(RUN) -m pytest -q -n $(JOBS) -m slow $(PYTEST_FLAGS) || test $$? -eq 5 # 5: no test is marked slow
+	$(RUN) -m pytest -q $(WORKERS) -m "slow and not long" $(PYTEST_FLAGS) || test $$? -eq 5 # 5: no test is marked slow
 
 test-long: $(STAMP)-test ## run thousands of trials more of what the suite tries some of (half an hour)
-	$(RUN) -m pytest -q -n $(JOBS) -m long $(PYTEST_FLAGS)
+	$(RUN) -m pytest -q $(WORKERS) -m long $(PYTEST_FLAGS)
 
 test-oldest: ## run the tests with the oldest supported versions, in an environment of their own
 	$(MAKE) --no-print-directory test VENV="$(VENV)-oldest" CONSTRAINTS=constraints-oldest.txt

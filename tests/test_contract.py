@@ -75,11 +75,14 @@ def estimators() -> list[type[BaseEstimator]]:
 
 
 def instances() -> list[BaseEstimator]:
-    """All of them but those of label sequences, and the variants that go other ways."""
-    made = [cls(**FAST.get(cls, {})) for cls in estimators() if cls not in OF_LABEL_SEQUENCES]
+    """All of them but those of label sequences."""
+    return [cls(**FAST.get(cls, {})) for cls in estimators() if cls not in OF_LABEL_SEQUENCES]
+
+
+def variants() -> list[BaseEstimator]:
+    """Some that go other ways."""
     metric = SyncGRUMetric(**SMALL, coupling="symmetric")
     return [
-        *made,
         SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, pooling="last"),
         metric,
         MetricEnsemble([("coupled", metric), ("dtw", "dtw")], weights=[2, 1]),
@@ -93,6 +96,13 @@ def instances() -> list[BaseEstimator]:
 @pytest.mark.global_rng
 @parametrize_with_checks(instances())
 def test_scikit_learn_contract(estimator: BaseEstimator, check: object) -> None:
+    check(estimator)  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.global_rng
+@parametrize_with_checks(variants())
+def test_variants_keep_the_scikit_learn_contract(estimator: BaseEstimator, check: object) -> None:
     check(estimator)  # type: ignore[operator]
 
 

@@ -320,11 +320,11 @@ def _fuzz(examples: int) -> Callable[..., None]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_random_call_answers_or_refuses(case: Case) -> None:
-    _fuzz(60)(case)
+    _fuzz(48)(case)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_ten_thousand_random_calls_answer_or_refuse(case: Case) -> None:
-    _fuzz(590)(case)
+    _fuzz(420)(case)

@@ -46,6 +46,7 @@ def test_three_ways_to_use_a_learned_distance_classify_alike(ragged: Data) -> No
         assert model.fit(X[:16], y[:16]).score(X[16:], y[16:]) >= 7 / 8
 
 
+@pytest.mark.slow
 def test_grid_search_over_metric_and_neighbours_with_ragged_lists_and_two_jobs(ragged: Data) -> None:
     knn = SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL, coupling=None))
     # with all 12 sequences of a fold as neighbours every vote is a tie, which the first class wins

@@ -89,6 +89,7 @@ def test_grid_search_reaches_the_metric(rng):
     assert search.best_estimator_.metric_.euclidean is False
 
 
+@pytest.mark.slow
 def test_workers_in_other_processes_give_the_same(data):
     X, y, _ = data
     model = SequenceKNeighborsClassifier(MeanMetric(), n_neighbors=3)

@@ -280,14 +280,16 @@ def test_metric_is_the_distance_of_points_on_the_sphere(ragged: Data) -> None:
     np.testing.assert_allclose(metric.pair_distance(X[:5], X[5:10]), D[np.arange(5), np.arange(5, 10)], atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["nca", "contrastive", "triplet"])
+@pytest.mark.parametrize(
+    "loss", ["nca", *(pytest.param(loss, marks=pytest.mark.slow) for loss in ("contrastive", "triplet"))]
+)
 def test_metric_learns_neighbours(ragged: Data, loss: str) -> None:
     X, y = ragged
     knn = SequenceKNeighborsClassifier(NRNMMetric(**{**SMALL, "max_epochs": 20}, loss=loss), n_neighbors=3)
     assert knn.fit(X, y).score(X, y) > 0.8
 
 
-@pytest.mark.parametrize("loss", ["contrastive", "logistic"])
+@pytest.mark.parametrize("loss", ["contrastive", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_metric_learns_from_pairs(ragged: Data, loss: str) -> None:
     X, y = ragged
     pairs = np.array([(i, j) for i in range(len(X)) for j in range(i)])

@@ -60,7 +60,7 @@ def test_where_the_runtime_cannot_pause_a_forked_process_has_one_thread(quick: d
 
 
 @forks
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_every_call_in_a_forked_process() -> None:
     found = report("everything", 1200)

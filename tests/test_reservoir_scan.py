@@ -226,6 +226,7 @@ def test_no_sequences_give_no_states(form: str, density: float) -> None:
             assert reservoir_pooled(features, lengths, weights, how).shape == (0, width)
 
 
+@pytest.mark.slow
 def test_torch_warns_of_sparse_tensors_in_no_order_of_its_switches() -> None:
     """torch gives the warning once in a process, or every time if the user asks so: taken once, it must stay away."""
     program = """

@@ -332,7 +332,7 @@ def test_kernels_compile_for_hopper(tmp_path: Path, which: list[str], n_kernels:
         assert kernel["stack"] <= 4096, kernel
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(INTERPRETED, reason="starts the interpreter itself")
 def test_gpu_benchmark_checks_its_answers_in_the_interpreter(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
