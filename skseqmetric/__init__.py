@@ -10,6 +10,7 @@ from skseqmetric._estimators.neighbors import (
     SequenceNeighborsTransformer,
 )
 from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMRegressor, NRNMStepClassifier
+from skseqmetric._estimators.random_convolution.metric import RandomConvolutionMetric
 from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
 from skseqmetric._input import Images, Sequences, check_images, check_sequences
@@ -31,6 +32,7 @@ __all__ = [
     "NRNMMetric",
     "NRNMRegressor",
     "NRNMStepClassifier",
+    "RandomConvolutionMetric",
     "RecurrentClassifier",
     "RecurrentRegressor",
     "SequenceKNeighborsClassifier",

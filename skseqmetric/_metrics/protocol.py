@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -22,21 +23,21 @@ from skseqmetric._tasks import Pairs
 _BLOCK = 512  # rows and columns of one block of a distance matrix
 _LEAF = 32  # diagonal blocks up to this size are computed in one call
 
-_REGISTRY: dict[str, type[Metric]] = {}
+_REGISTRY: dict[str, Callable[[], Metric]] = {}
 
 
-def register_metric(name: str) -> Callable[[type[Metric]], type[Metric]]:
-    """Register a class, as a decorator. `metric=name` of the neighbour estimators then means this class."""
+def register_metric(name: str, **settings: Any) -> Callable[[type[Metric]], type[Metric]]:
+    """Register a class, as a decorator. `metric=name` of the neighbour estimators then means `cls(**settings)`."""
 
     def register(cls: type[Metric]) -> type[Metric]:
-        _REGISTRY[name] = cls
+        _REGISTRY[name] = partial(cls, **settings)
         return cls
 
     return register
 
 
 def metric_named(name: str) -> Metric:
-    """Return a new metric of a registered name, with its defaults. An unknown name raises ValueError."""
+    """Return a new metric of a registered name. An unknown name raises ValueError."""
     if name not in _REGISTRY:
         known = ", ".join(repr(k) for k in sorted(_REGISTRY))
         raise ValueError(

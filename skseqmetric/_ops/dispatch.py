@@ -1,4 +1,4 @@
-"""The choice of the implementation of a recurrence. It is made only here.
+"""The choice of the implementation of an op. It is made only here.
 
 reference : the plain loops of `_ops.reference`, any dtype and device, differentiable; for tests.
 eager     : torch operations with gradients by hand, any dtype and device.
@@ -19,8 +19,8 @@ from skseqmetric._ops import compiled, triton
 
 IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton")
 
-COMPILED = frozenset({"gru", "sync_gru", "memory", "reservoir"})
-"""Recurrences that have compiled kernels. For "memory" only the products are compiled, and the rest is eager."""
+COMPILED = frozenset({"gru", "sync_gru", "memory", "reservoir", "random_convolution"})
+"""Ops that have compiled kernels. For "memory" only the products are compiled, and the rest is eager."""
 
 TRITON = frozenset({"sync_gru"})
 """Recurrences that have Triton kernels; the plain GRU is cuDNN's on CUDA, within eager."""
@@ -44,7 +44,7 @@ def implementation(name: str) -> Iterator[None]:
 
 
 def choose(op: str, x: Tensor, n_units: int) -> str:
-    """Return the implementation for `op` ("gru", "sync_gru", "memory", "reservoir") on an operand like `x`."""
+    """Return the implementation for `op` ("gru", "sync_gru", "memory", "reservoir", "random_convolution") on an operand like `x`."""
     forced = _forced.get()
     if forced is not None:
         reason = obstacle(forced, op, x, n_units)

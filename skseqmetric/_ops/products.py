@@ -117,6 +117,24 @@ def steady_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return matrix.forward(rows, out).view(*x.shape[:-1], len(weight))
 
 
+class SteadyProduct:
+    """x W^T as by `steady_linear`, for a weight (outputs, inputs) that stays: it is packed only once."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+        packs = compiled.obstacle() is None and weight.device.type == "cpu" and weight.numel() > 0
+        self._matrix = PackedMatrix(library(), Team(1, 0), weight) if packs else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the products (rows, outputs) of rows (rows, inputs)."""
+        if self._matrix is None or not steady(x):
+            return torch.nn.functional.linear(x, self.weight)
+        return self._matrix.forward(x)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SteadyProduct, (self.weight,)
+
+
 def steady(x: Tensor) -> bool:
     """Whether the products of x are those of inference, and the compiled kernels can compute them."""
     return (

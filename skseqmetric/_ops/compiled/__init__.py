@@ -1,6 +1,7 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
+from skseqmetric._ops.compiled.random_convolution import convolution_shares
 from skseqmetric._ops.compiled.recurrence import (
     gru_pooled,
     gru_states,
@@ -14,6 +15,7 @@ __all__ = [
     "DenseStep",
     "Library",
     "SparseStep",
+    "convolution_shares",
     "gru_pooled",
     "gru_states",
     "library",

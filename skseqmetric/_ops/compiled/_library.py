@@ -43,7 +43,7 @@ class Problem(Structure):
 
 
 # what every function returns, then what it takes: "a" an address, "n" a number, "s" bytes, "p" a Problem
-NO_MEMORY = "no memory for the kernels of the recurrence"
+NO_MEMORY = "no memory for the compiled kernels"
 
 _SIGNATURES = {
     "forward": (c_int, "p"),
@@ -54,6 +54,7 @@ _SIGNATURES = {
     "pack_square": (None, "aan"),
     "reservoir": (None, "aaaannn"),
     "sparse_reservoir": (c_int, "aaaaaannnnn"),
+    "convolutions": (c_int, "aaaaaaaaannnnnnna"),
     "packed_matrix": (c_int64, "nn"),
     "pack_matrix": (None, "aannnn"),
     "product": (None, "aaannnnnnna"),
@@ -83,6 +84,11 @@ class Library:
     - sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N,
       threads) writes them into both.
 
+    Random convolutions:
+
+    - convolutions(values, offsets, dilations, n_biases, starts, channels, order, biases, shares, sequences, channels,
+      dilations, features, longest sequence, largest dilation, threads, openmp) writes the shares.
+
     Products:
 
     - packed_matrix(K, N) is the size of a packed matrix.
@@ -105,6 +111,7 @@ class Library:
     pack_square: Callable[..., None]
     reservoir: Callable[..., None]
     sparse_reservoir: Callable[..., None]
+    convolutions: Callable[..., int]
     packed_matrix: Callable[..., int]
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
@@ -121,7 +128,7 @@ class Library:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(dll, f"skseq_{name}")
             function.restype, function.argtypes = result, [_TYPES[letter] for letter in arguments]
-            if name == "sparse_reservoir":
+            if name in ("sparse_reservoir", "convolutions"):
                 function.errcheck = _raise_without_memory
             setattr(self, name, function)
 

@@ -36,6 +36,19 @@ struct MatrixUpdate {
     int64_t lda, ldb, M, K, N;
 };
 
+// Shares of steps (n_sequences, n_features) at which random convolutions exceed their biases, from sequences that lie one
+// behind the other: the steps offsets[i] to offsets[i + 1] of `values`, of so many channels each. 84 kernels a dilation;
+// the arrays are those of a bank, and `order` (n_dilations, 84) puts kernels side by side that read the same channels.
+struct Convolutions {
+    const float* values;
+    const int64_t* offsets;
+    const int64_t *dilations, *n_biases, *starts;
+    const int32_t *channels, *order;
+    const float* biases;
+    float* shares;
+    int64_t n_sequences, n_channels, n_dilations, n_features, longest, largest_dilation;
+};
+
 // Every n-th tile is one share, which the next thread that is free takes: one that the machine holds up holds up no
 // other. What is summed is summed within a share, and shares in their order: the same result every time.
 struct Shares {
@@ -63,6 +76,9 @@ struct Kernels {
     void (*pack_matrix)(float* out, const float* source, int64_t K, int64_t N, int64_t row, int64_t column);
     void (*product)(const MatrixProduct&);
     void (*update)(const MatrixUpdate&);
+    // Sequences, one after the other until none is left.
+    int64_t (*convolution_floats)(const Convolutions&);
+    void (*convolutions)(const Convolutions&, Shares&, float* scratch);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };

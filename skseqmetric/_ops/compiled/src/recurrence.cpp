@@ -187,6 +187,28 @@ EXPORT void skseq_update(const float* a, const float* b, float* c, int64_t lda, 
     });
 }
 
+// 0, or 1 where memory ran out.
+EXPORT int skseq_convolutions(const float* values, const int64_t* offsets, const int64_t* dilations,
+                              const int64_t* n_biases, const int64_t* starts, const int32_t* channels,
+                              const int32_t* order, const float* biases, float* shares, int64_t n_sequences,
+                              int64_t n_channels, int64_t n_dilations, int64_t n_features, int64_t longest,
+                              int64_t largest_dilation, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    const Convolutions p{values,   offsets,     dilations,  n_biases,    starts,     channels, order,           biases,
+                         shares,   n_sequences, n_channels, n_dilations, n_features, longest,  largest_dilation};
+    const Kernels& k = *chosen.load();
+    Shares sequences{n_sequences};
+    const int64_t n = n_threads < n_sequences ? n_threads : n_sequences, scratch = aligned(k.convolution_floats(p));
+    if (!n) return 0;
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    const auto work = [&](int64_t thread) { k.convolutions(p, sequences, memory.floats + thread * scratch); };
+    if (openmp && n > 1)
+        in_team(openmp, n, work);
+    else
+        in_threads(n, work);
+    return 0;
+}
+
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
     chosen.load()->gates(x, sigmoid, tanh, n);
 }

@@ -1,0 +1,1 @@
+"""Fixed random convolutions: their features, and a metric on them."""

@@ -1,0 +1,118 @@
+"""Features of random convolutions: views of scaled sequences, each with a bank of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+
+from skseqmetric._estimators.random_convolution.bank import draw_bank, median_length
+from skseqmetric._input import Sequences
+from skseqmetric._ops.random_convolution import ConvolutionBank, convolution_shares
+from skseqmetric._tensors.flat import standardised
+from skseqmetric._tensors.modes import answering
+from skseqmetric._tensors.scaling import channel_scaling
+
+VIEWS = ("channels", "differences", "relative", "relative_differences")
+"""What the convolutions read: the scaled channels, their differences, and both in relative time."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionFeatures:
+    """What is learned for the features: the scaling of the channels, and a bank for every view.
+
+    Parameters
+    ----------
+    mean, scale : ndarray (C,)
+        Convolutions read (x - mean) / scale.
+    n_steps : int
+        Steps of a sequence in relative time: the median of the training lengths.
+    banks : dict of str to ConvolutionBank
+        Banks by the names of their views, in the order of their features.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    n_steps: int
+    banks: dict[str, ConvolutionBank]
+
+    @classmethod
+    def draw(
+        cls,
+        sequences: Sequences,
+        n_features: int,
+        rng: np.random.Generator,
+        *,
+        views: str | Sequence[str] = "auto",
+        weights: np.ndarray | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> Self:
+        """Learn the scaling, and draw a bank of at most `n_features` >= 84 features for every view.
+
+        "auto" takes the channels and their differences, and if the lengths differ, relative time too. `weights` (n,)
+        are those of the sequences: a sequence of weight 2 counts like two sequences, one of weight 0 not at all.
+        `numbers` (n,) are those by which messages call the sequences, if not by their order.
+        """
+        weights = np.ones(len(sequences)) if weights is None else weights
+        mean, scale = channel_scaling(sequences, weights, numbers)
+        used = np.flatnonzero(weights)
+        counted = sequences if weights.all() else sequences.take(used)
+        numbers = used if numbers is None else numbers[used]
+        weights, lengths = weights[weights != 0], counted.lengths
+        ragged = bool((lengths != lengths[0]).any())
+        names = (VIEWS if ragged else VIEWS[:2]) if isinstance(views, str) else views
+        values, n_steps = standardised(counted, mean, scale, numbers), median_length(lengths, weights)
+        banks = {name: draw_bank(*viewed(name, values, lengths, n_steps), weights, n_features, rng) for name in names}
+        return cls(mean, scale, n_steps, banks)
+
+    @property
+    def n_features_out(self) -> int:
+        """Number of features P."""
+        return sum(bank.n_features for bank in self.banks.values())
+
+    @answering
+    def features(
+        self, sequences: Sequences, device: torch.device | str = "cpu", numbers: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the features (n, P), float32 in [0, 1]. A row is the same in every bit whatever the other sequences.
+
+        `numbers` are those by which messages call the sequences, if not by their order.
+        """
+        values = standardised(sequences, self.mean, self.scale, numbers)
+        parts = []
+        for name, bank in self.banks.items():
+            steps, lengths = viewed(name, values, sequences.lengths, self.n_steps)
+            parts.append(convolution_shares(torch.from_numpy(steps).to(device), lengths, bank).cpu().numpy())
+        return np.concatenate(parts, axis=1)
+
+
+def viewed(name: str, values: np.ndarray, lengths: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the view of sequences (sum of lengths, C), stacked along time, and its lengths."""
+    if name.startswith("relative"):
+        values, lengths = _resampled(values, lengths, n_steps)
+    return _differences(values, lengths) if name.endswith("differences") else (values, lengths)
+
+
+def _differences(values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x_t - x_(t-1) for every step but the first; one step of zeros if there is no other step."""
+    found = np.zeros_like(values)
+    np.subtract(values[1:], values[:-1], out=found[1:])
+    first = np.cumsum(lengths) - lengths
+    found[first] = 0
+    kept = np.ones(len(values), dtype=bool)
+    kept[first[lengths > 1]] = False
+    return found[kept], np.maximum(lengths - 1, 1)
+
+
+def _resampled(values: np.ndarray, lengths: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return n_steps places of every sequence, evenly from its first step to its last, linear between steps."""
+    places = np.linspace(0, 1, n_steps) * (lengths[:, None] - 1)
+    lower = np.minimum(places.astype(np.int64), np.maximum(lengths[:, None] - 2, 0))
+    share = (places - lower).astype(np.float32).reshape(-1, 1)
+    below = ((np.cumsum(lengths) - lengths)[:, None] + lower).ravel()
+    above = below + np.repeat(lengths > 1, n_steps)
+    found = values[below] * (1 - share) + values[above] * share
+    return found, np.full(len(lengths), n_steps)

@@ -1,0 +1,519 @@
+"""RandomConvolutionMetric: ridge regression on random convolutions, as a Euclidean distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skseqmetric._base import unchanged_if_refused
+from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures
+from skseqmetric._estimators.random_convolution.targets import Meaning
+from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
+from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
+from skseqmetric._metrics.protocol import Metric, register_metric
+from skseqmetric._ops.products import SteadyProduct
+from skseqmetric._ops.ridge_metric import (
+    FeatureSums,
+    Form,
+    KernelForm,
+    Part,
+    embedding_map,
+    pair_directions,
+)
+from skseqmetric._tensors.flat import tensor_of
+from skseqmetric._tensors.modes import answering
+from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
+from skseqmetric._training.data import TrainingSet
+
+_VALUES = 2**22  # features held at once, beside those that are kept
+_KEPT = 2**22  # values of training sequences that are kept for partial_fit
+_PAIR_DIRECTIONS = 512  # principal directions in which fit_pairs compares differences
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embeddings of sequences, which are computed once."""
+
+    embeddings: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+@dataclass(frozen=True)
+class SeenRows:
+    """The rows of earlier calls, while they are few: features (n, P), targets (n, K) and weights (n,)."""
+
+    features: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def joined(self, other: SeenRows) -> SeenRows:
+        """Return these rows and those of the other."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return SeenRows(*(np.concatenate(pair) for pair in pairs))
+
+    def summed(self) -> FeatureSums:
+        """Return sums over the rows."""
+        sums = FeatureSums(self.features.shape[1], self.targets.shape[1])
+        size = max(1, _VALUES // self.features.shape[1])
+        for part in (slice(start, start + size) for start in range(0, len(self.weights), size)):
+            sums.add(self.features[part].copy(), self.targets[part], self.weights[part])
+        return sums
+
+
+@register_metric("random_convolution", random_state=0)
+class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Metric):
+    r"""Distance on fixed random convolutions, learned from classes, numbers, pairs or nothing in closed form.
+
+    The features of a sequence are the shares of steps at which random convolutions exceed their biases, as
+    `RandomConvolutionTransformer` computes them. With the standardised features f, ridge regression of the targets
+    gives the directions W, and the leading principal directions of the training data are V:
+
+    .. math::
+        d^2(X, Y) = (1 - b) \frac{|W^\top (f_X - f_Y)|^2}{u_1} + b \frac{|V^\top (f_X - f_Y)|^2}{u_2}
+
+    with :math:`u_1` and :math:`u_2` the means of the terms over all pairs of training sequences. Targets are one column
+    for each class, or the numbers themselves. Without y the second term is all. The distance is Euclidean in the
+    embedding, which `transform` returns. There is no training loop: a fit takes about as long as computing the features
+    a few times.
+
+    Parameters
+    ----------
+    n_features : int, default=5000
+        Features of a view, at least 84, rounded down to a multiple of 84. The views are the channels and their
+        differences from step to step. If the lengths of the training sequences differ, the same two in relative time
+        are added.
+    alpha : float, default=0.1
+        Penalty of ridge regression, relative to the mean of the eigenvalues of :math:`F F^\top` for the standardised
+        features F. A fixed one is safe with one sequence a class, where a choice by cross-validation is not.
+    blend : float, default=0.2
+        Share b of the principal directions in the mean squared distance, 0 to 1.
+    n_components : int, default=64
+        Largest number of principal directions.
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the weights of sequences by their class. "balanced": inversely proportional to the weight of the
+        class in the training data. None: 1.
+    target : {"auto", "classes", "numbers"}, default="auto"
+        What y is. "auto": numbers if y has several columns or floats that are not whole, else classes.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the convolutions. An int gives the same metric again, whatever the order of the sequences.
+    device : str, default="auto"
+        Where features are computed: "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+
+    Attributes
+    ----------
+    features_ : ConvolutionFeatures
+        Scaling of the channels, and the convolutions.
+    components_ : ndarray of shape (D, P), float32
+        Rows that map features of shape (P,), less `feature_mean_`, to the embedding.
+    feature_mean_ : ndarray of shape (P,), float32
+        Means of the features over the training sequences.
+    classes_ : ndarray of shape (K,)
+        Labels seen in `fit` and `partial_fit`. Only after learning from classes.
+    n_channels_ : int
+        Channels C.
+    channel_names_in_ : ndarray of shape (C,)
+        Names of the channels. Only after fitting data frames.
+    threshold_ : float
+        Set by `calibrate_threshold`.
+
+    See Also
+    --------
+    RandomConvolutionTransformer : The features alone, for any classifier.
+    SyncGRUMetric : A distance learned by a recurrent network.
+
+    Notes
+    -----
+    For n training sequences with P features in all, a fit costs n T P for the features. Up to P / 2 sequences it costs
+    :math:`n^2 P` more, in memory of about 4 n P bytes. Above, it costs :math:`n P^2 + P^3 / 3`, in memory of about
+    :math:`4 P^2` bytes for any n: 400 MB for sequences of one length, and 1.6 GB for others. A sequence is embedded in
+    T P comparisons and P D products.
+
+    The features are those of [1]_ with the pooling of [2]_; the differences as a second view are from [3]_. The metric
+    on them, the penalty that is fixed, the principal directions and relative time are ours.
+
+    References
+    ----------
+    .. [1] A. Dempster, F. Petitjean, G. I. Webb, "ROCKET: exceptionally fast and accurate time series classification
+       using random convolutional kernels", Data Mining and Knowledge Discovery 34, 2020.
+    .. [2] A. Dempster, D. F. Schmidt, G. I. Webb, "MiniRocket: A Very Fast (Almost) Deterministic Transform for Time
+       Series Classification", KDD 2021.
+    .. [3] C. W. Tan, A. Dempster, C. Bergmeir, G. I. Webb, "MultiRocket: multiple pooling operators and
+       transformations for fast and effective time series classification", Data Mining and Knowledge Discovery 36, 2022.
+
+    Examples
+    --------
+    >>> from skseqmetric import RandomConvolutionMetric, SequenceKNeighborsClassifier
+    >>> from skseqmetric.datasets import make_shifted_sequences
+    >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
+    >>> metric = RandomConvolutionMetric(random_state=0)
+    >>> knn = SequenceKNeighborsClassifier(metric, n_neighbors=1).fit(X[:40], y[:40])
+    >>> knn.predict(X[40:]).shape
+    (20,)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_features": [Interval(Integral, 84, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="neither")],
+        "blend": [Interval(Real, 0, 1, closed="both")],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "target": [StrOptions({"auto", "classes", "numbers"})],
+        "random_state": ["random_state", np.random.Generator],
+        "device": [str],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_features: int = 5000,
+        alpha: float = 0.1,
+        blend: float = 0.2,
+        n_components: int = 64,
+        class_weight: Any = None,
+        target: str = "auto",
+        random_state: Any = None,
+        device: str = "auto",
+    ) -> None:
+        self.n_features = n_features
+        self.alpha = alpha
+        self.blend = blend
+        self.n_components = n_components
+        self.class_weight = class_weight
+        self.target = target
+        self.random_state = random_state
+        self.device = device
+
+    # ------------------------------------------------------------------ fitting
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn the distance from classes, from numbers, or from the sequences alone.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences.
+        y : array-like of shape (n,) or (n, n_outputs), optional
+            Class of every sequence, or numbers; see `target`. None: the distance is that of the principal directions.
+        sample_weight : array-like of shape (n,), optional
+            Weight of every sequence. A weight of 2 acts like two copies of the sequence. A weight of 0 acts like
+            leaving it out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            `check_sequences` does not accept X, y does not fit the sequences or has a single class, or `alpha` is too
+            small.
+        """
+        self._check_parameters()
+        with unchanged_if_refused(self):
+            meaning, training = self._checked(X, y, sample_weight, None)
+            features = self._drawn(training)
+            targets = meaning.rows(training.targets)
+            form: Form
+            if len(training) <= features.n_features_out // 2:
+                form = KernelForm(self._features_of(features, training), targets, training.weights)
+                kept = training if training.sequences.values.size <= _KEPT else None
+            else:
+                form, kept = self._summed(features, training, targets).form(), None
+            self._learn(form, features, meaning)
+            self._seen: Any = kept
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from more sequences. The result is that of one fit to all of them with the convolutions of the first.
+
+        The first call draws the convolutions and learns the scaling of the channels. Later calls may bring new classes.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`. Equal sequences in two calls count as two.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As in `fit`. Or `class_weight` is "balanced", y is of another kind than before, or the metric was fitted by
+            `fit_pairs`, or by `fit` to more sequences than it keeps: 2^22 values, or half as many sequences as
+            features.
+
+        Notes
+        -----
+        Every call solves the equations anew: it costs as much as a fit to all sequences so far, but for the features.
+        Few sequences are better passed together. The metric keeps the features of all sequences until they are half as
+        many as features, and then :math:`P^2` sums.
+        """
+        self._check_parameters()
+        if self.class_weight == "balanced":
+            raise ValueError("partial_fit cannot know how frequent classes will be: pass class_weight as numbers.")
+        first = not hasattr(self, "components_")
+        if not first and self._seen is None:
+            raise ValueError(
+                "this metric keeps nothing of the sequences it was fitted to, so that it cannot learn from more: they "
+                "were too many, or pairs. Begin with partial_fit on a metric that is not fitted, such as its clone."
+            )
+        with unchanged_if_refused(self):
+            earlier = None if first else self._meaning
+            meaning, training = self._checked(X, y, sample_weight, earlier)
+            features = self._drawn(training) if first else self.features_
+            seen = None if earlier is None else self._rows_seen(features, earlier, meaning)
+            self._continue(features, meaning, training, seen)
+        return self
+
+    def fit_pairs(self, X: Any, pairs: Any, same: Any) -> Self:
+        r"""Learn the distance from weak supervision: pairs that are known to belong together or not.
+
+        The directions W solve a generalised eigenproblem, :math:`S_D w = m (S_S + s I) w`, with the mean outer products
+        of the differences of different and of same pairs. The shrinkage s is that of the penalty `alpha`.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Training sequences. Those in no pair count for the scaling and the principal directions.
+        pairs : array-like of int, shape (P, 2)
+            Rows of X.
+        same : array-like of shape (P,)
+            +1 if both sequences belong together, -1 if not.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            `check_sequences` does not accept X, or pairs and `same` are not as described.
+        """
+        self._check_parameters()
+        with unchanged_if_refused(self):
+            sequences = check_sequences(X, estimator=self)
+            pairs, same = check_pairs(pairs, same, len(sequences))
+            weights, nothing = np.ones(len(sequences)), np.zeros((len(sequences), 0))
+            training = TrainingSet(sequences, nothing, weights, numbers=np.arange(len(sequences)))
+            features = self._drawn(training)
+            form: Form
+            if len(training) <= features.n_features_out // 2:
+                form = KernelForm(self._features_of(features, training), nothing, weights)
+            else:
+                form = self._summed(features, training, nothing).form()
+            principal = form.principal(max(_PAIR_DIRECTIONS, self.n_components), [self._seed, 1])
+            taught = self._taught_by_pairs(form, features, sequences, principal, pairs, same > 0)
+            self._keep(form, features, taught, principal)
+            self.__dict__.pop("classes_", None)
+            self._meaning, self._seen = Meaning("nothing"), None
+        return self
+
+    def _taught_by_pairs(
+        self,
+        form: Form,
+        features: ConvolutionFeatures,
+        sequences: Sequences,
+        principal: tuple[np.ndarray, np.ndarray],
+        pairs: np.ndarray,
+        same: np.ndarray,
+    ) -> Part:
+        """Return the directions that tell different pairs from same ones."""
+        used, places = np.unique(pairs, return_inverse=True)
+        columns = principal[0] * form.inverse[:, np.newaxis].astype(np.float32)
+        coordinates = np.empty((len(used), columns.shape[1]))
+        for part, found in self._pieces(features, sequences.take(used), used):
+            found -= form.mean.astype(np.float32)
+            coordinates[part] = found @ columns
+        left, right = places.reshape(pairs.shape).T
+        differences = coordinates[left] - coordinates[right]
+        shrinkage = 2 * self.alpha * form.n_kept / len(used)
+        turned = pair_directions(differences[same], differences[~same], shrinkage)
+        spread = float(principal[1] @ np.square(turned).sum(1))
+        return Part(principal[0] @ turned.astype(np.float32), spread)
+
+    def _check_parameters(self) -> None:
+        self._validate_params()
+        resolve_device(self.device)
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, earlier: Meaning | None
+    ) -> tuple[Meaning, TrainingSet]:
+        """Check all arguments. Return the meaning of y, and the data with equal rows merged."""
+        sequences = check_sequences(X, estimator=self, reset=earlier is None)
+        meaning = Meaning.of(y, self.target)
+        if earlier is not None:
+            meaning = meaning.following(earlier)
+        meaning, targets = meaning.check(y, sequences, self)
+        weights = check_weights(sample_weight, len(sequences))
+        weights = weights * meaning.factors(self.class_weight, targets, weights)
+        several = meaning.kind == "classes" and earlier is None
+        training, _ = TrainingSet.merged(sequences, targets, weights, None, None, several_classes=several)
+        return meaning.learn(training.targets, training.weights), training
+
+    def _drawn(self, training: TrainingSet) -> ConvolutionFeatures:
+        self._seed = draw_seed(self.random_state)
+        return ConvolutionFeatures.draw(
+            training.sequences,
+            self.n_features,
+            np.random.default_rng(self._seed),
+            weights=training.weights,
+            numbers=training.numbers,
+        )
+
+    def _features_of(self, features: ConvolutionFeatures, training: TrainingSet) -> np.ndarray:
+        """Return the features (n, P) of all sequences."""
+        out = np.empty((len(training), features.n_features_out), dtype=np.float32)
+        for part, found in self._pieces(features, training.sequences, training.numbers):
+            out[part] = found
+        return out
+
+    def _pieces(
+        self, features: ConvolutionFeatures, sequences: Sequences, numbers: np.ndarray | None = None
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield parts of the sequences with their features."""
+        device, n = device_or_cpu(self.device), len(sequences)
+        size = max(1, _VALUES // features.n_features_out)
+        for start in range(0, n, size):
+            part = slice(start, min(start + size, n))
+            some = sequences if n <= size else sequences.take(part)
+            yield part, features.features(some, device, None if numbers is None else numbers[part])
+
+    def _summed(
+        self, features: ConvolutionFeatures, training: TrainingSet, targets: np.ndarray, sums: FeatureSums | None = None
+    ) -> FeatureSums:
+        """Return sums over the training set, added to earlier ones in place."""
+        sums = FeatureSums(features.n_features_out, targets.shape[1]) if sums is None else sums
+        for part, found in self._pieces(features, training.sequences, training.numbers):
+            sums.add(found, targets[part], training.weights[part])
+        return sums
+
+    def _rows_seen(
+        self, features: ConvolutionFeatures, earlier: Meaning, meaning: Meaning
+    ) -> SeenRows | FeatureSums:
+        """Return what is known of earlier calls, with a column for every target there is now. It may be changed."""
+        seen, places = self._seen, meaning.places_of(earlier)
+        if isinstance(seen, FeatureSums):
+            return seen.with_targets(places, meaning.n_columns)
+        if isinstance(seen, TrainingSet):
+            seen = SeenRows(self._features_of(features, seen), earlier.rows(seen.targets), seen.weights)
+        targets = np.zeros((len(seen.weights), meaning.n_columns))
+        targets[:, places] = seen.targets
+        return SeenRows(seen.features, targets, seen.weights)
+
+    def _continue(
+        self,
+        features: ConvolutionFeatures,
+        meaning: Meaning,
+        training: TrainingSet,
+        seen: SeenRows | FeatureSums | None,
+    ) -> None:
+        """Learn from what was seen and from more, by rows while they are few."""
+        targets = meaning.rows(training.targets)
+        n_rows = len(training) + (len(seen.weights) if isinstance(seen, SeenRows) else 0)
+        if not isinstance(seen, FeatureSums) and n_rows <= features.n_features_out // 2:
+            rows = SeenRows(self._features_of(features, training), targets, training.weights)
+            rows = rows if seen is None else seen.joined(rows)
+            self._learn(KernelForm(rows.features.copy(), rows.targets, rows.weights), features, meaning)
+            self._seen = rows
+            return
+        sums = seen.summed() if isinstance(seen, SeenRows) else seen
+        sums = self._summed(features, training, targets, sums)
+        self._learn(sums.form(), features, meaning)
+        sums.restore()
+        self._seen = sums
+
+    def _learn(self, form: Form, features: ConvolutionFeatures, meaning: Meaning) -> None:
+        principal = form.principal(self.n_components, [self._seed, 1])
+        self._keep(form, features, form.ridge(self.alpha * form.n_kept), principal)
+        self._meaning = meaning
+        self.__dict__.pop("classes_", None)
+        if meaning.kind == "classes":
+            self.classes_ = meaning.labels
+
+    def _keep(
+        self,
+        form: Form,
+        features: ConvolutionFeatures,
+        taught: Part,
+        principal: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        directions, variances = (part[..., : self.n_components] for part in principal)
+        columns = embedding_map(taught, Part(directions, float(variances.sum())), self.blend, form.total)
+        self.features_, self.feature_mean_ = features, form.mean.astype(np.float32)
+        self.components_ = np.ascontiguousarray((columns * form.inverse[:, np.newaxis].astype(np.float32)).T)
+        self._product = SteadyProduct(tensor_of(self.components_))
+        self._n_features_out = len(self.components_)
+        # a threshold is valid only for the distance that it was calibrated on
+        self.__dict__.pop("threshold_", None)
+
+    # ------------------------------------------------------------------ distances
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the embedding of every sequence. Distances are Euclidean in it.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+
+        Returns
+        -------
+        embeddings : ndarray of shape (n, D), float32
+            One number for each class or column of numbers, then one for each principal direction.
+        """
+        return self._prepared(X).embeddings
+
+    def _prepare(self, sequences: Sequences) -> Embedded:
+        out = np.empty((len(sequences), self._n_features_out), dtype=np.float32)
+        for part, found in self._pieces(self.features_, sequences):
+            found -= self.feature_mean_
+            out[part] = _products(self._product, found)
+        return Embedded(out, sequences.lengths)
+
+    def _tile(self, left: Embedded, rows: np.ndarray, right: Embedded, columns: np.ndarray) -> np.ndarray:
+        return embedded_tile(left.embeddings, rows, right.embeddings, columns)
+
+    def _rows(self, left: Embedded, rows: np.ndarray, right: Embedded, columns: np.ndarray) -> np.ndarray:
+        return embedded_rows(left.embeddings, rows, right.embeddings, columns)
+
+    def _embeddings(self, prepared: Embedded) -> np.ndarray:
+        return prepared.embeddings
+
+    def _nearest(
+        self, queries: Embedded, references: Embedded, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+
+    # ------------------------------------------------------------------ scikit-learn
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # embeddings are float32 for input of any dtype
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "components_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in dict(super().__getstate__()).items() if name != "_product"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "components_"):
+            self._product = SteadyProduct(tensor_of(self.components_))
+
+
+
+@answering
+def _products(product: SteadyProduct, rows: np.ndarray) -> np.ndarray:
+    return product(torch.from_numpy(rows)).numpy()
