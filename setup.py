@@ -28,10 +28,10 @@ FLAGS = [
     "-pthread",
     "-g0",
 ]
-INSTRUCTION_SETS = {
-    "kernels_avx2": ["-mavx2", "-mfma"],
-    "kernels_avx512": ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
-}
+AVX2 = ["-mavx2", "-mfma"]
+AVX512 = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"]
+INSTRUCTION_SETS = {"kernels_avx2": AVX2, "kernels_avx512": AVX512, "dtw_avx2": AVX2, "dtw_avx512": AVX512}
+UNFUSED = ["-ffp-contract=off"]  # distances have the same bits on every machine
 
 
 class BuildKernels(build_ext):
@@ -45,7 +45,8 @@ class BuildKernels(build_ext):
         """Compile and link."""
         objects = []
         for source in ext.sources:
-            flags = [*FLAGS, *INSTRUCTION_SETS.get(Path(source).stem, [])]
+            stem = Path(source).stem
+            flags = [*FLAGS, *INSTRUCTION_SETS.get(stem, []), *(UNFUSED if stem.startswith("dtw") else [])]
             objects += self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
@@ -66,7 +67,7 @@ class AnyPython(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-sources = ["recurrence", "kernels_generic", *(INSTRUCTION_SETS if X86 else [])]
+sources = ["recurrence", "dtw", "kernels_generic", "dtw_generic", *(INSTRUCTION_SETS if X86 else [])]
 extension = Extension(
     "skseqmetric._ops.compiled.recurrence",
     [str(FOLDER / "src" / f"{name}.cpp") for name in sources],

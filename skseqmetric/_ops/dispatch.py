@@ -60,6 +60,11 @@ def choose(op: str, x: Tensor, n_units: int) -> str:
     return "eager"
 
 
+def choose_dtw() -> str:
+    """Return the implementation of dynamic time warping: "compiled" where it is built, unless "reference" is forced."""
+    return "reference" if _forced.get() == "reference" or compiled.obstacle() else "compiled"
+
+
 def obstacle(name: str, op: str, x: Tensor, n_units: int) -> str | None:
     """Return why implementation `name` cannot compute `op` on an operand like `x`, or None if it can."""
     if name in ("reference", "eager"):

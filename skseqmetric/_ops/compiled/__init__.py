@@ -2,6 +2,7 @@
 
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
 from skseqmetric._ops.compiled.random_convolution import convolution_shares
+from skseqmetric._ops.compiled.dtw import dtw_distances, dtw_nearest
 from skseqmetric._ops.compiled.recurrence import (
     gru_pooled,
     gru_states,
@@ -16,6 +17,8 @@ __all__ = [
     "Library",
     "SparseStep",
     "convolution_shares",
+    "dtw_distances",
+    "dtw_nearest",
     "gru_pooled",
     "gru_states",
     "library",

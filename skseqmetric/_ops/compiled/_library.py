@@ -60,6 +60,8 @@ _SIGNATURES = {
     "product": (None, "aaannnnnnna"),
     "update": (None, "aaannnnnna"),
     "gates": (None, "aaan"),
+    "dtw": (c_int, "aaanaanananann"),
+    "dtw_nearest": (c_int, "aaaaanaaanannnan"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
@@ -96,6 +98,13 @@ class Library:
     - product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp) multiplies by it.
     - update(a, b, c, lda, ldb, M, K, N, threads, openmp) computes c = a^T b.
 
+    Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
+
+    - dtw(out, left, right, rows, their number, columns, their number or -1 for pairs, channels, radius or -1, threads)
+      computes distances.
+    - dtw_nearest(distances, indices, queries, references, excluded, K, channels, radius or -1, scale and error,
+      threads) finds the nearest; values come in double and in single precision.
+
     For tests only:
 
     - gates(x, sigmoid, tanh, n) computes the gate functions.
@@ -116,6 +125,8 @@ class Library:
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
     update: Callable[..., None]
+    dtw: Callable[..., int]
+    dtw_nearest: Callable[..., int]
     gates: Callable[..., None]
     width: Callable[[], int]
     kernels: Callable[[], bytes]
@@ -128,7 +139,7 @@ class Library:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(dll, f"skseq_{name}")
             function.restype, function.argtypes = result, [_TYPES[letter] for letter in arguments]
-            if name in ("sparse_reservoir", "convolutions"):
+            if name in ("sparse_reservoir", "convolutions", "dtw", "dtw_nearest"):
                 function.errcheck = _raise_without_memory
             setattr(self, name, function)
 

@@ -1,0 +1,3 @@
+#include "dtw.h"
+
+extern const DtwKernels dtw_generic{"generic", distance_bytes, distance_parts, distances, search_bytes, search};
