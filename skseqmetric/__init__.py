@@ -4,6 +4,7 @@ from skseqmetric import datasets, inspection, metrics
 from skseqmetric._estimators.cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
 from skseqmetric._estimators.dtw import DTWMetric
 from skseqmetric._estimators.echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
+from skseqmetric._estimators.ensemble import MetricEnsemble
 from skseqmetric._estimators.neighbors import (
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
@@ -28,6 +29,7 @@ __all__ = [
     "EchoStateTransformer",
     "Images",
     "Metric",
+    "MetricEnsemble",
     "NRNMClassifier",
     "NRNMMetric",
     "NRNMRegressor",

@@ -15,6 +15,7 @@ from skseqmetric import (
     EchoStateClassifier,
     EchoStateRegressor,
     EchoStateTransformer,
+    MetricEnsemble,
     NRNMClassifier,
     NRNMMetric,
     NRNMRegressor,
@@ -70,6 +71,11 @@ class Case:
         return found
 
 
+def count_of_steps(x: np.ndarray, y: np.ndarray) -> float:
+    """How much the lengths of two sequences differ."""
+    return float(abs(len(x) - len(y)))
+
+
 def as_arrays(answer: Any) -> list[np.ndarray]:
     """The answer as arrays: one, or one for each sequence."""
     if hasattr(answer, "toarray"):
@@ -108,6 +114,16 @@ CASES = [
     Case("EchoStateRegressor", lambda: EchoStateRegressor(8, random_state=0), _fits(NUMBERS)),
     Case("EchoStateTransformer", lambda: EchoStateTransformer(8, random_state=0), {"fit": {}, "fit_reservoir": {}}),
     Case("DTWMetric", DTWMetric, {"fit": {}}),
+    Case(
+        "MetricEnsemble",
+        lambda: MetricEnsemble([("memory", NRNMMetric(**SMALL)), ("gru", SyncGRUMetric(**SMALL))], weights=[2, 1]),
+        _fits(LABELS) | OF_PAIRS,
+    ),
+    Case(
+        "MetricEnsemble in tiles",
+        lambda: MetricEnsemble([("coupled", SyncGRUMetric(**SMALL, coupling="symmetric")), ("steps", count_of_steps)]),
+        _fits(LABELS, partial=False) | OF_PAIRS,
+    ),
     Case(
         "SequenceKNeighborsClassifier",
         lambda: SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL), n_neighbors=2),

@@ -14,6 +14,7 @@ import skseqmetric
 from skseqmetric import (
     CrossModalTranscriber,
     CrossModalTripletEmbedder,
+    MetricEnsemble,
     NRNMClassifier,
     NRNMMetric,
     NRNMRegressor,
@@ -40,6 +41,7 @@ FAST: dict[type[BaseEstimator], dict[str, Any]] = {
         "max_epochs": 8,
         "learning_rate": 0.01,
     },
+    MetricEnsemble: {"metrics": [("gru", SyncGRUMetric(**SMALL)), ("memory", NRNMMetric(**SMALL))]},
     NRNMClassifier: {**SMALL, "max_epochs": 5, "batch_size": 64, "learning_rate": 0.03},
     NRNMMetric: SMALL,
     NRNMRegressor: {
@@ -80,6 +82,7 @@ def instances() -> list[BaseEstimator]:
         *made,
         SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, pooling="last"),
         metric,
+        MetricEnsemble([("coupled", metric), ("dtw", "dtw")], weights=[2, 1]),
         SequenceKNeighborsClassifier(metric, n_neighbors=1),
         SequenceKNeighborsClassifier(metric, algorithm="rerank"),
         SequenceKNeighborsRegressor(metric, n_neighbors=2),
@@ -121,7 +124,7 @@ def test_every_public_estimator_is_checked() -> None:
 @pytest.mark.parametrize("cls", estimators())
 def test_names_are_listed_of_an_estimator_that_is_not_fitted(cls: type[BaseEstimator]) -> None:
     """As completion in a shell does, which asks for every attribute."""
-    assert "fit" in dir(cls())
+    assert "fit" in dir(cls(**FAST.get(cls, {})))
 
 
 def test_a_new_estimator_is_checked_because_it_is_public(monkeypatch: pytest.MonkeyPatch) -> None:

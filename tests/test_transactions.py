@@ -86,9 +86,9 @@ def failing_at(
 
 
 def with_parameter(model: Any, fit: Callable[[], None]) -> None:
-    name = next(n for n in ("device", "n_neighbors", "window") if n in model.get_params())
+    name = next(n for n in ("device", "n_neighbors", "window", "weights") if n in model.get_params())
     before = getattr(model, name)
-    model.set_params(**{name: {"device": "no such device", "n_neighbors": 0, "window": -1}[name]})
+    model.set_params(**{name: {"device": "no such device", "n_neighbors": 0, "window": -1, "weights": [1]}[name]})
     try:
         fit()
     finally:
@@ -246,4 +246,5 @@ def test_every_public_estimator_and_each_of_its_fits_is_tested_here() -> None:
         fits = {
             name for name, _ in inspect.getmembers(type(case.make()), callable) if name.startswith(("fit", "partial"))
         }
+        fits = {name for name in fits if hasattr(case.make(), name)}
         assert fits - {"fit_transform", "fit_predict", "fit_reservoir"} <= set(case.fits), case.name

@@ -52,6 +52,10 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         """Whether the network runs every pair by itself. It then has a method `pair_run`."""
         return self.coupling is not None
 
+    @property
+    def _is_euclidean(self) -> bool:
+        return not self._coupled
+
     # ------------------------------------------------------------------ fitting
     @fitting
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None) -> Self:

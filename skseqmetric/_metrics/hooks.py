@@ -12,6 +12,11 @@ def by_length(prepared: Any) -> np.ndarray:
     return np.argsort(prepared.lengths, kind="stable")
 
 
+def is_euclidean(metric: Any) -> bool:
+    """Return whether the distance is the Euclidean distance of the embeddings. A metric says so by `_is_euclidean`."""
+    return bool(getattr(metric, "_is_euclidean", False))
+
+
 def prepare(metric: Any, sequences: Any) -> Any:
     """Return what the metric needs of the sequences. It is checked to have their number and an array of lengths."""
     prepared, n = metric._prepare(sequences), len(sequences)

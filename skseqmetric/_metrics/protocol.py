@@ -64,6 +64,9 @@ class Metric(BaseEstimator, ABC):
 
     The public methods, the neighbour estimators and `sklearn.base.clone` then work with the subclass.
 
+    A subclass whose distance is the Euclidean distance of its embeddings may say so by an attribute
+    `_is_euclidean = True`. A `MetricEnsemble` then joins these embeddings with those of other members.
+
     Attributes
     ----------
     n_channels_ : int

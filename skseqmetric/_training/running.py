@@ -127,6 +127,8 @@ def _whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
             for device in ("cpu", "cuda"):
                 modes.enter_context(torch.autocast(device, enabled=False))
             yield running
+        if outer is not None and running.told:
+            outer.told = True
     except BaseException as error:
         if not isinstance(error, running.keeps):
             _restore(estimator, before)

@@ -76,6 +76,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
     _network = CrossModalNetwork
     module_: CrossModalNetwork
 
+    _is_euclidean = True
     _head: str
     _parts: tuple[str, ...]
     # embeddings of the training data by modality, for `kneighbors`

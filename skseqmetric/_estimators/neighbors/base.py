@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 from sklearn import get_config
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -20,9 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import finished_despite_ctrl_c
 from skseqmetric._input import Sequences, check_sequences
-from skseqmetric._metrics.callable import CallableMetric
+from skseqmetric._metrics.given import unfitted_metric
 from skseqmetric._metrics.hooks import prepare
-from skseqmetric._metrics.protocol import PairMetric, metric_named
 from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit, with_callbacks
 
@@ -44,7 +43,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     @with_callbacks
     def _fit_metric(self, sequences: Sequences, y: Any, target: Any, fit_params: dict[str, Any]) -> None:
         """Fit the metric to the target, unless it is frozen, and prepare the fitted sequences for distances."""
-        metric = self._unfitted_metric()
+        metric = unfitted_metric(self.metric)
         frozen = isinstance(metric, FrozenEstimator)
         with reported_fit(self, sequences, y, n_parts=0 if frozen else 1) as part:
             if frozen:
@@ -66,17 +65,6 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         if self.algorithm == "rerank":
             check_embedding(metric, self._references)
             self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_)
-
-    def _unfitted_metric(self) -> Any:
-        """Return a new metric, or the frozen one."""
-        if isinstance(self.metric, str):
-            return metric_named(self.metric)
-        if isinstance(self.metric, PairMetric):
-            # the same distances as its calls, but every sequence is prepared only once
-            return FrozenEstimator(self.metric.metric)
-        if hasattr(self.metric, "pairwise_distances"):
-            return _with_hooks(clone(self.metric))
-        return CallableMetric(self.metric)
 
     @property
     @abstractmethod
@@ -234,16 +222,6 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
 
 def _routing() -> bool:
     return bool(get_config()["enable_metadata_routing"])
-
-
-def _with_hooks(metric: Any) -> Any:
-    wanted = metric.estimator if isinstance(metric, FrozenEstimator) else metric
-    if not hasattr(wanted, "_prepare"):
-        raise ValueError(
-            f"metric={wanted!r} lacks the hooks of a metric estimator: derive its class from skseqmetric.Metric, or "
-            "pass a function of two sequences."
-        )
-    return metric
 
 
 def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:

@@ -1,0 +1,33 @@
+"""What a caller passes as a metric: an estimator, a frozen one, a name, or a function of two sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from skseqmetric._metrics.callable import CallableMetric
+from skseqmetric._metrics.protocol import PairMetric, metric_named
+
+
+def unfitted_metric(given: Any) -> Any:
+    """Return a new metric, or a frozen one, which is not to be fitted. Without the hooks of a metric: ValueError."""
+    if isinstance(given, str):
+        return metric_named(given)
+    if isinstance(given, PairMetric):
+        # the same distances as its calls, but every sequence is prepared only once
+        return FrozenEstimator(given.metric)
+    if hasattr(given, "pairwise_distances"):
+        return _with_hooks(clone(given))
+    return CallableMetric(given)
+
+
+def _with_hooks(metric: Any) -> Any:
+    wanted = metric.estimator if isinstance(metric, FrozenEstimator) else metric
+    if not hasattr(wanted, "_prepare"):
+        raise ValueError(
+            f"metric={wanted!r} lacks the hooks of a metric estimator: derive its class from skseqmetric.Metric, or "
+            "pass a function of two sequences."
+        )
+    return metric
