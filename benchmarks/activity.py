@@ -6,9 +6,12 @@ angular velocity at 50 Hz, windows of 128 steps that overlap by half, the six ba
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
+
+from skseqmetric.datasets import write_sequences
 
 STEPS = 128
 BASIC_CLASSES = range(1, 7)
@@ -71,3 +74,18 @@ def cut_windows(content: dict[str, np.ndarray], windows: np.ndarray) -> list[np.
         begin = start_of[experiment] + first
         cuts.append(content["values_int16"][begin : begin + STEPS] * scale)
     return cuts
+
+
+def main() -> None:
+    """Write the split as a problem of `run_panel`: python -m benchmarks.activity --data DIR --out FILE.npz."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with hapt.npz")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    parser.add_argument("--test", type=int, default=1000, help="windows of unseen subjects")
+    args = parser.parse_args()
+    train, test = load_activity(args.data, n_test=args.test)
+    write_sequences(args.out, {"train": train, "test": test})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,12 @@
-"""Neighbour search by learned distance against tslearn's dynamic time warping.
+"""Neighbour search by learned distance against dynamic time warping, tslearn's and the pruned search of `DTWMetric`.
 
-Three comparisons: prediction by the embedding, exact coupled distances, and the memory of a large embedding search.
+Four comparisons: prediction by the embedding, the same by the number of references, exact coupled distances, and the
+memory of a large embedding search.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,9 +18,18 @@ from tslearn.neighbors import KNeighborsTimeSeriesClassifier
 
 from benchmarks.environment import available_cores
 from benchmarks.harness import Result, argument_parser, measure, report
-from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SequenceNeighborsTransformer, SyncGRUMetric
+from skseqmetric import (
+    DTWMetric,
+    RandomConvolutionMetric,
+    SequenceKNeighborsClassifier,
+    SequenceNeighborsTransformer,
+    SyncGRUMetric,
+)
 
 STEPS, CHANNELS = 128, 9
+REFERENCES = (10, 30, 100, 300, 1000, 3000, 10_000)
+TSLEARN, DTW = "tslearn kNN (DTW)", "DTWMetric kNN, compiled"
+GRU, CONVOLUTION = "embedding kNN (SyncGRUMetric)", "embedding kNN (RandomConvolutionMetric)"
 
 
 def make_data(n: int, steps: int = STEPS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -49,29 +60,71 @@ def predict_by_embedding(n_queries: int, n_references: int, repeats: int, option
     """Queries per second of 1-NN by embedding and by dynamic time warping."""
     X, y = make_data(n_references)
     Q, _ = make_data(n_queries, seed=1)
-    embedding = SequenceKNeighborsClassifier(quick_metric(coupling=None), n_neighbors=1).fit(X, y)
-    warping = SequenceKNeighborsClassifier(DTWMetric(n_jobs=options["threads"]), n_neighbors=1).fit(X, y)
     contenders: dict[str, Any] = {
-        by_jobs("tslearn kNN (DTW)", n): partial(
+        by_jobs(TSLEARN, n): partial(
             KNeighborsTimeSeriesClassifier(n_neighbors=1, metric="dtw", n_jobs=n).fit(X, y).predict, Q
         )
         for n in jobs(options["threads"])
     }
+    models = searches(X, y, options["threads"])
+    tslearn_by_ours = DTWMetric(engine="tslearn", n_jobs=options["threads"])
+    models["DTWMetric kNN, engine tslearn"] = SequenceKNeighborsClassifier(tslearn_by_ours, n_neighbors=1).fit(X, y)
+    contenders |= {name: partial(model.predict, Q) for name, model in models.items()}
 
     def check(answers: dict[str, np.ndarray]) -> None:
-        by_hand = KNeighborsClassifier(1).fit(embedding.metric_.transform(X), y)
-        np.testing.assert_array_equal(answers["embedding kNN"], by_hand.predict(embedding.metric_.transform(Q)))
-        np.testing.assert_array_equal(answers["tslearn kNN (DTW)"], answers["DTWMetric kNN"])
+        check_embeddings(answers, models, Q, X, y)
+        for name in (DTW, "DTWMetric kNN, engine tslearn"):
+            np.testing.assert_array_equal(answers[name], answers[TSLEARN], err_msg=name)
 
-    return measure(
-        f"predict {n_queries} queries, {n_references} references of {STEPS} x {CHANNELS}",
-        {**contenders, "DTWMetric kNN": partial(warping.predict, Q), "embedding kNN": partial(embedding.predict, Q)},
-        check=check,
-        repeats=repeats,
-        items=n_queries,
-        unit="queries",
-        **options,
-    )
+    title = f"predict {n_queries} queries, {n_references} references of {STEPS} x {CHANNELS}"
+    return measure(title, contenders, check=check, repeats=repeats, items=n_queries, unit="queries", **options)
+
+
+def predict_by_references(
+    n_queries: int, numbers: Sequence[int], repeats: int, options: dict[str, Any]
+) -> dict[int, Result]:
+    """The same without tslearn, by the number of references: warping pays for each of them, an embedding for none."""
+    results = {}
+    for n in numbers:
+        X, y = make_data(n)
+        Q, _ = make_data(n_queries, seed=1)
+        models = searches(X, y, options["threads"])
+        results[n] = measure(
+            f"predict {n_queries} queries, {n} references of {STEPS} x {CHANNELS}",
+            {name: partial(model.predict, Q) for name, model in models.items()},
+            check=partial(check_embeddings, models=models, Q=Q, X=X, y=y),
+            repeats=repeats,
+            items=n_queries,
+            unit="queries",
+            memory=False,
+            **options,
+        )
+    return results
+
+
+def searches(X: np.ndarray, y: np.ndarray, threads: int) -> dict[str, SequenceKNeighborsClassifier]:
+    """1-NN by pruned warping and by embeddings of two metrics, fitted; the metrics learn from 60 references at most."""
+    few = slice(0, 60)
+    metrics = {
+        DTW: DTWMetric(engine="compiled", n_jobs=threads),
+        GRU: FrozenEstimator(quick_metric(coupling=None).fit(X[few], y[few])),
+        CONVOLUTION: FrozenEstimator(RandomConvolutionMetric(random_state=0).fit(X[few], y[few])),
+    }
+    return {name: SequenceKNeighborsClassifier(m, n_neighbors=1).fit(X, y) for name, m in metrics.items()}
+
+
+def check_embeddings(
+    answers: dict[str, np.ndarray],
+    models: dict[str, SequenceKNeighborsClassifier],
+    Q: np.ndarray,
+    X: np.ndarray,
+    y: np.ndarray,
+) -> None:
+    """Both by scikit-learn's search in the same embeddings."""
+    for name in (GRU, CONVOLUTION):
+        metric = models[name].metric_
+        by_hand = KNeighborsClassifier(1, algorithm="brute").fit(metric.transform(X), y)
+        np.testing.assert_array_equal(answers[name], by_hand.predict(metric.transform(Q)), err_msg=name)
 
 
 def coupled_pairs(n_queries: int, n_references: int, repeats: int, options: dict[str, Any]) -> Result:
@@ -133,6 +186,14 @@ def large_search(n: int, options: dict[str, Any]) -> Result:
     )
 
 
+def print_ratios(predicted: Result, by_references: dict[int, Result]) -> None:
+    """How many times as many queries a second."""
+    for name in (DTW, GRU, CONVOLUTION):
+        print(f"\n{name}: {1 / predicted.ratio(name, TSLEARN):.1f}x tslearn's queries/s")
+        for n, result in by_references.items() if name != DTW else ():
+            print(f"  over pruned warping, {n} references: {1 / result.ratio(name, DTW):.2f}x")
+
+
 def main() -> None:
     """Measure, print the tables and the ratios that docs/performance.md quotes."""
     args = argument_parser(__doc__).parse_args()
@@ -140,10 +201,12 @@ def main() -> None:
     queries, references, large = (20, 60, 1000) if args.quick else (200, 500, 20_000)
     repeats = 1 if args.quick else 5
     predicted = predict_by_embedding(queries, references, repeats, options)
+    numbers = (10, 30) if args.quick else REFERENCES
+    by_references = predict_by_references(queries, numbers, repeats, options)
     pairs = coupled_pairs(queries, references, repeats, options)
     searched = large_search(large, options)
-    report([predicted, pairs, searched], args.out)
-    print(f"\nembedding kNN: {1 / predicted.ratio('embedding kNN', 'tslearn kNN (DTW)'):.0f}x tslearn's queries/s")
+    report([predicted, *by_references.values(), pairs, searched], args.out)
+    print_ratios(predicted, by_references)
     for name in ("coupled H=32, no stem", "coupled H=32, stem"):
         print(f"{name}: {1 / pairs.ratio(name, 'tslearn cdist_dtw'):.2f}x tslearn's cdist_dtw in pairs/s")
     peak = searched["SequenceNeighborsTransformer"].peak_bytes

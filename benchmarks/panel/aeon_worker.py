@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -18,9 +17,7 @@ from aeon import __version__
 from aeon.classification.convolution_based import MiniRocketClassifier, MultiRocketHydraClassifier
 
 from benchmarks.panel.cost import costed
-
-SHORTEST = 9
-"""Steps that the kernels of aeon need."""
+from benchmarks.panel.padding import common_length, padded
 
 
 def classifier(name: str, seed: int, threads: int, quick: bool) -> Any:
@@ -44,19 +41,11 @@ def read(path: str) -> dict[str, Any]:
     return sides
 
 
-def padded(X: Sequence[np.ndarray], n_steps: int) -> np.ndarray:
-    """(n, C, n_steps), as `aeon.transformations.collection.unequal_length.Padder` fills with zeros; longer ones cut."""
-    out = np.zeros((len(X), X[0].shape[1], n_steps))
-    for row, x in zip(out, X, strict=True):
-        row[:, : len(x)] = x[:n_steps].T
-    return out
-
-
 def answer(order: dict[str, Any], threads: int) -> dict[str, Any]:
     """Fit, predict, weigh."""
     sides = read(order["problem"])
     (X, y), (X_new, _) = sides["train"], sides["test"]
-    n_steps = max(SHORTEST, *map(len, X))
+    n_steps = common_length(X)
     model = classifier(order["classifier"], order["seed"], threads, order["quick"])
     X, X_new = padded(X, n_steps), padded(X_new, n_steps)
     _, fit = costed(lambda: model.fit(X, y), "fit")
