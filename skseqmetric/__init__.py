@@ -12,6 +12,7 @@ from skseqmetric._estimators.neighbors import (
 )
 from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMRegressor, NRNMStepClassifier
 from skseqmetric._estimators.random_convolution.metric import RandomConvolutionMetric
+from skseqmetric._estimators.random_convolution import RandomConvolutionTransformer
 from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
 from skseqmetric._input import Images, Sequences, check_images, check_sequences
@@ -35,6 +36,7 @@ __all__ = [
     "NRNMRegressor",
     "NRNMStepClassifier",
     "RandomConvolutionMetric",
+    "RandomConvolutionTransformer",
     "RecurrentClassifier",
     "RecurrentRegressor",
     "SequenceKNeighborsClassifier",

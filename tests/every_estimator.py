@@ -20,6 +20,7 @@ from skseqmetric import (
     NRNMMetric,
     NRNMRegressor,
     NRNMStepClassifier,
+    RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
     SequenceKNeighborsClassifier,
@@ -113,6 +114,11 @@ CASES = [
     Case("EchoStateClassifier", lambda: EchoStateClassifier(8, random_state=0), _fits(LABELS)),
     Case("EchoStateRegressor", lambda: EchoStateRegressor(8, random_state=0), _fits(NUMBERS)),
     Case("EchoStateTransformer", lambda: EchoStateTransformer(8, random_state=0), {"fit": {}, "fit_reservoir": {}}),
+    Case(
+        "RandomConvolutionTransformer",
+        lambda: RandomConvolutionTransformer(84, random_state=0),
+        {"fit": {"sample_weight": np.ones(len(X))}},
+    ),
     Case("DTWMetric", DTWMetric, {"fit": {}}),
     Case(
         "MetricEnsemble",

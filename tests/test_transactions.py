@@ -70,7 +70,7 @@ def attempts(case: Case, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
     if "pairs" in given:
         yield "a pair that does not exist", lambda m: call(m, pairs=given["pairs"] + 7)
         yield "pairs of one kind", lambda m: call(m, same=np.ones(len(given["pairs"])))
-    if case.name not in ("DTWMetric", "EchoStateTransformer"):  # they make no tensors
+    if case.name not in ("DTWMetric", "EchoStateTransformer", "RandomConvolutionTransformer"):  # they make no tensors
         for error in (MemoryError("none left"), KeyboardInterrupt()):
             yield f"{type(error).__name__} in set-up", failing_at(monkeypatch, "from_sequences", error, 1, call)
 

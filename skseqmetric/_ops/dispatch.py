@@ -44,7 +44,7 @@ def implementation(name: str) -> Iterator[None]:
 
 
 def choose(op: str, x: Tensor, n_units: int) -> str:
-    """Return the implementation for `op` ("gru", "sync_gru", "memory", "reservoir", "random_convolution") on an operand like `x`."""
+    """Return the implementation for `op`, one of `COMPILED`, on an operand like `x`."""
     forced = _forced.get()
     if forced is not None:
         reason = obstacle(forced, op, x, n_units)

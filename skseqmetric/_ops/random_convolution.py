@@ -4,7 +4,8 @@ The 84 kernels have nine weights: 2 at three places and -1 at the six others. Wi
 channels that a kernel reads, and zeros outside the steps of the sequence:
 
 .. math::
-    v_t = -\sum_{c \in S} \sum_{i=0}^{8} x_{t + (i - 4) d, c} + 3 \sum_{i \in (a, b, c)} \sum_{c \in S} x_{t + (i - 4) d, c}
+    v_t = -\sum_{c \in S} \sum_{i=0}^{8} x_{t + (i - 4) d,\, c} +
+          3 \sum_{i \in (a, b, c)} \sum_{c \in S} x_{t + (i - 4) d,\, c}
 
 A feature is the share of the steps with :math:`v_t > b`. All forms add the same float32 numbers in the same order, so
 that they agree in every bit. Layouts: B sequences, T steps, C channels, D dilations, K = 84 kernels, P features. A

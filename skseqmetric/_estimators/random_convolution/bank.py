@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -18,16 +20,21 @@ _VALUES = 1 << 22  # numbers of one convolution that are held at once
 
 
 def draw_bank(
-    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, n_features: int, rng: np.random.Generator
+    values: np.ndarray,
+    lengths: np.ndarray,
+    weights: np.ndarray,
+    order: np.ndarray,
+    n_features: int,
+    rng: np.random.Generator,
 ) -> ConvolutionBank:
     """Return a bank of about `n_features` features for float32 sequences (sum of lengths, C), stacked along time.
 
-    Sequences are drawn with probabilities in proportion to `weights` (n,).
+    Sequences are drawn with probabilities in proportion to `weights` (n,), from a list that has them in this `order`.
     """
     dilations, n_biases = spread_dilations(median_length(lengths, weights), n_features // N_KERNELS)
     starts, channels = _draw_channels(len(dilations) * N_KERNELS, values.shape[1], rng)
-    shares = np.cumsum(weights / weights.sum())
-    drawn = np.searchsorted(shares[:-1], rng.random((len(dilations), N_KERNELS)), side="right")
+    shares = np.cumsum(weights[order] / weights.sum())
+    drawn = order[np.searchsorted(shares[:-1], rng.random((len(dilations), N_KERNELS)), side="right")]
     bank = ConvolutionBank(dilations, n_biases, starts, channels, np.zeros(0, np.float32))
     levels = np.arange(1, N_KERNELS * n_biases.sum() + 1) * _GOLDEN % 1
     last = np.cumsum(N_KERNELS * n_biases)
@@ -77,22 +84,26 @@ def _biases(
     share = max(1, _VALUES // int(lengths[drawn].max()))
     for start in range(0, N_KERNELS, share):
         part = slice(start, start + share)
-        convolved = _convolved(values, lengths, drawn[part], channels[part], used[part], TAPS[part], int(bank.dilations[d]))
+        read = Reading(drawn[part], channels[part], used[part], TAPS[part], int(bank.dilations[d]))
+        convolved = _convolved(values, lengths, read)
         quantiles, largest = _quantiles(convolved, lengths[drawn[part]], levels[part])
         found[part] = quantiles + sides * largest[:, None]
     return found.ravel()
 
 
-def _convolved(
-    values: np.ndarray,
-    lengths: np.ndarray,
-    drawn: np.ndarray,
-    channels: np.ndarray,
-    used: np.ndarray,
-    taps: np.ndarray,
-    dilation: int,
-) -> np.ndarray:
+class Reading(NamedTuple):
+    """What K kernels read: sequences (K,), channels (K, S) and which of them are used, and at which places (K, 3)."""
+
+    drawn: np.ndarray
+    channels: np.ndarray
+    used: np.ndarray
+    taps: np.ndarray
+    dilation: int
+
+
+def _convolved(values: np.ndarray, lengths: np.ndarray, read: Reading) -> np.ndarray:
     """Return the convolutions (K, T) of one sequence by each kernel; infinity behind the end."""
+    drawn, channels, used, taps, dilation = read
     steps = np.arange(lengths[drawn].max())
     inside = steps < lengths[drawn][:, None]
     rows = (np.cumsum(lengths) - lengths)[drawn][:, None] + np.where(inside, steps, 0)

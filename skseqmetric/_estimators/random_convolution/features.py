@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,12 +12,14 @@ import torch
 from skseqmetric._estimators.random_convolution.bank import draw_bank, median_length
 from skseqmetric._input import Sequences
 from skseqmetric._ops.random_convolution import ConvolutionBank, convolution_shares
-from skseqmetric._tensors.flat import standardised
+from skseqmetric._tensors.flat import fingerprints, standardised
 from skseqmetric._tensors.modes import answering
 from skseqmetric._tensors.scaling import channel_scaling
 
 VIEWS = ("channels", "differences", "relative", "relative_differences")
 """What the convolutions read: the scaled channels, their differences, and both in relative time."""
+
+_PIECE = 1 << 23  # values and features that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,11 @@ class ConvolutionFeatures:
         ragged = bool((lengths != lengths[0]).any())
         names = (VIEWS if ragged else VIEWS[:2]) if isinstance(views, str) else views
         values, n_steps = standardised(counted, mean, scale, numbers), median_length(lengths, weights)
-        banks = {name: draw_bank(*viewed(name, values, lengths, n_steps), weights, n_features, rng) for name in names}
+        # an order of their own, so that neither that of the data matters nor the units of the channels
+        order = np.argsort(fingerprints(np.split(values, np.cumsum(lengths)[:-1])), kind="stable")
+        banks = {}
+        for name in names:
+            banks[name] = draw_bank(*viewed(name, values, lengths, n_steps), weights, order, n_features, rng)
         return cls(mean, scale, n_steps, banks)
 
     @property
@@ -87,6 +93,30 @@ class ConvolutionFeatures:
             steps, lengths = viewed(name, values, sequences.lengths, self.n_steps)
             parts.append(convolution_shares(torch.from_numpy(steps).to(device), lengths, bank).cpu().numpy())
         return np.concatenate(parts, axis=1)
+
+
+def check_views(views: Any) -> str | Sequence[str]:
+    """Return "auto" or names of views, or refuse them."""
+    if isinstance(views, str):
+        return views
+    names = list(views)
+    wrong = [name for name in names if name not in VIEWS]
+    if wrong or not names or len(set(names)) < len(names):
+        what = f"holds {wrong[0]!r}" if wrong else "is empty" if not names else "names a view twice"
+        raise ValueError(f'views={views!r} {what}: pass "auto" or some of {", ".join(VIEWS)}.')
+    return names
+
+
+def pieces(sequences: Sequences, n_features: int) -> Iterator[tuple[np.ndarray, Sequences]]:
+    """Yield the sequences in pieces of bounded memory, each with the numbers of its sequences."""
+    steps, n_channels = np.cumsum(sequences.lengths), sequences.n_channels
+    start, done = 0, 0
+    while start < len(sequences):
+        allowed = start + max(1, _PIECE // n_features)
+        stop = min(allowed, int(np.searchsorted(steps, done + _PIECE // n_channels, side="right")))
+        stop = min(max(stop, start + 1), len(sequences))
+        yield np.arange(start, stop), Sequences(sequences.values[done : steps[stop - 1]], sequences.lengths[start:stop])
+        start, done = stop, int(steps[stop - 1])
 
 
 def viewed(name: str, values: np.ndarray, lengths: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
