@@ -237,7 +237,7 @@ def test_frozen_metric_must_be_fitted_and_of_these_channels(cls, data, rng):
 
 def test_names_and_functions_become_metrics(data):
     X, y, _ = data
-    assert isinstance(SequenceKNeighborsClassifier().fit(X, y).metric_, DTWMetric)
+    assert isinstance(SequenceKNeighborsClassifier("dtw").fit(X, y).metric_, DTWMetric)
     assert SequenceKNeighborsClassifier(mean_tile).fit(X, y).metric_.get_params() == {"function": mean_tile}
     with pytest.raises(ValueError, match=r"metric='dtv' is not known.*'dtw'"):
         SequenceKNeighborsClassifier("dtv").fit(X, y)

@@ -227,7 +227,8 @@ def embedding_map(taught: Part | None, principal: Part, blend: float, total: flo
     parts.append((blend if principal.spread > 0 else 0.0, principal))
     # the mean over pairs of a squared difference is twice the variance
     scaled = [part.columns * np.float32(np.sqrt(share * total / (2 * part.spread))) for share, part in parts if share]
-    return np.concatenate(scaled, axis=1) if scaled else principal.columns[:, :1] * np.float32(0)
+    # where all rows are equal, one column of zeros is left
+    return np.concatenate(scaled, axis=1) if scaled else np.zeros((len(principal.columns), 1), dtype=np.float32)
 
 
 def pair_directions(same: np.ndarray, different: np.ndarray, shrinkage: float) -> np.ndarray:
@@ -281,7 +282,7 @@ def _orthonormal(columns: np.ndarray) -> np.ndarray:
 def _spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return eigenvalues that are more than rounding, the largest first, and their eigenvectors, in float64."""
     values, vectors = np.linalg.eigh(symmetric.astype(np.float64))
-    kept = (values > RANK * values[-1]) & (values > 0)
+    kept = values > RANK * max(values.max(initial=0), np.finfo(np.float32).tiny)
     return values[kept][::-1], vectors[:, kept][:, ::-1]
 
 

@@ -41,8 +41,13 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     # ---------------------------------------------------------------------------------------------------------- fitting
 
     @with_callbacks
-    def _fit_metric(self, sequences: Sequences, y: Any, target: Any, fit_params: dict[str, Any]) -> None:
-        """Fit the metric to the target, unless it is frozen, and prepare the fitted sequences for distances."""
+    def _fit_metric(
+        self, sequences: Sequences, y: Any, target: Any, fit_params: dict[str, Any], *, kind: str | None = None
+    ) -> None:
+        """Fit the metric to the target, unless it is frozen, and prepare the fitted sequences for distances.
+
+        `kind` says what the target is, "classes" or "numbers", to metrics that would have to guess it.
+        """
         metric = unfitted_metric(self.metric)
         frozen = isinstance(metric, FrozenEstimator)
         with reported_fit(self, sequences, y, n_parts=0 if frozen else 1) as part:
@@ -52,6 +57,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
                 check_sequences(sequences, estimator=metric, reset=False)
             else:
                 routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
+                _tell_target(metric, kind)
                 with part(metric):
                     metric.fit(sequences, target, **routed)
             with nullcontext() if frozen else finished_despite_ctrl_c(self):
@@ -216,12 +222,19 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         return hasattr(self, "_references")
 
     def _is_supervised(self) -> bool:
-        """Return whether the metric learns from y. Named metrics and callables do not."""
+        """Return whether the metric needs y, as classes. Named metrics and callables do not."""
         return hasattr(self.metric, "__sklearn_tags__") and bool(get_tags(self.metric).target_tags.required)
 
 
 def _routing() -> bool:
     return bool(get_config()["enable_metadata_routing"])
+
+
+def _tell_target(metric: Any, kind: str | None) -> None:
+    """Set target="auto" of a metric, or of metrics that it holds, to what the target is."""
+    names = [name for name, value in metric.get_params().items() if name.split("__")[-1] == "target" and value == "auto"]
+    if kind is not None and names:
+        metric.set_params(**dict.fromkeys(names, kind))
 
 
 def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:

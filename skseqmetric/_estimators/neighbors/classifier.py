@@ -19,9 +19,10 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
 
     Parameters
     ----------
-    metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
+    metric : metric estimator, FrozenEstimator, callable, "random_convolution" or "dtw", default="random_convolution"
         The distance. A metric estimator, such as `SyncGRUMetric()` or `DTWMetric(window=5)`, is cloned and fitted to
-        the training sequences. `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again, and so is a
+        the training sequences. The names stand for `RandomConvolutionMetric(random_state=0)`, so that a fit can be
+        repeated, and for `DTWMetric()`. `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again, and so is a
         function from `metric.get_metric()`. A callable takes two (T_i, C) arrays and returns their distance, a finite
         number, as `tslearn.metrics.dtw` does. Or it takes two lists of such arrays, of lengths Q and R, and returns all
         distances between them, shape (Q, R). `fit` finds out by trial calls on two sequences.
@@ -68,10 +69,12 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
     --------
     >>> import numpy as np
     >>> from skseqmetric import SequenceKNeighborsClassifier
-    >>> X = [np.full((steps, 1), level) for steps, level in [(3, 0.0), (5, 0.1), (4, 2.0), (6, 2.1)]]
-    >>> classifier = SequenceKNeighborsClassifier("dtw", n_neighbors=1).fit(X, ["low", "low", "high", "high"])
-    >>> classifier.predict([np.full((7, 1), 1.8)])
-    array(['high'], dtype='<U4')
+    >>> slow, fast = (lambda n: np.sin(np.arange(n) / 4)), (lambda n: np.sin(np.arange(n)))
+    >>> X = [slow(20), fast(22), slow(24), fast(21)]
+    >>> X = [wave[:, np.newaxis] for wave in X]
+    >>> classifier = SequenceKNeighborsClassifier(n_neighbors=1).fit(X, ["slow", "fast", "slow", "fast"])
+    >>> classifier.predict([np.sin(np.arange(5, 28))[:, np.newaxis]])
+    array(['fast'], dtype='<U4')
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -81,7 +84,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
 
     def __init__(
         self,
-        metric: Any = "dtw",
+        metric: Any = "random_convolution",
         *,
         n_neighbors: int = 5,
         weights: Weights = "uniform",
@@ -116,7 +119,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
             sequences = check_sequences(X, estimator=self)
             self.classes_, self._y = check_labels(y, len(sequences), estimator=self)
             labels = self.classes_[self._y]
-            self._fit_metric(sequences, labels, labels, fit_params)
+            self._fit_metric(sequences, labels, labels, fit_params, kind="classes")
         return self
 
     @property

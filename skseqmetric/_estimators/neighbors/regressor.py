@@ -20,9 +20,9 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
 
     Parameters
     ----------
-    metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
-        The distance, as in `SequenceKNeighborsClassifier`. A metric that learns from classes is fitted to bins of y,
-        see `n_bins`.
+    metric : metric estimator, FrozenEstimator, callable, "random_convolution" or "dtw", default="random_convolution"
+        The distance, as in `SequenceKNeighborsClassifier`. `RandomConvolutionMetric` learns from y itself. A metric
+        that learns from classes alone is fitted to bins of y, see `n_bins`.
     n_neighbors : int, default=5
         Number of neighbours in the mean.
     weights : {"uniform", "distance"}, callable or None, default="uniform"
@@ -32,7 +32,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
     n_bins : int, default=10
-        Number of classes for a supervised metric. They are quantile bins of y, which hold equal numbers but for ties. A
+        Number of classes for a metric that learns from classes alone. They are quantile bins of y, which hold equal numbers but for ties. A
         y with at most `n_bins` different values is not binned. With several outputs, each output is cut into
         `n_bins ** (1 / n_outputs)` bins, rounded down and at least 2. A class is then a combination of bins.
 
@@ -72,7 +72,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
 
     def __init__(
         self,
-        metric: Any = "dtw",
+        metric: Any = "random_convolution",
         *,
         n_neighbors: int = 5,
         weights: Weights = "uniform",
@@ -107,8 +107,9 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         with unchanged_if_refused(self):
             sequences = check_sequences(X, estimator=self)
             self._y = _check_values(y, len(sequences), self)
-            target = self._classes_for_metric() if self._is_supervised() else self._y
-            self._fit_metric(sequences, self._y, target, fit_params)
+            binned = self._is_supervised()
+            target = self._classes_for_metric() if binned else self._y
+            self._fit_metric(sequences, self._y, target, fit_params, kind="classes" if binned else "numbers")
         return self
 
     def _classes_for_metric(self) -> np.ndarray:

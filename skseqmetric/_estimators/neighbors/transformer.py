@@ -21,7 +21,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
 
     Parameters
     ----------
-    metric : metric estimator, FrozenEstimator, callable or "dtw", default="dtw"
+    metric : metric estimator, FrozenEstimator, callable, "random_convolution" or "dtw", default="random_convolution"
         The distance, as in `SequenceKNeighborsClassifier`.
     mode : {"distance", "connectivity"}, default="distance"
         Value of an edge: the distance, or 1.
@@ -66,7 +66,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
 
     def __init__(
         self,
-        metric: Any = "dtw",
+        metric: Any = "random_convolution",
         *,
         mode: str = "distance",
         n_neighbors: int = 5,
@@ -87,7 +87,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Training sequences.
         y : array-like of shape (n,), optional
-            Targets for the metric. A supervised metric needs them.
+            Targets for the metric. `SyncGRUMetric` needs them. `RandomConvolutionMetric` also learns without.
         **fit_params : dict
             As in `SequenceKNeighborsClassifier.fit`.
 

@@ -112,11 +112,13 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     Attributes
     ----------
     features_ : ConvolutionFeatures
-        Scaling of the channels, and the convolutions.
+        The convolutions.
     components_ : ndarray of shape (D, P), float32
         Rows that map features of shape (P,), less `feature_mean_`, to the embedding.
     feature_mean_ : ndarray of shape (P,), float32
         Means of the features over the training sequences.
+    mean_, scale_ : ndarray of shape (C,)
+        Scaling of the channels. Convolutions read (x - mean_) / scale_.
     classes_ : ndarray of shape (K,)
         Labels seen in `fit` and `partial_fit`. Only after learning from classes.
     n_channels_ : int
@@ -451,6 +453,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         directions, variances = (part[..., : self.n_components] for part in principal)
         columns = embedding_map(taught, Part(directions, float(variances.sum())), self.blend, form.total)
         self.features_, self.feature_mean_ = features, form.mean.astype(np.float32)
+        self.mean_, self.scale_ = features.mean, features.scale
         self.components_ = np.ascontiguousarray((columns * form.inverse[:, np.newaxis].astype(np.float32)).T)
         self._product = SteadyProduct(tensor_of(self.components_))
         self._n_features_out = len(self.components_)
