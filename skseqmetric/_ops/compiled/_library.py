@@ -61,7 +61,7 @@ _SIGNATURES = {
     "update": (None, "aaannnnnna"),
     "gates": (None, "aaan"),
     "dtw": (c_int, "aaanaanananann"),
-    "dtw_nearest": (c_int, "aaaaanaaanannnan"),
+    "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
@@ -102,7 +102,7 @@ class Library:
 
     - dtw(out, left, right, rows, their number, columns, their number or -1 for pairs, channels, radius or -1, threads)
       computes distances.
-    - dtw_nearest(distances, indices, queries, references, excluded, K, channels, radius or -1, scale and error,
+    - dtw_nearest(distances, indices, queries, references, their order by length, excluded, K, channels, radius or -1, scale and error,
       threads) finds the nearest; values come in double and in single precision.
 
     For tests only:

@@ -46,13 +46,13 @@ def dtw_nearest(
     if exclude is not None:
         exclude = _operand(exclude, "i8")
     cells = n_channels * _mean(queries.lengths) * float(references.lengths.sum())
-    starts = _operand(queries.starts, "i8")
+    starts, by_length = queries.starts, np.argsort(references.lengths, kind="stable")
     for part in _calls(n, cells):
         library().dtw_nearest(
             distances[part].ctypes.data, indices[part].ctypes.data,
             queries.values.ctypes.data, narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part]),
             references.values.ctypes.data, narrow[1].ctypes.data, references.starts.ctypes.data, len(references),
-            None if exclude is None else exclude[part].ctypes.data,
+            by_length.ctypes.data, None if exclude is None else exclude[part].ctypes.data,
             k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads,
         )  # fmt: skip
     return distances, indices

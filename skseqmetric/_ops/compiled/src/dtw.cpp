@@ -61,11 +61,11 @@ EXPORT int skseq_dtw(double* out, const double* left, const int64_t* left_starts
 EXPORT int skseq_dtw_nearest(double* distances, int64_t* indices, const double* queries, const float* narrow_queries,
                              const int64_t* query_starts, int64_t n_queries, const double* references,
                              const float* narrow_references, const int64_t* reference_starts, int64_t n_references,
-                             const int64_t* exclude, int64_t k, int64_t n_channels, int64_t radius,
+                             const int64_t* by_length, const int64_t* exclude, int64_t k, int64_t n_channels, int64_t radius,
                              const double* scale_and_error, int64_t n_threads) {
     const Search s{stacked(queries, narrow_queries, query_starts, n_queries),
                    stacked(references, narrow_references, reference_starts, n_references),
-                   n_channels, radius, k, exclude, scale_and_error[0], scale_and_error[1], distances, indices};
+                   n_channels, radius, k, by_length, exclude, scale_and_error[0], scale_and_error[1], distances, indices};
     if (!n_queries) return 0;
     const DtwKernels& kernels = chosen();
     return in_queue(s, n_queries, kernels.search_bytes(s), n_threads, kernels.search);

@@ -152,7 +152,7 @@ struct SearchScratch {
         const int64_t R = s.references.n, m = s.queries.longest, n = s.references.longest, C = s.n_channels;
         bounds = room.of<Bound>(R), candidates = room.of<Candidate>(R), neighbours = room.of<Neighbour>(R);
         highs = room.of<High>(s.k);
-        low = room.of<float>(n * C + 16), high = room.of<float>(n * C + 16);
+        low = room.of<float>((3 * n + m) * C), high = room.of<float>((3 * n + m) * C);
         rows = room.of<float>(Side<float>::numbers(n, C)), above = room.of<float>(m * Lanes<float>::N);
         remaining = room.of<float>((n + 1) * Lanes<float>::N);
         exact_rows = room.of<double>(Side<double>::numbers(n, C));
@@ -222,10 +222,88 @@ struct QuerySearch {
         }
     }
 
+    int64_t enveloped = 0;  // steps of the references that the envelope in memory is for, 0: none yet
+
+    // Of every step of a reference of n steps, the least and the largest value of each channel among the steps of the
+    // query that its band allows.
+    void envelop(int64_t n) {
+        if (enveloped == n || (enveloped && s.radius == NO_BAND && enveloped >= n)) return;
+        const int64_t C = s.n_channels;
+        enveloped = s.radius == NO_BAND ? s.references.longest : n;
+        const int64_t most = s.radius == NO_BAND ? n + steps : s.radius;
+        int64_t behind = most + (n > steps ? n - steps : 0), ahead = most + (steps > n ? steps - n : 0);
+        if (s.radius == NO_BAND) return box(enveloped);
+        if (behind > n - 1) behind = n - 1;
+        if (ahead > steps - 1) ahead = steps - 1;
+        const int64_t rows = n + behind + ahead;
+        for (int64_t i = 0; i < rows; ++i) {
+            const int64_t j = i - behind;
+            for (int64_t c = 0; c < C; ++c) {
+                const bool inside = j >= 0 && j < steps;
+                m.low[i * C + c] = inside ? fast.columns[j * C + c] : infinity<float>;
+                m.high[i * C + c] = inside ? fast.columns[j * C + c] : -infinity<float>;
+            }
+        }
+        int64_t width = 1;
+        const int64_t window = behind + ahead + 1;
+        for (; 2 * width <= window; width *= 2) shift((rows - 2 * width + 1) * C, width * C);
+        if (width < window) shift(n * C, (window - width) * C);
+    }
+    void shift(int64_t count, int64_t by) {
+        for (int64_t e = 0; e < count; ++e) {
+            m.low[e] = m.low[e] < m.low[e + by] ? m.low[e] : m.low[e + by];
+            m.high[e] = m.high[e] > m.high[e + by] ? m.high[e] : m.high[e + by];
+        }
+    }
+    void box(int64_t rows) {
+        const int64_t C = s.n_channels;
+        for (int64_t c = 0; c < C; ++c) {
+            float low = infinity<float>, high = -infinity<float>;
+            for (int64_t j = 0; j < steps; ++j) {
+                const float x = fast.columns[j * C + c];
+                low = x < low ? x : low, high = x > high ? x : high;
+            }
+            for (int64_t i = 0; i < rows; ++i) m.low[i * C + c] = low, m.high[i * C + c] = high;
+        }
+    }
+    float cell(const float* x, const float* y) const {
+        float sum = 0;
+        for (int64_t c = 0; c < s.n_channels; ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
+        return sum;
+    }
+    typedef Lanes<float> F;
+    F::V gaps(F::V sum, const float* y, int64_t e) const {
+        const F::V value = at(y + e);
+        return F::plus_square(sum, F::most(F::most(at(m.low + e) - value, value - at(m.high + e)), F::splat(0.0f)));
+    }
+    // Rows between the first and the last by LB_Keogh, and the cells that every path begins and ends with.
+    float bound(int64_t r) {
+        const int64_t n = steps_of(s.references, r), C = s.n_channels;
+        const float* y = s.references.narrow + s.references.starts[r] * C;
+        const float *x = fast.columns, *x_end = x + (steps - 1) * C, *y_end = y + (n - 1) * C;
+        float sum = cell(x, y) + (n > 1 || steps > 1 ? cell(x_end, y_end) : 0.0f);
+        if (n < 3) return sum;
+        envelop(n);
+        F::V first = F::splat(0.0f), second = first;
+        int64_t e = C;
+        const int64_t end = (n - 1) * C;
+        for (; e + 2 * F::N <= end; e += 2 * F::N) first = gaps(first, y, e), second = gaps(second, y, e + F::N);
+        for (; e + F::N <= end; e += F::N) first = gaps(first, y, e);
+        for (; e < end; ++e) {
+            const float below = m.low[e] - y[e], above = y[e] - m.high[e], gap = below > above ? below : above;
+            sum += gap > 0 ? gap * gap : 0.0f;
+        }
+        first = first + second;
+        for (int l = 0; l < F::N; ++l) sum += first[l];
+        return sum;
+    }
     int64_t bound_all() {
         int64_t n = 0;
-        for (int64_t r = 0; r < s.references.n; ++r)
-            if (!s.exclude || s.exclude[query] != r) m.bounds[n++] = {0.0f, 0, r};
+        for (int64_t i = 0; i < s.references.n; ++i) {
+            const int64_t r = s.by_length[i];
+            if (!s.exclude || s.exclude[query] != r) m.bounds[n++] = {bound(r), 0, r};
+        }
+        std::sort(m.bounds, m.bounds + n);
         return n;
     }
     template <typename Real>
@@ -243,10 +321,43 @@ struct QuerySearch {
     int64_t index_of(const Warp<float, Shared<float>>&, int l) const { return m.bounds[at_bound + l].index; }
     int64_t index_of(const Warp<double, Shared<double>>&, int l) const { return m.candidates[at_candidate + l].index; }
 
+    // What the rows from i on cost at least, by LB_Keogh and the last cell, of every lane.
+    void remain(int used) {
+        bool alike = s.radius == NO_BAND;
+        if (!alike) {
+            alike = true;
+            for (int l = 1; l < used; ++l) alike = alike && fast.rows.steps[l] == fast.rows.steps[0];
+        }
+        fast.remaining = alike && fast.limits[0] < infinity<float> ? m.remaining : nullptr;
+        if (!fast.remaining) return;
+        envelop(fast.rows.most);
+        const int64_t C = s.n_channels;
+        F::V sum = F::splat(0.0f);
+        put(m.remaining + fast.rows.most * F::N, sum);
+        for (int64_t i = fast.rows.most - 1; i > 0; --i) {
+            F::V gap = F::splat(0.0f);
+            const float* y = fast.rows.step_all(i);
+            for (int64_t c = 0; c < C; ++c) {
+                const F::V value = at(y + c * F::N);
+                gap = F::plus_square(gap, F::most(F::most(F::splat(m.low[i * C + c]) - value,
+                                                          value - F::splat(m.high[i * C + c])), F::splat(0.0f)));
+            }
+            for (int l = 0; l < F::N; ++l)
+                if (i >= fast.rows.steps[l] - 1)
+                    gap[l] = i > fast.rows.steps[l] - 1
+                                 ? 0.0f
+                                 : cell(fast.columns + (steps - 1) * C, fast.rows.from[l] + i * C);
+            sum = sum + gap;
+            put(m.remaining + i * F::N, sum);
+        }
+    }
+
     void find_candidates() {
         const int64_t n = bound_all();
         for (at_bound = 0; at_bound < n; at_bound += fast.N) {
+            if (m.bounds[at_bound].least > fast_limit()) break;
             const int used = load(fast, s.references.narrow, n - at_bound, fast_limit());
+            remain(used);
             fast.run();
             for (int l = 0; l < used; ++l)
                 if (fast.found[l] < infinity<float>) add(m.bounds[at_bound + l].index, fast.found[l]);

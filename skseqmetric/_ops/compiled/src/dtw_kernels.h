@@ -29,6 +29,7 @@ struct Distances {
 struct Search {
     Stacked queries, references;
     int64_t n_channels, radius, k;
+    const int64_t* by_length;     // the references from the shortest to the longest
     const int64_t* exclude;       // a reference a query that may not be its neighbour, or null
     double scale, square_error;   // narrow = scale (values - centre), and per aligned pair of steps the largest squared error
     double* distances;

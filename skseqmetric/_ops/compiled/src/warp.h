@@ -77,6 +77,10 @@ struct Side {
             most = steps[l] > most ? steps[l] : most;
         }
     }
+    const Real* step_all(int64_t i) {
+        while (ready <= i) step(ready);
+        return interleaved + i * channels * N;
+    }
     const Real* step(int64_t i) {
         if (i >= ready) {
             interleave(from, sizes, ready * channels, AHEAD * channels, interleaved + ready * channels * N);
