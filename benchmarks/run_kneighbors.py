@@ -27,7 +27,8 @@ from skseqmetric import (
 )
 
 STEPS, CHANNELS = 128, 9
-REFERENCES = (10, 30, 100, 300, 1000, 3000, 10_000)
+REFERENCES = (10, 30, 100, 300, 1000, 3000)
+PARTS = ("predict", "references", "pairs", "search")
 TSLEARN, DTW = "tslearn kNN (DTW)", "DTWMetric kNN, compiled"
 GRU, CONVOLUTION = "embedding kNN (SyncGRUMetric)", "embedding kNN (RandomConvolutionMetric)"
 
@@ -82,23 +83,18 @@ def predict_by_embedding(n_queries: int, n_references: int, repeats: int, option
 
 def predict_by_references(
     n_queries: int, numbers: Sequence[int], repeats: int, options: dict[str, Any]
-) -> dict[int, Result]:
+) -> list[Result]:
     """The same without tslearn, by the number of references: warping pays for each of them, an embedding for none."""
-    results = {}
+    results = []
     for n in numbers:
         X, y = make_data(n)
         Q, _ = make_data(n_queries, seed=1)
         models = searches(X, y, options["threads"])
-        results[n] = measure(
-            f"predict {n_queries} queries, {n} references of {STEPS} x {CHANNELS}",
-            {name: partial(model.predict, Q) for name, model in models.items()},
-            check=partial(check_embeddings, models=models, Q=Q, X=X, y=y),
-            repeats=repeats,
-            items=n_queries,
-            unit="queries",
-            memory=False,
-            **options,
-        )
+        title = f"predict {n_queries} queries, {n} references of {STEPS} x {CHANNELS}"
+        calls = {name: partial(model.predict, Q) for name, model in models.items()}
+        check = partial(check_embeddings, models=models, Q=Q, X=X, y=y)
+        counted: dict[str, Any] = {"items": n_queries, "unit": "queries", "memory": False}
+        results.append(measure(title, calls, check=check, repeats=repeats, **counted, **options))
     return results
 
 
@@ -186,31 +182,38 @@ def large_search(n: int, options: dict[str, Any]) -> Result:
     )
 
 
-def print_ratios(predicted: Result, by_references: dict[int, Result]) -> None:
-    """How many times as many queries a second."""
-    for name in (DTW, GRU, CONVOLUTION):
-        print(f"\n{name}: {1 / predicted.ratio(name, TSLEARN):.1f}x tslearn's queries/s")
-        for n, result in by_references.items() if name != DTW else ():
-            print(f"  over pruned warping, {n} references: {1 / result.ratio(name, DTW):.2f}x")
+def print_ratios(result: Result, peer: str, names: Sequence[str]) -> None:
+    """How many times as many items a second as `peer`."""
+    print(f"\n{result.title}")
+    for name in names:
+        print(f"  {name}: {1 / result.ratio(name, peer):.2f} times {peer}")
 
 
 def main() -> None:
     """Measure, print the tables and the ratios that docs/performance.md quotes."""
-    args = argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
     options = {"threads": args.threads or available_cores(), "device": args.device}
     queries, references, large = (20, 60, 1000) if args.quick else (200, 500, 20_000)
-    repeats = 1 if args.quick else 5
-    predicted = predict_by_embedding(queries, references, repeats, options)
-    numbers = (10, 30) if args.quick else REFERENCES
-    by_references = predict_by_references(queries, numbers, repeats, options)
-    pairs = coupled_pairs(queries, references, repeats, options)
-    searched = large_search(large, options)
-    report([predicted, *by_references.values(), pairs, searched], args.out)
-    print_ratios(predicted, by_references)
-    for name in ("coupled H=32, no stem", "coupled H=32, stem"):
-        print(f"{name}: {1 / pairs.ratio(name, 'tslearn cdist_dtw'):.2f}x tslearn's cdist_dtw in pairs/s")
-    peak = searched["SequenceNeighborsTransformer"].peak_bytes
-    print(f"search of {large} x {large}: {'-' if peak is None else f'{peak / 2**20:.0f} MiB'} beyond the inputs")
+    numbers, repeats = ((10, 30), 1) if args.quick else (REFERENCES, args.repeats)
+    results, ratios = [], []
+    if "predict" in args.parts:
+        results.append(predict_by_embedding(queries, references, repeats, options))
+        ratios.append((results[-1], TSLEARN, (DTW, GRU, CONVOLUTION)))
+    if "references" in args.parts:
+        by_references = predict_by_references(queries, numbers, repeats, options)
+        results += by_references
+        ratios += [(result, DTW, (GRU, CONVOLUTION)) for result in by_references]
+    if "pairs" in args.parts:
+        results.append(coupled_pairs(queries, references, repeats, options))
+        ratios.append((results[-1], "tslearn cdist_dtw", ("coupled H=32, no stem", "coupled H=32, stem")))
+    if "search" in args.parts:
+        results.append(large_search(large, options))
+    report(results, args.out)
+    for result, peer, names in ratios:
+        print_ratios(result, peer, names)
 
 
 if __name__ == "__main__":

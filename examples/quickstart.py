@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SyncGRUMetric
+from skseqmetric import DTWMetric, RandomConvolutionMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric.datasets import load_japanese_vowels
 from skseqmetric.inspection import EmbeddingDisplay, SynchronizationDisplay
 
@@ -36,6 +36,7 @@ def main() -> None:
     coupled = SequenceKNeighborsClassifier(gated, n_neighbors=1)
     reranked = SequenceKNeighborsClassifier(gated, n_neighbors=1, algorithm="rerank", n_candidates=20)
     embedded = make_pipeline(SyncGRUMetric(random_state=0, verbose=1), KNeighborsClassifier(1))
+    convolved = make_pipeline(RandomConvolutionMetric(random_state=0), KNeighborsClassifier(1))
     warped = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1)
 
     rows = [measure("coupled distance, every pair", coupled, train, test)]
@@ -43,7 +44,8 @@ def main() -> None:
     reranked.set_params(metric=FrozenEstimator(coupled.metric_))
     rows.append(measure("coupled distance, 20 re-ranked", reranked, train, test, fit_seconds=rows[0][2]))
     rows.append(measure("embedding, scikit-learn's kNN", embedded, train, test))
-    rows.append(measure("dynamic time warping (tslearn)", warped, train, test))
+    rows.append(measure("random convolutions, the same kNN", convolved, train, test))
+    rows.append(measure("dynamic time warping", warped, train, test))
     print_table(rows)
 
     embedding = EmbeddingDisplay.from_estimator(embedded[0], test.data, test.target_names[test.target])

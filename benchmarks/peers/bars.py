@@ -14,6 +14,9 @@ PLAIN = {32: 0.35, 64: 0.4, 128: 0.6}
 COUPLED = {32: 0.5, 64: 0.5, 128: 0.9}
 """The same of the coupled GRU on as many rows."""
 
+OVER_LSTM = 1.0
+"""Time of either, compiled, over that of nn.LSTM. It has a gate more, but takes less than nn.GRU for small batches."""
+
 COUPLED_WITHOUT_EXTENSION = 1.1
 FORWARD_SHARE = 0.6
 PAIRS_SHARE = {32: 0.45, 64: 0.6}
@@ -77,7 +80,9 @@ def _scan_bar(result: Result, name: str, units: int, backward: bool, peak: float
         return []
     else:
         bound = COUPLED_WITHOUT_EXTENSION
-    return [Bar(f"{what}, time over nn.GRU's", result.ratio(name, "nn.GRU"), bound, at_most=True)]
+    bars = [Bar(f"{what}, time over nn.GRU's", result.ratio(name, "nn.GRU"), bound, at_most=True)]
+    over_lstm = Bar(f"{what}, time over nn.LSTM's", result.ratio(name, "nn.LSTM"), OVER_LSTM, at_most=True)
+    return [*bars, over_lstm] if compiled else bars
 
 
 def pair_bars(equal: Result, ragged: Result, peak: float, flop: Mapping[int, float]) -> list[Bar]:

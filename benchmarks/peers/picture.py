@@ -14,6 +14,7 @@ STYLES = {
     "re-rank, eager": ("Coupled, re-ranked, torch alone", "#D55E00", "s", ":"),
     "exact, compiled": ("Coupled, exact, compiled", "#0072B2", "D", "-"),
     "exact, eager": ("Coupled, exact, torch alone", "#0072B2", "D", ":"),
+    "DTWMetric kNN": ("DTWMetric (DTW, pruned search)", "#56B4E9", "P", "-."),
     "dtaidistance": ("dtaidistance (DTW, C)", "#CC79A7", "v", "--"),
     "aeon": ("aeon (DTW, numba)", "#E69F00", "^", "--"),
     "tslearn": ("tslearn (DTW, numba)", "#000000", "x", "--"),

@@ -12,9 +12,9 @@ from sklearn.frozen import FrozenEstimator
 
 from benchmarks.harness import Result, Timing, measure
 from benchmarks.peers.aeon_process import Aeon
-from benchmarks.peers.distances import N_CANDIDATES, warping_contenders
+from benchmarks.peers.distances import N_CANDIDATES, PRUNED, warping_contenders
 from benchmarks.peers.runs import forced, implementations, quick_metric, sines
-from skseqmetric import SequenceKNeighborsClassifier, SyncGRUMetric
+from skseqmetric import DTWMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 
 STEPS = 64
 TRAINED_ON = 100
@@ -97,6 +97,8 @@ def _searches(
 ) -> dict[str, Call]:
     """Every way to search X; the references' side is prepared when a contender is first called."""
     contenders: dict[str, Call] = warping_contenders(Q, X, threads)
+    pruned = SequenceKNeighborsClassifier(DTWMetric(engine="compiled", n_jobs=threads), n_neighbors=1)
+    contenders[PRUNED] = _lazily(pruned, Q, X, y)
     for name in implementations("sync_gru"):
         models = {
             f"exact, {name}": _model(trained["symmetric"]),
