@@ -30,7 +30,7 @@ from benchmarks.jobs import LOG_NOTE, Job, do_all, exit_if_any_failed, read_log
 from benchmarks.panel.contenders import ALL, CONTENDERS, Contender
 from benchmarks.panel.fitting import Place, run_job
 from benchmarks.panel.problems import find_problems, read_problem
-from benchmarks.panel.report import legend, scores_by_problem, tables
+from benchmarks.panel.report import DIGITS, legend, scores_by_problem, tables
 from benchmarks.summaries import commits_of, scores_of
 
 PART = "panel"
@@ -67,17 +67,20 @@ def rows_in_log(args: argparse.Namespace, contenders: Sequence[Contender], probl
     return [row for row in found if row.get("part") == PART and row["arm"] in names and row["task"] in problems]
 
 
-def document(args: argparse.Namespace, rows: list[Any], files: dict[str, Path], lines: list[str]) -> dict[str, Any]:
-    """What --out holds."""
+def document(args: argparse.Namespace, rows: list[Any], files: dict[str, Path]) -> dict[str, Any]:
+    """What --out holds: the figures from which `benchmarks.panel.report` makes the tables."""
     return {
         "environment": environment(threads=args.threads),
         "commits": commits_of(rows),
         "contenders": {name: CONTENDERS[name].about for name in dict.fromkeys(row["arm"] for row in rows)},
         "problems": {name: read_problem(name, path).described() for name, path in files.items()},
         "left out": args.left_out,
-        "scores": scores_of(rows),
-        "table": lines,
+        "scores": scores_of(_short(row) for row in rows),
     }
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "accuracy": round(row["accuracy"], DIGITS)}
 
 
 def parse() -> argparse.Namespace:
@@ -121,7 +124,7 @@ def main() -> None:
     scores = scores_by_problem(rows_to_sum_up)
     lines = [*tables(scores), "", *legend(scores.contenders)]
     print("\n".join(["", *lines]))
-    write_json(args.out, document(args, rows_to_sum_up, files, lines))
+    write_json(args.out, document(args, rows_to_sum_up, files))
     if args.plot is not None and scores.complete.any():
         from benchmarks.panel.picture import draw
 

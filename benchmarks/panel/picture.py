@@ -63,14 +63,26 @@ def _critical_differences(ax: Any, scores: Scores, ranks: np.ndarray, bars: list
 
 def _accuracy_against_seconds(ax: Any, scores: Scores) -> None:
     seconds = (scores.costs["fit_cpu_s"] + scores.costs["predict_cpu_s"]).mean(axis=0)
-    for k, name in enumerate(scores.contenders):
+    accuracy = scores.accuracy.mean(axis=0)
+    for k in range(len(accuracy)):
         colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]
         filled = colour if k < len(COLOURS) else "none"
-        ax.scatter(seconds[k], scores.accuracy[:, k].mean(), s=70, marker=marker, facecolor=filled, edgecolor=colour)
-        point = (seconds[k], scores.accuracy[:, k].mean())
-        ax.annotate(name, point, xytext=(7, 3), textcoords="offset points", fontsize=8.5)
+        ax.scatter(seconds[k], accuracy[k], s=70, marker=marker, facecolor=filled, edgecolor=colour)
+    for k, height in _apart(np.log10(seconds), accuracy).items():
+        label = {"xytext": (seconds[k] * 1.08, height), "va": "center", "fontsize": 8.5}
+        ax.annotate(scores.contenders[k], (seconds[k], accuracy[k]), **label)
     ax.set(xscale="log", xlabel="CPU seconds a problem, fit and predict, mean", ylabel="mean accuracy")
     ax.set_title("Accuracy against seconds", fontsize=10, loc="left")
     ax.grid(True, which="major", color="0.88", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.margins(x=0.15)
+    ax.set_xlim(seconds.min() / 1.5, seconds.max() * 4)
+
+
+def _apart(x: np.ndarray, y: np.ndarray) -> dict[int, float]:
+    """Heights of the names of points, from the top, so that none lies on another; x in decades."""
+    least = max(float(np.ptp(y)), 1e-3) / 28
+    heights: dict[int, float] = {}
+    for k in np.argsort(-y, kind="stable"):
+        near = [heights[i] for i in heights if abs(x[i] - x[k]) < 0.6]
+        heights[int(k)] = min([float(y[k]), *(height - least for height in near if height - y[k] < least)])
+    return heights
