@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from skseqmetric._ops.compiled import library
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.dtw import SteppedSeries, dtw_nearest, dtw_pairs, dtw_table
 from skseqmetric._ops.reference import dtw as reference
@@ -197,6 +198,23 @@ def test_calls_in_parts_are_the_whole(short_calls: None, rng: np.random.Generato
     np.testing.assert_array_equal(table[140:], matrix(X[140:], X, 1))
     np.testing.assert_array_equal(dtw_pairs(series, every, series, every[::-1], 1), table[every, every[::-1]])
     assert_same(dtw_nearest(series, series, 2, 1, exclude), nearest_in(table, 2, exclude))
+
+
+def test_ctrl_c_is_heard_between_calls_however_long_the_sequences(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    calls: list[int] = []
+    real = library()
+    monkeypatch.setattr(real, "dtw_nearest", lambda *given: calls.append(1))
+    monkeypatch.setattr(real, "dtw", lambda *given: calls.append(2))
+    monkeypatch.setattr("skseqmetric._ops.compiled.dtw.CALL_CELLS", 20 * 9 * 9)
+    series, every = stacked([rng.normal(size=(9, 1)) for _ in range(20)]), np.arange(20)
+    dtw_nearest(series, series, 1, None, None)
+    dtw_table(series, every, series, every, None)
+    assert calls == [1] * 20 + [2] * 20
+    calls.clear()
+    dtw_nearest(series, series, 1, None, None, 4)
+    assert calls == [1] * 5
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

@@ -14,6 +14,7 @@ CALL_CELLS = 2**31
 """Channels of cells of one call, about a second of work: Ctrl-C is heard between calls."""
 
 _NO_BAND = -1
+_LANES = 8  # pairs that a thread computes at a time, at most
 _LARGEST_RADIUS = 2**40  # longer than any sequence, and far from overflow
 _LARGEST = 2.0**500  # of values from which a centre may be taken: their squares and differences stay finite
 
@@ -27,7 +28,7 @@ def dtw_distances(
     cells = left.values.shape[1] * _mean(left.lengths) * _mean(right.lengths) * (len(columns) if table else 1)
     n_channels, sides = left.values.shape[1], [_stacked(side) for side in (left, right)]
     band = _band(radius)
-    for part in _calls(len(rows), cells):
+    for part in _calls(len(rows), cells, least=1 if table else _LANES * n_threads):
         first, second = rows[part], columns if table else columns[part]
         pairs = first.ctypes.data, len(first), second.ctypes.data, len(second) if table else -1
         library().dtw(out[part].ctypes.data, *sides[0], *sides[1], *pairs, n_channels, band, n_threads)
@@ -47,7 +48,7 @@ def dtw_nearest(
     sides = [_stacked(side) for side in (queries, references)]
     starts, by_length = queries.starts, np.argsort(references.lengths, kind="stable")
     among = sides[1][0], narrow[1].ctypes.data, *sides[1][1:], by_length.ctypes.data
-    for part in _calls(n, cells):
+    for part in _calls(n, cells, least=n_threads):
         found = distances[part].ctypes.data, indices[part].ctypes.data
         asked = sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part])
         excluded = None if exclude is None else exclude[part].ctypes.data
@@ -83,9 +84,9 @@ def _narrowed(values: np.ndarray, centre: np.ndarray, scale: float) -> np.ndarra
     return out
 
 
-def _calls(n: int, cells: float) -> Iterator[slice]:
-    """Parts of n rows of so many channels of cells each, at least 64 rows."""
-    height = max(64, int(CALL_CELLS / max(cells, 1)))
+def _calls(n: int, cells: float, least: int) -> Iterator[slice]:
+    """Parts of n rows of so many channels of cells each, with at least as many rows as keep all threads at work."""
+    height = max(least, int(CALL_CELLS / max(cells, 1)))
     return (slice(start, min(start + height, n)) for start in range(0, n, height))
 
 
