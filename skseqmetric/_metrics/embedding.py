@@ -14,12 +14,12 @@ from torch import nn
 
 from skseqmetric._base import NetworkEstimator, Objective, Stage, fitting
 from skseqmetric._input import Sequences, check_sequences
-from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
-from skseqmetric._metrics.pair_runs import EmbeddedSequences, coupled_rows, coupled_tile
+from skseqmetric._metrics.euclidean import embedded_nearest
+from skseqmetric._metrics.pair_runs import EmbeddedSequences
+from skseqmetric._metrics.pairings import Pairing, pairing_of
 from skseqmetric._metrics.protocol import Metric
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._tasks import Classes, Pairs, Task
-from skseqmetric._tensors.inference import run_sequences
 from skseqmetric._tensors.modules import own_copy
 from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
@@ -48,13 +48,13 @@ class EmbeddingMetric(NetworkEstimator, Metric):
     pairs_per_sequence: int | None = None
 
     @property
-    def _coupled(self) -> bool:
-        """Whether the network runs every pair by itself. It then has a method `pair_run`."""
-        return self.coupling is not None
+    def _is_euclidean(self) -> bool:
+        coupling = self.module_.coupling if "module_" in vars(self) else self.coupling
+        return coupling is None
 
     @property
-    def _is_euclidean(self) -> bool:
-        return not self._coupled
+    def _pairing(self) -> Pairing:
+        return pairing_of(self.module_)
 
     # ------------------------------------------------------------------ fitting
     @fitting
@@ -171,8 +171,8 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             partial(augment, generator=generator),
             left=n_updates,
         )
-        weight, coupled = self.embedding_weight, self._coupled
-        objective = PairObjective(self.module_, task, coupled=coupled, embedding_weight=weight, generator=generator)
+        weight = self.embedding_weight
+        objective = PairObjective(self.module_, task, embedding_weight=weight, generator=generator)
         self._minimise(Objective(objective), batches, None, epochs, n_updates, data)
 
     def _make_task(self) -> Task:
@@ -193,7 +193,6 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         objective = BlockObjective(
             self.module_,
             self.loss_,
-            coupled=self._coupled,
             embedding_weight=self.embedding_weight,
             margin=self.margin,
             pairs_per_sequence=self.pairs_per_sequence,
@@ -203,23 +202,17 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
     # ------------------------------------------------------------------ distances
     def _prepare(self, sequences: Sequences) -> EmbeddedSequences:
-        flat = self._flat(sequences)
-        embeddings = run_sequences(flat, self.module_.features, self._n_features_out)
-        return EmbeddedSequences(embeddings, sequences.lengths, flat if self._coupled else None)
+        return self._pairing.prepare(self._flat(sequences))
 
     def _tile(
         self, left: EmbeddedSequences, rows: np.ndarray, right: EmbeddedSequences, columns: np.ndarray
     ) -> np.ndarray:
-        if self._coupled:
-            return coupled_tile(self.module_, left, rows, right, columns)
-        return embedded_tile(left.embeddings, rows, right.embeddings, columns)
+        return self._pairing.tile(left, rows, right, columns)
 
     def _rows(
         self, left: EmbeddedSequences, rows: np.ndarray, right: EmbeddedSequences, columns: np.ndarray
     ) -> np.ndarray:
-        if self._coupled:
-            return coupled_rows(self.module_, left, rows, right, columns)
-        return embedded_rows(left.embeddings, rows, right.embeddings, columns)
+        return self._pairing.rows(left, rows, right, columns)
 
     def _embeddings(self, prepared: EmbeddedSequences) -> np.ndarray:
         return prepared.embeddings
@@ -233,9 +226,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         exclude: np.ndarray | None,
         n_candidates: int | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self._coupled:
-            return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
-        return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+        if self._is_euclidean:
+            return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+        return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

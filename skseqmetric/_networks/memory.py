@@ -14,7 +14,7 @@ from skseqmetric._networks.layers import SteadyLinear, unstarted
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, instance_channels
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
-from skseqmetric._ops.steps import pool_states
+from skseqmetric._ops.steps import pool_states, states_at_places
 from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
 
@@ -109,10 +109,14 @@ class MemoryNetwork(SiameseNetwork):
         zoneout: float,
         memory_dropout: float,
         with_instance: bool = False,
+        coupling: str | None = None,
+        n_places: int = 24,
+        pooled_weight: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
+        self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
         n_channels *= 4 if with_instance else 1
         self.pooling, self.with_instance = pooling, with_instance
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
@@ -161,7 +165,15 @@ class MemoryNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the pooled states (B, n_outputs), or the embedding of length 1 that they are mapped to."""
+        return self._embedding(self.states(features, lengths, generator), lengths)
+
+    def free_places(
+        self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         states = self.states(features, lengths, generator)
+        return self._embedding(states, lengths), states_at_places(states, lengths, self.n_places)
+
+    def _embedding(self, states: Tensor, lengths: Tensor) -> Tensor:
         # past its end a sequence repeats its last state
         last = self.pooling == "last"
         read = states[:, -1] if last else pool_states(states.transpose(0, 1)[:, None], lengths, self.pooling)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, stem_strides, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
-from skseqmetric._ops.steps import reverse_valid
+from skseqmetric._ops.steps import pool_states, reverse_valid, states_at_places
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
 
@@ -65,7 +65,8 @@ class SyncGRUCell(nn.Module):
 class SyncGRUNetwork(SiameseNetwork):
     """The siamese network of `SyncGRUMetric`: a stem, one recurrence per direction, and pooling over time.
 
-    The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1.
+    The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1. With
+    coupling "alignment" no gate couples the recurrences.
     """
 
     def __init__(
@@ -80,18 +81,22 @@ class SyncGRUNetwork(SiameseNetwork):
         longest: int,
         max_recurrent_steps: int | None,
         dropout: float,
+        n_places: int = 24,
+        pooled_weight: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
         self.pooling, self.n_units = pooling, n_units
+        self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
+        gate = None if coupling == "alignment" else coupling
         self.stem = None
         if n_filters:
             strides = stem_strides(longest, max_recurrent_steps)
             self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator)
         self.n_features = n_filters or n_channels
         self.cells = nn.ModuleList(
-            SyncGRUCell(self.n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
+            SyncGRUCell(self.n_features, n_units, gate, generator) for _ in range(1 + bidirectional)
         )
         self.n_outputs = n_units * len(self.cells) * (2 if pooling == "both" else 1)
 
@@ -117,6 +122,13 @@ class SyncGRUNetwork(SiameseNetwork):
         """Return the pooled states of the uncoupled run. The run of a sequence paired with itself equals it."""
         weights = self.weights()
         return gru_pooled(self.directions(features, lengths), lengths, weights, self.pooling)
+
+    def free_places(
+        self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        states = gru_scan(self.directions(features, lengths), lengths, self.weights())
+        embeddings = pool_states(states, lengths, self.pooling)
+        return embeddings, states_at_places(to_time_order(states, lengths), lengths, self.n_places)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled states of both halves of the coupled pairs (rows[p], columns[p])."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._base import renamed
 from skseqmetric._estimators.nrnm import memory
@@ -175,6 +175,10 @@ class NRNMMetric(EmbeddingMetric):
     _parameter_constraints: dict[str, list[Any]] = {
         **EmbeddingMetric._parameter_constraints,
         **memory.CONSTRAINTS,
+        "coupling": [StrOptions({"alignment"}), None],
+        "n_places": [Interval(Integral, 1, None, closed="left")],
+        "pooled_weight": [Interval(Real, 0, None, closed="left")],
+        "embedding_weight": [Interval(Real, 0, None, closed="left")],
         "instance_channels": ["boolean"],
         "n_components": [Interval(Integral, 1, None, closed="left")],
     }
@@ -199,8 +203,12 @@ class NRNMMetric(EmbeddingMetric):
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.2,
         n_components: int = 64,
+        coupling: str | None = None,
+        n_places: int = 24,
+        pooled_weight: float = 0.0,
         loss: Any = "nca",
         margin: float = 1.0,
+        embedding_weight: float = 1.0,
         samples_per_class: int = 4,
         augment: Any = ("jitter", "warp", "crop"),
         scaling: str | None = "channel",
@@ -238,8 +246,12 @@ class NRNMMetric(EmbeddingMetric):
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
         self.n_components = n_components
+        self.coupling = coupling
+        self.n_places = n_places
+        self.pooled_weight = pooled_weight
         self.loss = loss
         self.margin = margin
+        self.embedding_weight = embedding_weight
         self.samples_per_class = samples_per_class
         self.augment = augment
         self.scaling = scaling
@@ -267,7 +279,13 @@ class NRNMMetric(EmbeddingMetric):
         memory.check_memory(self, training, "embedding", continued=continued)
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
-        return memory.memory_config(self, training, "embedding", self.n_components)
+        config = memory.memory_config(self, training, "embedding", self.n_components)
+        return {
+            **config,
+            "coupling": self.coupling,
+            "n_places": self.n_places,
+            "pooled_weight": self.pooled_weight,
+        }
 
     # ------------------------------------------------------------------ looks into the network
     hidden_states = memory.hidden_states
