@@ -290,6 +290,13 @@ def test_places_of_different_widths_are_refused(form: str) -> None:
 
 
 @pytest.mark.skipif(compiled.obstacle() is not None, reason="compiled: no extension")
+def test_as_many_indices_are_needed_on_both_sides() -> None:
+    x = torch.zeros(4, 5, 6)
+    with pytest.raises(ValueError, match="pairs has 2 indices of one side, and 1 of the other"):
+        alignment_tile(x, x, pairs=(torch.tensor([0, 1]), torch.tensor([0])))
+
+
+@pytest.mark.skipif(compiled.obstacle() is not None, reason="compiled: no extension")
 def test_ctrl_c_is_heard_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     library, calls = compiled.library(), []
 
