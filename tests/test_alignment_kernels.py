@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 import torch
 from torch import Tensor
 
 from skseqmetric._ops import compiled, dispatch
-from skseqmetric._ops.alignment_tile import alignment_matches, alignment_tile
+from skseqmetric._ops.alignment_tile import Matches, alignment_matches, alignment_tile
 from skseqmetric._ops.dispatch import implementation
+from tests.test_compiled import without_extension  # noqa: F401 - a fixture
 
 FORMS = ["eager", "avx512", "avx2", "generic"]
 SIZES = [(7, 7, 9), (24, 24, 96), (1, 1, 1), (1, 13, 8), (13, 1, 33), (9, 40, 5), (33, 17, 16)]
@@ -83,9 +85,17 @@ def every(n: int, m: int) -> tuple[Tensor, Tensor]:
     return torch.arange(n).repeat_interleave(m), torch.arange(m).repeat(n)
 
 
-def expected_tile(first: Tensor, second: Tensor, **how: object) -> Tensor:
+@cache
+def expected_matches(made: Callable[..., Tensor], sizes: tuple[int, int, int]) -> Matches:
+    """Of every pair of two with three sequences by the plain loop, which takes longer than every fast form."""
+    first, second = sides(made, 2, 3, sizes)
     with implementation("reference"):
-        return alignment_tile(first, second, **how)  # type: ignore[arg-type]
+        return alignment_matches(first, second, pairs=every(2, 3))
+
+
+def expected_distances(made: Callable[..., Tensor], sizes: tuple[int, int, int]) -> Tensor:
+    found = expected_matches(made, sizes)
+    return (found.forward_costs.mean(1) + found.backward_costs.mean(1)).view(2, 3)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -93,7 +103,7 @@ def test_distances_are_those_of_the_plain_loop(
     form: str, made: Callable[..., Tensor], sizes: tuple[int, int, int]
 ) -> None:
     first, second = sides(made, 2, 3, sizes)
-    expected, got = expected_tile(first, second), alignment_tile(first, second)
+    expected, got = expected_distances(made, sizes), alignment_tile(first, second)
     assert got.dtype == torch.float64
     torch.testing.assert_close(got, expected, rtol=TOLERANCE, atol=0)
     assert (got >= 0).all()
@@ -129,9 +139,7 @@ def test_matches_are_those_of_the_plain_loop(
     form: str, made: Callable[..., Tensor], sizes: tuple[int, int, int]
 ) -> None:
     first, second = sides(made, 2, 3, sizes)
-    pairs = every(2, 3)
-    with implementation("reference"):
-        expected = alignment_matches(first, second, pairs=pairs)
+    pairs, expected = every(2, 3), expected_matches(made, sizes)
     got, turned = alignment_matches(first, second, pairs=pairs), alignment_matches(second, first, pairs=pairs[::-1])
     for k, (part, wanted) in enumerate(zip(got, expected, strict=True)):
         assert part.dtype == wanted.dtype
@@ -186,8 +194,9 @@ def test_what_is_not_finite_has_no_finite_distance(form: str, value: float) -> N
 def test_squares_beyond_the_range_of_single_precision(form: str, scale: float) -> None:
     first, second = sides(walks, 3, 4, (7, 11, 9))
     first, second = scale * first, scale * second
-    expected, got = expected_tile(first, second), alignment_tile(first, second)
-    torch.testing.assert_close(got, expected, rtol=TOLERANCE, atol=0)
+    with implementation("reference"):
+        expected = alignment_tile(first, second)
+    torch.testing.assert_close(alignment_tile(first, second), expected, rtol=TOLERANCE, atol=0)
 
 
 def test_places_may_lie_anyhow_in_memory(form: str) -> None:
@@ -208,4 +217,97 @@ def test_no_gradient_is_kept(form: str) -> None:
 def test_double_precision_is_the_plain_loop() -> None:
     first, second = (side.double() + 1e-9 for side in sides(near_duplicates, 4, 5, (24, 9, 33)))
     assert dispatch.choose("alignment", first, 1) == "eager"
-    torch.testing.assert_close(alignment_tile(first, second), expected_tile(first, second), rtol=1e-13, atol=0)
+    with implementation("reference"):
+        expected = alignment_tile(first, second, pairs=(torch.tensor([3, 0]), torch.tensor([4, 0])))
+    torch.testing.assert_close(alignment_tile(first, second)[[3, 0], [4, 0]], expected, rtol=1e-13, atol=0)
+
+
+def test_tasks_and_calls_change_nothing(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than a task has, and lanes; then calls of a few pairs."""
+    first, second = sides(walks, 150, 70, (5, 6, 130))
+    whole, pairs = alignment_tile(first, second, n_threads=2), every(150, 70)
+    some = torch.randperm(len(pairs[0]), generator=torch.Generator().manual_seed(0))[:60]
+    monkeypatch.setattr("skseqmetric._ops.compiled.alignment.CALL_PRODUCTS", 9 * 5 * 6 * 130)
+    monkeypatch.setattr("skseqmetric._ops.eager.alignment.BLOCK_CELLS", {"cpu": 9 * 5 * 6})
+    monkeypatch.setattr("skseqmetric._ops.eager.alignment.PART_NUMBERS", {"cpu": 7 * 130})
+    assert torch.equal(alignment_tile(first[:4], second), whole[:4])
+    assert torch.equal(alignment_tile(first[:70], second[:4]), whole[:70, :4])
+    rows, columns = pairs[0][some], pairs[1][some]
+    assert torch.equal(alignment_tile(first, second, pairs=(rows, columns)), whole[rows, columns])
+    found = alignment_matches(first, second, pairs=(rows, columns))
+    alone = alignment_matches(first[rows[-1:]], second[columns[-1:]], pairs=(torch.tensor([0]), torch.tensor([0])))
+    for part, one in zip(found, alone, strict=True):
+        assert torch.equal(part[-1:], one)
+
+
+@pytest.mark.parametrize("repeated", [0, 1])
+def test_pairs_that_share_a_sequence(form: str, repeated: int) -> None:
+    """Candidates of one query lie side by side: the side that stays the same is packed once."""
+    first, second = sides(walks, 6, 5, (7, 11, 9))
+    table, (rows, columns) = alignment_tile(first, second), every(6, 5)
+    if repeated:
+        rows, columns = rows.view(6, 5).T.flatten(), columns.view(6, 5).T.flatten()
+    assert torch.equal(alignment_tile(first, second, pairs=(rows, columns)), table[rows, columns])
+    found = alignment_matches(first, second, pairs=(rows, columns))
+    assert found.forward.shape == (30, 7)
+    turned = alignment_matches(second, first, pairs=(columns, rows))
+    assert torch.equal(found.forward, turned.backward)
+    assert torch.equal(found.backward_costs, turned.forward_costs)
+
+
+def test_every_place_near_every_other(form: str) -> None:
+    """More costs within rounding of the least than a word of marks has bits."""
+    first, second = torch.full((1, 70, 3), 0.1), torch.full((2, 150, 3), 0.1)
+    second[1, 149, 2] = 0.2
+    found = alignment_matches(first, second, pairs=(torch.tensor([0, 0]), torch.tensor([0, 1])))
+    assert not found.forward.any()
+    assert not found.backward.any()
+    assert torch.count_nonzero(found.backward_costs) == 1
+    assert alignment_tile(first, second)[0, 0] == 0
+
+
+@pytest.mark.usefixtures("without_extension")
+def test_without_the_extension_torch_does_it() -> None:
+    first, second = sides(walks, 3, 4, (7, 11, 9))
+    with pytest.warns(RuntimeWarning, match="it was not built"):
+        found = alignment_tile(first, second, pairs=every(3, 4))
+    with implementation("eager"):
+        assert torch.equal(found.view(3, 4), alignment_tile(first, second))
+
+
+@pytest.mark.parametrize("pairs", [([0, 3], [0, 0]), ([0, 0], [0, 4]), ([-1, 0], [0, 0])])
+def test_indices_beyond_the_sequences_are_refused(pairs: tuple[list[int], list[int]]) -> None:
+    if dispatch.obstacle("compiled", "alignment", torch.empty(0, dtype=torch.float32), 1) is not None:
+        pytest.skip("the compiled form alone reads memory by them")
+    x = torch.zeros(4, 5, 6)
+    with pytest.raises(IndexError, match="pairs has indices from"):
+        alignment_tile(x[:3], x, pairs=(torch.tensor(pairs[0]), torch.tensor(pairs[1])))
+
+
+def test_places_of_different_widths_are_refused(form: str) -> None:
+    with pytest.raises(ValueError, match="4 numbers on one side, and 5"):
+        alignment_tile(torch.zeros(2, 3, 4), torch.zeros(2, 3, 5))
+
+
+@pytest.mark.skipif(compiled.obstacle() is not None, reason="compiled: no extension")
+def test_as_many_indices_are_needed_on_both_sides() -> None:
+    x = torch.zeros(4, 5, 6)
+    with pytest.raises(ValueError, match="pairs has 2 indices of one side, and 1 of the other"):
+        alignment_tile(x, x, pairs=(torch.tensor([0, 1]), torch.tensor([0])))
+
+
+@pytest.mark.skipif(compiled.obstacle() is not None, reason="compiled: no extension")
+def test_ctrl_c_is_heard_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    library, calls = compiled.library(), []
+
+    def interrupted(*_: object) -> int:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return 0
+
+    monkeypatch.setattr("skseqmetric._ops.compiled.alignment.CALL_PRODUCTS", 1)
+    monkeypatch.setattr(library, "alignment", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        alignment_tile(torch.zeros(5, 3, 4), torch.zeros(5, 3, 4))
+    assert len(calls) == 2
