@@ -29,6 +29,7 @@ from skseqmetric import (
     SequenceNeighborsTransformer,
     SyncGRUMetric,
 )
+from skseqmetric.inspection import Alignment
 
 LENGTHS = (7, 12, 5, 9, 6, 11, 8, 10)
 RNG = np.random.default_rng(5)
@@ -98,6 +99,8 @@ def cases() -> dict[str, Case]:
         ),
         Case(SequenceNeighborsTransformer(SyncGRUMetric(4, **FAST), n_neighbors=2, algorithm="rerank"), LABELS),
         Case(SyncGRUMetric(4, **FAST, loss="contrastive", pooling="both"), LABELS),
+        Case(SyncGRUMetric(4, **FAST, coupling="alignment", n_places=5, pooled_weight=0.5), LABELS),
+        Case(NRNMMetric(n_components=3, **MEMORY, coupling="alignment"), LABELS),
         Case(SyncGRUMetric(4, **FAST, coupling="diffusive", early_stopping=True, validation_fraction=0.5), LABELS),
     ]
     return {f"{k} {type(case.made).__name__}": case for k, case in enumerate(listed)}
@@ -117,7 +120,7 @@ def _given(case: Case) -> dict[str, tuple[Any, ...]]:
         **dict.fromkeys(
             ("hidden_states", "memory_states", "pairwise_distances", "kneighbors", "kneighbors_graph"), (X,)
         ),
-        **dict.fromkeys(("pair_distance", "synchronization"), (X[:4], X[4:])),
+        **dict.fromkeys(("alignment", "pair_distance", "synchronization"), (X[:4], X[4:])),
         **dict.fromkeys(("score_pairs", "predict_pairs"), (X, PAIRS)),
         "score": (X, case.y),
         "transform_images": (IMAGES,),
@@ -147,7 +150,8 @@ def arrays(value: Any) -> list[np.ndarray]:
     """The arrays of an answer, however it holds them."""
     if hasattr(value, "toarray"):
         return [value.toarray()]
-    if isinstance(value, dict):
+    if isinstance(value, dict | Alignment):
+        value = value if isinstance(value, dict) else vars(value)
         return [array for part in value.values() for array in arrays(part)]
     if isinstance(value, np.ndarray | float | str | np.generic | None):
         return [np.asarray(value)]

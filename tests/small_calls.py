@@ -39,7 +39,7 @@ from skseqmetric import (
     metrics,
     to_padded,
 )
-from skseqmetric.inspection import EmbeddingDisplay
+from skseqmetric.inspection import Alignment, EmbeddingDisplay
 
 Call = Callable[[], Any]
 
@@ -81,6 +81,7 @@ MADE: dict[str, BaseEstimator] = {
     "SequenceNeighborsTransformer": SequenceNeighborsTransformer(NRNMMetric(**MEMORY)),
     "SyncGRUMetric": SyncGRUMetric(**MEMORY, coupling="symmetric"),
     "SyncGRUMetric, plain": SyncGRUMetric(**MEMORY, coupling=None),
+    "SyncGRUMetric, matched": SyncGRUMetric(**MEMORY, coupling="alignment"),
 }
 ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "fit_pairs": lambda _: (X, PAIRS, SAME),
@@ -91,7 +92,7 @@ ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "score_pairs": lambda _: (X, PAIRS),
     "pair_distance": lambda _: (X, X[::-1]),
     "pairwise_distances": lambda _: (X[:20], X),
-    "synchronization": lambda _: (X[:20], X[20:40]),
+    **dict.fromkeys(("alignment", "synchronization"), lambda _: (X[:20], X[20:40])),
     "predict_step": lambda _: (X[0][0],),
     "predict_stream": lambda _: (X[0][:5],),
     "transform_images": lambda _: (IMAGES,),
@@ -199,6 +200,8 @@ def _parts(value: Any) -> Any:
         return _parts([value.indptr, value.indices, value.data])
     if isinstance(value, list | tuple):
         return [_parts(item) for item in value]
+    if isinstance(value, Alignment):
+        return _parts(vars(value))
     if isinstance(value, torch.Tensor):
         value = value.detach().numpy()
     if isinstance(value, np.ndarray) and value.dtype != object:
