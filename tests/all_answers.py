@@ -84,6 +84,7 @@ def cases() -> dict[str, Case]:
         Case(NRNMClassifier(**MEMORY), LABELS),
         Case(NRNMClassifier(**MEMORY, cell="gru", precision="bfloat16", class_weight="balanced"), LABELS),
         Case(NRNMMetric(n_components=3, **MEMORY, loss="triplet"), LABELS),
+        Case(NRNMMetric(n_components=3, **MEMORY, coupling="alignment", n_places=5), LABELS),
         Case(NRNMRegressor(**MEMORY, pooling="both"), LABELS * 1.5),
         Case(NRNMStepClassifier(**MEMORY, stride=2, n_slots=2), STEP_LABELS),
         Case(RandomConvolutionMetric(n_features=168, random_state=0), LABELS),
@@ -102,6 +103,7 @@ def cases() -> dict[str, Case]:
         Case(SyncGRUMetric(4, **FAST, coupling="alignment", n_places=5, pooled_weight=0.5), LABELS),
         Case(NRNMMetric(n_components=3, **MEMORY, coupling="alignment"), LABELS),
         Case(SyncGRUMetric(4, **FAST, coupling="diffusive", early_stopping=True, validation_fraction=0.5), LABELS),
+        Case(SyncGRUMetric(4, **FAST, coupling="alignment", pooled_weight=1.0, loss="triplet"), LABELS),
     ]
     return {f"{k} {type(case.made).__name__}": case for k, case in enumerate(listed)}
 

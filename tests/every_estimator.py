@@ -96,7 +96,9 @@ OF_PAIRS = {"fit_pairs": {"pairs": PAIRS, "same": SAME}}
 CASES = [
     Case("SyncGRUMetric", lambda: SyncGRUMetric(**SMALL), _fits(LABELS) | OF_PAIRS),
     Case("SyncGRUMetric coupled", lambda: SyncGRUMetric(**SMALL, coupling="symmetric"), _fits(LABELS) | OF_PAIRS),
+    Case("SyncGRUMetric aligned", lambda: SyncGRUMetric(**SMALL, coupling="alignment"), _fits(LABELS) | OF_PAIRS),
     Case("NRNMMetric", lambda: NRNMMetric(**SMALL), _fits(LABELS) | OF_PAIRS),
+    Case("NRNMMetric aligned", lambda: NRNMMetric(**SMALL, coupling="alignment"), _fits(LABELS) | OF_PAIRS),
     Case("NRNMClassifier", lambda: NRNMClassifier(**SMALL), _fits(LABELS)),
     Case("NRNMRegressor", lambda: NRNMRegressor(**SMALL), _fits(NUMBERS)),
     Case("NRNMStepClassifier", lambda: NRNMStepClassifier(**SMALL), _fits(STEPS)),

@@ -80,6 +80,7 @@ MADE: dict[str, BaseEstimator] = {
     "SequenceKNeighborsRegressor": SequenceKNeighborsRegressor(SyncGRUMetric(**MEMORY, coupling=None)),
     "SequenceNeighborsTransformer": SequenceNeighborsTransformer(NRNMMetric(**MEMORY)),
     "SyncGRUMetric": SyncGRUMetric(**MEMORY, coupling="symmetric"),
+    "SyncGRUMetric, aligned": SyncGRUMetric(**MEMORY, coupling="alignment"),
     "SyncGRUMetric, plain": SyncGRUMetric(**MEMORY, coupling=None),
     "SyncGRUMetric, matched": SyncGRUMetric(**MEMORY, coupling="alignment"),
 }

@@ -85,6 +85,8 @@ def variants() -> list[BaseEstimator]:
     return [
         SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, pooling="last"),
         metric,
+        SyncGRUMetric(**SMALL, coupling="alignment", pooled_weight=1.0),
+        NRNMMetric(**SMALL, coupling="alignment"),
         MetricEnsemble([("coupled", metric), ("dtw", "dtw")], weights=[2, 1]),
         SequenceKNeighborsClassifier(metric, n_neighbors=1),
         SequenceKNeighborsClassifier(metric, algorithm="rerank"),
