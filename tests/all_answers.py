@@ -100,7 +100,6 @@ def cases() -> dict[str, Case]:
         ),
         Case(SequenceNeighborsTransformer(SyncGRUMetric(4, **FAST), n_neighbors=2, algorithm="rerank"), LABELS),
         Case(SyncGRUMetric(4, **FAST, loss="contrastive", pooling="both"), LABELS),
-        Case(SyncGRUMetric(4, **FAST, coupling="alignment", n_places=5, pooled_weight=0.5), LABELS),
         Case(NRNMMetric(n_components=3, **MEMORY, coupling="alignment"), LABELS),
         Case(SyncGRUMetric(4, **FAST, coupling="diffusive", early_stopping=True, validation_fraction=0.5), LABELS),
         Case(SyncGRUMetric(4, **FAST, coupling="alignment", pooled_weight=1.0, loss="triplet"), LABELS),

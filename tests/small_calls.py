@@ -82,7 +82,6 @@ MADE: dict[str, BaseEstimator] = {
     "SyncGRUMetric": SyncGRUMetric(**MEMORY, coupling="symmetric"),
     "SyncGRUMetric, aligned": SyncGRUMetric(**MEMORY, coupling="alignment"),
     "SyncGRUMetric, plain": SyncGRUMetric(**MEMORY, coupling=None),
-    "SyncGRUMetric, matched": SyncGRUMetric(**MEMORY, coupling="alignment"),
 }
 ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "fit_pairs": lambda _: (X, PAIRS, SAME),
