@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from skseqmetric._metrics.euclidean import embedded_rows
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
 from skseqmetric._networks.stem import steps_behind
-from skseqmetric._ops.alignment_tile import Matches, alignment_matches
+from skseqmetric._ops.alignment_tile import alignment_matches
 from skseqmetric._ops.steps import positions_of_places
 from skseqmetric._tensors.modes import answering
 
@@ -50,8 +50,8 @@ class Alignment:
         Shares of the places in the squared distance. Together with `pooled_share` they sum to 1. All are 0 if the
         distance is 0.
     step_shares : pair of ndarrays (T,) and (S,), float64
-        The same, of all T input steps of x and S of y. A place between two recurrent steps gives to both, to the nearer
-        one more. A recurrent step gives equal parts to the input steps that are nearest to it.
+        The same, of all T input steps of x and S of y. A place stands for one P-th of the length of its sequence. Its
+        share is spread evenly over that part.
     pooled_share : float
         Share of the embeddings. It is 0 with ``pooled_weight=0``.
     """
@@ -73,47 +73,51 @@ def alignments(network: Any, left: EmbeddedSequences, right: EmbeddedSequences) 
     pairs = torch.from_numpy(chosen)
     found = alignment_matches(torch.from_numpy(left.places), torch.from_numpy(right.places), pairs=(pairs, pairs))
     pooled = network.pooled_weight * np.square(embedded_rows(left.embeddings, chosen, right.embeddings, chosen))
-    matched = Matches(*(part.numpy() for part in found))
     strides = (1, 1) if network.stem is None else network.stem.strides
-    return [_of_pair(left, right, i, Matches(*(part[i] for part in matched)), pooled[i], strides) for i in chosen]
+    return [
+        _of_pair(left, right, p, _Found(*parts), float(pooled[p]), strides)
+        for p, parts in enumerate(zip(*(part.numpy() for part in found), strict=True))
+    ]
+
+
+class _Found(NamedTuple):
+    """The matches of one pair and their costs, (P,) each."""
+
+    forward: np.ndarray
+    backward: np.ndarray
+    forward_costs: np.ndarray
+    backward_costs: np.ndarray
 
 
 def _of_pair(
-    left: EmbeddedSequences, right: EmbeddedSequences, i: int, found: Any, pooled: float, strides: tuple[int, int]
+    left: EmbeddedSequences, right: EmbeddedSequences, i: int, found: _Found, pooled: float, strides: tuple[int, int]
 ) -> Alignment:
     costs = found.forward_costs, found.backward_costs
     squared = float(costs[0].mean() + costs[1].mean() + pooled)
     unit = squared or 1.0
-    shares = tuple(cost / (len(cost) * unit) for cost in costs)
-    places = [_Places(int(side.lengths[i]), len(cost), strides) for side, cost in zip((left, right), costs, strict=True)]
+    lengths = int(left.lengths[i]), int(right.lengths[i])
+    n_places = len(costs[0])
+    first, second = (cost / (n_places * unit) for cost in costs)
     return Alignment(
         distance=float(np.sqrt(squared)),
         costs=cdist(left.places[i], right.places[i], "sqeuclidean"),
-        positions=(places[0].positions, places[1].positions),
+        positions=(_positions(lengths[0], n_places, strides), _positions(lengths[1], n_places, strides)),
         matches=(found.forward, found.backward),
         match_costs=costs,
-        place_shares=(shares[0], shares[1]),
-        step_shares=(places[0].of_steps(shares[0]), places[1].of_steps(shares[1])),
-        pooled_share=float(pooled / unit),
+        place_shares=(first, second),
+        step_shares=(_of_steps(first, lengths[0]), _of_steps(second, lengths[1])),
+        pooled_share=pooled / unit,
     )
 
 
-class _Places:
-    """Where the places of a sequence lie, of which a stem with these strides leaves some recurrent steps."""
+def _positions(length: int, n_places: int, strides: tuple[int, int]) -> np.ndarray:
+    """Return where the places lie in a sequence of which a stem with these strides leaves some recurrent steps."""
+    in_states = positions_of_places(torch.tensor([steps_behind(length, strides)]), n_places)[0].numpy()
+    return in_states * (strides[0] * strides[1])
 
-    def __init__(self, n_steps: int, n_places: int, strides: tuple[int, int]) -> None:
-        self.n_steps, self.stride, self.n_states = n_steps, strides[0] * strides[1], steps_behind(n_steps, strides)
-        self.in_states = positions_of_places(torch.tensor([self.n_states]), n_places)[0].numpy()
 
-    @property
-    def positions(self) -> np.ndarray:
-        return self.in_states * self.stride
-
-    def of_steps(self, shares: np.ndarray) -> np.ndarray:
-        """Return the shares (T,) of the input steps from those of the places (P,)."""
-        before = self.in_states.astype(np.int64)
-        after, part = np.minimum(before + 1, self.n_states - 1), self.in_states - before
-        of_states = np.bincount(before, shares * (1 - part), self.n_states)
-        of_states += np.bincount(after, shares * part, self.n_states)
-        nearest = np.minimum((np.arange(self.n_steps) + self.stride // 2) // self.stride, self.n_states - 1)
-        return (of_states / np.bincount(nearest, minlength=self.n_states))[nearest]
+def _of_steps(shares: np.ndarray, length: int) -> np.ndarray:
+    """Return the shares (T,) of the steps of a sequence from those of its places (P,), each a P-th of its length."""
+    before = np.concatenate([[0.0], np.cumsum(shares)])
+    until = np.interp(np.linspace(0, 1, length + 1), np.linspace(0, 1, len(before)), before)
+    return np.maximum(np.diff(until), 0)

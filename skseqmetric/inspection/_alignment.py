@@ -111,8 +111,8 @@ class AlignmentDisplay:
         """
         if not hasattr(metric, "alignment"):
             raise ValueError(
-                f"{type(metric).__name__} has no alignment to draw: pass a SyncGRUMetric or an NRNMMetric that is fitted "
-                'with coupling="alignment".'
+                f"{type(metric).__name__} has no alignment to draw: pass a SyncGRUMetric or an NRNMMetric, fitted with "
+                'coupling="alignment".'
             )
         found = metric.alignment([_with_channels(x, "x")], [_with_channels(y, "y")])[0]
         given = getattr(metric, "channel_names_in_", None) if channel_names is None else channel_names
@@ -134,11 +134,11 @@ class AlignmentDisplay:
         curves, chosen = self._curves()
         self.figure_, self.axes_ = make_panels(ax)
         top = float(self.alignment.costs.max()) if max_cost is None else max_cost
-        colours = cost_colours(top or 1.0)
-        draw_channels([self.axes_["x"], self.axes_["y"]], curves, chosen, list(map(str, self.names)))
+        colours, titles = cost_colours(top or 1.0), names_of(self.names, 2, "names", "sequences")
+        draw_channels([self.axes_["x"], self.axes_["y"]], curves, chosen, titles)
         draw_shares([self.axes_["x shares"], self.axes_["y shares"]], self.alignment)
         draw_links(self.axes_["links"], self.alignment, colours)
-        draw_costs(self.axes_["costs"], self.alignment, colours, list(map(str, self.names)))
+        draw_costs(self.axes_["costs"], self.alignment, colours, titles)
         self.axes_["x"].set_title(f"distance {self.alignment.distance:.3g}" if title is None else title)
         return self
 
@@ -173,4 +173,6 @@ def _number_of(channel: Any, names: list[str]) -> int:
         return names.index(channel)
     if isinstance(channel, int | np.integer) and not isinstance(channel, bool) and -len(names) <= channel < len(names):
         return int(channel) % len(names)
-    raise ValueError(f"channels has {channel!r}: pass numbers from 0 to {len(names) - 1}, or some of the names {names}.")
+    raise ValueError(
+        f"channels has {channel!r}: pass numbers from 0 to {len(names) - 1}, or some of the names {names}."
+    )

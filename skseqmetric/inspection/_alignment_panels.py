@@ -121,9 +121,10 @@ def draw_costs(ax: Any, alignment: Alignment, colours: Any, titles: list[str]) -
     x, y = ((edges[1:] + edges[:-1]) / 2 for edges in (down, across))
     forward, backward = alignment.matches
     marked: dict[str, Any] = {"color": "white", "linestyle": "none"}
-    ax.plot(y[forward], x, marker="o", markerfacecolor="none", ms=6, label="nearest in y", **marked)
-    ax.plot(y, x[backward], marker="x", ms=4, label="nearest in x", **marked)
+    ax.plot(y[forward], x, marker="o", markerfacecolor="none", ms=6, **marked)
+    ax.plot(y, x[backward], marker="x", ms=4, **marked)
     ax.invert_yaxis()
+    ax.set_title(f"○ nearest in {titles[1]}    × nearest in {titles[0]}", fontsize="small")
     ax.set(xlabel=f"step of {titles[1]}", ylabel=f"step of {titles[0]}", box_aspect=1)
     ax.figure.colorbar(colours, ax=ax, label="cost", shrink=0.75)
 
