@@ -43,6 +43,11 @@ SAME = np.array([False, True, True, False, False, True])
 
 FAST: dict[str, Any] = {"max_epochs": 1, "min_batches": 1, "batch_size": 4, "random_state": 0}
 MEMORY: dict[str, Any] = {**FAST, "n_units": 4, "n_heads": 2, "n_filters": 4}
+DEFAULT_MEMBERS: dict[str, Any] = {
+    "convolution__n_features": 84,
+    "alignment__n_filters": 4,
+    **{f"alignment__{name}": value for name, value in FAST.items()},
+}
 CROSS: dict[str, Any] = {**FAST, "n_components": 4, "n_filters": 4, "n_units": 4}
 ECHO: dict[str, Any] = {"n_units": 50, "random_state": 0}
 
@@ -81,6 +86,7 @@ def cases() -> dict[str, Case]:
         Case(EchoStateTransformer(**ECHO), LABELS),
         Case(MetricEnsemble([("gru", SyncGRUMetric(4, **FAST)), ("coupled", metric)]), LABELS),
         Case(MetricEnsemble([("gru", SyncGRUMetric(4, **FAST)), ("memory", NRNMMetric(**MEMORY))]), LABELS),
+        Case(MetricEnsemble(random_state=0).set_params(**DEFAULT_MEMBERS), LABELS),
         Case(NRNMClassifier(**MEMORY), LABELS),
         Case(NRNMClassifier(**MEMORY, cell="gru", precision="bfloat16", class_weight="balanced"), LABELS),
         Case(NRNMMetric(n_components=3, **MEMORY, loss="triplet"), LABELS),

@@ -68,6 +68,9 @@ MADE: dict[str, BaseEstimator] = {
     "EchoStateRegressor": EchoStateRegressor(**RESERVOIR, target="step", bidirectional=False),
     "EchoStateTransformer": EchoStateTransformer(**RESERVOIR),
     "MetricEnsemble": MetricEnsemble([("gru", SyncGRUMetric(**MEMORY)), ("memory", NRNMMetric(**MEMORY))]),
+    "MetricEnsemble, default": MetricEnsemble().set_params(
+        convolution__n_features=336, random_state=0, **{f"alignment__{name}": value for name, value in MEMORY.items()}
+    ),
     "NRNMClassifier": NRNMClassifier(**MEMORY, target="step"),
     "NRNMMetric": NRNMMetric(n_components=4, **MEMORY),
     "NRNMRegressor": NRNMRegressor(**MEMORY, target="step"),

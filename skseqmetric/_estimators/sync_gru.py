@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skseqmetric._base import renamed
 from skseqmetric._metrics.embedding import EmbeddingMetric
 from skseqmetric._metrics.pair_runs import coupled_states, synchronization_gaps
+from skseqmetric._metrics.protocol import register_metric
 from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.sync_gru import SyncGRUNetwork
 from skseqmetric._tasks import Classes
@@ -20,6 +21,7 @@ from skseqmetric._tensors.inference import run_steps
 from skseqmetric._training.data import TrainingSet
 
 
+@register_metric("alignment", coupling="alignment", random_state=0)
 @renamed(readout="pooling", stem_channels="n_filters")
 class SyncGRUMetric(EmbeddingMetric):
     r"""Learned distance between sequences: a siamese GRU whose two halves synchronise.
