@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._ops import compiled
 from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.eager import alignment as eager
 from skseqmetric._ops.reference import alignment as reference
@@ -57,23 +58,34 @@ def alignment_tile(
     `pairs`, two index tensors (K,), gives (K,). `n_threads` is the number of threads on the CPU; None means torch's
     number of intra-op threads. What is not finite has a distance that is not finite.
     """
-    first, second = _on_a_device_with_doubles(first), _on_a_device_with_doubles(second)
-    if choose("alignment", first, 1) == "reference":
+    first, second = _operands(first, second)
+    chosen = choose("alignment", first, 1)
+    if chosen == "reference":
         return _reference_tile(first, second, pairs)
+    if chosen == "compiled":
+        return compiled.alignment_tile(first.contiguous(), second.contiguous(), pairs, n_threads)
     return eager.alignment_tile(first, second, pairs, n_threads)
 
 
 @torch.no_grad()
 def alignment_matches(first: Tensor, second: Tensor, *, pairs: Pairs) -> Matches:
     """Return what the places first (N, P, D) and second (M, P', D) of the pairs, two index tensors (K,), match."""
-    first, second = _on_a_device_with_doubles(first), _on_a_device_with_doubles(second)
-    if choose("alignment", first, 1) == "reference":
+    first, second = _operands(first, second)
+    chosen = choose("alignment", first, 1)
+    if chosen == "reference":
         return _reference_matches(first, second, pairs)
+    if chosen == "compiled":
+        return Matches(*compiled.alignment_matches(first.contiguous(), second.contiguous(), pairs))
     return Matches(*eager.alignment_matches(first, second, pairs))
 
 
-def _on_a_device_with_doubles(places: Tensor) -> Tensor:
-    return places.cpu() if places.device.type == "mps" else places
+def _operands(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sides of one precision, on a device that has double precision."""
+    if first.shape[2] != second.shape[2]:
+        raise ValueError(f"places have {first.shape[2]} numbers on one side, and {second.shape[2]} on the other")
+    if first.device.type == "mps":
+        first, second = first.cpu(), second.cpu()
+    return first, second.to(first.dtype)
 
 
 def _reference_tile(first: Tensor, second: Tensor, pairs: Pairs | None) -> Tensor:
