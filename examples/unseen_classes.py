@@ -41,7 +41,7 @@ def main() -> None:
     for name, metric in metrics.items():
         print(f"{name:<24}{one_shot(metric.fit(*known), *unseen):>8.3f}")
     file = arguments.out / "alignment.png"
-    draw(metrics["matched states"], *unseen).savefig(file, dpi=120)
+    draw(metrics["matched states"], *unseen).savefig(file, dpi=90)
     print(f"\nPicture: {file}")
 
 

@@ -154,7 +154,8 @@ class SyncGRUMetric(EmbeddingMetric):
 
     with the embeddings e. It is symmetric, d(x, x) = 0 and d >= 0; the triangle inequality may fail. Training replaces
     both minima by the mean under softmax(-tau c), with a learned tau. A pair costs P^2 D multiply-adds for states of D
-    numbers. This coupling is ours. Its kin are the Chamfer distance and the late interaction of text retrieval [3]_.
+    numbers. `alignment` returns what matched what. This coupling is ours. Its kin are the Chamfer distance and the late
+    interaction of text retrieval [3]_.
 
     `transform` costs O(T H (H + S)) multiply-adds per sequence for S inputs. A coupled distance costs about 14 T H^2
     FLOP per pair and direction. Sequences are encoded once, not once per pair.

@@ -112,7 +112,8 @@ def _of_pair(
 
 def _positions(length: int, n_places: int, strides: tuple[int, int]) -> np.ndarray:
     """Return where the places lie in a sequence of which a stem with these strides leaves some recurrent steps."""
-    in_states = positions_of_places(torch.tensor([steps_behind(length, strides)]), n_places)[0].numpy()
+    n_states = torch.tensor([steps_behind(length, strides)], dtype=torch.int64, device="cpu")
+    in_states = positions_of_places(n_states, n_places)[0].numpy()
     return in_states * (strides[0] * strides[1])
 
 
