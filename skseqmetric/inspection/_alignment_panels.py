@@ -60,6 +60,7 @@ def draw_channels(axes: list[Any], curves: list[np.ndarray], names: list[str], t
     axes[0].tick_params(labelbottom=False)
     axes[0].set_xlim(-0.5, max(map(len, curves)) - 0.5)
     axes[1].set_xlabel("step")
+    axes[1].xaxis.get_major_locator().set_params(integer=True)
 
 
 def _draw_lines(axes: list[Any], curves: list[np.ndarray], names: list[str]) -> None:
@@ -126,6 +127,8 @@ def draw_costs(ax: Any, alignment: Alignment, colours: Any, titles: list[str]) -
     ax.invert_yaxis()
     ax.set_title(f"○ nearest in {titles[1]}    × nearest in {titles[0]}", fontsize="small")
     ax.set(xlabel=f"step of {titles[1]}", ylabel=f"step of {titles[0]}", box_aspect=1)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     ax.figure.colorbar(colours, ax=ax, label="cost", shrink=0.75)
 
 
