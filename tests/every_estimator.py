@@ -141,6 +141,15 @@ CASES = [
         _fits(LABELS, partial=False) | OF_PAIRS,
     ),
     Case(
+        "MetricEnsemble default",
+        lambda: (
+            MetricEnsemble()
+            .set_params(convolution__n_features=84, **{f"alignment__{name}": value for name, value in SMALL.items()})
+            .set_params(random_state=0)
+        ),
+        _fits(LABELS) | OF_PAIRS,
+    ),
+    Case(
         "SequenceKNeighborsClassifier",
         lambda: SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL), n_neighbors=2),
         _fits(LABELS, partial=False),

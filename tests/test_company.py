@@ -69,6 +69,7 @@ FITTED: list[Any] = [
     EchoStateRegressor(random_state=0),
     MetricEnsemble([("coupled", COUPLED), ("memory", NRNMMetric(**FAST))], weights=[1, 2]),
     MetricEnsemble([("gru", SyncGRUMetric(**FAST)), ("memory", NRNMMetric(**FAST))]),
+    MetricEnsemble([("convolution", RandomConvolutionMetric(random_state=0)), ("alignment", ALIGNED)]),
     SequenceKNeighborsClassifier(weights="distance", n_neighbors=3),
     SequenceKNeighborsClassifier(COUPLED, weights="distance", n_neighbors=3),
     SequenceKNeighborsClassifier(COUPLED, weights="distance", n_neighbors=3, algorithm="rerank"),

@@ -23,6 +23,7 @@ from skseqmetric import (
     Metric,
     MetricEnsemble,
     NRNMMetric,
+    RandomConvolutionMetric,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SyncGRUMetric,
@@ -53,6 +54,12 @@ KINDS: dict[str, list[tuple[str, Any]]] = {
     "euclidean": [("gru", GRU), ("memory", MEMORY), ("mean", EuclideanMean(3.0))],
     "coupled": [("gru", GRU), ("coupled", COUPLED)],
     "tiles": [("mean", MeanMetric(2.0, euclidean=False)), ("steps", count_of_steps), ("last", LastStep())],
+    "default": MetricEnsemble()
+    .set_params(
+        convolution=RandomConvolutionMetric(n_features=84, random_state=0),
+        **{f"alignment__{name}": value for name, value in SMALL.items()},
+    )
+    .metrics,
     "nothing learned": [("steps", count_of_steps)],
     "nested": [
         ("inner", MetricEnsemble([("gru", GRU), ("mean", EuclideanMean())], weights=[1, 2])),

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skseqmetric._base import renamed
 from skseqmetric._metrics.embedding import EmbeddingMetric
 from skseqmetric._metrics.pair_runs import coupled_states, synchronization_gaps
+from skseqmetric._metrics.protocol import register_metric
 from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.sync_gru import SyncGRUNetwork
 from skseqmetric._tasks import Classes
@@ -20,6 +21,7 @@ from skseqmetric._tensors.inference import run_steps
 from skseqmetric._training.data import TrainingSet
 
 
+@register_metric("alignment", coupling="alignment", random_state=0)
 @renamed(readout="pooling", stem_channels="n_filters")
 class SyncGRUMetric(EmbeddingMetric):
     r"""Learned distance between sequences: a siamese GRU whose two halves synchronise.
@@ -154,7 +156,8 @@ class SyncGRUMetric(EmbeddingMetric):
 
     with the embeddings e. It is symmetric, d(x, x) = 0 and d >= 0; the triangle inequality may fail. Training replaces
     both minima by the mean under softmax(-tau c), with a learned tau. A pair costs P^2 D multiply-adds for states of D
-    numbers. This coupling is ours. Its kin are the Chamfer distance and the late interaction of text retrieval [3]_.
+    numbers. `alignment` returns what matched what. This coupling is ours. Its kin are the Chamfer distance and the late
+    interaction of text retrieval [3]_.
 
     `transform` costs O(T H (H + S)) multiply-adds per sequence for S inputs. A coupled distance costs about 14 T H^2
     FLOP per pair and direction. Sequences are encoded once, not once per pair.

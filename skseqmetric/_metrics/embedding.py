@@ -10,10 +10,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from skseqmetric._base import NetworkEstimator, Objective, Stage, fitting
 from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._metrics.alignment import Alignment, alignments
 from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
 from skseqmetric._metrics.pairings import Pairing, pairing_of
@@ -26,6 +28,14 @@ from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import PairBatches, Plan, balanced_batches, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import BlockObjective, PairObjective
+
+
+def _matches(metric: Any) -> bool:
+    """Whether the distance of a metric is that of matched states. The error becomes the cause of an AttributeError."""
+    coupling = metric._coupling_in_use
+    if coupling != "alignment":
+        raise ValueError(f'coupling={coupling!r} matches no states: fit the metric with coupling="alignment".')
+    return True
 
 
 class EmbeddingMetric(NetworkEstimator, Metric):
@@ -49,8 +59,11 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
     @property
     def _is_euclidean(self) -> bool:
-        coupling = self.module_.coupling if "module_" in vars(self) else self.coupling
-        return coupling is None
+        return self._coupling_in_use is None
+
+    @property
+    def _coupling_in_use(self) -> str | None:
+        return self.module_.coupling if "module_" in vars(self) else self.coupling
 
     @property
     def _pairing(self) -> Pairing:
@@ -207,6 +220,37 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         return self.embedding_weight
 
     # ------------------------------------------------------------------ distances
+    @available_if(_matches)
+    def alignment(self, X: Any, Y: Any) -> list[Alignment]:
+        """Return what matched what in the pairs (X[p], Y[p]), and the share of every step in their distances.
+
+        It exists with ``coupling="alignment"``.
+
+        Parameters
+        ----------
+        X, Y : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences, paired row by row.
+
+        Returns
+        -------
+        alignments : list of n `skseqmetric.inspection.Alignment`
+            Each has the costs (P, P) of all places of both sequences, where the places lie, which of them matched, and
+            the shares of places and input steps. Its `distance` is that of `pair_distance`, up to rounding.
+
+        Raises
+        ------
+        ValueError
+            `check_sequences` does not accept X or Y, or they have different numbers of sequences.
+
+        See Also
+        --------
+        skseqmetric.inspection.AlignmentDisplay : Draw the matching of a pair.
+        """
+        left, right = self._prepared(X), self._prepared(Y)
+        if len(left) != len(right):
+            raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
+        return alignments(self.module_, left, right)
+
     def _prepare(self, sequences: Sequences) -> EmbeddedSequences:
         return self._pairing.prepare(self._flat(sequences))
 

@@ -72,16 +72,18 @@ def states_at_places(states: Tensor, lengths: Tensor, n_places: int) -> Tensor:
     The first and the last place are the first and the last valid step. A single place is the middle. The results for a
     sequence have the same bits whatever the padding is.
     """
-    last = (lengths - 1).double()[:, None]
-    shares = (
-        torch.linspace(0, 1, n_places, dtype=torch.float64, device=states.device)
-        if n_places > 1
-        else last.new_tensor([0.5])
-    )
-    position = last * shares
+    position = positions_of_places(lengths, n_places)
     below = position.floor()
     index = below.to(torch.int64)
     after = torch.minimum(index + 1, lengths[:, None] - 1)
     rows = torch.arange(len(states), dtype=torch.int64, device=states.device)[:, None]
     part = (position - below).to(states.dtype)[..., None]
     return torch.lerp(states[rows, index], states[rows, after], part)
+
+
+def positions_of_places(lengths: Tensor, n_places: int) -> Tensor:
+    """Return where the places of `states_at_places` lie, (B, n_places) in steps from 0, for lengths (B,), float64."""
+    last = (lengths - 1).double()[:, None]
+    if n_places == 1:
+        return last * 0.5
+    return last * torch.linspace(0, 1, n_places, dtype=torch.float64, device=lengths.device)
