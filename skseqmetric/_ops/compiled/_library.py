@@ -60,13 +60,18 @@ _SIGNATURES = {
     "product": (None, "aaannnnnnna"),
     "update": (None, "aaannnnnna"),
     "gates": (None, "aaan"),
+    "alignment_packed": (c_int64, "nn"),
+    "alignment_slopes": (c_int64, "n"),
+    "pack_places": (None, "aannn"),
+    "align": (c_int, "aaaaaaannnna"),
+    "align_back": (c_int, "aaaaaaaaannnnna"),
     "dtw": (c_int, "aaanaanananann"),
     "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
 }
-_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "dtw", "dtw_nearest")
+_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "align", "align_back", "dtw", "dtw_nearest")
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
@@ -99,6 +104,15 @@ class Library:
     - product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp) multiplies by it.
     - update(a, b, c, lda, ldb, M, K, N, threads, openmp) computes c = a^T b.
 
+    Soft distances of pairs by the costs between their places, and their gradients:
+
+    - alignment_packed(P, D) and alignment_slopes(P) are the sizes of a packed sequence and of a pair's slopes.
+    - pack_places(out, states, sequences, P, D) packs the sequences.
+    - align(states, packed, first, second of every pair, tau, distances, slopes or 0, pairs, P, D, threads, openmp)
+      writes distances and slopes.
+    - align_back(states, packed, slopes, gradients of the distances, first, second, room for (sequences + 2) and for
+      (2 pairs) indices, gradient, sequences, pairs, P, D, threads, openmp) adds to the gradient of the states.
+
     Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
 
     - dtw(out, left, right, rows, their number, columns, their number or -1 for pairs, channels, radius or -1,
@@ -126,6 +140,11 @@ class Library:
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
     update: Callable[..., None]
+    alignment_packed: Callable[[int, int], int]
+    alignment_slopes: Callable[[int], int]
+    pack_places: Callable[..., None]
+    align: Callable[..., int]
+    align_back: Callable[..., int]
     dtw: Callable[..., int]
     dtw_nearest: Callable[..., int]
     gates: Callable[..., None]

@@ -49,6 +49,25 @@ struct Convolutions {
     int64_t n_sequences, n_channels, n_dilations, n_features, longest, largest_dilation;
 };
 
+// Soft distances of pairs (rows[k], columns[k]) of sequences with states (P, D), and what their gradients need: slopes
+// of `alignment_slopes(P)` floats a pair, or none where `slopes` is null. `packed` is made by pack_places.
+struct Alignment {
+    const float *states, *packed;
+    const int64_t *rows, *columns;
+    float *squared, *slopes;
+    int64_t n_pairs, P, D;
+    float tau;
+};
+
+// Adds to the gradient of the states what the pairs' gradients `outer` give. The entries starts[b] to starts[b + 1] are
+// 2 k where the sequence b is the first of the pair k, and 2 k + 1 where it is the second.
+struct AlignmentGradient {
+    const float *states, *packed, *slopes, *outer;
+    const int64_t *rows, *columns, *starts, *entries;
+    float* grad;
+    int64_t P, D;
+};
+
 // Every n-th tile is one share, which the next thread that is free takes: one that the machine holds up holds up no
 // other. What is summed is summed within a share, and shares in their order: the same result every time.
 struct Shares {
@@ -56,6 +75,8 @@ struct Shares {
     std::atomic<int64_t> taken{0};
     int64_t next() { return taken.fetch_add(1); }
 };
+
+constexpr int64_t ALIGNMENT_PAIRS = 32;
 
 struct Kernels {
     const char* name;
@@ -79,6 +100,13 @@ struct Kernels {
     // Sequences, one after the other until none is left.
     int64_t (*convolution_floats)(const Convolutions&);
     void (*convolutions)(const Convolutions&, Shares&, float* scratch);
+    // Sequences of `alignment_packed` floats each; shares of ALIGNMENT_PAIRS pairs; single sequences.
+    int64_t (*alignment_packed)(int64_t P, int64_t D);
+    int64_t (*alignment_slopes)(int64_t P);
+    int64_t (*alignment_floats)(int64_t P);
+    void (*pack_places)(float* out, const float* states, int64_t n, int64_t P, int64_t D);
+    void (*align)(const Alignment&, Shares&, float* scratch);
+    void (*align_back)(const AlignmentGradient&, Shares&, float* scratch);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };

@@ -66,6 +66,35 @@ void in_parts(int64_t M, int64_t each, int64_t n_threads, decltype(Problem::open
     });
 }
 
+// work(shares, scratch) by every thread until no share is left; 0, or 1 where memory ran out.
+template <typename Work>
+int in_shares(int64_t n_shares, int64_t n_threads, int64_t floats, decltype(Problem::openmp) openmp, const Work& work) {
+    Shares shares{n_shares};
+    const int64_t n = n_threads < n_shares ? n_threads : n_shares, scratch = aligned(floats);
+    if (!n) return 0;
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    const auto run = [&](int64_t thread) { work(shares, memory.floats + thread * scratch); };
+    if (openmp && n > 1)
+        in_team(openmp, n, run);
+    else
+        in_threads(n, run);
+    return 0;
+}
+
+// The entries of `AlignmentGradient`, by counting.
+void by_sequence(const int64_t* rows, const int64_t* columns, int64_t n_pairs, int64_t n, int64_t* starts,
+                 int64_t* entries) {
+    int64_t* next = starts + 1;
+    for (int64_t i = 0; i < n + 2; ++i) starts[i] = 0;
+    for (int64_t k = 0; k < n_pairs; ++k) ++next[rows[k] + 1], ++next[columns[k] + 1];
+    for (int64_t i = 0; i < n; ++i) next[i + 1] += next[i];
+    for (int64_t k = 0; k < n_pairs; ++k) {
+        entries[next[rows[k]]++] = 2 * k;
+        entries[next[columns[k]]++] = 2 * k + 1;
+    }
+}
+
 // 0, or 1 where memory ran out.
 int run(const Problem& p, bool backward) {
     const Kernels& k = *chosen.load();
@@ -165,17 +194,37 @@ EXPORT int skseq_convolutions(const float* values, const int64_t* offsets, const
     const Convolutions p{values,   offsets,     dilations,  n_biases,    starts,     channels, order,           biases,
                          shares,   n_sequences, n_channels, n_dilations, n_features, longest,  largest_dilation};
     const Kernels& k = *chosen.load();
-    Shares sequences{n_sequences};
-    const int64_t n = n_threads < n_sequences ? n_threads : n_sequences, scratch = aligned(k.convolution_floats(p));
-    if (!n) return 0;
-    const Buffer memory(scratch * n);
-    if (!memory.memory) return 1;
-    const auto work = [&](int64_t thread) { k.convolutions(p, sequences, memory.floats + thread * scratch); };
-    if (openmp && n > 1)
-        in_team(openmp, n, work);
-    else
-        in_threads(n, work);
-    return 0;
+    return in_shares(n_sequences, n_threads, k.convolution_floats(p), openmp,
+                     [&](Shares& sequences, float* scratch) { k.convolutions(p, sequences, scratch); });
+}
+
+EXPORT int64_t skseq_alignment_packed(int64_t P, int64_t D) { return chosen.load()->alignment_packed(P, D); }
+EXPORT int64_t skseq_alignment_slopes(int64_t P) { return chosen.load()->alignment_slopes(P); }
+
+EXPORT void skseq_pack_places(float* out, const float* states, int64_t n, int64_t P, int64_t D) {
+    chosen.load()->pack_places(out, states, n, P, D);
+}
+
+// 0, or 1 where memory ran out.
+EXPORT int skseq_align(const float* states, const float* packed, const int64_t* rows, const int64_t* columns,
+                       const float* tau, float* squared, float* slopes, int64_t n_pairs, int64_t P, int64_t D,
+                       int64_t n_threads, decltype(Problem::openmp) openmp) {
+    const Alignment a{states, packed, rows, columns, squared, slopes, n_pairs, P, D, *tau};
+    const Kernels& k = *chosen.load();
+    return in_shares((n_pairs + ALIGNMENT_PAIRS - 1) / ALIGNMENT_PAIRS, n_threads, k.alignment_floats(P), openmp,
+                     [&](Shares& shares, float* scratch) { k.align(a, shares, scratch); });
+}
+
+// 0, or 1 where memory ran out. `starts` (n + 2) and `entries` (2 n_pairs) are written here.
+EXPORT int skseq_align_back(const float* states, const float* packed, const float* slopes, const float* outer,
+                            const int64_t* rows, const int64_t* columns, int64_t* starts, int64_t* entries, float* grad,
+                            int64_t n, int64_t n_pairs, int64_t P, int64_t D, int64_t n_threads,
+                            decltype(Problem::openmp) openmp) {
+    by_sequence(rows, columns, n_pairs, n, starts, entries);
+    const AlignmentGradient g{states, packed, slopes, outer, rows, columns, starts, entries, grad, P, D};
+    const Kernels& k = *chosen.load();
+    const int64_t threads = n_threads * ALIGNMENT_PAIRS < n_pairs ? n_threads : 1 + n_pairs / ALIGNMENT_PAIRS;
+    return in_shares(n, threads, P, openmp, [&](Shares& shares, float* scratch) { k.align_back(g, shares, scratch); });
 }
 
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
