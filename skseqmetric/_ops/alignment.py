@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import compiled
+from skseqmetric._ops.compiled import alignment_block as compiled
 from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.eager import alignment_block as eager
 from skseqmetric._ops.reference import alignment_block as reference
@@ -24,19 +24,28 @@ def alignment_block(states: Tensor, temperature: Tensor) -> Tensor:
     / 2 multiply-adds, and the backward pass twice as many. Memory beyond the result is bounded for any B. States of
     half precision are computed in float32.
     """
+    states, tau = _operands(states, temperature)
+    if choose("alignment_block", states, 1) == "compiled":
+        return compiled.alignment_block(states, tau)
     n = len(states)
     i, j = torch.triu_indices(n, n, 1, dtype=torch.int64, device=states.device)
-    squared = alignment_pairs(states, i, j, temperature)
+    squared = alignment_pairs(states, i, j, tau)
     block = squared.new_zeros(n, n).index_put((i, j), squared)
     return block + block.T
 
 
 def alignment_pairs(states: Tensor, rows: Tensor, columns: Tensor, temperature: Tensor) -> Tensor:
     """Return the soft squared distances (K,) of `alignment_block` for the pairs (rows[k], columns[k])."""
-    states = states.float() if states.dtype in (torch.float16, torch.bfloat16) else states
-    tau, chosen = temperature.to(states.dtype), choose("alignment_block", states, 1)
+    states, tau = _operands(states, temperature)
+    chosen = choose("alignment_block", states, 1)
     if chosen == "reference":
         return reference.alignment_pairs(states, rows, columns, tau)
     if chosen == "compiled":
         return compiled.alignment_pairs(states, rows, columns, tau)
     return eager.alignment_pairs(states, rows, columns, tau)
+
+
+def _operands(states: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in one dtype: float32 for states of half precision."""
+    states = states.float() if states.dtype in (torch.float16, torch.bfloat16) else states
+    return states, temperature.to(states.dtype)

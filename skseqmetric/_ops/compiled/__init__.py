@@ -1,7 +1,6 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
-from skseqmetric._ops.compiled.alignment_block import alignment_pairs
 from skseqmetric._ops.compiled.dtw import dtw_distances, dtw_nearest
 from skseqmetric._ops.compiled.random_convolution import convolution_shares
 from skseqmetric._ops.compiled.recurrence import (
@@ -17,7 +16,6 @@ __all__ = [
     "DenseStep",
     "Library",
     "SparseStep",
-    "alignment_pairs",
     "convolution_shares",
     "dtw_distances",
     "dtw_nearest",

@@ -63,8 +63,8 @@ _SIGNATURES = {
     "alignment_packed": (c_int64, "nn"),
     "alignment_slopes": (c_int64, "n"),
     "pack_places": (None, "aannn"),
-    "align": (c_int, "aaaaaaannnna"),
-    "align_back": (c_int, "aaaaaaaaannnnna"),
+    "align": (c_int, "aaaaaaannnnnna"),
+    "align_back": (c_int, "aaaaaaaannnnnna"),
     "dtw": (c_int, "aaanaanananann"),
     "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
     "width": (c_int64, ""),
@@ -108,10 +108,11 @@ class Library:
 
     - alignment_packed(P, D) and alignment_slopes(P) are the sizes of a packed sequence and of a pair's slopes.
     - pack_places(out, states, sequences, P, D) packs the sequences.
-    - align(states, packed, first, second of every pair, tau, distances, slopes or 0, pairs, P, D, threads, openmp)
-      writes distances and slopes.
-    - align_back(states, packed, slopes, gradients of the distances, first, second, room for (sequences + 2) and for
-      (2 pairs) indices, gradient, sequences, pairs, P, D, threads, openmp) adds to the gradient of the states.
+    - align(states, packed, first and second sequence of every pair, tau, distances, slopes or 0, the first pair, pairs,
+      sequences, P, D, threads, openmp) writes distances and slopes. Where no pairs are given, they are all of a
+      square, and the distances are that square.
+    - align_back(states, packed, slopes, gradients of the distances, first and second sequence of every pair, gradients
+      of the states and of tau, the first pair, pairs, sequences, P, D, threads, openmp) adds to the gradients.
 
     Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
 

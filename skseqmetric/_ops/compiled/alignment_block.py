@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team
 
 KEPT = 1 << 23
-"""Floats of slopes that are kept for the way back: 32 MB. Of more pairs, none are kept, and the way back takes them
+"""Floats of slopes that are kept for the way back: 32 MB. Of more pairs, none are kept. The way back then computes them
 anew, `PART` floats at a time."""
 
 PART = 1 << 21
@@ -23,97 +24,108 @@ CALL_PAIRS = 1 << 18
 """Pairs of one call, about a second of work: Ctrl-C is heard between calls."""
 
 
+def alignment_block(states: Tensor, tau: Tensor) -> Tensor:
+    """Return the soft squared distances (B, B) of all pairs of sequences with states (B, P, D)."""
+    block: Tensor = _SoftDistances.apply(states, tau, None, None)
+    return block
+
+
 def alignment_pairs(states: Tensor, rows: Tensor, columns: Tensor, tau: Tensor) -> Tensor:
     """Return the soft squared distances (K,) of the pairs (rows[k], columns[k]) of states (B, P, D)."""
-    squared: Tensor = _SoftDistances.apply(states, rows, columns, tau)
+    squared: Tensor = _SoftDistances.apply(states, tau, rows.contiguous(), columns.contiguous())
     return squared
 
 
+@dataclass
 class _Places:
-    """States (B, P, D) that are packed for the products of all calls, the temperature, and the threads."""
+    """States (B, P, D), packed for the products of all calls, and pairs of them, or None for all pairs."""
 
-    def __init__(self, states: Tensor, tau: Tensor) -> None:
-        self.states, self.tau = states.detach().contiguous(), tau.detach().contiguous()
-        self.shape = states.shape
-        n, n_places, n_numbers = self.shape
-        self.packed = states.new_empty(n, library().alignment_packed(n_places, n_numbers))
-        library().pack_places(address(self.packed, "packed"), address(self.states, "states"), n, n_places, n_numbers)
-        self.pair_floats = library().alignment_slopes(n_places)
+    states: Tensor
+    packed: Tensor
+    tau: Tensor
+    rows: Tensor | None
+    columns: Tensor | None
 
-    def slopes(self, n_pairs: int) -> Tensor:
-        """Return room for the slopes of pairs; the last vector of each begins with that of the temperature."""
-        return self.states.new_empty(n_pairs, self.pair_floats)
+    @classmethod
+    def of(cls, states: Tensor, tau: Tensor, rows: Tensor | None, columns: Tensor | None) -> _Places:
+        states = states.contiguous()
+        n, n_places, n_numbers = states.shape
+        packed = states.new_empty(n, library().alignment_packed(n_places, n_numbers))
+        library().pack_places(address(packed, "packed"), address(states, "states"), n, n_places, n_numbers)
+        return cls(states, packed, tau, rows, columns)
 
-    def align(self, rows: Tensor, columns: Tensor, squared: Tensor, slopes: Tensor | None) -> None:
-        """Write the squared distances (K,) of pairs and, unless None, their slopes."""
-        team = Team.now()
+    @property
+    def n_pairs(self) -> int:
+        n = self.states.shape[0]
+        return n * (n - 1) // 2 if self.rows is None else self.rows.shape[0]
+
+    def align(self, first: int, n_pairs: int, squared: Tensor | None, slopes: Tensor | None) -> None:
+        """Write the squared distances, (B, B) or (K,), and the slopes of pairs from `first`, where they are not None."""
         library().align(
-            address(self.states, "states"),
-            address(self.packed, "packed"),
-            address(rows, "rows", torch.int64),
-            address(columns, "columns", torch.int64),
+            *self._operands(first),
             address(self.tau, "temperature"),
-            address(squared, "squared"),
+            None if squared is None else self._of_pairs(squared, "squared", first),
             None if slopes is None else address(slopes, "slopes"),
-            len(rows),
-            *self.shape[1:],
-            team.n_threads,
-            team.openmp,
+            *self._numbers(first, n_pairs),
         )
 
-    def align_back(self, rows: Tensor, columns: Tensor, slopes: Tensor, outer: Tensor, grad: Tensor) -> None:
-        """Add to the gradient (B, P, D) of the states what the gradients `outer` (K,) of squared distances give."""
-        room = rows.new_empty(len(grad) + 2 + 2 * len(rows))
-        team = Team.now()
+    def align_back(
+        self, first: int, n_pairs: int, slopes: Tensor, outer: Tensor, grad_states: Tensor, grad_tau: Tensor
+    ) -> None:
+        """Add to the gradients what the gradients `outer` of squared distances give, by pairs from `first`."""
+        states, packed, *pairs = self._operands(first)
         library().align_back(
-            address(self.states, "states"),
-            address(self.packed, "packed"),
+            states,
+            packed,
             address(slopes, "slopes"),
-            address(outer, "outer"),
-            address(rows, "rows", torch.int64),
-            address(columns, "columns", torch.int64),
-            address(room, "room", torch.int64),
-            address(room[len(grad) + 2 :], "room", torch.int64),
-            address(grad, "gradient"),
-            len(grad),
-            len(rows),
-            *self.shape[1:],
-            team.n_threads,
-            team.openmp,
+            self._of_pairs(outer, "outer", first),
+            *pairs,
+            address(grad_states, "gradient"),
+            address(grad_tau, "gradient"),
+            *self._numbers(first, n_pairs),
         )
+
+    def _operands(self, first: int) -> tuple[int | None, ...]:
+        given = [self.rows, self.columns]
+        pairs = [None if one is None else address(one[first:], "pairs", torch.int64) for one in given]
+        return address(self.states, "states"), address(self.packed, "packed"), *pairs
+
+    def _of_pairs(self, tensor: Tensor, name: str, first: int) -> int:
+        return address(tensor if self.rows is None else tensor[first:], name)
+
+    def _numbers(self, first: int, n_pairs: int) -> tuple[int, ...]:
+        team = Team.now()
+        return first, n_pairs, *self.states.shape, team.n_threads, team.openmp
 
 
 class _SoftDistances(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states: Tensor, rows: Tensor, columns: Tensor, tau: Tensor) -> Tensor:
-        places, rows, columns = _Places(states, tau), rows.contiguous(), columns.contiguous()
-        squared = states.new_empty(len(rows))
-        keep = any(ctx.needs_input_grad) and len(rows) * places.pair_floats <= KEPT
-        slopes = places.slopes(len(rows)) if keep else None
-        first = 0
-        for part in squared.split(CALL_PAIRS):
-            last = first + len(part)
-            places.align(rows[first:last], columns[first:last], part, slopes[first:last] if keep else None)
-            first = last
-        ctx.save_for_backward(rows, columns)
-        ctx.places, ctx.slopes = places, slopes
+    def forward(ctx: Any, states: Tensor, tau: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
+        places = _Places.of(states, tau, rows, columns)
+        n_pairs, floats, n = places.n_pairs, library().alignment_slopes(states.shape[1]), len(states)
+        squared = states.new_zeros(n, n) if rows is None else states.new_empty(n_pairs)
+        slopes = None
+        if (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]) and n_pairs * floats <= KEPT:
+            slopes = states.new_empty(n_pairs * floats)
+        for first in range(0, n_pairs, CALL_PAIRS):
+            places.align(first, min(CALL_PAIRS, n_pairs - first), squared, slopes)
+        ctx.save_for_backward(places.states, places.packed, tau, rows, columns, slopes)
         return squared
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, Tensor]:
-        places = ctx.places
-        rows, columns = ctx.saved_tensors
-        outer = grad.contiguous()
-        size = max(1, len(rows) if ctx.slopes is not None else PART // places.pair_floats)
-        grad_states, grad_tau = torch.zeros_like(places.states), places.tau.new_zeros((), dtype=torch.float64)
-        anew = None if ctx.slopes is not None else places.slopes(min(size, len(rows)))
-        for i, j, part in zip(rows.split(size), columns.split(size), outer.split(size), strict=True):
-            slopes = ctx.slopes
-            if anew is not None:
-                slopes = anew[: len(i)]
-                places.align(i, j, torch.empty_like(part), slopes)
-            places.align_back(i, j, slopes, part, grad_states)
-            by_tau = slopes[:, -library().width()]
-            grad_tau += torch.dot(by_tau.double(), part.double())
-        return grad_states, None, None, grad_tau.to(places.tau.dtype)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        *operands, slopes = ctx.saved_tensors
+        places, outer = _Places(*operands), grad.contiguous()
+        grads = places.states.new_zeros(places.states.shape), places.tau.new_zeros(())
+        if slopes is not None:
+            places.align_back(0, places.n_pairs, slopes, outer, *grads)
+            return *grads, None, None
+        floats = library().alignment_slopes(places.states.shape[1])
+        part = max(1, PART // floats)
+        slopes = places.states.new_empty(part * floats)
+        for first in range(0, places.n_pairs, part):
+            n_pairs = min(part, places.n_pairs - first)
+            places.align(first, n_pairs, None, slopes)
+            places.align_back(first, n_pairs, slopes, outer, *grads)
+        return *grads, None, None

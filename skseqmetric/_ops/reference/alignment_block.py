@@ -1,4 +1,4 @@
-"""Soft distances by matched states as a plain loop over pairs: the definition that every fast form is tested against."""
+"""Soft distances by matched states as a plain loop over pairs: the definition that every form is tested against."""
 
 from __future__ import annotations
 

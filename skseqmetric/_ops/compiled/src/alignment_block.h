@@ -56,16 +56,29 @@ inline void turn(float* out, const float* in, int64_t n, int64_t ld) {
 #endif
 }
 
-// A sequence as the right side of products: its squared lengths, its places as columns, its places as rows.
+// A sequence as the right side of products: squared lengths of its places, panels of its places, its places as rows.
 struct PackedPlaces {
     int64_t columns, rows, floats;  // where the last two begin, and where all ends
     PackedPlaces(int64_t P, int64_t D) : columns(padded(P)), rows(columns + D * padded(P)), floats(rows + P * padded(D)) {}
 };
 
-// What is kept of a pair for the way back: slopes (P, P), their sums by row and by column, the slope of tau.
+inline void pack_sequence(float* out, const float* x, int64_t P, int64_t D) {
+    const PackedPlaces at(P, D);
+    std::memset(out, 0, sizeof(float) * at.columns);
+    std::memset(out + at.rows, 0, sizeof(float) * (at.floats - at.rows));
+    pack(out + at.columns, x, D, P, 1, D);
+    for (int64_t p = 0; p < P; ++p) {
+        std::memcpy(out + at.rows + p * padded(D), x + p * D, sizeof(float) * D);
+        V squares = splat(0.0f);
+        for (int64_t d = 0; d < D; d += W) squares += load_part(x + p * D + d, D - d) * load_part(x + p * D + d, D - d);
+        out[p] = sum_of(squares);
+    }
+}
+
+// What is kept of a pair for the way back: slopes (P, P), and their sums by row and by column.
 struct PairSlopes {
-    int64_t ld, rows, columns, tau, floats;
-    explicit PairSlopes(int64_t P) : ld(padded(P)), rows(P * ld), columns(rows + ld), tau(columns + ld), floats(tau + W) {}
+    int64_t ld, rows, columns, floats;
+    explicit PairSlopes(int64_t P) : ld(padded(P)), rows(P * ld), columns(rows + ld), floats(columns + ld) {}
 };
 
 struct AlignmentScratch {
@@ -133,7 +146,6 @@ inline void write_slopes(const AlignmentScratch& s, int64_t P, float* out) {
         }
         out[at.rows + p] = sum_of(total);
     }
-    out[at.tau] = (sum_of_first(s.spreads[0], P) + sum_of_first(s.spreads[1], P)) / P;
 }
 
 template <bool SLOPES>
@@ -151,54 +163,61 @@ inline void align_pair(const Alignment& a, const AlignmentScratch& s, int64_t pa
     for (int way = 0; way < 2; ++way)
         soft_minima<SLOPES>(s.costs[way], P, ld, a.tau, s.minima[way], s.slopes[way], s.spreads[way]);
     a.squared[pair] = (sum_of_first(s.minima[0], P) + sum_of_first(s.minima[1], P)) / P;
-    if (SLOPES) write_slopes(s, P, a.slopes + pair * PairSlopes(P).floats);
+    if (!SLOPES) return;
+    write_slopes(s, P, a.slopes + pair * PairSlopes(P).floats);
+    a.by_tau[pair] = (sum_of_first(s.spreads[0], P) + sum_of_first(s.spreads[1], P)) / P;
 }
 
 // R rows and NV vectors of c += factor S B, or S^T B.
 template <int R, int NV, bool TURNED>
-inline void slope_block(float* c, int64_t ldc, const float* s, int64_t lds, int64_t K, const float* panel, float factor,
-                        int64_t left) {
+inline void slope_block(float* c, int64_t D, const float* s, int64_t P, const float* b, float factor, int64_t left) {
+    const int64_t lds = padded(P), ldb = padded(D);
     V acc[R][NV];
     for (int i = 0; i < R; ++i)
         for (int j = 0; j < NV; ++j) acc[i][j] = splat(0.0f);
-    for (int64_t k = 0; k < K; ++k) {
-        V b[NV];
+    for (int64_t k = 0; k < P; ++k) {
+        V row[NV];
 #pragma GCC unroll 4
-        for (int j = 0; j < NV; ++j) b[j] = load(panel + (k * NV + j) * W);
+        for (int j = 0; j < NV; ++j) row[j] = load(b + k * ldb + j * W);
 #pragma GCC unroll 8
         for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-            for (int j = 0; j < NV; ++j) acc[i][j] += (TURNED ? s[k * lds + i] : s[i * lds + k]) * b[j];
+            for (int j = 0; j < NV; ++j) acc[i][j] += (TURNED ? s[k * lds + i] : s[i * lds + k]) * row[j];
     }
     for (int i = 0; i < R; ++i)
         for (int j = 0; j < NV; ++j) {
-            float* to = c + i * ldc + j * W;
+            float* to = c + i * D + j * W;
             store_part(to, load_part(to, left - j * W) + factor * acc[i][j], left - j * W);
         }
 }
 
 template <int R, bool TURNED>
-inline void slope_rows(float* c, int64_t first, int64_t last, const float* s, int64_t P, int64_t D, const float* panel,
+inline void slope_rows(float* c, int64_t first, int64_t last, const float* s, int64_t P, int64_t D, const float* b,
                        float factor) {
-    const int64_t lds = padded(P);
     for (int64_t start = 0; start < vectors(D);) {
         const int width = panel_width(vectors(D) - start);
+        const int64_t d = start * W;
         for (int64_t p = first; p < last; p += R) {
-            float* to = c + p * D + start * W;
-            const float* from = s + (TURNED ? p : p * lds);
-            const int64_t left = D - start * W;
-            if (width == 3) slope_block<R, 3, TURNED>(to, D, from, lds, P, panel, factor, left);
-            if (width == 2) slope_block<R, 2, TURNED>(to, D, from, lds, P, panel, factor, left);
-            if (width == 1) slope_block<R, 1, TURNED>(to, D, from, lds, P, panel, factor, left);
+            const float* from = s + (TURNED ? p : p * padded(P));
+            if (width == 3) slope_block<R, 3, TURNED>(c + p * D + d, D, from, P, b + d, factor, D - d);
+            if (width == 2) slope_block<R, 2, TURNED>(c + p * D + d, D, from, P, b + d, factor, D - d);
+            if (width == 1) slope_block<R, 1, TURNED>(c + p * D + d, D, from, P, b + d, factor, D - d);
         }
-        panel += P * width * W;
         start += width;
     }
 }
 
+// c (P, D) += factor S y, or S^T y.
+template <bool TURNED>
+inline void slope_product(float* c, const float* s, int64_t P, int64_t D, const float* y, float factor) {
+    const int64_t whole = P / MR * MR;
+    slope_rows<MR, TURNED>(c, 0, whole, s, P, D, y, factor);
+    slope_rows<1, TURNED>(c, whole, P, s, P, D, y, factor);
+}
+
 // The gradient of one sequence's states by all its pairs, in their order: 2 (sum of slopes) x - 2 S y.
 inline void sequence_gradient(const AlignmentGradient& g, int64_t sequence, float* sums) {
-    const int64_t P = g.P, D = g.D, whole = P / MR * MR;
+    const int64_t P = g.P, D = g.D;
     const PackedPlaces packed(P, D);
     const PairSlopes at(P);
     float* out = g.grad + sequence * P * D;
@@ -210,13 +229,7 @@ inline void sequence_gradient(const AlignmentGradient& g, int64_t sequence, floa
         const float* sum = s + (second ? at.columns : at.rows);
         for (int64_t p = 0; p < P; ++p) sums[p] += outer * sum[p];
         const float* y = g.packed + (second ? g.rows : g.columns)[pair] * packed.floats + packed.rows;
-        if (second) {
-            slope_rows<MR, true>(out, 0, whole, s, P, D, y, -outer);
-            slope_rows<1, true>(out, whole, P, s, P, D, y, -outer);
-        } else {
-            slope_rows<MR, false>(out, 0, whole, s, P, D, y, -outer);
-            slope_rows<1, false>(out, whole, P, s, P, D, y, -outer);
-        }
+        second ? slope_product<true>(out, s, P, D, y, -outer) : slope_product<false>(out, s, P, D, y, -outer);
     }
     const float* x = g.states + sequence * P * D;
     for (int64_t p = 0; p < P; ++p)

@@ -49,12 +49,12 @@ struct Convolutions {
     int64_t n_sequences, n_channels, n_dilations, n_features, longest, largest_dilation;
 };
 
-// Soft distances of pairs (rows[k], columns[k]) of sequences with states (P, D), and what their gradients need: slopes
-// of `alignment_slopes(P)` floats a pair, or none where `slopes` is null. `packed` is made by pack_places.
+// Soft distances of pairs (rows[k], columns[k]) of sequences with states (P, D), and what their gradients need, or not
+// where `slopes` is null: of every pair alignment_slopes(P) - 1 floats, and one in `by_tau`. pack_places makes `packed`.
 struct Alignment {
     const float *states, *packed;
     const int64_t *rows, *columns;
-    float *squared, *slopes;
+    float *squared, *slopes, *by_tau;
     int64_t n_pairs, P, D;
     float tau;
 };

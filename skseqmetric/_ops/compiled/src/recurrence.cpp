@@ -1,7 +1,9 @@
 // The C interface that Python loads: picks the kernels, shares the tiles out among threads.
 #include <atomic>
+#include <new>
 
 #include "kernels.h"
+#include "pair_lists.h"
 #include "threads.h"
 
 #if defined(_WIN32)
@@ -82,16 +84,13 @@ int in_shares(int64_t n_shares, int64_t n_threads, int64_t floats, decltype(Prob
     return 0;
 }
 
-// The entries of `AlignmentGradient`, by counting.
-void by_sequence(const int64_t* rows, const int64_t* columns, int64_t n_pairs, int64_t n, int64_t* starts,
-                 int64_t* entries) {
-    int64_t* next = starts + 1;
-    for (int64_t i = 0; i < n + 2; ++i) starts[i] = 0;
-    for (int64_t k = 0; k < n_pairs; ++k) ++next[rows[k] + 1], ++next[columns[k] + 1];
-    for (int64_t i = 0; i < n; ++i) next[i + 1] += next[i];
-    for (int64_t k = 0; k < n_pairs; ++k) {
-        entries[next[rows[k]]++] = 2 * k;
-        entries[next[columns[k]]++] = 2 * k + 1;
+// status(), or 1 where memory ran out.
+template <typename Work>
+int with_memory(const Work& status) {
+    try {
+        return status();
+    } catch (const std::bad_alloc&) {
+        return 1;
     }
 }
 
@@ -207,24 +206,43 @@ EXPORT void skseq_pack_places(float* out, const float* states, int64_t n, int64_
 
 // 0, or 1 where memory ran out.
 EXPORT int skseq_align(const float* states, const float* packed, const int64_t* rows, const int64_t* columns,
-                       const float* tau, float* squared, float* slopes, int64_t n_pairs, int64_t P, int64_t D,
-                       int64_t n_threads, decltype(Problem::openmp) openmp) {
-    const Alignment a{states, packed, rows, columns, squared, slopes, n_pairs, P, D, *tau};
-    const Kernels& k = *chosen.load();
-    return in_shares((n_pairs + ALIGNMENT_PAIRS - 1) / ALIGNMENT_PAIRS, n_threads, k.alignment_floats(P), openmp,
-                     [&](Shares& shares, float* scratch) { k.align(a, shares, scratch); });
+                       const float* tau, float* out, float* slopes, int64_t first, int64_t n_pairs, int64_t n,
+                       int64_t P, int64_t D, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    return with_memory([&] {
+        const PairLists pairs(rows, columns, first, n_pairs, n);
+        std::vector<float> room(pairs.square || !out ? n_pairs : 0);
+        const Kernels& k = *chosen.load();
+        float* by_tau = slopes ? slopes + n_pairs * (k.alignment_slopes(P) - 1) : nullptr;
+        const Alignment a{states, packed, pairs.rows, pairs.columns, room.empty() ? out : room.data(), slopes, by_tau,
+                          n_pairs, P, D, *tau};
+        const int status = in_shares((n_pairs + ALIGNMENT_PAIRS - 1) / ALIGNMENT_PAIRS, n_threads, k.alignment_floats(P),
+                                     openmp, [&](Shares& shares, float* scratch) { k.align(a, shares, scratch); });
+        if (pairs.square && out) pairs.spread(room.data(), out);
+        return status;
+    });
 }
 
-// 0, or 1 where memory ran out. `starts` (n + 2) and `entries` (2 n_pairs) are written here.
+// 0, or 1 where memory ran out.
 EXPORT int skseq_align_back(const float* states, const float* packed, const float* slopes, const float* outer,
-                            const int64_t* rows, const int64_t* columns, int64_t* starts, int64_t* entries, float* grad,
-                            int64_t n, int64_t n_pairs, int64_t P, int64_t D, int64_t n_threads,
+                            const int64_t* rows, const int64_t* columns, float* grad, float* grad_tau, int64_t first,
+                            int64_t n_pairs, int64_t n, int64_t P, int64_t D, int64_t n_threads,
                             decltype(Problem::openmp) openmp) {
-    by_sequence(rows, columns, n_pairs, n, starts, entries);
-    const AlignmentGradient g{states, packed, slopes, outer, rows, columns, starts, entries, grad, P, D};
-    const Kernels& k = *chosen.load();
-    const int64_t threads = n_threads * ALIGNMENT_PAIRS < n_pairs ? n_threads : 1 + n_pairs / ALIGNMENT_PAIRS;
-    return in_shares(n, threads, P, openmp, [&](Shares& shares, float* scratch) { k.align_back(g, shares, scratch); });
+    return with_memory([&] {
+        const PairLists pairs(rows, columns, first, n_pairs, n);
+        const BySequence lists(pairs);
+        std::vector<float> room(pairs.square ? n_pairs : 0);
+        if (pairs.square) pairs.gather(room.data(), outer), outer = room.data();
+        const Kernels& k = *chosen.load();
+        const AlignmentGradient g{states, packed, slopes, outer, pairs.rows, pairs.columns,
+                                  lists.starts.data(), lists.entries.data(), grad, P, D};
+        const float* by_tau = slopes + n_pairs * (k.alignment_slopes(P) - 1);
+        double total = 0;
+        for (int64_t pair = 0; pair < n_pairs; ++pair) total += double(outer[pair]) * by_tau[pair];
+        *grad_tau += static_cast<float>(total);
+        const int64_t threads = n_threads * ALIGNMENT_PAIRS < n_pairs ? n_threads : 1 + n_pairs / ALIGNMENT_PAIRS;
+        return in_shares(n, threads, P, openmp,
+                         [&](Shares& shares, float* scratch) { k.align_back(g, shares, scratch); });
+    });
 }
 
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
