@@ -60,7 +60,7 @@ class _Places:
         return n * (n - 1) // 2 if self.rows is None else self.rows.shape[0]
 
     def align(self, first: int, n_pairs: int, squared: Tensor | None, slopes: Tensor | None) -> None:
-        """Write the squared distances, (B, B) or (K,), and the slopes of pairs from `first`, where they are not None."""
+        """Write the squared distances, (B, B) or (K,), and the slopes of pairs from `first`, unless None."""
         library().align(
             *self._operands(first),
             address(self.tau, "temperature"),

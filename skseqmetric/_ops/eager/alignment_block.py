@@ -54,24 +54,31 @@ class _SoftDistances(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, Tensor]:
         states, rows, columns, tau = ctx.saved_tensors
         parts = _parts(states, rows, columns)
-        grad_states, grad_tau = torch.zeros_like(states), torch.zeros_like(tau)
-        for (i, j), outer in zip(parts, grad.split([len(i) for i, _ in parts]), strict=True):
-            first, second = states[i], states[j]
-            matching = ctx.kept if ctx.kept is not None else _matched(first, second, tau)
-            slope = torch.zeros_like(matching.ways[0][0])
-            outer = outer[:, None, None] / states.shape[1]
-            for above, shares in matching.ways:
-                # df / dc = a (1 - tau (c - f)), df / dtau = -sum a (c - f)^2
-                weighted = shares * above
-                grad_tau -= (weighted * above * outer).sum()
-                slope += torch.addcmul(shares, weighted, tau, value=-1)
-            slope *= outer * 2
-            back = torch.baddbmm(slope.sum(2)[..., None] * first, slope, second, alpha=-1)
-            grad_states.index_add_(0, i, back)
-            slope = slope.transpose(1, 2)
-            back = torch.baddbmm(slope.sum(2)[..., None] * second, slope, first, alpha=-1)
-            grad_states.index_add_(0, j, back)
-        return grad_states, None, None, grad_tau
+        grads = torch.zeros_like(states), torch.zeros_like(tau)
+        with torch.autocast(states.device.type, enabled=False):
+            for (i, j), outer in zip(parts, grad.split([len(i) for i, _ in parts]), strict=True):
+                matching = ctx.kept if ctx.kept is not None else _matched(states[i], states[j], tau)
+                _add_gradients(*grads, matching, (states, i, j, tau), outer / states.shape[1])
+        return grads[0], None, None, grads[1]
+
+
+def _add_gradients(
+    grad_states: Tensor, grad_tau: Tensor, matching: _Matching, operands: tuple[Tensor, ...], outer: Tensor
+) -> None:
+    """Add what one block of pairs gives: df / dc = a (1 - tau (c - f)), and df / dtau = -sum a (c - f)^2."""
+    states, i, j, tau = operands
+    slope = torch.zeros_like(matching.ways[0][0])
+    for above, shares in matching.ways:
+        weighted = shares * above
+        grad_tau -= (weighted * above * outer[:, None, None]).sum()
+        slope += torch.addcmul(shares, weighted, tau, value=-1)
+    slope *= 2 * outer[:, None, None]
+    for slopes, at, ours, others in (
+        (slope, i, states[i], states[j]),
+        (slope.transpose(1, 2), j, states[j], states[i]),
+    ):
+        back = torch.baddbmm(slopes.sum(2)[..., None] * ours, slopes, others, alpha=-1)
+        grad_states.index_add_(0, at, back)
 
 
 def _parts(states: Tensor, rows: Tensor, columns: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -10,7 +10,7 @@ def alignment_pairs(states: Tensor, rows: Tensor, columns: Tensor, tau: Tensor) 
     """Return the soft squared distances (K,) of the pairs (rows[k], columns[k]) of states (B, P, D)."""
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     each = [_soft_distance(states[i], states[j], tau) for i, j in pairs]
-    return torch.stack(each) if each else states.new_zeros(0) * tau
+    return torch.stack(each) if each else states[:0].sum((1, 2)) * tau
 
 
 def _soft_distance(first: Tensor, second: Tensor, tau: Tensor) -> Tensor:
