@@ -221,6 +221,7 @@ inline void sequence_gradient(const AlignmentGradient& g, int64_t sequence, floa
     const PackedPlaces packed(P, D);
     const PairSlopes at(P);
     float* out = g.grad + sequence * P * D;
+    if (g.starts[sequence] == g.starts[sequence + 1]) return;
     std::memset(sums, 0, sizeof(float) * P);
     for (int64_t n = g.starts[sequence]; n < g.starts[sequence + 1]; ++n) {
         const int64_t pair = g.entries[n] / 2, second = g.entries[n] % 2;

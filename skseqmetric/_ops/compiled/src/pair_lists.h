@@ -6,9 +6,10 @@
 
 namespace {
 
-// Given pairs (rows[k], columns[k]); or where they are null all pairs i < j of n sequences, in the order of their rows,
-// from the pair `first` on. What belongs to a pair then lies in a square (n, n), at both of its places.
+// Given pairs (rows[k], columns[k]); or where they are null all pairs i < j of n sequences, tile by tile, from the pair
+// `first` on. What belongs to a pair then lies in a square (n, n), at both of its places.
 struct PairLists {
+    static constexpr int64_t TILE = 32;  // sequences whose packed places stay in the second-level cache
     std::vector<int64_t> memory;
     const int64_t *rows, *columns;
     const int64_t n_pairs, n;
@@ -17,14 +18,30 @@ struct PairLists {
     PairLists(const int64_t* rows, const int64_t* columns, int64_t first, int64_t n_pairs, int64_t n)
         : rows(rows), columns(columns), n_pairs(n_pairs), n(n), square(!rows) {
         if (!square) return;
-        memory.resize(2 * n_pairs);
-        int64_t i = 0;
-        for (; first && first >= n - 1 - i; ++i) first -= n - 1 - i;
-        for (int64_t k = 0, j = i + 1 + first; k < n_pairs; ++k, ++j) {
-            if (j == n) ++i, j = i + 1;
-            memory[k] = i, memory[n_pairs + k] = j;
-        }
+        memory.reserve(2 * n_pairs);
+        for (int64_t i = 0; i < n; i += TILE)
+            for (int64_t j = i; j < n; j += TILE) list_tile(i, j, first);
+        for (int64_t k = 0; k < n_pairs; ++k) memory.push_back(memory[k] % n), memory[k] /= n;
         this->rows = memory.data(), this->columns = memory.data() + n_pairs;
+    }
+
+    // The numbers i n + j of a tile's pairs, but for as many as are still before the first one.
+    void list_tile(int64_t top, int64_t left, int64_t& before) {
+        const int64_t bottom = top + TILE < n ? top + TILE : n, right = left + TILE < n ? left + TILE : n;
+        const int64_t side = bottom - top, all = top == left ? side * (side - 1) / 2 : side * (right - left);
+        if (before >= all) {
+            before -= all;
+            return;
+        }
+        for (int64_t i = top; i < bottom; ++i)
+            for (int64_t j = top == left ? i + 1 : left; j < right; ++j) {
+                if (before > 0) {
+                    --before;
+                    continue;
+                }
+                if (static_cast<int64_t>(memory.size()) == n_pairs) return;
+                memory.push_back(i * n + j);
+            }
     }
 
     void spread(const float* values, float* out) const {
