@@ -60,18 +60,18 @@ _SIGNATURES = {
     "product": (None, "aaannnnnnna"),
     "update": (None, "aaannnnnna"),
     "gates": (None, "aaan"),
-    "alignment_packed": (c_int64, "nn"),
-    "alignment_slopes": (c_int64, "n"),
+    "packed_places": (c_int64, "nn"),
+    "soft_slopes": (c_int64, "n"),
     "pack_places": (None, "aannn"),
-    "align": (c_int, "aaaaaaannnnnna"),
-    "align_back": (c_int, "aaaaaaaannnnnna"),
+    "soft_alignment": (c_int, "aaaaaaannnnnna"),
+    "soft_alignment_back": (c_int, "aaaaaaaannnnnna"),
     "dtw": (c_int, "aaanaanananann"),
     "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
 }
-_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "align", "align_back", "dtw", "dtw_nearest")
+_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "soft_alignment", "soft_alignment_back", "dtw", "dtw_nearest")
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
@@ -106,12 +106,12 @@ class Library:
 
     Soft distances of pairs by the costs between their places, and their gradients:
 
-    - alignment_packed(P, D) and alignment_slopes(P) are the sizes of a packed sequence and of a pair's slopes.
+    - packed_places(P, D) and soft_slopes(P) are the sizes of a packed sequence and of a pair's slopes.
     - pack_places(out, states, sequences, P, D) packs the sequences.
-    - align(states, packed, first and second sequence of every pair, tau, distances, slopes or 0, the first pair, pairs,
+    - soft_alignment(states, packed, first and second sequence of every pair, tau, distances, slopes or 0, the first pair, pairs,
       sequences, P, D, threads, openmp) writes distances and slopes. Where no pairs are given, they are all of a
       square, and the distances are that square.
-    - align_back(states, packed, slopes, gradients of the distances, first and second sequence of every pair, gradients
+    - soft_alignment_back(states, packed, slopes, gradients of the distances, first and second sequence of every pair, gradients
       of the states and of tau, the first pair, pairs, sequences, P, D, threads, openmp) adds to the gradients.
 
     Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
@@ -141,11 +141,11 @@ class Library:
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
     update: Callable[..., None]
-    alignment_packed: Callable[[int, int], int]
-    alignment_slopes: Callable[[int], int]
+    packed_places: Callable[[int, int], int]
+    soft_slopes: Callable[[int], int]
     pack_places: Callable[..., None]
-    align: Callable[..., int]
-    align_back: Callable[..., int]
+    soft_alignment: Callable[..., int]
+    soft_alignment_back: Callable[..., int]
     dtw: Callable[..., int]
     dtw_nearest: Callable[..., int]
     gates: Callable[..., None]

@@ -50,7 +50,7 @@ class _Places:
     def of(cls, states: Tensor, tau: Tensor, rows: Tensor | None, columns: Tensor | None) -> _Places:
         states = states.contiguous()
         n, n_places, n_numbers = states.shape
-        packed = states.new_empty(n, library().alignment_packed(n_places, n_numbers))
+        packed = states.new_empty(n, library().packed_places(n_places, n_numbers))
         library().pack_places(address(packed, "packed"), address(states, "states"), n, n_places, n_numbers)
         return cls(states, packed, tau, rows, columns)
 
@@ -59,9 +59,9 @@ class _Places:
         n = self.states.shape[0]
         return n * (n - 1) // 2 if self.rows is None else self.rows.shape[0]
 
-    def align(self, first: int, n_pairs: int, squared: Tensor | None, slopes: Tensor | None) -> None:
+    def soft_alignment(self, first: int, n_pairs: int, squared: Tensor | None, slopes: Tensor | None) -> None:
         """Write the squared distances, (B, B) or (K,), and the slopes of pairs from `first`, unless None."""
-        library().align(
+        library().soft_alignment(
             *self._operands(first),
             address(self.tau, "temperature"),
             None if squared is None else self._of_pairs(squared, "squared", first),
@@ -69,12 +69,12 @@ class _Places:
             *self._numbers(first, n_pairs),
         )
 
-    def align_back(
+    def soft_alignment_back(
         self, first: int, n_pairs: int, slopes: Tensor, outer: Tensor, grad_states: Tensor, grad_tau: Tensor
     ) -> None:
         """Add to the gradients what the gradients `outer` of squared distances give, by pairs from `first`."""
         states, packed, *pairs = self._operands(first)
-        library().align_back(
+        library().soft_alignment_back(
             states,
             packed,
             address(slopes, "slopes"),
@@ -102,13 +102,13 @@ class _SoftDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, tau: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
         places = _Places.of(states, tau, rows, columns)
-        n_pairs, floats, n = places.n_pairs, library().alignment_slopes(states.shape[1]), len(states)
+        n_pairs, floats, n = places.n_pairs, library().soft_slopes(states.shape[1]), len(states)
         squared = states.new_zeros(n, n) if rows is None else states.new_empty(n_pairs)
         slopes = None
         if (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]) and n_pairs * floats <= KEPT:
             slopes = states.new_empty(n_pairs * floats)
         for first in range(0, n_pairs, CALL_PAIRS):
-            places.align(first, min(CALL_PAIRS, n_pairs - first), squared, slopes)
+            places.soft_alignment(first, min(CALL_PAIRS, n_pairs - first), squared, slopes)
         ctx.save_for_backward(places.states, places.packed, tau, rows, columns, slopes)
         return squared
 
@@ -119,13 +119,13 @@ class _SoftDistances(torch.autograd.Function):
         places, outer = _Places(*operands), grad.contiguous()
         grads = places.states.new_zeros(places.states.shape), places.tau.new_zeros(())
         if slopes is not None:
-            places.align_back(0, places.n_pairs, slopes, outer, *grads)
+            places.soft_alignment_back(0, places.n_pairs, slopes, outer, *grads)
             return *grads, None, None
-        floats = library().alignment_slopes(places.states.shape[1])
+        floats = library().soft_slopes(places.states.shape[1])
         part = max(1, PART // floats)
         slopes = places.states.new_empty(part * floats)
         for first in range(0, places.n_pairs, part):
             n_pairs = min(part, places.n_pairs - first)
-            places.align(first, n_pairs, None, slopes)
-            places.align_back(first, n_pairs, slopes, outer, *grads)
+            places.soft_alignment(first, n_pairs, None, slopes)
+            places.soft_alignment_back(first, n_pairs, slopes, outer, *grads)
         return *grads, None, None

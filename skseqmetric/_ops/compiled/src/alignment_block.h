@@ -81,10 +81,10 @@ struct PairSlopes {
     explicit PairSlopes(int64_t P) : ld(padded(P)), rows(P * ld), columns(rows + ld), floats(columns + ld) {}
 };
 
-struct AlignmentScratch {
+struct SoftScratch {
     float *costs[2], *slopes[2], *turned, *minima[2], *spreads[2];  // [0]: a row is a place of the first sequence
     static int64_t floats(int64_t P) { return 5 * square(P) + 4 * padded(P); }
-    AlignmentScratch(int64_t P, float* memory) {
+    SoftScratch(int64_t P, float* memory) {
         std::memset(memory, 0, sizeof(float) * floats(P));  // what lies behind the places is computed with
         float* next = memory;
         for (int i = 0; i < 2; ++i) costs[i] = next, slopes[i] = next + square(P), next += 2 * square(P);
@@ -131,7 +131,7 @@ inline float sum_of_first(const float* values, int64_t n) {
 }
 
 // Slopes by both minima, [0] by those over the first sequence, and their sums.
-inline void write_slopes(const AlignmentScratch& s, int64_t P, float* out) {
+inline void write_slopes(const SoftScratch& s, int64_t P, float* out) {
     const PairSlopes at(P);
     turn(s.turned, s.slopes[1], P, at.ld);
     std::memset(out + at.columns, 0, sizeof(float) * at.ld);
@@ -149,7 +149,7 @@ inline void write_slopes(const AlignmentScratch& s, int64_t P, float* out) {
 }
 
 template <bool SLOPES>
-inline void align_pair(const Alignment& a, const AlignmentScratch& s, int64_t pair) {
+inline void align_pair(const SoftAlignment& a, const SoftScratch& s, int64_t pair) {
     const int64_t P = a.P, ld = padded(P), i = a.rows[pair], j = a.columns[pair];
     const PackedPlaces at(P, a.D);
     const float *lengths = a.packed + i * at.floats, *second = a.packed + j * at.floats;
@@ -216,7 +216,7 @@ inline void slope_product(float* c, const float* s, int64_t P, int64_t D, const 
 }
 
 // The gradient of one sequence's states by all its pairs, in their order: 2 (sum of slopes) x - 2 S y.
-inline void sequence_gradient(const AlignmentGradient& g, int64_t sequence, float* sums) {
+inline void sequence_gradient(const SoftGradient& g, int64_t sequence, float* sums) {
     const int64_t P = g.P, D = g.D;
     const PackedPlaces packed(P, D);
     const PairSlopes at(P);

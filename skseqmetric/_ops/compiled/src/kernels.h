@@ -50,8 +50,8 @@ struct Convolutions {
 };
 
 // Soft distances of pairs (rows[k], columns[k]) of sequences with states (P, D), and what their gradients need, or not
-// where `slopes` is null: of every pair alignment_slopes(P) - 1 floats, and one in `by_tau`. pack_places makes `packed`.
-struct Alignment {
+// where `slopes` is null: of every pair soft_slopes(P) - 1 floats, and one in `by_tau`. pack_places makes `packed`.
+struct SoftAlignment {
     const float *states, *packed;
     const int64_t *rows, *columns;
     float *squared, *slopes, *by_tau;
@@ -61,7 +61,7 @@ struct Alignment {
 
 // Adds to the gradient of the states what the pairs' gradients `outer` give. The entries starts[b] to starts[b + 1] are
 // 2 k where the sequence b is the first of the pair k, and 2 k + 1 where it is the second.
-struct AlignmentGradient {
+struct SoftGradient {
     const float *states, *packed, *slopes, *outer;
     const int64_t *rows, *columns, *starts, *entries;
     float* grad;
@@ -76,7 +76,7 @@ struct Shares {
     int64_t next() { return taken.fetch_add(1); }
 };
 
-constexpr int64_t ALIGNMENT_PAIRS = 32;
+constexpr int64_t SOFT_PAIRS = 32;
 
 struct Kernels {
     const char* name;
@@ -100,13 +100,13 @@ struct Kernels {
     // Sequences, one after the other until none is left.
     int64_t (*convolution_floats)(const Convolutions&);
     void (*convolutions)(const Convolutions&, Shares&, float* scratch);
-    // Sequences of `alignment_packed` floats each; shares of ALIGNMENT_PAIRS pairs; single sequences.
-    int64_t (*alignment_packed)(int64_t P, int64_t D);
-    int64_t (*alignment_slopes)(int64_t P);
-    int64_t (*alignment_floats)(int64_t P);
+    // Sequences of `packed_places` floats each; shares of SOFT_PAIRS pairs; single sequences.
+    int64_t (*packed_places)(int64_t P, int64_t D);
+    int64_t (*soft_slopes)(int64_t P);
+    int64_t (*soft_floats)(int64_t P);
     void (*pack_places)(float* out, const float* states, int64_t n, int64_t P, int64_t D);
-    void (*align)(const Alignment&, Shares&, float* scratch);
-    void (*align_back)(const AlignmentGradient&, Shares&, float* scratch);
+    void (*soft_alignment)(const SoftAlignment&, Shares&, float* scratch);
+    void (*soft_alignment_back)(const SoftGradient&, Shares&, float* scratch);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };

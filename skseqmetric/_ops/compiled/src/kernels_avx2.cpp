@@ -3,5 +3,5 @@
 extern const Kernels kernels_avx2{"avx2", W, n_tiles, saved_floats, scratch_floats, run,
                                packed_square, pack_square, reservoir, sparse_floats, sparse_reservoir, packed_matrix,
                                pack, matrix_product, matrix_update, convolution_floats, convolutions,
-                               alignment_packed, alignment_slopes, alignment_floats, pack_places, align,
-                               align_back, gates};
+                               packed_places, soft_slopes, soft_floats, pack_places, soft_alignment,
+                               soft_alignment_back, gates};

@@ -197,33 +197,33 @@ EXPORT int skseq_convolutions(const float* values, const int64_t* offsets, const
                      [&](Shares& sequences, float* scratch) { k.convolutions(p, sequences, scratch); });
 }
 
-EXPORT int64_t skseq_alignment_packed(int64_t P, int64_t D) { return chosen.load()->alignment_packed(P, D); }
-EXPORT int64_t skseq_alignment_slopes(int64_t P) { return chosen.load()->alignment_slopes(P); }
+EXPORT int64_t skseq_packed_places(int64_t P, int64_t D) { return chosen.load()->packed_places(P, D); }
+EXPORT int64_t skseq_soft_slopes(int64_t P) { return chosen.load()->soft_slopes(P); }
 
 EXPORT void skseq_pack_places(float* out, const float* states, int64_t n, int64_t P, int64_t D) {
     chosen.load()->pack_places(out, states, n, P, D);
 }
 
 // 0, or 1 where memory ran out.
-EXPORT int skseq_align(const float* states, const float* packed, const int64_t* rows, const int64_t* columns,
+EXPORT int skseq_soft_alignment(const float* states, const float* packed, const int64_t* rows, const int64_t* columns,
                        const float* tau, float* out, float* slopes, int64_t first, int64_t n_pairs, int64_t n,
                        int64_t P, int64_t D, int64_t n_threads, decltype(Problem::openmp) openmp) {
     return with_memory([&] {
         const PairLists pairs(rows, columns, first, n_pairs, n);
         std::vector<float> room(pairs.square || !out ? n_pairs : 0);
         const Kernels& k = *chosen.load();
-        float* by_tau = slopes ? slopes + n_pairs * (k.alignment_slopes(P) - 1) : nullptr;
-        const Alignment a{states, packed, pairs.rows, pairs.columns, room.empty() ? out : room.data(), slopes, by_tau,
+        float* by_tau = slopes ? slopes + n_pairs * (k.soft_slopes(P) - 1) : nullptr;
+        const SoftAlignment a{states, packed, pairs.rows, pairs.columns, room.empty() ? out : room.data(), slopes, by_tau,
                           n_pairs, P, D, *tau};
-        const int status = in_shares((n_pairs + ALIGNMENT_PAIRS - 1) / ALIGNMENT_PAIRS, n_threads, k.alignment_floats(P),
-                                     openmp, [&](Shares& shares, float* scratch) { k.align(a, shares, scratch); });
+        const int status = in_shares((n_pairs + SOFT_PAIRS - 1) / SOFT_PAIRS, n_threads, k.soft_floats(P),
+                                     openmp, [&](Shares& shares, float* scratch) { k.soft_alignment(a, shares, scratch); });
         if (pairs.square && out) pairs.spread(room.data(), out);
         return status;
     });
 }
 
 // 0, or 1 where memory ran out.
-EXPORT int skseq_align_back(const float* states, const float* packed, const float* slopes, const float* outer,
+EXPORT int skseq_soft_alignment_back(const float* states, const float* packed, const float* slopes, const float* outer,
                             const int64_t* rows, const int64_t* columns, float* grad, float* grad_tau, int64_t first,
                             int64_t n_pairs, int64_t n, int64_t P, int64_t D, int64_t n_threads,
                             decltype(Problem::openmp) openmp) {
@@ -233,15 +233,15 @@ EXPORT int skseq_align_back(const float* states, const float* packed, const floa
         std::vector<float> room(pairs.square ? n_pairs : 0);
         if (pairs.square) pairs.gather(room.data(), outer), outer = room.data();
         const Kernels& k = *chosen.load();
-        const AlignmentGradient g{states, packed, slopes, outer, pairs.rows, pairs.columns,
+        const SoftGradient g{states, packed, slopes, outer, pairs.rows, pairs.columns,
                                   lists.starts.data(), lists.entries.data(), grad, P, D};
-        const float* by_tau = slopes + n_pairs * (k.alignment_slopes(P) - 1);
+        const float* by_tau = slopes + n_pairs * (k.soft_slopes(P) - 1);
         double total = 0;
         for (int64_t pair = 0; pair < n_pairs; ++pair) total += double(outer[pair]) * by_tau[pair];
         *grad_tau += static_cast<float>(total);
-        const int64_t threads = n_threads * ALIGNMENT_PAIRS < n_pairs ? n_threads : 1 + n_pairs / ALIGNMENT_PAIRS;
+        const int64_t threads = n_threads * SOFT_PAIRS < n_pairs ? n_threads : 1 + n_pairs / SOFT_PAIRS;
         return in_shares(n, threads, P, openmp,
-                         [&](Shares& shares, float* scratch) { k.align_back(g, shares, scratch); });
+                         [&](Shares& shares, float* scratch) { k.soft_alignment_back(g, shares, scratch); });
     });
 }
 
