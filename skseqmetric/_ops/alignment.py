@@ -1,99 +1,51 @@
 """Distances of sequences that match their states, for training: minima are soft, with a learned temperature.
 
-Every sequence has states at P places. Layouts: B sequences, K pairs, P places, D numbers of a state.
+Every sequence has states at P places. Layouts: B sequences, K pairs, P places, D numbers of a state. The costs between
+the places of a pair are c_pq = |h^x_p - h^y_q|^2, and d^2 = mean_p f_p + mean_q g_q, where
+
+    f_p = sum_q a_pq c_pq,  a_pq = softmax_q(-tau c_pq),  and g_q likewise over p.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-COSTS = 1 << 21
-"""Costs between places of all pairs that are kept for the way back: 8 MB in float32. Of more pairs, none are kept."""
+from skseqmetric._ops.compiled import alignment_block as compiled
+from skseqmetric._ops.dispatch import choose
+from skseqmetric._ops.eager import alignment_block as eager
+from skseqmetric._ops.reference import alignment_block as reference
 
 
 def alignment_block(states: Tensor, temperature: Tensor) -> Tensor:
     """Return the soft squared distances (B, B) of all pairs of sequences with states (B, P, D).
 
-    With the costs c_pq = |h^x_p - h^y_q|^2 and the temperature 1 / tau, d^2 = mean_p f_p + mean_q g_q, where
-
-        f_p = sum_q a_pq c_pq,  a_pq = softmax_q(-tau c_pq),  and g_q likewise over p.
-
     `temperature` is tau. The result is symmetric to the bit, and 0 on the diagonal. The forward pass takes B^2 P^2 D
-    / 2 multiply-adds, and the backward pass twice as many. Each holds `COSTS` costs at a time.
+    / 2 multiply-adds, and the backward pass twice as many. Memory beyond the result is bounded for any B. States of
+    half precision are computed in float32.
     """
+    states, tau = _operands(states, temperature)
+    if choose("alignment_block", states, 1) == "compiled":
+        return compiled.alignment_block(states, tau)
     n = len(states)
     i, j = torch.triu_indices(n, n, 1, dtype=torch.int64, device=states.device)
-    squared: Tensor = _SoftDistances.apply(states.float(), i, j, temperature.float())
+    squared = alignment_pairs(states, i, j, tau)
     block = squared.new_zeros(n, n).index_put((i, j), squared)
     return block + block.T
 
 
 def alignment_pairs(states: Tensor, rows: Tensor, columns: Tensor, temperature: Tensor) -> Tensor:
     """Return the soft squared distances (K,) of `alignment_block` for the pairs (rows[k], columns[k])."""
-    squared: Tensor = _SoftDistances.apply(states.float(), rows, columns, temperature.float())
-    return squared
+    states, tau = _operands(states, temperature)
+    chosen = choose("alignment_block", states, 1)
+    if chosen == "reference":
+        return reference.alignment_pairs(states, rows, columns, tau)
+    if chosen == "compiled":
+        return compiled.alignment_pairs(states, rows, columns, tau)
+    return eager.alignment_pairs(states, rows, columns, tau)
 
 
-class _Matching(NamedTuple):
-    """One block of pairs: costs less each soft minimum, and the shares of the places, in both ways (K, P, P)."""
-
-    ways: list[tuple[Tensor, Tensor]]
-    squared: Tensor
-
-
-def _matched(first: Tensor, second: Tensor, tau: Tensor) -> _Matching:
-    squares = first.square().sum(2)[:, :, None] + second.square().sum(2)[:, None]
-    costs = torch.baddbmm(squares, first, second.transpose(1, 2), alpha=-2).clamp_min_(0)
-    scaled, ways, squared = costs * -tau, [], costs.new_zeros(len(costs))
-    for dim in (2, 1):
-        shares = torch.softmax(scaled, dim)
-        minima = (shares * costs).sum(dim, keepdim=True)
-        squared = squared + minima.mean((1, 2))
-        ways.append((costs - minima, shares))
-    return _Matching(ways, squared)
-
-
-class _SoftDistances(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, states: Tensor, rows: Tensor, columns: Tensor, tau: Tensor) -> Tensor:
-        ctx.save_for_backward(states, rows, columns, tau)
-        parts = _parts(states, rows, columns)
-        with torch.autocast(states.device.type, enabled=False):
-            found = [_matched(states[i], states[j], tau) for i, j in parts[:1]] if len(parts) == 1 else None
-            ctx.kept = found
-            if found is not None:
-                return found[0].squared
-            return torch.cat([_matched(states[i], states[j], tau).squared for i, j in parts])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, Tensor]:
-        states, rows, columns, tau = ctx.saved_tensors
-        parts = _parts(states, rows, columns)
-        grad_states, grad_tau = torch.zeros_like(states), torch.zeros_like(tau)
-        for (i, j), outer in zip(parts, grad.split([len(i) for i, _ in parts]), strict=True):
-            first, second = states[i], states[j]
-            matching = ctx.kept[0] if ctx.kept is not None else _matched(first, second, tau)
-            slope = torch.zeros_like(matching.ways[0][0])
-            outer = outer[:, None, None] / states.shape[1]
-            for above, shares in matching.ways:
-                # df / dc = a (1 - tau (c - f)), df / dtau = -sum a (c - f)^2
-                weighted = shares * above
-                grad_tau -= (weighted * above * outer).sum()
-                slope += torch.addcmul(shares, weighted, tau, value=-1)
-            slope *= outer * 2
-            back = torch.baddbmm(slope.sum(2)[..., None] * first, slope, second, alpha=-1)
-            grad_states.index_add_(0, i, back)
-            slope = slope.transpose(1, 2)
-            back = torch.baddbmm(slope.sum(2)[..., None] * second, slope, first, alpha=-1)
-            grad_states.index_add_(0, j, back)
-        return grad_states, None, None, grad_tau
-
-
-def _parts(states: Tensor, rows: Tensor, columns: Tensor) -> list[tuple[Tensor, Tensor]]:
-    size = max(1, COSTS // states.shape[1] ** 2)
-    return list(zip(rows.split(size), columns.split(size), strict=True))
+def _operands(states: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in one dtype: float32 for states of half precision."""
+    states = states.float() if states.dtype in (torch.float16, torch.bfloat16) else states
+    return states, temperature.to(states.dtype)

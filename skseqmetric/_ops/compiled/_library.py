@@ -61,13 +61,26 @@ _SIGNATURES = {
     "product": (None, "aaannnnnnna"),
     "update": (None, "aaannnnnna"),
     "gates": (None, "aaan"),
+    "packed_places": (c_int64, "nn"),
+    "soft_slopes": (c_int64, "n"),
+    "pack_sequences": (None, "aannn"),
+    "soft_alignment": (c_int, "aaaaaaannnnnna"),
+    "soft_alignment_back": (c_int, "aaaaaaaannnnnna"),
     "dtw": (c_int, "aaanaanananann"),
     "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
 }
-_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "alignment", "dtw", "dtw_nearest")
+_MAY_LACK_MEMORY = (
+    "sparse_reservoir",
+    "convolutions",
+    "alignment",
+    "soft_alignment",
+    "soft_alignment_back",
+    "dtw",
+    "dtw_nearest",
+)
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
@@ -106,6 +119,16 @@ class Library:
     - product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp) multiplies by it.
     - update(a, b, c, lda, ldb, M, K, N, threads, openmp) computes c = a^T b.
 
+    Soft distances of pairs by the costs between their places, and their gradients:
+
+    - packed_places(P, D) and soft_slopes(P) are the sizes of a packed sequence and of a pair's slopes.
+    - pack_sequences(out, states, sequences, P, D) packs the sequences.
+    - soft_alignment(states, packed, first and second sequence of every pair, tau, distances, slopes or 0, the first
+      pair, pairs, sequences, P, D, threads, openmp) writes distances and slopes. Where no pairs are given, they are all
+      of a square, and the distances are that square.
+    - soft_alignment_back(states, packed, slopes, gradients of the distances, first and second sequence of every pair,
+      gradients of the states and of tau, the first pair, pairs, sequences, P, D, threads, openmp) adds to the gradients.
+
     Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
 
     - dtw(out, left, right, rows, their number, columns, their number or -1 for pairs, channels, radius or -1,
@@ -134,6 +157,11 @@ class Library:
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
     update: Callable[..., None]
+    packed_places: Callable[[int, int], int]
+    soft_slopes: Callable[[int], int]
+    pack_sequences: Callable[..., None]
+    soft_alignment: Callable[..., int]
+    soft_alignment_back: Callable[..., int]
     dtw: Callable[..., int]
     dtw_nearest: Callable[..., int]
     gates: Callable[..., None]

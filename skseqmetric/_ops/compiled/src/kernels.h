@@ -62,6 +62,25 @@ struct Alignment {
     int64_t n_rows, n_lanes, n_pairs, P, Q, D, row_step, lane_step;
 };
 
+// Soft distances of pairs (rows[k], columns[k]) of sequences with states (P, D), and what their gradients need, or not
+// where `slopes` is null: of every pair soft_slopes(P) - 1 floats, and one in `by_tau`. pack_sequences makes `packed`.
+struct SoftAlignment {
+    const float *states, *packed;
+    const int64_t *rows, *columns;
+    float *squared, *slopes, *by_tau;
+    int64_t n_pairs, P, D;
+    float tau;
+};
+
+// Adds to the gradient of the states what the pairs' gradients `outer` give. The entries starts[b] to starts[b + 1] are
+// 2 k where the sequence b is the first of the pair k, and 2 k + 1 where it is the second.
+struct SoftGradient {
+    const float *states, *packed, *slopes, *outer;
+    const int64_t *rows, *columns, *starts, *entries;
+    float* grad;
+    int64_t P, D;
+};
+
 // Every n-th tile is one share, which the next thread that is free takes: one that the machine holds up holds up no
 // other. What is summed is summed within a share, and shares in their order: the same result every time.
 struct Shares {
@@ -69,6 +88,8 @@ struct Shares {
     std::atomic<int64_t> taken{0};
     int64_t next() { return taken.fetch_add(1); }
 };
+
+constexpr int64_t SOFT_PAIRS = 32;
 
 struct Kernels {
     const char* name;
@@ -96,6 +117,13 @@ struct Kernels {
     int64_t (*alignment_tasks)(const Alignment&);
     int64_t (*alignment_floats)(const Alignment&);
     void (*alignment)(const Alignment&, Shares&, float* scratch);
+    // Sequences of `packed_places` floats each; shares of SOFT_PAIRS pairs; single sequences.
+    int64_t (*packed_places)(int64_t P, int64_t D);
+    int64_t (*soft_slopes)(int64_t P);
+    int64_t (*soft_floats)(int64_t P);
+    void (*pack_sequences)(float* out, const float* states, int64_t n, int64_t P, int64_t D);
+    void (*soft_alignment)(const SoftAlignment&, Shares&, float* scratch);
+    void (*soft_alignment_back)(const SoftGradient&, Shares&, float* scratch);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };
