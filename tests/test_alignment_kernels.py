@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,10 @@ from skseqmetric._ops import compiled, dispatch
 from skseqmetric._ops.alignment_tile import Matches, alignment_matches, alignment_tile
 from skseqmetric._ops.dispatch import implementation
 from tests.test_compiled import without_extension  # noqa: F401 - a fixture
+
+SINGLE: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+WHOLE: dict[str, Any] = {"dtype": torch.int64, "device": "cpu"}
+"""What tensors are made of, whatever torch's defaults."""
 
 FORMS = ["eager", "avx512", "avx2", "generic"]
 SIZES = [(7, 7, 9), (24, 24, 96), (1, 1, 1), (1, 13, 8), (13, 1, 33), (9, 40, 5), (33, 17, 16)]
@@ -27,7 +32,7 @@ def form(request: pytest.FixtureRequest) -> Iterator[str]:
         with implementation("eager"):
             yield request.param
         return
-    reason = dispatch.obstacle("compiled", "alignment", torch.empty(0, dtype=torch.float32), 1)
+    reason = dispatch.obstacle("compiled", "alignment", torch.empty(0, **SINGLE), 1)
     if reason is not None:
         pytest.skip(f"compiled: {reason}")
     library = compiled.library()
@@ -40,27 +45,27 @@ def form(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def walks(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(shape, generator=generator).cumsum(1).div(3).tanh()
+    return torch.randn(shape, generator=generator, **SINGLE).cumsum(1).div(3).tanh()
 
 
 def near_duplicates(generator: torch.Generator, *shape: int) -> Tensor:
     """Places that differ by little more than what float32 resolves: products cannot tell which is nearest."""
-    base = torch.randn(shape[-1], generator=generator)
-    return base * (1 + 3e-7 * torch.randint(-3, 4, shape, generator=generator))
+    base = torch.randn(shape[-1], generator=generator, **SINGLE)
+    return base * (1 + 3e-7 * torch.randint(-3, 4, shape, generator=generator, **WHOLE).to(torch.float32))
 
 
 def far_from_zero(generator: torch.Generator, *shape: int) -> Tensor:
     """Small differences around a large offset: the products cancel altogether."""
-    return 1000 + 0.01 * torch.randn(shape, generator=generator)
+    return 1000 + 0.01 * torch.randn(shape, generator=generator, **SINGLE)
 
 
 def tied(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.randint(0, 2, shape, generator=generator).float()
+    return torch.randint(0, 2, shape, generator=generator, **WHOLE).to(torch.float32)
 
 
 def constant(generator: torch.Generator, *shape: int) -> Tensor:
     """All places of a sequence are equal."""
-    return torch.randn(shape[0], 1, shape[2], generator=generator).expand(shape).contiguous()
+    return torch.randn(shape[0], 1, shape[2], generator=generator, **SINGLE).expand(shape).contiguous()
 
 
 MAKERS = [walks, near_duplicates, far_from_zero, tied, constant]
@@ -73,7 +78,7 @@ def made(request: pytest.FixtureRequest) -> Callable[..., Tensor]:
 
 def sides(made: Callable[..., Tensor], n: int, m: int, sizes: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """Sequences of which some are on both sides where they have as many places."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
     p, q, n_numbers = sizes
     common, both = min(p, q), made(generator, n + m, max(p, q), n_numbers)
     first, second = both[:n, :p].clone(), both[n:, :q].clone()
@@ -82,7 +87,7 @@ def sides(made: Callable[..., Tensor], n: int, m: int, sizes: tuple[int, int, in
 
 
 def every(n: int, m: int) -> tuple[Tensor, Tensor]:
-    return torch.arange(n).repeat_interleave(m), torch.arange(m).repeat(n)
+    return torch.arange(n, **WHOLE).repeat_interleave(m), torch.arange(m, **WHOLE).repeat(n)
 
 
 @cache
@@ -115,7 +120,7 @@ def test_a_distance_has_the_same_bits_in_any_order_and_company(
 ) -> None:
     first, second = sides(made, 5, 9, sizes)
     tile = alignment_tile(first, second)
-    rows, columns = torch.tensor([4, 0, 0, 3, 4]), torch.tensor([0, 8, 7, 7, 0])
+    rows, columns = torch.tensor([4, 0, 0, 3, 4], **WHOLE), torch.tensor([0, 8, 7, 7, 0], **WHOLE)
     assert torch.equal(alignment_tile(second, first), tile.T)
     assert torch.equal(alignment_tile(first, second, n_threads=3), tile)
     assert torch.equal(alignment_tile(first[2:3], second[1:2]), tile[2:3, 1:2])
@@ -129,7 +134,7 @@ def test_a_distance_has_the_same_bits_in_any_order_and_company(
 def test_equal_sequences_have_no_distance(form: str, made: Callable[..., Tensor], sizes: tuple[int, int, int]) -> None:
     """Whatever else is near: products cannot tell a place from one that is almost equal."""
     x, _ = sides(made, 6, 1, sizes)
-    each = torch.arange(6)
+    each = torch.arange(6, **WHOLE)
     assert not alignment_tile(x, x.clone()).diagonal().any()
     assert not alignment_tile(x, x.clone(), pairs=(each, each)).any()
 
@@ -152,9 +157,9 @@ def test_matches_are_those_of_the_plain_loop(
 
 
 def test_among_equally_near_places_the_first_is_matched(form: str) -> None:
-    x = torch.tensor([[[0.0], [3.0], [0.0], [1.0]]])
-    y = torch.tensor([[[2.0], [0.0], [2.0], [0.0], [0.0]]])
-    found = alignment_matches(x, y, pairs=(torch.tensor([0]), torch.tensor([0])))
+    x = torch.tensor([[[0.0], [3.0], [0.0], [1.0]]], **SINGLE)
+    y = torch.tensor([[[2.0], [0.0], [2.0], [0.0], [0.0]]], **SINGLE)
+    found = alignment_matches(x, y, pairs=(torch.tensor([0], **WHOLE), torch.tensor([0], **WHOLE)))
     assert found.forward.tolist() == [[1, 0, 1, 0]]
     assert found.backward.tolist() == [[1, 0, 1, 0, 0]]
     assert found.forward_costs.tolist() == [[0, 1, 0, 1]]
@@ -163,7 +168,7 @@ def test_among_equally_near_places_the_first_is_matched(form: str) -> None:
 
 
 def test_nothing_gives_nothing(form: str) -> None:
-    x, none = torch.zeros(3, 5, 4), torch.empty(0, dtype=torch.int64)
+    x, none = torch.zeros(3, 5, 4, **SINGLE), torch.empty(0, **WHOLE)
     for pairs, sizes in ((None, [(0, 3), (3, 0), (0, 0)]), ((none, none), [(0, 3), (3, 3)])):
         for n, m in sizes:
             found = alignment_tile(x[:n], x[:m], pairs=pairs)
@@ -180,7 +185,7 @@ def test_what_is_not_finite_has_no_finite_distance(form: str, value: float) -> N
     first[1, 6, 8] = value
     second[2, 0, 0] = value
     found = alignment_tile(first, second)
-    touched = torch.zeros(3, 4, dtype=torch.bool)
+    touched = torch.zeros(3, 4, dtype=torch.bool, device="cpu")
     touched[1] = touched[:, 2] = True
     assert not found[touched].isfinite().any()
     assert torch.equal(found[~touched], clean[~touched])
@@ -201,7 +206,7 @@ def test_squares_beyond_the_range_of_single_precision(form: str, scale: float) -
 
 def test_places_may_lie_anyhow_in_memory(form: str) -> None:
     first, second = sides(walks, 5, 9, (7, 11, 9))
-    tile, pairs = alignment_tile(first, second), (torch.tensor([4, 0]), torch.tensor([8, 8]))
+    tile, pairs = alignment_tile(first, second), (torch.tensor([4, 0], **WHOLE), torch.tensor([8, 8], **WHOLE))
     turned = first.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     every_other = torch.stack([second, torch.full_like(second, torch.nan)], 1).flatten(0, 1)[::2]
     assert torch.equal(alignment_tile(turned, every_other), tile)
@@ -210,7 +215,7 @@ def test_places_may_lie_anyhow_in_memory(form: str) -> None:
 
 
 def test_no_gradient_is_kept(form: str) -> None:
-    x = walks(torch.Generator().manual_seed(0), 3, 5, 4).requires_grad_()
+    x = walks(torch.Generator("cpu").manual_seed(0), 3, 5, 4).requires_grad_()
     assert not alignment_tile(x, x).requires_grad
 
 
@@ -218,7 +223,7 @@ def test_double_precision_is_the_plain_loop() -> None:
     first, second = (side.double() + 1e-9 for side in sides(near_duplicates, 4, 5, (24, 9, 33)))
     assert dispatch.choose("alignment", first, 1) == "eager"
     with implementation("reference"):
-        expected = alignment_tile(first, second, pairs=(torch.tensor([3, 0]), torch.tensor([4, 0])))
+        expected = alignment_tile(first, second, pairs=(torch.tensor([3, 0], **WHOLE), torch.tensor([4, 0], **WHOLE)))
     torch.testing.assert_close(alignment_tile(first, second)[[3, 0], [4, 0]], expected, rtol=1e-13, atol=0)
 
 
@@ -226,7 +231,7 @@ def test_tasks_and_calls_change_nothing(form: str, monkeypatch: pytest.MonkeyPat
     """More rows than a task has, and lanes; then calls of a few pairs."""
     first, second = sides(walks, 150, 70, (5, 6, 130))
     whole, pairs = alignment_tile(first, second, n_threads=2), every(150, 70)
-    some = torch.randperm(len(pairs[0]), generator=torch.Generator().manual_seed(0))[:60]
+    some = torch.randperm(len(pairs[0]), **WHOLE, generator=torch.Generator("cpu").manual_seed(0))[:60]
     monkeypatch.setattr("skseqmetric._ops.compiled.alignment.CALL_PRODUCTS", 9 * 5 * 6 * 130)
     monkeypatch.setattr("skseqmetric._ops.eager.alignment.BLOCK_CELLS", {"cpu": 9 * 5 * 6})
     monkeypatch.setattr("skseqmetric._ops.eager.alignment.PART_NUMBERS", {"cpu": 7 * 130})
@@ -235,7 +240,9 @@ def test_tasks_and_calls_change_nothing(form: str, monkeypatch: pytest.MonkeyPat
     rows, columns = pairs[0][some], pairs[1][some]
     assert torch.equal(alignment_tile(first, second, pairs=(rows, columns)), whole[rows, columns])
     found = alignment_matches(first, second, pairs=(rows, columns))
-    alone = alignment_matches(first[rows[-1:]], second[columns[-1:]], pairs=(torch.tensor([0]), torch.tensor([0])))
+    alone = alignment_matches(
+        first[rows[-1:]], second[columns[-1:]], pairs=(torch.tensor([0], **WHOLE), torch.tensor([0], **WHOLE))
+    )
     for part, one in zip(found, alone, strict=True):
         assert torch.equal(part[-1:], one)
 
@@ -257,9 +264,9 @@ def test_pairs_that_share_a_sequence(form: str, repeated: int) -> None:
 
 def test_every_place_near_every_other(form: str) -> None:
     """More costs within rounding of the least than a word of marks has bits."""
-    first, second = torch.full((1, 70, 3), 0.1), torch.full((2, 150, 3), 0.1)
+    first, second = torch.full((1, 70, 3), 0.1, **SINGLE), torch.full((2, 150, 3), 0.1, **SINGLE)
     second[1, 149, 2] = 0.2
-    found = alignment_matches(first, second, pairs=(torch.tensor([0, 0]), torch.tensor([0, 1])))
+    found = alignment_matches(first, second, pairs=(torch.tensor([0, 0], **WHOLE), torch.tensor([0, 1], **WHOLE)))
     assert not found.forward.any()
     assert not found.backward.any()
     assert torch.count_nonzero(found.backward_costs) == 1
@@ -277,23 +284,23 @@ def test_without_the_extension_torch_does_it() -> None:
 
 @pytest.mark.parametrize("pairs", [([0, 3], [0, 0]), ([0, 0], [0, 4]), ([-1, 0], [0, 0])])
 def test_indices_beyond_the_sequences_are_refused(pairs: tuple[list[int], list[int]]) -> None:
-    if dispatch.obstacle("compiled", "alignment", torch.empty(0, dtype=torch.float32), 1) is not None:
+    if dispatch.obstacle("compiled", "alignment", torch.empty(0, **SINGLE), 1) is not None:
         pytest.skip("the compiled form alone reads memory by them")
-    x = torch.zeros(4, 5, 6)
+    x = torch.zeros(4, 5, 6, **SINGLE)
     with pytest.raises(IndexError, match="pairs has indices from"):
-        alignment_tile(x[:3], x, pairs=(torch.tensor(pairs[0]), torch.tensor(pairs[1])))
+        alignment_tile(x[:3], x, pairs=(torch.tensor(pairs[0], **WHOLE), torch.tensor(pairs[1], **WHOLE)))
 
 
 def test_places_of_different_widths_are_refused(form: str) -> None:
     with pytest.raises(ValueError, match="4 numbers on one side, and 5"):
-        alignment_tile(torch.zeros(2, 3, 4), torch.zeros(2, 3, 5))
+        alignment_tile(torch.zeros(2, 3, 4, **SINGLE), torch.zeros(2, 3, 5, **SINGLE))
 
 
 @pytest.mark.skipif(compiled.obstacle() is not None, reason="compiled: no extension")
 def test_as_many_indices_are_needed_on_both_sides() -> None:
-    x = torch.zeros(4, 5, 6)
+    x = torch.zeros(4, 5, 6, **SINGLE)
     with pytest.raises(ValueError, match="pairs has 2 indices of one side, and 1 of the other"):
-        alignment_tile(x, x, pairs=(torch.tensor([0, 1]), torch.tensor([0])))
+        alignment_tile(x, x, pairs=(torch.tensor([0, 1], **WHOLE), torch.tensor([0], **WHOLE)))
 
 
 @pytest.mark.skipif(compiled.obstacle() is not None, reason="compiled: no extension")
@@ -309,5 +316,5 @@ def test_ctrl_c_is_heard_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skseqmetric._ops.compiled.alignment.CALL_PRODUCTS", 1)
     monkeypatch.setattr(library, "alignment", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        alignment_tile(torch.zeros(5, 3, 4), torch.zeros(5, 3, 4))
+        alignment_tile(torch.zeros(5, 3, 4, **SINGLE), torch.zeros(5, 3, 4, **SINGLE))
     assert len(calls) == 2
