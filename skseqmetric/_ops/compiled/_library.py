@@ -127,7 +127,8 @@ class Library:
       pair, pairs, sequences, P, D, threads, openmp) writes distances and slopes. Where no pairs are given, they are all
       of a square, and the distances are that square.
     - soft_alignment_back(states, packed, slopes, gradients of the distances, first and second sequence of every pair,
-      gradients of the states and of tau, the first pair, pairs, sequences, P, D, threads, openmp) adds to the gradients.
+      gradients of the states and of tau, the first pair, pairs, sequences, P, D, threads, openmp) adds to the
+      gradients.
 
     Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
 
