@@ -164,8 +164,8 @@ class NRNMMetric(EmbeddingMetric):
     For T recurrent steps with F inputs the backbone costs 4 T H (H + F) multiply-adds. Reading the memory costs
     T S H (H + F). Writing it costs about (T / w) (S^2 + 7 S) H^2.
 
-    With ``coupling="alignment"`` the states of the last layer are resampled linearly to P places over the length of each
-    sequence, :math:`h^x_p` and :math:`h^y_q`, with the costs :math:`c_{pq} = \lVert h^x_p - h^y_q \rVert^2`:
+    With ``coupling="alignment"`` the states of the last layer are resampled linearly to P places over the length of
+    each sequence, :math:`h^x_p` and :math:`h^y_q`, with the costs :math:`c_{pq} = \lVert h^x_p - h^y_q \rVert^2`:
 
     .. math::
         d(x, y)^2 = \frac1P \sum_p \min_q c_{pq} + \frac1P \sum_q \min_p c_{pq} + w \lVert e(x) - e(y) \rVert^2
