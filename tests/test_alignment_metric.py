@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.frozen import FrozenEstimator
 
 from skseqmetric import NRNMMetric, SequenceKNeighborsClassifier, SyncGRUMetric
@@ -81,11 +82,23 @@ def test_the_loss_of_matched_distances_falls(made: Any, loss: str) -> None:
 
 
 def test_with_embedding_weight_0_and_no_pooled_part_the_map_to_the_embedding_learns_nothing() -> None:
-    settings = {"coupling": "alignment", "weight_decay": 0.0, **SMALL}
+    settings = {"coupling": "alignment", "pooled_weight": 0.0, "weight_decay": 0.0, **SMALL}
     trained = NRNMMetric(4, embedding_weight=0.0, **settings).fit(X, LABELS)
     longer = copy.deepcopy(trained).set_params(max_epochs=4).fit(X, LABELS)
     np.testing.assert_array_equal(trained.module_.head.weight.detach(), longer.module_.head.weight.detach())
     assert np.abs(trained.pairwise_distances(X) - longer.pairwise_distances(X)).max() > 1e-3
+
+
+@pytest.mark.parametrize("made", MADE[:1] + MADE[3:4], ids=lambda made: type(made).__name__)
+def test_a_callable_loss_trains_the_embedding_beside_the_matched_distances(made: Any) -> None:
+    def none(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 0 * embeddings.sum()
+
+    def apart(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return -embeddings.var()
+
+    first, second = (copy.deepcopy(made).set_params(loss=loss).fit(X, LABELS) for loss in (none, apart))
+    assert np.abs(first.pairwise_distances(X) - second.pairwise_distances(X)).max() > 1e-3
 
 
 @pytest.mark.parametrize("cls", [SyncGRUMetric, NRNMMetric])
@@ -98,6 +111,7 @@ def test_with_embedding_weight_0_and_no_pooled_part_the_map_to_the_embedding_lea
         ({"pooled_weight": -1.0}, "pooled_weight"),
         ({"pooled_weight": np.nan}, "pooled_weight"),
         ({"embedding_weight": -0.5}, "embedding_weight"),
+        ({"embedding_weight": "none"}, "embedding_weight"),
     ],
 )
 def test_wrong_parameters_are_refused_by_name(cls: Any, settings: dict[str, Any], message: str) -> None:

@@ -54,8 +54,9 @@ class SyncGRUMetric(EmbeddingMetric):
         comparison (benchmarks/README.md) no gate was more accurate than None with the default loss.
     n_places : int, default=24
         "alignment": places P of every sequence whose states are matched.
-    pooled_weight : float, default=0
-        "alignment": weight w of the embeddings in the squared distance.
+    pooled_weight : float, default=1.0
+        "alignment": weight w of the embeddings in the squared distance. With 0 the embedding is not trained, unless
+        `embedding_weight` says so.
     bidirectional : bool, default=True
         Whether a second recurrence reads every sequence backwards. The pooled states of both are concatenated.
     pooling : {"mean", "last", "both"}, default="mean"
@@ -74,11 +75,12 @@ class SyncGRUMetric(EmbeddingMetric):
     margin : float, default=1.0
         "contrastive": distance from which a pair of different sequences costs nothing. "logistic": distance at which a
         pair is undecided.
-    embedding_weight : float, default=1.0
-        Weight of the loss of the embeddings' distances, added to the loss of the coupled distances. With 0 the
-        embedding and the shortlist of `algorithm="rerank"` are not trained. Without coupling it has no effect.
+    embedding_weight : float or "auto", default="auto"
+        Weight of the loss of the embeddings' distances, added to the loss of the coupled distances. "auto" is 0 with
+        "alignment", whose distance has a part of the embeddings, and 1 with a gate or a callable loss. With a gate and
+        0, the embedding and the shortlist of `algorithm="rerank"` are not trained. Without coupling it has no effect.
     pairs_per_sequence : int or None, default=8
-        Coupled pairs drawn per sequence of a batch, half within a class and half between classes. None: all pairs.
+        With a gate, pairs drawn per sequence of a batch, half within a class and half between classes. None: all pairs.
     samples_per_class : int, default=4
         Sequences per class in a batch.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
@@ -191,7 +193,7 @@ class SyncGRUMetric(EmbeddingMetric):
         "pooled_weight": [Interval(Real, 0, None, closed="left")],
         "bidirectional": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
-        "embedding_weight": [Interval(Real, 0, None, closed="left")],
+        "embedding_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "pairs_per_sequence": [Interval(Integral, 2, None, closed="left"), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "n_filters": [Interval(Integral, 1, None, closed="left"), None],
@@ -204,7 +206,7 @@ class SyncGRUMetric(EmbeddingMetric):
         *,
         coupling: str | None = None,
         n_places: int = 24,
-        pooled_weight: float = 0.0,
+        pooled_weight: float = 1.0,
         bidirectional: bool = True,
         pooling: str = "mean",
         n_filters: int | None = 64,
@@ -212,7 +214,7 @@ class SyncGRUMetric(EmbeddingMetric):
         dropout: float = 0.1,
         loss: Any = "nca",
         margin: float = 1.0,
-        embedding_weight: float = 1.0,
+        embedding_weight: float | str = "auto",
         pairs_per_sequence: int | None = 8,
         samples_per_class: int = 4,
         augment: Any = ("jitter", "warp", "crop"),

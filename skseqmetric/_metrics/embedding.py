@@ -54,7 +54,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
     # parameters of coupled metrics; they have no effect in the others
     coupling: str | None = None
-    embedding_weight: float = 1.0
+    embedding_weight: Any = "auto"
     pairs_per_sequence: int | None = None
 
     @property
@@ -184,7 +184,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             partial(augment, generator=generator),
             left=n_updates,
         )
-        weight = self.embedding_weight
+        weight = self._resolved_embedding_weight()
         objective = PairObjective(self.module_, task, embedding_weight=weight, generator=generator)
         self._minimise(Objective(objective), batches, None, epochs, n_updates, data)
 
@@ -206,12 +206,18 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         objective = BlockObjective(
             self.module_,
             self.loss_,
-            embedding_weight=self.embedding_weight,
+            embedding_weight=self._resolved_embedding_weight(),
             margin=self.margin,
             pairs_per_sequence=self.pairs_per_sequence,
             generator=generator,
         )
         return Objective(objective)
+
+    def _resolved_embedding_weight(self) -> float:
+        """Return the weight of the embeddings' loss: "auto" is 0 where the matched distance trains the embedding."""
+        if isinstance(self.embedding_weight, str):
+            return 0.0 if self.module_.coupling == "alignment" and isinstance(self.loss, str) else 1.0
+        return self.embedding_weight
 
     # ------------------------------------------------------------------ distances
     @available_if(_matches)

@@ -111,7 +111,7 @@ class MemoryNetwork(SiameseNetwork):
         with_instance: bool = False,
         coupling: str | None = None,
         n_places: int = 24,
-        pooled_weight: float = 0.0,
+        pooled_weight: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()

@@ -82,7 +82,7 @@ class SyncGRUNetwork(SiameseNetwork):
         max_recurrent_steps: int | None,
         dropout: float,
         n_places: int = 24,
-        pooled_weight: float = 0.0,
+        pooled_weight: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()

@@ -27,8 +27,8 @@ class NRNMMetric(EmbeddingMetric):
         d(X^1, X^2) = \lVert e(X^1) - e(X^2) \rVert_2 \in [0, 2]
 
     The distance is Euclidean: it is symmetric, d(x, x) = 0, and the triangle inequality holds. `transform` returns the
-    points e(X), so that any search by embedding is exact. With ``coupling="alignment"`` the distance is that of matched
-    states instead, see the notes.
+    points e(X), so that any search by embedding is exact. With ``coupling="alignment"`` the distance has a second part,
+    of states that are matched.
 
     Parameters
     ----------
@@ -75,13 +75,14 @@ class NRNMMetric(EmbeddingMetric):
     n_components : int, default=64
         Size D of the embedding.
     coupling : {"alignment", None}, default=None
-        How the two sequences of a pair meet. None: in their embeddings, as above. "alignment": by matching the states
-        of the last layer, for classes that the training data do not have, sequences that are not aligned, and few
-        examples.
+        How the two sequences of a pair meet. None: in their points e(X). "alignment" matches their states h too, see
+        the notes of `SyncGRUMetric`: for classes that the training data do not have, sequences that are not aligned,
+        and few examples. The triangle inequality may then fail.
     n_places : int, default=24
         "alignment": places P of every sequence whose states are matched.
-    pooled_weight : float, default=0
-        "alignment": weight w of the embeddings in the squared distance.
+    pooled_weight : float, default=1.0
+        "alignment": weight w of the points e(X) in the squared distance. With 0 they are not trained, unless
+        `embedding_weight` says so.
     loss : {"nca", "contrastive", "triplet", "logistic"} or callable, default="nca"
         Loss of the distances within a batch. "logistic" is for `fit_pairs` only. Its probability that a pair belongs
         together is :math:`\sigma(m^2 - \gamma d^2)` with the margin m and a learned scale :math:`\gamma`. A loss can
@@ -89,9 +90,9 @@ class NRNMMetric(EmbeddingMetric):
     margin : float, default=1.0
         "contrastive": distance from which a pair of different sequences costs nothing. "logistic": distance at which a
         pair is undecided.
-    embedding_weight : float, default=1.0
-        "alignment": weight of the loss of the embeddings' distances, added to the loss of the matched distances. With 0
-        the embedding and the shortlist of `algorithm="rerank"` are not trained. Without coupling it has no effect.
+    embedding_weight : float or "auto", default="auto"
+        "alignment": weight of the loss of the points' distances, added to the loss of the matched distances. "auto" is
+        0, or 1 with a callable loss.
     samples_per_class : int, default=4
         Sequences per class in a batch.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
@@ -164,15 +165,6 @@ class NRNMMetric(EmbeddingMetric):
     For T recurrent steps with F inputs the backbone costs 4 T H (H + F) multiply-adds. Reading the memory costs
     T S H (H + F). Writing it costs about (T / w) (S^2 + 7 S) H^2.
 
-    With ``coupling="alignment"`` the states of the last layer are resampled linearly to P places over the length of
-    each sequence, :math:`h^x_p` and :math:`h^y_q`, with the costs :math:`c_{pq} = \lVert h^x_p - h^y_q \rVert^2`:
-
-    .. math::
-        d(x, y)^2 = \frac1P \sum_p \min_q c_{pq} + \frac1P \sum_q \min_p c_{pq} + w \lVert e(x) - e(y) \rVert^2
-
-    It is symmetric, d(x, x) = 0 and d >= 0; the triangle inequality may fail. `alignment` returns what matched what. A
-    pair costs P^2 H multiply-adds. This coupling is ours; `SyncGRUMetric` has it too, and names its kin.
-
     The memory is that of [1]_ and [2]_. Similarity learning with siamese networks is an application in [2]_. The unit
     sphere, the "nca" and "logistic" losses, stem, instance channels, mean pooling, schedule and defaults are ours.
 
@@ -199,7 +191,7 @@ class NRNMMetric(EmbeddingMetric):
         "coupling": [StrOptions({"alignment"}), None],
         "n_places": [Interval(Integral, 1, None, closed="left")],
         "pooled_weight": [Interval(Real, 0, None, closed="left")],
-        "embedding_weight": [Interval(Real, 0, None, closed="left")],
+        "embedding_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "instance_channels": ["boolean"],
         "n_components": [Interval(Integral, 1, None, closed="left")],
     }
@@ -226,10 +218,10 @@ class NRNMMetric(EmbeddingMetric):
         n_components: int = 64,
         coupling: str | None = None,
         n_places: int = 24,
-        pooled_weight: float = 0.0,
+        pooled_weight: float = 1.0,
         loss: Any = "nca",
         margin: float = 1.0,
-        embedding_weight: float = 1.0,
+        embedding_weight: float | str = "auto",
         samples_per_class: int = 4,
         augment: Any = ("jitter", "warp", "crop"),
         scaling: str | None = "channel",

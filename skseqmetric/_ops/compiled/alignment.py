@@ -44,7 +44,11 @@ def alignment_matches(first: Tensor, second: Tensor, pairs: Pairs) -> tuple[Tens
 
 def _run_pairs(first: Tensor, second: Tensor, pairs: Pairs, results: Sequence[Tensor], team: Team) -> None:
     """Fill distances (K,) and, unless they are missing, the matches and costs of both sides."""
-    rows, lanes, (row, lane) = first, second, (_indices(i, side) for i, side in zip(pairs, (first, second), strict=True))
+    rows, lanes, (row, lane) = (
+        first,
+        second,
+        (_indices(i, side) for i, side in zip(pairs, (first, second), strict=True)),
+    )
     if _changes(row) < _changes(lane):  # the side that stays the same is packed once for several pairs
         rows, lanes, row, lane = second, first, lane, row
         results = [results[k] for k in (0, 2, 1, 4, 3)[: len(results)]]
