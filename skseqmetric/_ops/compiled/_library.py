@@ -11,7 +11,7 @@ from pathlib import Path
 
 FILE = "recurrence.binary"
 
-_integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads"]
+_integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads", "both_ways"]
 
 
 class Problem(Structure):

@@ -56,7 +56,7 @@ struct BackwardTile {
 
     const float* before(int64_t t) const { return t ? saved.h(t - 1) : s.zeros; }
     float* grad_input(int64_t row, int64_t t) const {
-        return grad_x + t * p.grad_x_step + rows.sequence[row] * p.grad_x_sequence;
+        return grad_x + rows.place(p, d, row, t) * p.grad_x_step + rows.sequence[row] * p.grad_x_sequence;
     }
 
     // dL/dh_t from outside: of the pooled states, and of the states themselves
@@ -150,8 +150,11 @@ struct BackwardTile {
         for (int i = 0; i < MR; ++i) {
             if (!rows.real[row + i]) continue;
             float* to = grad_input(row + i, t);
-            for (int64_t u = 0; u < p.n_features; u += W)
-                store_part(to + u, load(s.grad_features + i * Fp + u), p.n_features - u);
+            const bool more = d && p.both_ways;
+            for (int64_t u = 0; u < p.n_features; u += W) {
+                const V own = load(s.grad_features + i * Fp + u);
+                more ? add_part(to + u, own, p.n_features - u) : store_part(to + u, own, p.n_features - u);
+            }
         }
     }
     // s.grad_features += the gradient of one gate's pre-activation times its input weights
