@@ -88,23 +88,25 @@ def nca(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Te
 
 
 class _NCA(torch.autograd.Function):
-    """With the gradient by hand: the share of every neighbour among all, less its share among those of its class."""
+    """As softplus(log sum_{j apart} - log sum_{j same}), which keeps its digits where it is small; gradient by hand."""
 
     @staticmethod
     def forward(ctx: Any, squared: Tensor, positive: Tensor, valid: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
-        logits = squared * -scale
-        usable = positive.any(1) & (valid & ~positive).any(1)
-        parts, totals = [], []
-        for chosen in (valid, positive):
+        logits, negative = squared * -scale, valid & ~positive
+        usable = positive.any(1) & negative.any(1)
+        shares, totals = [], []
+        for chosen in (negative, positive):
             # rows without a pair are not used, and must not become NaN
             among = logits.masked_fill(~chosen, -torch.inf)
             total = among.logsumexp(1).masked_fill_(~usable, 0)
-            parts.append(among.sub_(total[:, None]).exp_())
+            shares.append(among.sub_(total[:, None]).exp_())
             totals.append(total)
         weights = weights * usable
         weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-        ctx.save_for_backward(squared, parts[0].sub_(parts[1]).mul_(weights[:, None]), scale)
-        return ((totals[0] - totals[1]) * weights).sum()
+        excess = totals[0] - totals[1]
+        of_logits = shares[0].sub_(shares[1]).mul_((weights * excess.sigmoid())[:, None])
+        ctx.save_for_backward(squared, of_logits, scale)
+        return (softplus(excess) * weights).sum()
 
     @staticmethod
     @once_differentiable
