@@ -55,6 +55,9 @@ _SIGNATURES = {
     "reservoir": (None, "aaaannn"),
     "sparse_reservoir": (c_int, "aaaaaannnnn"),
     "convolutions": (c_int, "aaaaaaaaannnnnnna"),
+    "stem": (c_int, "anna"),
+    "stem_kept": (c_int64, "a"),
+    "stem_gradients": (c_int64, "a"),
     "packed_matrix": (c_int64, "nn"),
     "pack_matrix": (None, "aannnn"),
     "product": (None, "aaannnnnnna"),
@@ -66,7 +69,7 @@ _SIGNATURES = {
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
 }
-_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "dtw", "dtw_nearest")
+_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "stem", "dtw", "dtw_nearest")
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
@@ -91,6 +94,11 @@ class Library:
 
     - convolutions(values, offsets, dilations, n_biases, starts, channels, order, biases, shares, sequences, channels,
       dilations, features, longest sequence, largest dilation, threads, openmp) writes the shares.
+
+    Stems, whose fields (`struct Stem` of src/kernels.h) come as an array of numbers and addresses:
+
+    - stem(fields, whether backward, threads, openmp) computes features or gradients.
+    - stem_kept(fields) and stem_gradients(fields) are the sizes of what forward keeps, and of a share's gradients.
 
     Products:
 
@@ -122,6 +130,9 @@ class Library:
     reservoir: Callable[..., None]
     sparse_reservoir: Callable[..., None]
     convolutions: Callable[..., int]
+    stem: Callable[..., int]
+    stem_kept: Callable[..., int]
+    stem_gradients: Callable[..., int]
     packed_matrix: Callable[..., int]
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
