@@ -65,24 +65,6 @@ inline void product(float* c, int64_t ldc, const float* a, int64_t lda, int64_t 
     }
 }
 
-// The same for `n` blocks of MR rows: block i of a lies at a + i * MR * lda, that of c at c + row[i] * ldc. A panel serves
-// all of them before the next one is read.
-inline void product_of_blocks(float* c, int64_t ldc, const float* a, int64_t lda, int64_t K, const float* packed, int64_t N,
-                              const int64_t* row, int64_t n) {
-    for (int64_t start = 0; start < vectors(N);) {
-        const int width = panel_width(vectors(N) - start);
-        for (int64_t i = 0; i < n; ++i) {
-            float* to = c + row[i] * ldc + start * W;
-            const float* from = a + i * MR * lda;
-            if (width == 3) block_product<3>(to, ldc, from, lda, K, packed);
-            if (width == 2) block_product<2>(to, ldc, from, lda, K, packed);
-            if (width == 1) block_product<1>(to, ldc, from, lda, K, packed);
-        }
-        packed += K * width * W;
-        start += width;
-    }
-}
-
 template <int NV>
 inline void block_update(float* c, int64_t ldc, const float* a, int64_t lda, const float* b, int64_t ldb, int64_t K) {
     V acc[MR][NV];
