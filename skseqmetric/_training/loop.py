@@ -290,14 +290,20 @@ class _Guard(Callback):
 
     def on_grad_computed(self, net: _Net, named_parameters: Any, **kwargs: Any) -> None:
         # skorch calls this between backward and the optimizer's step
-        parameters = [p for _, p in named_parameters if p.grad is not None]
-        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self._must_be_finite(net, norm)
-        if norm.is_cuda or norm > CLIP_NORM:
-            nn.utils.clip_grads_with_norm_(parameters, CLIP_NORM, norm)
+        self._clip(net, [p.grad for _, p in named_parameters if p.grad is not None])
         if self.updates:
             self._end_at_ctrl_c()
         self.updates += 1
+
+    def _clip(self, net: _Net, gradients: list[Tensor]) -> None:
+        if not gradients:
+            return
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        self._must_be_finite(net, norm)
+        if norm.is_cuda:
+            torch._foreach_mul_(gradients, (CLIP_NORM / (norm + 1e-6)).clamp_max(1.0))
+        elif (size := norm.item()) > CLIP_NORM:
+            torch._foreach_mul_(gradients, CLIP_NORM / (size + 1e-6))
 
     def on_batch_end(self, net: _Net, loss: Tensor | None = None, training: bool = False, **kwargs: Any) -> None:
         if training and loss is not None:
