@@ -22,7 +22,7 @@ from benchmarks.peers.bars import Bar
 from benchmarks.threads import fixed_threads
 
 DEPTH = 4
-CHANGES_OF_FILE = {"SyncGRUMetric.fit": 66, "NRNMClassifier.fit, a label a step": 235, "CrossModalTranscriber.fit": 250}
+CHANGES_OF_FILE = {"SyncGRUMetric.fit": 66, "NRNMClassifier.fit, a label a step": 235, "CrossModalTranscriber.fit": 251}
 """Half of what they were when this was first counted (62, 231, 218), and what the way of a fit pays since for being a
 transaction and for results that are checked and rounded alike in any batch."""
 

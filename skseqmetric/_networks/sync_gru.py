@@ -120,8 +120,7 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the pooled states of the uncoupled run. The run of a sequence paired with itself equals it."""
-        weights = self.weights()
-        return gru_pooled(self.directions(features, lengths), lengths, weights, self.pooling)
+        return gru_pooled(features.transpose(0, 1)[None], lengths, self.weights(), self.pooling)
 
     def free_places(
         self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
@@ -137,7 +136,8 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (B, T, D H) of the uncoupled run, both directions in time order."""
-        return to_time_order(gru_scan(self.directions(features, lengths), lengths, self.weights()), lengths)
+        states = gru_scan(features.transpose(0, 1)[None], lengths, self.weights())
+        return to_time_order(states, lengths)
 
     def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (T, D, P, H) of both halves of the coupled pairs."""

@@ -11,14 +11,17 @@ from skseqmetric._ops.compiled.recurrence import (
     sync_gru_states,
 )
 from skseqmetric._ops.compiled.reservoir import DenseStep, SparseStep
+from skseqmetric._ops.compiled.stem import MAX_STRIDE, conv_stem
 from skseqmetric._ops.compiled.tile import sync_gru_tile
 
 __all__ = [
+    "MAX_STRIDE",
     "DenseStep",
     "Library",
     "SparseStep",
     "alignment_matches",
     "alignment_tile",
+    "conv_stem",
     "convolution_shares",
     "dtw_distances",
     "dtw_nearest",

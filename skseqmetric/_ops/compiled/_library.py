@@ -11,7 +11,7 @@ from pathlib import Path
 
 FILE = "recurrence.binary"
 
-_integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads"]
+_integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads", "both_ways"]
 
 
 class Problem(Structure):
@@ -56,6 +56,9 @@ _SIGNATURES = {
     "sparse_reservoir": (c_int, "aaaaaannnnn"),
     "convolutions": (c_int, "aaaaaaaaannnnnnna"),
     "alignment": (c_int, "aaaaaaaaannnnnnnnna"),
+    "stem": (c_int, "anna"),
+    "stem_kept": (c_int64, "a"),
+    "stem_gradients": (c_int64, "a"),
     "packed_matrix": (c_int64, "nn"),
     "pack_matrix": (None, "aannnn"),
     "product": (None, "aaannnnnnna"),
@@ -75,6 +78,7 @@ _SIGNATURES = {
 _MAY_LACK_MEMORY = (
     "sparse_reservoir",
     "convolutions",
+    "stem",
     "alignment",
     "soft_alignment",
     "soft_alignment_back",
@@ -111,6 +115,11 @@ class Library:
     - alignment(row sequences, lane sequences, row and lane of every pair or null, distances, matches and costs of
       both or null, numbers of rows, lanes and pairs, places of a row and of a lane, numbers of a place, strides of the
       distances, threads, openmp) writes what is not null.
+
+    Stems, whose fields (`struct Stem` of src/kernels.h) come as an array of numbers and addresses:
+
+    - stem(fields, whether backward, threads, openmp) computes features or gradients.
+    - stem_kept(fields) and stem_gradients(fields) are the sizes of what forward keeps, and of a share's gradients.
 
     Products:
 
@@ -154,6 +163,9 @@ class Library:
     sparse_reservoir: Callable[..., None]
     convolutions: Callable[..., int]
     alignment: Callable[..., int]
+    stem: Callable[..., int]
+    stem_kept: Callable[..., int]
+    stem_gradients: Callable[..., int]
     packed_matrix: Callable[..., int]
     pack_matrix: Callable[..., None]
     product: Callable[..., None]

@@ -81,6 +81,25 @@ struct SoftGradient {
     int64_t P, D;
 };
 
+constexpr int64_t MAX_STRIDE = 64;
+
+// Two convolutions over time with GELU: values of n_sequences lie `values_sequence` apart, their steps `values_step`.
+// Weights are (filters, channels, kernel). The result `out` is (sequences, steps, filters), times factors (sequences,
+// filters) where they are given; `kept` is room for what backward reads. Gradients of the weights: shares one after
+// the other, each (second's weights; first's; both biases), as matrices (kernel, channels; filters).
+struct Stem {
+    int64_t n_sequences, n_steps, n_channels, n_filters, values_sequence, values_step;
+    int64_t kernel[2], stride[2], in_front[2];
+    const float* values;
+    const int64_t* lengths;
+    const float *weight[2], *bias[2];
+    const float* factors;
+    float *out, *kept;
+    const float* grad;
+    int64_t grad_sequence, grad_step, n_shares;
+    float* grad_weights;
+};
+
 // Every n-th tile is one share, which the next thread that is free takes: one that the machine holds up holds up no
 // other. What is summed is summed within a share, and shares in their order: the same result every time.
 struct Shares {
@@ -124,6 +143,11 @@ struct Kernels {
     void (*pack_sequences)(float* out, const float* states, int64_t n, int64_t P, int64_t D);
     void (*soft_alignment)(const SoftAlignment&, Shares&, float* scratch);
     void (*soft_alignment_back)(const SoftGradient&, Shares&, float* scratch);
+    // Floats of a sequence that backward reads again, of the gradients of one share, of a thread; share after share.
+    int64_t (*stem_kept)(const Stem&);
+    int64_t (*stem_gradients)(const Stem&);
+    int64_t (*stem_floats)(const Stem&);
+    void (*stem)(const Stem&, bool backward, Shares& shares, float* scratch);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };

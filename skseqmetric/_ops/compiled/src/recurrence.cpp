@@ -267,6 +267,41 @@ EXPORT int skseq_alignment(const float* rows, const float* lanes, const int64_t*
     return 0;
 }
 
+namespace {
+
+// The fields of a Stem in the order of kernels.h, addresses as numbers.
+Stem stem_of(const int64_t* v) {
+    const auto floats = [](int64_t address) { return reinterpret_cast<float*>(address); };
+    return {v[0], v[1], v[2], v[3], v[4], v[5], {v[6], v[7]}, {v[8], v[9]}, {v[10], v[11]}, floats(v[12]),
+            reinterpret_cast<const int64_t*>(v[13]), {floats(v[14]), floats(v[15])}, {floats(v[16]), floats(v[17])},
+            floats(v[18]), floats(v[19]), floats(v[20]), floats(v[21]), v[22], v[23], v[24], floats(v[25])};
+}
+
+}  // namespace
+
+EXPORT int64_t skseq_stem_kept(const int64_t* fields) {
+    const Stem p = stem_of(fields);
+    return p.n_sequences * chosen.load()->stem_kept(p);
+}
+EXPORT int64_t skseq_stem_gradients(const int64_t* fields) { return chosen.load()->stem_gradients(stem_of(fields)); }
+
+// 0, or 1 where memory ran out.
+EXPORT int skseq_stem(const int64_t* fields, int64_t backward, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    const Stem p = stem_of(fields);
+    const Kernels& k = *chosen.load();
+    if (!p.n_sequences) return 0;
+    Shares shares{backward ? p.n_shares : p.n_sequences};
+    const int64_t n = n_threads < shares.n ? n_threads : shares.n, scratch = aligned(k.stem_floats(p));
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    const auto work = [&](int64_t thread) { k.stem(p, backward, shares, memory.floats + thread * scratch); };
+    if (openmp && n > 1)
+        in_team(openmp, n, work);
+    else
+        in_threads(n, work);
+    return 0;
+}
+
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
     chosen.load()->gates(x, sigmoid, tanh, n);
 }
