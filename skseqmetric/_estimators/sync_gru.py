@@ -176,7 +176,7 @@ class SyncGRUMetric(EmbeddingMetric):
         "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  (one line a parameter)
         self,
         n_units: int = 48,
         *,
@@ -186,6 +186,7 @@ class SyncGRUMetric(EmbeddingMetric):
         n_filters: int | None = 64,
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.1,
+        instance_channels: bool | str = "auto",
         loss: Any = "nca",
         margin: float = 1.0,
         embedding_weight: float = 1.0,
@@ -217,6 +218,7 @@ class SyncGRUMetric(EmbeddingMetric):
         self.n_filters = n_filters
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
+        self.instance_channels = instance_channels
         self.loss = loss
         self.margin = margin
         self.embedding_weight = embedding_weight
@@ -258,6 +260,7 @@ class SyncGRUMetric(EmbeddingMetric):
             "longest": int(training.sequences.lengths.max()),
             "max_recurrent_steps": self.max_recurrent_steps,
             "dropout": self.dropout,
+            "views": self._views(training, task),
         }
 
     # ------------------------------------------------------------------ states and synchronisation

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem, stem_strides, steps_behind
+from skseqmetric._networks.stem import ConvStem, read_channels, stem_strides, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
@@ -65,7 +65,8 @@ class SyncGRUCell(nn.Module):
 class SyncGRUNetwork(SiameseNetwork):
     """The siamese network of `SyncGRUMetric`: a stem, one recurrence per direction, and pooling over time.
 
-    The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1.
+    The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1. The network
+    reads the channels, and the columns `views` of `instance_channels`.
     """
 
     def __init__(
@@ -80,11 +81,14 @@ class SyncGRUNetwork(SiameseNetwork):
         longest: int,
         max_recurrent_steps: int | None,
         dropout: float,
+        views: tuple[int, ...] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
         self.pooling, self.n_units = pooling, n_units
+        self.views = views
+        n_channels += len(views)
         self.stem = None
         if n_filters:
             strides = stem_strides(longest, max_recurrent_steps)
@@ -98,6 +102,8 @@ class SyncGRUNetwork(SiameseNetwork):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
+        if self.views:
+            values = read_channels(values, lengths, self.views)
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def n_steps(self, length: int) -> int:

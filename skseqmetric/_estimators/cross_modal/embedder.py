@@ -201,6 +201,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         n_units: int = 60,
         n_layers: int = 2,
         dropout: float = 0.2,
+        instance_channels: bool | str = "auto",
         augment: Any = ("jitter", "warp", "crop"),
         scaling: str | None = "channel",
         max_epochs: int = 100,
@@ -234,6 +235,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         self.n_units = n_units
         self.n_layers = n_layers
         self.dropout = dropout
+        self.instance_channels = instance_channels
         self.augment = augment
         self.scaling = scaling
         self.max_epochs = max_epochs

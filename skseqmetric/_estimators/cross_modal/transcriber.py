@@ -231,6 +231,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         n_units: int = 60,
         n_layers: int = 2,
         dropout: float = 0.2,
+        instance_channels: bool | str = "auto",
         decoding: str = "greedy",
         beam_width: int = 10,
         augment: Any = ("jitter", "warp", "crop"),
@@ -265,6 +266,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         self.n_units = n_units
         self.n_layers = n_layers
         self.dropout = dropout
+        self.instance_channels = instance_channels
         self.decoding = decoding
         self.beam_width = beam_width
         self.augment = augment

@@ -175,7 +175,6 @@ class NRNMMetric(EmbeddingMetric):
     _parameter_constraints: dict[str, list[Any]] = {
         **EmbeddingMetric._parameter_constraints,
         **memory.CONSTRAINTS,
-        "instance_channels": ["boolean"],
         "n_components": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -194,7 +193,7 @@ class NRNMMetric(EmbeddingMetric):
         zoneout: float = 0.1,
         memory_dropout: float = 0.5,
         pooling: str = "mean",
-        instance_channels: bool = True,
+        instance_channels: bool | str = "auto",
         n_filters: int | None = 64,
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.2,
@@ -267,7 +266,7 @@ class NRNMMetric(EmbeddingMetric):
         memory.check_memory(self, training, "embedding", continued=continued)
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
-        return memory.memory_config(self, training, "embedding", self.n_components)
+        return memory.memory_config(self, training, "embedding", self.n_components, self._views(training, task))
 
     # ------------------------------------------------------------------ looks into the network
     hidden_states = memory.hidden_states

@@ -168,6 +168,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         target: str = "sequence",
         pooling: str = "last",
         dropout: float = 0.0,
+        instance_channels: bool | str = "auto",
         class_weight: Any = None,
         ignore_label: Any = None,
         augment: Any = None,
@@ -196,6 +197,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         self.target = target
         self.pooling = pooling
         self.dropout = dropout
+        self.instance_channels = instance_channels
         self.class_weight = class_weight
         self.ignore_label = ignore_label
         self.augment = augment

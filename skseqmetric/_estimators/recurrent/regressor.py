@@ -161,6 +161,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         target: str = "sequence",
         pooling: str = "last",
         dropout: float = 0.0,
+        instance_channels: bool | str = "auto",
         augment: Any = None,
         scaling: str | None = "channel",
         max_epochs: int = 100,
@@ -187,6 +188,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         self.target = target
         self.pooling = pooling
         self.dropout = dropout
+        self.instance_channels = instance_channels
         self.augment = augment
         self.scaling = scaling
         self.max_epochs = max_epochs
