@@ -13,9 +13,11 @@ import torch
 from skseqmetric._input import Sequences
 from skseqmetric._networks.stem import STILL, instance_channels
 from skseqmetric._ops.held_out import held_out_predictions
+from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._tasks import Task
 from skseqmetric._tensors.flat import FlatSequences, standardised
 from skseqmetric._tensors.inference import run_steps
+from skseqmetric._tensors.modes import answering
 from skseqmetric._training.data import TrainingSet
 
 FOLDS = 4
@@ -28,11 +30,11 @@ GAIN, ERRORS = 0.1, 2.5
 COPY = 0.999
 """Squared correlation from which two channels are copies of each other."""
 
-DRAWS = 3
-N_SEQUENCES, N_CHANNELS, N_VALUES = 256, 32, 2**21
+DRAWS = 2
+N_SEQUENCES, N_CHANNELS, N_VALUES = 320, 32, 2**21
 """What is read of large data: sequences, channels, and values of the channels in all steps."""
 
-N_FEATURES, N_PLACES, WIDTH, DILATIONS = 255, 64, 7, (1, 4, 16)
+N_FEATURES, N_PLACES, WIDTH, DILATIONS = 510, 48, 7, (1, 4, 16)
 """Random convolutions, places of a sequence where they are computed, weights of each, and steps between two weights."""
 
 SEED = 0
@@ -40,6 +42,7 @@ _SHARPNESS = 1.5  # deviation of a convolution of standardised channels
 _GATHERED = 2**18  # numbers that are gathered for convolutions at once
 
 
+@answering
 def choose_views(training: TrainingSet, task: Task, mean: np.ndarray, scale: np.ndarray) -> tuple[int, ...]:
     """Return the views that a network reads: columns of `instance_channels` that are not the channels themselves.
 
@@ -58,27 +61,45 @@ def choose_views(training: TrainingSet, task: Task, mean: np.ndarray, scale: np.
     if rows is None:
         return ()
     rng, n_channels = np.random.default_rng(SEED), len(mean)
-    errors, counts = np.zeros((2, len(training))), np.zeros(len(training))
-    kept: np.ndarray | None = None
+    used = _some_rows(rows, training.sequences.values.size, rng)
+    part, rows = training.take(used), rows[used]
+    lengths, base, views = _read(part, mean, scale)
+    kept = _not_copies(base, views, n_channels)
+    if not len(kept):
+        return ()
+    tested = np.sort(rng.permutation(n_channels)[:N_CHANNELS])
+    base = base[:, np.concatenate([tested, n_channels + tested])]
+    both = np.concatenate([base, views[:, kept[np.isin(kept % n_channels, tested)]]], axis=1)
+    # products by torch, whose threads can be limited: those of others wait for each other on a busy machine
+    with one_intra_op_thread():
+        errors = _held_out_errors((base, both), lengths, rows, part, rng)
+    return tuple((n_channels + kept).tolist()) if earned(*errors) else ()
+
+
+def _held_out_errors(
+    columns: tuple[np.ndarray, np.ndarray],
+    lengths: np.ndarray,
+    rows: np.ndarray,
+    part: TrainingSet,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the squared errors (n,) of held-out sequences by each of two sets of columns, and their weights (n,).
+
+    They are means over draws of sequences, folds and convolutions.
+    """
+    errors, counts = np.zeros((2, len(rows))), np.zeros(len(rows))
     for _ in range(DRAWS):
-        used = _some_rows(rows, training.sequences.values.size, rng)
-        part = training.take(used)
-        lengths, base, views = _read(part, mean, scale)
-        kept = _not_copies(base, views, n_channels) if kept is None else kept
-        if not len(kept):
-            return ()
-        tested = np.sort(rng.permutation(n_channels)[:N_CHANNELS])
-        base = base[:, np.concatenate([tested, n_channels + tested])]
-        both = np.concatenate([base, views[:, kept[np.isin(kept % n_channels, tested)]]], axis=1)
-        folds = spread_over_folds(_classes(rows[used]), part.weights, part.groups, rng)
-        for row, columns in enumerate((base, both)):
-            found = held_out_predictions(_convolved(columns, lengths, rng), rows[used], part.weights, folds)
-            errors[row, used] += np.square(rows[used] - found).sum(axis=1)
-        counts[used] += 1
+        drawn = np.sort(rng.permutation(len(rows))[:N_SEQUENCES])
+        targets, weights = rows[drawn], part.weights[drawn]
+        groups = None if part.groups is None else part.groups[drawn]
+        folds = spread_over_folds(_classes(targets), weights, groups, rng)
+        for side, steps in enumerate(columns):
+            found = held_out_predictions(_convolved(steps, lengths, drawn, rng), targets, weights, folds)
+            errors[side, drawn] += np.square(targets - found).sum(axis=1)
+        counts[drawn] += 1
     seen = counts > 0
     without, with_views = errors[:, seen] / counts[seen]
-    views = np.zeros(0, dtype=np.int64) if kept is None else n_channels + kept
-    return tuple(views.tolist()) if earned(without, with_views, training.weights[seen]) else ()
+    return without, with_views, part.weights[seen]
 
 
 def earned(without: np.ndarray, with_views: np.ndarray, weights: np.ndarray) -> bool:
@@ -121,10 +142,10 @@ def _classes(rows: np.ndarray) -> np.ndarray:
 def _some_rows(rows: np.ndarray, n_values: int, rng: np.random.Generator) -> np.ndarray:
     """Return the sequences that are read, ascending. Of many classes some are read, so that each has several."""
     n = len(rows)
-    most = min(n, N_SEQUENCES, max(N_SEQUENCES // 4, N_VALUES * n // n_values))
+    most = min(n, DRAWS * N_SEQUENCES, max(N_SEQUENCES // 4, N_VALUES * n // n_values))
     order = rng.permutation(n)
     classes = _classes(rows)
-    few = rng.permutation(classes.max() + 1)[: max(2, most // (2 * FOLDS))]
+    few = rng.permutation(classes.max() + 1)[: max(2, most // (2 * DRAWS * FOLDS))]
     if most < n:
         order = order[np.isin(classes[order], few)]
     return np.sort(order[:most])
@@ -171,7 +192,8 @@ def _not_copies(base: np.ndarray, views: np.ndarray, n_channels: int) -> np.ndar
         asked = np.concatenate([known, 2 * n_channels + channels])
         columns = np.concatenate([base[some, known], views[some, asked]], axis=1).astype(np.float64)
         centred = columns - columns.mean(axis=0)
-        products = np.square(centred.T @ centred)
+        tensor = torch.from_numpy(centred)
+        products = (tensor.T @ tensor).square().numpy()
         sizes = np.sqrt(products.diagonal())
         copies = products > COPY * np.outer(sizes, sizes)
         seen = list(range(len(known)))
@@ -182,44 +204,48 @@ def _not_copies(base: np.ndarray, views: np.ndarray, n_channels: int) -> np.ndar
     return np.sort(np.array(kept, dtype=np.int64))
 
 
-def _convolved(columns: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return means over time (n, P) of the cosines of random convolutions of columns (S, V).
+def _convolved(columns: np.ndarray, lengths: np.ndarray, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return means over time (m, P) of the cosines of random convolutions of the sequences `drawn` of columns (S, V).
 
-    They are computed at `N_PLACES` places of a sequence at most, and read zeros outside of it. A place sees the levels
-    of the channels, as a network does. Features of zero mean kernels would not.
+    They are computed at `N_PLACES` places of a sequence at most, and read zeros outside of it. They see the levels of
+    the channels, as a network does. Kernels whose weights sum to 0 would not.
     """
     dilations = [d for d in DILATIONS if d == 1 or (WIDTH - 1) * d < lengths.max()]
     n_filters, size = N_FEATURES // len(dilations), WIDTH * columns.shape[1]
-    columns = np.concatenate([columns, np.zeros((1, columns.shape[1]), np.float32)])
-    weights = rng.standard_normal((len(dilations), size, n_filters), dtype=np.float32) * np.float32(
-        _SHARPNESS / np.sqrt(size)
-    )
-    phases = rng.uniform(0, 2 * np.pi, (len(dilations), n_filters)).astype(np.float32)
-    places, inside = _places(lengths)
-    shares = (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)[:, np.newaxis]
+    shape = (len(dilations), size, n_filters)
+    kernels = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32) * np.float32(_SHARPNESS / np.sqrt(size)))
+    phases = torch.from_numpy(rng.uniform(0, 2 * np.pi, (len(dilations), n_filters)).astype(np.float32))
+    table = torch.from_numpy(np.concatenate([columns, np.zeros((1, columns.shape[1]), np.float32)]))
+    starts, lengths = (np.cumsum(lengths) - lengths)[drawn], lengths[drawn]
+    places, shares = _places(lengths)
     features = np.empty((len(lengths), len(dilations) * n_filters), dtype=np.float32)
     share = max(1, _GATHERED // (places.shape[1] * max(size, n_filters)))
+    # memory that is used again, because new pages cost more than what is computed
+    seen = torch.zeros(share * places.shape[1] * WIDTH, columns.shape[1], dtype=torch.float32, device="cpu")
+    waves = torch.zeros(share * places.shape[1], n_filters, dtype=torch.float32, device="cpu")
     for start in range(0, len(lengths), share):
-        rows = slice(start, start + share)
+        rows = slice(start, min(start + share, len(lengths)))
+        used = (rows.stop - start) * places.shape[1]
         for i, dilation in enumerate(dilations):
-            seen = columns.take(_taps(places[rows], lengths, rows, dilation), axis=0).reshape(-1, size) @ weights[i]
-            seen += phases[i]
-            waves = np.cos(seen, out=seen).reshape(*inside[rows].shape, n_filters)
-            features[rows, i * n_filters : (i + 1) * n_filters] = (shares[rows] @ waves)[:, 0]
+            taps = _taps(places[rows], starts[rows], lengths[rows], len(columns), dilation)
+            torch.index_select(table, 0, torch.from_numpy(taps.ravel()), out=seen[: used * WIDTH])
+            torch.addmm(phases[i], seen[: used * WIDTH].view(used, size), kernels[i], out=waves[:used])
+            np.cos(waves[:used].numpy(), out=waves[:used].numpy())  # half the time of torch's
+            means = torch.from_numpy(shares[rows]) @ waves[:used].view(len(taps), -1, n_filters)
+            features[rows, i * n_filters : (i + 1) * n_filters] = means[:, 0].numpy()
     return features
 
 
 def _places(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return steps (n, p) spread evenly over every sequence, and which of them are in use."""
-    counts = np.minimum(lengths, N_PLACES)
+    """Return steps (m, p) spread evenly over every sequence, and their shares (m, 1, p) in a mean; 0 if not in use."""
+    counts = np.minimum(lengths, N_PLACES)[:, np.newaxis]
     numbers = np.arange(counts.max())
-    places = (2 * numbers + 1) * lengths[:, np.newaxis] // (2 * counts[:, np.newaxis])
-    return places, numbers < counts[:, np.newaxis]
+    places = (2 * numbers + 1) * lengths[:, np.newaxis] // (2 * counts)
+    return places, np.where(numbers < counts, 1 / counts, 0).astype(np.float32)[:, np.newaxis]
 
 
-def _taps(places: np.ndarray, lengths: np.ndarray, rows: slice, dilation: int) -> np.ndarray:
-    """Return the rows (m, p, WIDTH) of all steps that are read at places (m, p); the last one of all outside."""
+def _taps(places: np.ndarray, starts: np.ndarray, lengths: np.ndarray, outside: int, dilation: int) -> np.ndarray:
+    """Return the rows (m, p, WIDTH) of all steps that are read at places (m, p); `outside` if there is no such step."""
     steps = places[:, :, np.newaxis] + dilation * (np.arange(WIDTH) - WIDTH // 2)
-    outside = (steps < 0) | (steps >= lengths[rows, np.newaxis, np.newaxis])
-    first = (np.cumsum(lengths) - lengths)[rows, np.newaxis, np.newaxis]
-    return np.where(outside, lengths.sum(), first + steps)
+    inside = (steps >= 0) & (steps < lengths[:, np.newaxis, np.newaxis])
+    return np.where(inside, starts[:, np.newaxis, np.newaxis] + steps, outside)
