@@ -84,7 +84,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             Weight of every sequence as an anchor of the loss. A weight of 2 acts like two copies of the sequence. A
             weight of 0 acts like leaving it out.
         groups : array-like of shape (n,), optional
-            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
+            Group of every sequence, such as its recording or subject. `instance_channels="auto"` holds out whole
+            groups. Batches mix the groups of a class. With `early_stopping=True`, all sequences of a group fall on the
+            same side of the validation split.
 
         Returns
         -------
@@ -195,7 +197,8 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
         lengths = training.sequences.lengths
-        return partial(balanced_batches, training.targets, lengths, size, self.samples_per_class, n_batches, rng)
+        per_class, groups = self.samples_per_class, training.groups
+        return partial(balanced_batches, training.targets, lengths, size, per_class, n_batches, rng, groups)
 
     def _make_objective(
         self, training: TrainingSet, task: Classes, generator: torch.Generator, stage: Stage

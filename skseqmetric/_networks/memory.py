@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from skseqmetric._networks.layers import SteadyLinear, unstarted
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem, instance_channels
+from skseqmetric._networks.stem import ConvStem, read_channels
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
 from skseqmetric._ops.steps import pool_states, states_at_places
 from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
@@ -90,7 +90,7 @@ class MemoryNetwork(SiameseNetwork):
     head : "sequence" maps the pooled states of the last layer to (B, K). "step" maps every state, to (B, T, K).
         "embedding" maps the pooled states to n_components numbers of length 1.
     n_outputs : outputs K, or the size of the embedding.
-    with_instance : whether the network reads `instance_channels` of its input.
+    views : columns of `instance_channels` that the network reads beside the channels.
     """
 
     def __init__(
@@ -108,17 +108,17 @@ class MemoryNetwork(SiameseNetwork):
         dropout: float,
         zoneout: float,
         memory_dropout: float,
-        with_instance: bool = False,
         coupling: str | None = None,
         n_places: int = 24,
         pooled_weight: float = 1.0,
+        views: tuple[int, ...] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
         self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
-        n_channels *= 4 if with_instance else 1
-        self.pooling, self.with_instance = pooling, with_instance
+        n_channels += len(views)
+        self.pooling, self.views = pooling, views
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
         self.stem = None
         if n_filters:
@@ -134,8 +134,8 @@ class MemoryNetwork(SiameseNetwork):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        if self.with_instance:
-            values = instance_channels(values, lengths)
+        if self.views:
+            values = read_channels(values, lengths, self.views)
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def memory_layers(self) -> list[MemoryLayer]:

@@ -37,6 +37,27 @@ STILL = 1e-3
 """Deviation within a sequence below which a channel counts as constant, in units of the training data's deviation."""
 
 
+VIEWS = ("standardised", "changes", "deviation")
+"""The versions of a channel beside the channel itself, in the order of `instance_channels`."""
+
+
+def read_channels(values: Tensor, lengths: Tensor, views: tuple[int, ...]) -> Tensor:
+    """Return the channels (B, T, C), and behind them the columns `views` of `instance_channels`."""
+    n_channels, every = values.shape[2], instance_channels(values, lengths)
+    return every if len(views) == 3 * n_channels else every[..., [*range(n_channels), *views]]
+
+
+def view_columns(n_channels: int) -> tuple[int, ...]:
+    """Return the columns of all views in `instance_channels`."""
+    return tuple(range(n_channels, (1 + len(VIEWS)) * n_channels))
+
+
+def view_names(views: tuple[int, ...], n_channels: int) -> dict[str, tuple[int, ...]]:
+    """Return the channels of every view that is among the columns `views` of `instance_channels`."""
+    found = {name: tuple(v - n_channels * i for v in views if v // n_channels == i) for i, name in enumerate(VIEWS, 1)}
+    return {name: channels for name, channels in found.items() if channels}
+
+
 def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
     """Return four versions of every channel, (B, T, C) -> (B, T, 4 C), zero past the end.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem, stem_strides, steps_behind
+from skseqmetric._networks.stem import ConvStem, read_channels, stem_strides, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.steps import pool_states, reverse_valid, states_at_places
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
@@ -66,7 +66,8 @@ class SyncGRUNetwork(SiameseNetwork):
     """The siamese network of `SyncGRUMetric`: a stem, one recurrence per direction, and pooling over time.
 
     The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1. With
-    coupling "alignment" no gate couples the recurrences.
+    coupling "alignment" no gate couples the recurrences. The network reads the channels, and the columns `views` of
+    `instance_channels`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class SyncGRUNetwork(SiameseNetwork):
         dropout: float,
         n_places: int = 24,
         pooled_weight: float = 1.0,
+        views: tuple[int, ...] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -90,6 +92,8 @@ class SyncGRUNetwork(SiameseNetwork):
         self.pooling, self.n_units = pooling, n_units
         self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
         gate = None if coupling == "alignment" else coupling
+        self.views = views
+        n_channels += len(views)
         self.stem = None
         if n_filters:
             strides = stem_strides(longest, max_recurrent_steps)
@@ -103,6 +107,8 @@ class SyncGRUNetwork(SiameseNetwork):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
+        if self.views:
+            values = read_channels(values, lengths, self.views)
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def n_steps(self, length: int) -> int:
