@@ -1,0 +1,90 @@
+"""The tables in Markdown, from the scores that the summary FILE.json holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.summaries import Scores, head, line, spread
+from benchmarks.unseen.contenders import CONTENDERS
+from benchmarks.unseen.problems import PROBLEMS
+
+PART = "unseen"
+FIGURES = {
+    "one_shot_20": "20-way",
+    "one_shot_5": "5-way",
+    "auc": "ROC-AUC",
+    "eer": "EER",
+    "accuracy": "accuracy",
+}
+"""What a problem is judged by, and what a table calls it: all in per cent. Only of EER less is better."""
+
+Columns = Mapping[str, list[Any]]
+
+
+def tables(document: Mapping[str, Any]) -> list[str]:
+    """One table over all problems, then the figures of each: mean ± deviation over the seeds, in per cent."""
+    of_problems = ordered(document["scores"])
+    lines = ["### One-shot trials and ROC-AUC", "", *_overview(of_problems)]
+    for name, of_contenders in of_problems.items():
+        about = document["problems"][name]
+        lines += ["", f"### {name}: {PROBLEMS[name].about}", "", _described(about), "", *_details(of_contenders)]
+    return lines
+
+
+def ordered(scores: Scores) -> dict[str, dict[str, Columns]]:
+    """Problem -> contender -> figure -> one value a seed, in the order of `PROBLEMS` and of `CONTENDERS`."""
+    found = scores[PART]
+    return {
+        problem: {name: found[problem][name] for name in CONTENDERS if name in found[problem]}
+        for problem in PROBLEMS
+        if problem in found
+    }
+
+
+def one_shot(of_contenders: Mapping[str, Columns]) -> str:
+    """The figure of the trials with most classes that the problem has."""
+    present = {figure for columns in of_contenders.values() for figure in columns}
+    return next(figure for figure in FIGURES if figure in present)
+
+
+def _overview(of_problems: Mapping[str, Mapping[str, Columns]]) -> list[str]:
+    pairs = [(problem, figure) for problem, found in of_problems.items() for figure in (one_shot(found), "auc")]
+    names = list(dict.fromkeys(name for found in of_problems.values() for name in found))
+    lines = head(["", *(f"{problem}, {FIGURES[figure]}" for problem, figure in pairs), "mean AUC"])
+    for name in names:
+        cells = [of_problems[problem].get(name, {}).get(figure, []) for problem, figure in pairs]
+        areas = [np.mean(cell) for cell, (_, figure) in zip(cells, pairs, strict=True) if figure == "auc" and cell]
+        mean = f"{100 * np.mean(areas):.1f}" if len(areas) == len(of_problems) else ""
+        lines.append(line([name, *(per_cent(cell) for cell in cells), mean]))
+    return lines
+
+
+def _details(of_contenders: Mapping[str, Columns]) -> list[str]:
+    figures = [figure for figure in FIGURES if any(figure in columns for columns in of_contenders.values())]
+    lines = head(["", *(FIGURES[figure] for figure in figures), "seeds", "fit (CPU s)", "trials (CPU s)"])
+    for name, columns in of_contenders.items():
+        seconds = [f"{np.mean(columns[cost]):.2g}" for cost in ("fit_cpu_s", "ask_cpu_s")]
+        cells = [per_cent(columns.get(figure, [])) for figure in figures]
+        lines.append(line([name, *cells, str(len(columns["auc"])), *seconds]))
+    return lines
+
+
+def _described(about: Mapping[str, Any]) -> str:
+    classes = "{} classes to train on, {} for the threshold, {} to test on".format(*about["classes"])
+    sequences = "{}, {} and {} sequences".format(*about["sequences"])
+    shortest, longest = about["steps"]
+    steps = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+    return f"{classes}; {sequences} of {steps} steps and {about['channels']} channels (seed 0)."
+
+
+def per_cent(values: Any) -> str:
+    """Mean ± deviation of shares."""
+    return spread([100 * value for value in values])
+
+
+def legend(names: Any) -> list[str]:
+    """What the contenders are."""
+    return [f"* {name}: {CONTENDERS[name].about}" for name in names]
