@@ -48,15 +48,11 @@ def _ensemble(seed: int, updates: int) -> Any:
     return MetricEnsemble(members)
 
 
-def _coupled(estimator: Any, coupling: str | None, *, pooled_weight: float = 0.0) -> Contender:
-    if coupling != "alignment":
-        name, about, settings = str(coupling), f"coupling={coupling!r}", {"coupling": coupling}
-    else:
-        settings = {"coupling": coupling, "pooled_weight": pooled_weight}
-        about = f'coupling="alignment", pooled_weight={pooled_weight:g}'
-        name = f"{coupling} + pooled" if pooled_weight else coupling
-    build = partial(_network, estimator, **settings)
-    return Contender(f"{estimator.__name__}, {name}", about, build, slow=coupling in GATES)
+def _coupled(estimator: Any, coupling: str | None, **settings: Any) -> Contender:
+    name = f"{estimator.__name__}, {coupling}{' + pooled' if settings else ''}"
+    about = ", ".join(f"{key}={value!r}" for key, value in {"coupling": coupling, **settings}.items())
+    build = partial(_network, estimator, coupling=coupling, **settings)
+    return Contender(name, about, build, slow=coupling in GATES)
 
 
 ALL = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
 from typing import Any
@@ -72,11 +72,12 @@ class Parts:
 
 
 def parted(
-    collection: Collection, test: Sequence[Any], calibration: Sequence[Any], sizes: Sizes, rng: np.random.Generator
+    collection: Collection, test: Iterable[Any], calibration: Iterable[Any], sizes: Sizes, rng: np.random.Generator
 ) -> Parts:
     """The classes of `test` and of `calibration` in these parts, all others in `train`."""
-    others = [label for label in np.unique(collection.labels) if label not in {*test, *calibration}]
-    sides = (others, calibration, test)
+    tested, calibrated = list(test), list(calibration)
+    others = [label for label in np.unique(collection.labels) if label not in {*tested, *calibrated}]
+    sides = (others, calibrated, tested)
     return Parts(*(collection.of_classes(side, sizes.most_a_class, rng) for side in sides))
 
 

@@ -77,11 +77,11 @@ def walkers(data: Path | None, sizes: Sizes, seed: int) -> Parts:
 
 
 def made(data: Path | None, sizes: Sizes, seed: int) -> Parts:
-    """Closed curves of a few random waves, each class with its own, drawn at uneven speed after a rest, with noise."""
+    """Closed curves of a few waves, fifty classes of eight, drawn by an unsteady hand after a rest."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(50), 8)
-    waves = rng.normal(size=(50, 4, 4)) / np.arange(1, 5)[:, np.newaxis]
-    X = [after_rest(_curve(waves[label], rng), int(rng.integers(MOST_REST + 1))) for label in labels]
+    waves = _waves(rng, 50)[labels] + 0.4 * _waves(rng, len(labels))
+    X = [after_rest(_curve(of, rng), int(rng.integers(MOST_REST + 1))) for of in waves]
     collection = Collection(X, labels, np.arange(len(labels)))
     return parted(collection, range(20), range(20, 26), sizes, rng)
 
@@ -127,13 +127,17 @@ def after_rest(x: np.ndarray, n_steps: int) -> np.ndarray:
     return np.vstack([np.zeros((n_steps, x.shape[1])), x])
 
 
+def _waves(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Amplitudes (n, 4, 4) of sines and cosines in x and y, of four frequencies."""
+    return rng.normal(size=(n, 4, 4)) / np.arange(1, 5)[:, np.newaxis]
+
+
 def _curve(waves: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Channels x and y (PEN_STEPS, 2) of sines and cosines `waves` (frequencies, 4), at a speed of its own."""
+    """Channels x and y (PEN_STEPS, 2) of one of `_waves`, at a speed of its own, with noise."""
     time = np.cumsum(rng.uniform(0.5, 1.5, PEN_STEPS))
     phase = 2 * np.pi * np.outer(time / time[-1], np.arange(1, len(waves) + 1))
-    sines, cosines = np.sin(phase), np.cos(phase) - 1
     noise = 0.1 * rng.normal(size=(PEN_STEPS, 2))
-    return sines @ waves[:, :2] + cosines @ waves[:, 2:] + noise
+    return np.sin(phase) @ waves[:, :2] + (np.cos(phase) - 1) @ waves[:, 2:] + noise
 
 
 def _activity_windows(data: Path | None) -> tuple[list[np.ndarray], np.ndarray]:

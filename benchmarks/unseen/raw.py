@@ -44,6 +44,7 @@ class FunctionMetric(Metric):
         self.function = function
 
     def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the input; nothing is learned."""
         check_sequences(X, estimator=self)
         self.__dict__.pop("threshold_", None)
         return self
@@ -73,6 +74,7 @@ class FeatureMetric(Metric):
         self.transformer = transformer
 
     def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit a copy of the transformer."""
         check_sequences(X, estimator=self)
         self.transformer_ = clone(self.transformer).fit(X, y)
         self.__dict__.pop("threshold_", None)

@@ -15,34 +15,38 @@ from benchmarks.unseen.design import WAYS, Collection, Parts, Sizes
 
 def one_shot_trials(data: Collection, n_ways: int, n_trials: int, rng: np.random.Generator) -> np.ndarray:
     """Rows (query, reference) of every trial, (n_trials, n_ways, 2), one reference a class, that of the query first."""
-    classes = np.unique(data.labels)
+    rows = _rows_by_class(data)
     trials = np.empty((n_trials, n_ways, 2), dtype=np.int64)
     for trial in trials:
-        drawn = rng.choice(classes, n_ways, replace=False)
-        query = rng.choice(np.flatnonzero(data.labels == drawn[0]))
+        drawn = rng.choice(len(rows), n_ways, replace=False)
+        query = rng.choice(rows[drawn[0]])
         trial[:, 0] = query
-        trial[:, 1] = [_elsewhere(data, query, label, rng) for label in drawn]
+        trial[:, 1] = [_elsewhere(data, query, rows[k], rng) for k in drawn]
     return trials
 
 
 def verification_pairs(data: Collection, n_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows (P, 2), and +1 where both are of one class or -1: half of each kind, classes drawn evenly."""
-    classes = np.unique(data.labels)
+    rows = _rows_by_class(data)
     same = np.where(np.arange(n_pairs) % 2 == 0, 1, -1)
     pairs = np.empty((n_pairs, 2), dtype=np.int64)
     for pair, kind in zip(pairs, same, strict=True):
-        one, other = rng.choice(classes, 2, replace=False)
-        pair[0] = rng.choice(np.flatnonzero(data.labels == one))
-        pair[1] = _elsewhere(data, pair[0], one if kind > 0 else other, rng)
+        one, other = rng.choice(len(rows), 2, replace=False)
+        pair[0] = rng.choice(rows[one])
+        pair[1] = _elsewhere(data, pair[0], rows[one if kind > 0 else other], rng)
     return pairs, same
 
 
-def _elsewhere(data: Collection, row: int, label: Any, rng: np.random.Generator) -> int:
-    """A sequence of the class from another source than that of `row`."""
-    rows = np.flatnonzero((data.labels == label) & (data.sources != data.sources[row]))
-    if not len(rows):
-        raise ValueError(f"class {label!r} has no sequence of another source than {data.sources[row]!r}.")
-    return int(rng.choice(rows))
+def _rows_by_class(data: Collection) -> list[np.ndarray]:
+    return [np.flatnonzero(data.labels == label) for label in np.unique(data.labels)]
+
+
+def _elsewhere(data: Collection, row: int, rows: np.ndarray, rng: np.random.Generator) -> int:
+    """One of the rows of a class, of another source than that of `row`."""
+    others = rows[data.sources[rows] != data.sources[row]]
+    if not len(others):
+        raise ValueError(f"class {data.labels[rows[0]]} has no sequence of another source than {data.sources[row]}.")
+    return int(rng.choice(others))
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
