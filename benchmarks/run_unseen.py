@@ -14,6 +14,7 @@ person, or of the same recording where persons are the classes.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, write_json
-from benchmarks.jobs import LOG_NOTE, Job, do_all, exit_if_any_failed
+from benchmarks.jobs import LOG_NOTE, Job, Settings, do_all, exit_if_any_failed, read_log
 from benchmarks.summaries import commits_of, scores_of
 from benchmarks.unseen.contenders import ALL, CONTENDERS
 from benchmarks.unseen.design import QUICK, Sizes
@@ -38,17 +39,28 @@ def sizes_of(args: argparse.Namespace) -> Sizes:
     return QUICK if args.quick else replace(Sizes(), **given)
 
 
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What the key of a fit holds beside problem, contender and seed."""
+    return (("threads", args.threads), *asdict(sizes_of(args)).items())
+
+
 def planned(contenders: Sequence[str], problems: Sequence[str], args: argparse.Namespace) -> list[Job]:
     """Every contender on every problem before any gets its second seed; slow ones come last and have fewer seeds."""
-    settings = (("threads", args.threads), *asdict(sizes_of(args)).items())
     return [
-        Job(PART, problem, name, seed, settings)
+        Job(PART, problem, name, seed, settings_of(args))
         for slow, n_seeds in ((False, args.seeds), (True, min(args.seeds, args.gate_seeds)))
         for seed in range(1 if args.quick else n_seeds)
         for problem in problems
         for name in contenders
         if CONTENDERS[name].slow == slow
     ]
+
+
+def rows_in_log(args: argparse.Namespace, problems: Sequence[str]) -> list[Any]:
+    """What was fitted before with these settings, of whatever seeds."""
+    settings = [list(setting) for setting in settings_of(args)]
+    found = [row for row in read_log(args.out.with_suffix(".jsonl")).values() if row["settings"] == settings]
+    return [row for row in found if row["arm"] in args.contenders and row["task"] in problems]
 
 
 def document(args: argparse.Namespace, rows: list[Any], problems: Sequence[str]) -> dict[str, Any]:
@@ -59,7 +71,11 @@ def document(args: argparse.Namespace, rows: list[Any], problems: Sequence[str])
         "commits": commits_of(rows),
         "sizes": asdict(sizes),
         "contenders": {name: CONTENDERS[name].about for name in dict.fromkeys(row["arm"] for row in rows)},
-        "problems": {name: PROBLEMS[name].make(args.data, sizes, 0).described() for name in problems},
+        "problems": {
+            name: PROBLEMS[name].make(args.data, sizes, 0).described()
+            for name in problems
+            if name in {row["task"] for row in rows}
+        },
         "left out": args.left_out,
         "scores": scores_of(_short(row) for row in rows),
     }
@@ -86,6 +102,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=sizes.pairs, help="pairs to verify, and for the threshold")
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="one-shot trials and ROC-AUC by problem")
+    parser.add_argument("--report", action="store_true", help="sum up all seeds in the log, fit nothing")
     return parser.parse_args()
 
 
@@ -96,9 +113,11 @@ def main() -> None:
     for name, why in args.left_out.items():
         print(f"left out: {name}: {why}")
     problems = [name for name in args.problems or problems if name not in args.left_out]
-    jobs = planned(args.contenders, problems, args)
+    jobs = [] if args.report else planned(args.contenders, problems, args)
     rows = do_all(run_job, jobs, args.data, args.jobs, args.out.with_suffix(".jsonl"), threads=args.threads)
-    found = document(args, rows, problems)
+    found = document(args, rows_in_log(args, problems) if args.report else rows, problems)
+    if not found["scores"]:
+        sys.exit("no fit to report")
     print("\n".join(["", *tables(found), "", *legend(found["contenders"])]))
     write_json(args.out, found)
     if args.plot is not None:

@@ -264,8 +264,11 @@ def test_tables_are_made_from_the_summary() -> None:
         "activities": {"DTW": columns(0.8, one_shot_5=[0.5, 0.5])},
     }
     about = {"classes": [3, 2, 5], "sequences": [30, 20, 50], "channels": 2, "steps": [32, 42]}
-    document = {"scores": {"unseen": scores}, "problems": dict.fromkeys(scores, about)}
+    sizes = {"updates": 300, "trials": 500, "pairs": 2000}
+    document = {"scores": {"unseen": scores}, "problems": dict.fromkeys(scores, about), "sizes": sizes}
     lines = report.tables(document)
+    assert "300 updates. A seed has 500 one-shot queries and 2000 pairs." in lines[2]
+    lines = lines[2:]
     assert lines[2] == "|  | activities, 5-way | activities, ROC-AUC | made, 20-way | made, ROC-AUC | mean AUC |"
     assert lines[5] == "| Euclid |  |  |  | 75.0 ± 0.0 |  |"
     assert lines[4] == "| DTW | 50.0 ± 0.0 | 80.0 ± 0.0 | 25.0 ± 0.0 | 90.0 ± 0.0 | 85.0 |"
@@ -291,4 +294,5 @@ def test_one_command_measures_draws_and_resumes(
     run_unseen.main()
     assert out.with_suffix(".jsonl").read_text() == log
     assert "min left" in printed
+    monkeypatch.setattr(sys, "argv", [*words, "--report"])
     assert "min left" not in capsys.readouterr().out

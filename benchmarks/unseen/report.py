@@ -1,8 +1,11 @@
-"""The tables in Markdown, from the scores that the summary FILE.json holds."""
+"""The tables in Markdown, from the summary of a run: python -m benchmarks.unseen.report FILE.json."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +30,7 @@ Columns = Mapping[str, list[Any]]
 def tables(document: Mapping[str, Any]) -> list[str]:
     """One table over all problems, then the figures of each: mean ± deviation over the seeds, in per cent."""
     of_problems = ordered(document["scores"])
-    lines = ["### One-shot trials and ROC-AUC", "", *_overview(of_problems)]
+    lines = ["### One-shot trials and ROC-AUC", "", _asked(document["sizes"]), "", *_overview(of_problems)]
     for name, of_contenders in of_problems.items():
         about = document["problems"][name]
         lines += ["", f"### {name}: {PROBLEMS[name].about}", "", _described(about), "", *_details(of_contenders)]
@@ -72,6 +75,13 @@ def _details(of_contenders: Mapping[str, Columns]) -> list[str]:
     return lines
 
 
+def _asked(sizes: Mapping[str, int]) -> str:
+    return (
+        f"Per cent, mean ± deviation over the seeds. Networks had {sizes['updates']} updates. A seed has "
+        f"{sizes['trials']} one-shot queries and {sizes['pairs']} pairs."
+    )
+
+
 def _described(about: Mapping[str, Any]) -> str:
     classes = "{} classes to train on, {} for the threshold, {} to test on".format(*about["classes"])
     sequences = "{}, {} and {} sequences".format(*about["sequences"])
@@ -88,3 +98,8 @@ def per_cent(values: Any) -> str:
 def legend(names: Any) -> list[str]:
     """What the contenders are."""
     return [f"* {name}: {CONTENDERS[name].about}" for name in names]
+
+
+if __name__ == "__main__":
+    summary = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    print("\n".join([*tables(summary), "", *legend(summary["contenders"])]))
