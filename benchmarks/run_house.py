@@ -27,7 +27,7 @@ CHANGES_OF_FILE = {"SyncGRUMetric.fit": 66, "NRNMClassifier.fit, a label a step"
 transaction and for results that are checked and rounded alike in any batch."""
 
 CONVERSIONS = 1
-PRIVATE_TESTS = 22
+PRIVATE_TESTS = 23
 MAY_BE_TESTED = {"_ops"}
 """Private parts of the package that tests may import: equations have a reference of their own."""
 

@@ -1,6 +1,7 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
+from skseqmetric._ops.compiled.alignment import alignment_matches, alignment_tile
 from skseqmetric._ops.compiled.dtw import dtw_distances, dtw_nearest
 from skseqmetric._ops.compiled.random_convolution import convolution_shares
 from skseqmetric._ops.compiled.recurrence import (
@@ -16,6 +17,8 @@ __all__ = [
     "DenseStep",
     "Library",
     "SparseStep",
+    "alignment_matches",
+    "alignment_tile",
     "convolution_shares",
     "dtw_distances",
     "dtw_nearest",

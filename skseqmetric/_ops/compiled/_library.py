@@ -55,6 +55,7 @@ _SIGNATURES = {
     "reservoir": (None, "aaaannn"),
     "sparse_reservoir": (c_int, "aaaaaannnnn"),
     "convolutions": (c_int, "aaaaaaaaannnnnnna"),
+    "alignment": (c_int, "aaaaaaaaannnnnnnnna"),
     "packed_matrix": (c_int64, "nn"),
     "pack_matrix": (None, "aannnn"),
     "product": (None, "aaannnnnnna"),
@@ -66,7 +67,7 @@ _SIGNATURES = {
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
 }
-_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "dtw", "dtw_nearest")
+_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "alignment", "dtw", "dtw_nearest")
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
@@ -91,6 +92,12 @@ class Library:
 
     - convolutions(values, offsets, dilations, n_biases, starts, channels, order, biases, shares, sequences, channels,
       dilations, features, longest sequence, largest dilation, threads, openmp) writes the shares.
+
+    Matching of places:
+
+    - alignment(row sequences, lane sequences, row and lane of every pair or null, distances, matches and costs of
+      both or null, numbers of rows, lanes and pairs, places of a row and of a lane, numbers of a place, strides of the
+      distances, threads, openmp) writes what is not null.
 
     Products:
 
@@ -122,6 +129,7 @@ class Library:
     reservoir: Callable[..., None]
     sparse_reservoir: Callable[..., None]
     convolutions: Callable[..., int]
+    alignment: Callable[..., int]
     packed_matrix: Callable[..., int]
     pack_matrix: Callable[..., None]
     product: Callable[..., None]

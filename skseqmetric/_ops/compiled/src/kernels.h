@@ -49,6 +49,19 @@ struct Convolutions {
     int64_t n_sequences, n_channels, n_dilations, n_features, longest, largest_dilation;
 };
 
+// Least costs |x_p - y_q|^2 of all places of row sequences (n_rows, P, D) and lane sequences (n_lanes, Q, D), of every
+// pair or, where `row` is not null, of the n_pairs pairs (row[k], lane[k]). The distance of row i and lane j is written to
+// distances[i * row_step + j * lane_step], that of pair k to distances[k]; and of pairs, unless they are null, what
+// matches (n_pairs, P) and (n_pairs, Q) and its costs.
+struct Alignment {
+    const float *rows, *lanes;
+    const int64_t *row, *lane;
+    double* distances;
+    int64_t *row_matches, *lane_matches;
+    double *row_costs, *lane_costs;
+    int64_t n_rows, n_lanes, n_pairs, P, Q, D, row_step, lane_step;
+};
+
 // Every n-th tile is one share, which the next thread that is free takes: one that the machine holds up holds up no
 // other. What is summed is summed within a share, and shares in their order: the same result every time.
 struct Shares {
@@ -79,6 +92,10 @@ struct Kernels {
     // Sequences, one after the other until none is left.
     int64_t (*convolution_floats)(const Convolutions&);
     void (*convolutions)(const Convolutions&, Shares&, float* scratch);
+    // Blocks of pairs, one after the other until none is left.
+    int64_t (*alignment_tasks)(const Alignment&);
+    int64_t (*alignment_floats)(const Alignment&);
+    void (*alignment)(const Alignment&, Shares&, float* scratch);
     // The gate functions alone, so that their error can be measured.
     void (*gates)(const float* x, float* sigmoid, float* tanh, int64_t n);
 };

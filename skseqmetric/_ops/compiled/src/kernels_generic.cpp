@@ -2,4 +2,5 @@
 
 extern const Kernels kernels_generic{"generic", W, n_tiles, saved_floats, scratch_floats, run,
                                packed_square, pack_square, reservoir, sparse_floats, sparse_reservoir, packed_matrix,
-                               pack, matrix_product, matrix_update, convolution_floats, convolutions, gates};
+                               pack, matrix_product, matrix_update, convolution_floats, convolutions,
+                               alignment_tasks, alignment_floats, alignment, gates};

@@ -178,6 +178,28 @@ EXPORT int skseq_convolutions(const float* values, const int64_t* offsets, const
     return 0;
 }
 
+// 0, or 1 where memory ran out.
+EXPORT int skseq_alignment(const float* rows, const float* lanes, const int64_t* row, const int64_t* lane,
+                           double* distances, int64_t* row_matches, int64_t* lane_matches, double* row_costs,
+                           double* lane_costs, int64_t n_rows, int64_t n_lanes, int64_t n_pairs, int64_t P, int64_t Q,
+                           int64_t D, int64_t row_step, int64_t lane_step, int64_t n_threads,
+                           decltype(Problem::openmp) openmp) {
+    const Alignment a{rows,   lanes,   row,     lane, distances, row_matches, lane_matches, row_costs, lane_costs,
+                      n_rows, n_lanes, n_pairs, P,    Q,         D,           row_step,     lane_step};
+    if (row ? !n_pairs : !n_rows || !n_lanes) return 0;
+    const Kernels& k = *chosen.load();
+    Shares tasks{k.alignment_tasks(a)};
+    const int64_t n = n_threads < tasks.n ? n_threads : tasks.n, scratch = aligned(k.alignment_floats(a));
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    const auto work = [&](int64_t thread) { k.alignment(a, tasks, memory.floats + thread * scratch); };
+    if (openmp && n > 1)
+        in_team(openmp, n, work);
+    else
+        in_threads(n, work);
+    return 0;
+}
+
 EXPORT void skseq_gates(const float* x, float* sigmoid, float* tanh, int64_t n) {
     chosen.load()->gates(x, sigmoid, tanh, n);
 }
