@@ -23,14 +23,14 @@ from typing import Any
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, write_json
 from benchmarks.jobs import LOG_NOTE, Job, Settings, do_all, exit_if_any_failed, read_log
-from benchmarks.summaries import commits_of, scores_of
+from benchmarks.summaries import commits_of
 from benchmarks.unseen.contenders import ALL, CONTENDERS
 from benchmarks.unseen.design import QUICK, Sizes
 from benchmarks.unseen.fitting import run_job
 from benchmarks.unseen.problems import PROBLEMS, find_problems
-from benchmarks.unseen.report import PART, legend, tables
+from benchmarks.unseen.report import COLUMNS, legend, scores_of, tables
 
-DIGITS = 5
+PART = "unseen"
 
 
 def sizes_of(args: argparse.Namespace) -> Sizes:
@@ -77,12 +77,9 @@ def document(args: argparse.Namespace, rows: list[Any], problems: Sequence[str])
             if name in {row["task"] for row in rows}
         },
         "left out": args.left_out,
-        "scores": scores_of(_short(row) for row in rows),
+        "columns": COLUMNS,
+        "scores": scores_of(rows),
     }
-
-
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def parse() -> argparse.Namespace:

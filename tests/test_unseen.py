@@ -256,22 +256,21 @@ def test_gates_come_last_with_fewer_seeds(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_tables_are_made_from_the_summary() -> None:
-    def columns(share: float, **more: Any) -> dict[str, list[float]]:
-        return {"auc": [share, share], "eer": [0.1, 0.3], "fit_cpu_s": [1, 2], "ask_cpu_s": [1, 1], **more}
+    def rows(task: str, arm: str, **figures: float) -> list[dict[str, Any]]:
+        of_fit = {"part": "unseen", "task": task, "arm": arm, "fit_s": 9.0, "ask_cpu_s": 1.0, **figures}
+        return [{**of_fit, "seed": seed, "eer": 0.1 + 0.2 * seed, "fit_cpu_s": 1.0 + seed} for seed in (1, 0)]
 
-    scores = {
-        "made": {"DTW": columns(0.9, one_shot_5=[0.5, 0.5], one_shot_20=[0.25, 0.25]), "Euclid": columns(0.75)},
-        "activities": {"DTW": columns(0.8, one_shot_5=[0.5, 0.5])},
-    }
+    fits = rows("made", "DTW", one_shot_20=0.25, one_shot_5=0.5, auc=0.9) + rows("made", "Euclid", auc=0.75)
+    scores = report.scores_of([*fits, *rows("activities", "DTW", one_shot_5=0.5, auc=0.80004)])
+    assert scores["made"]["Euclid"] == [[], [], [75.0, 75.0], [10.0, 30.0], [], [1.0, 2.0], [1.0, 1.0]]
     about = {"classes": [3, 2, 5], "sequences": [30, 20, 50], "channels": 2, "steps": [32, 42]}
     sizes = {"updates": 300, "trials": 500, "pairs": 2000}
-    document = {"scores": {"unseen": scores}, "problems": dict.fromkeys(scores, about), "sizes": sizes}
+    document = {"columns": report.COLUMNS, "scores": scores, "problems": dict.fromkeys(scores, about), "sizes": sizes}
     lines = report.tables(document)
     assert "300 updates. A seed has 500 one-shot queries and 2000 pairs." in lines[2]
-    lines = lines[2:]
-    assert lines[2] == "|  | activities, 5-way | activities, ROC-AUC | made, 20-way | made, ROC-AUC | mean AUC |"
-    assert lines[5] == "| Euclid |  |  |  | 75.0 ± 0.0 |  |"
-    assert lines[4] == "| DTW | 50.0 ± 0.0 | 80.0 ± 0.0 | 25.0 ± 0.0 | 90.0 ± 0.0 | 85.0 |"
+    assert lines[4] == "|  | activities, 5-way | activities, ROC-AUC | made, 20-way | made, ROC-AUC | mean AUC |"
+    assert lines[6] == "| DTW | 50.0 ± 0.0 | 80.0 ± 0.0 | 25.0 ± 0.0 | 90.0 ± 0.0 | 85.0 |"
+    assert lines[7] == "| Euclid |  |  |  | 75.0 ± 0.0 |  |"
     assert "| DTW | 25.0 ± 0.0 | 50.0 ± 0.0 | 90.0 ± 0.0 | 20.0 ± 14.1 | 2 | 1.5 | 1 |" in lines
     assert any(row.startswith("3 classes to train on, 2 for the threshold, 5 to test on") for row in lines)
 
@@ -286,7 +285,7 @@ def test_one_command_measures_draws_and_resumes(
     run_unseen.main()
     assert picture.read_bytes().startswith(b"\x89PNG")
     found = json.loads(out.read_text())
-    assert set(found["scores"]["unseen"]["made"]) == {"DTW", "SyncGRUMetric, alignment"}
+    assert set(found["scores"]["made"]) == {"DTW", "SyncGRUMetric, alignment"}
     assert found["sizes"]["updates"] == QUICK.updates
     printed = capsys.readouterr().out
     assert "\n".join(report.tables(found)) in printed

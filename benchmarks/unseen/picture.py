@@ -22,7 +22,7 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    of_problems = ordered(document["scores"])
+    of_problems = ordered(document)
     names = list(dict.fromkeys(name for found in of_problems.values() for name in found))
     size = (2.6 + 2.3 * len(of_problems), 1.4 + 2 * 0.24 * len(names))
     figure, axes = plt.subplots(2, len(of_problems), figsize=size, sharey=True, squeeze=False, layout="constrained")
@@ -38,7 +38,7 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
 
 def _panel(ax: Any, names: list[str], found: Mapping[str, Columns], key: str) -> None:
     for place, name in enumerate(names):
-        values = 100 * np.array(found.get(name, {}).get(key, []), dtype=np.float64)
+        values = np.array(found.get(name, {}).get(key, []), dtype=np.float64)
         if len(values):
             colour = COLOURS[_kind(name)]
             ax.plot([values.mean()] * 2, [place - 0.35, place + 0.35], color=colour, linewidth=2.5)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.summaries import Scores, head, line, spread
+from benchmarks.summaries import head, line, spread
 from benchmarks.unseen.contenders import CONTENDERS
 from benchmarks.unseen.problems import PROBLEMS
 
-PART = "unseen"
 FIGURES = {
     "one_shot_20": "20-way",
     "one_shot_5": "5-way",
@@ -24,12 +23,30 @@ FIGURES = {
 }
 """What a problem is judged by, and what a table calls it: all in per cent. Only of EER less is better."""
 
-Columns = Mapping[str, list[Any]]
+COSTS = {"fit_cpu_s": "fit (CPU s)", "ask_cpu_s": "trials (CPU s)"}
+COLUMNS = (*FIGURES, *COSTS)
+
+Columns = Mapping[str, list[float]]
+Scores = dict[str, dict[str, list[list[float]]]]
+
+
+def scores_of(rows: Iterable[Mapping[str, Any]]) -> Scores:
+    """Problem -> contender -> for each of `COLUMNS` one value a seed, none where the problem has no such figure.
+
+    In this form, and in per cent to one digit, the summary of many fits is small enough for git.
+    """
+    scores: Scores = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        values = scores.setdefault(row["task"], {}).setdefault(row["arm"], [[] for _ in COLUMNS])
+        for column, found in zip(COLUMNS, values, strict=True):
+            if column in row:
+                found.append(round(100 * row[column], 1) if column in FIGURES else float(f"{row[column]:.2g}"))
+    return scores
 
 
 def tables(document: Mapping[str, Any]) -> list[str]:
     """One table over all problems, then the figures of each: mean ± deviation over the seeds, in per cent."""
-    of_problems = ordered(document["scores"])
+    of_problems = ordered(document)
     lines = ["### One-shot trials and ROC-AUC", "", _asked(document["sizes"]), "", *_overview(of_problems)]
     for name, of_contenders in of_problems.items():
         about = document["problems"][name]
@@ -37,19 +54,21 @@ def tables(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def ordered(scores: Scores) -> dict[str, dict[str, Columns]]:
-    """Problem -> contender -> figure -> one value a seed, in the order of `PROBLEMS` and of `CONTENDERS`."""
-    found = scores[PART]
+def ordered(document: Mapping[str, Any]) -> dict[str, dict[str, Columns]]:
+    """Problem -> contender -> column -> one value a seed, in the order of `PROBLEMS` and of `CONTENDERS`."""
+    names, scores = document["columns"], document["scores"]
     return {
-        problem: {name: found[problem][name] for name in CONTENDERS if name in found[problem]}
+        problem: {
+            name: dict(zip(names, scores[problem][name], strict=True)) for name in CONTENDERS if name in scores[problem]
+        }
         for problem in PROBLEMS
-        if problem in found
+        if problem in scores
     }
 
 
 def one_shot(of_contenders: Mapping[str, Columns]) -> str:
     """The figure of the trials with most classes that the problem has."""
-    present = {figure for columns in of_contenders.values() for figure in columns}
+    present = {figure for columns in of_contenders.values() for figure in columns if columns[figure]}
     return next(figure for figure in FIGURES if figure in present)
 
 
@@ -60,17 +79,17 @@ def _overview(of_problems: Mapping[str, Mapping[str, Columns]]) -> list[str]:
     for name in names:
         cells = [of_problems[problem].get(name, {}).get(figure, []) for problem, figure in pairs]
         areas = [np.mean(cell) for cell, (_, figure) in zip(cells, pairs, strict=True) if figure == "auc" and cell]
-        mean = f"{100 * np.mean(areas):.1f}" if len(areas) == len(of_problems) else ""
-        lines.append(line([name, *(per_cent(cell) for cell in cells), mean]))
+        mean = f"{np.mean(areas):.1f}" if len(areas) == len(of_problems) else ""
+        lines.append(line([name, *map(spread, cells), mean]))
     return lines
 
 
 def _details(of_contenders: Mapping[str, Columns]) -> list[str]:
-    figures = [figure for figure in FIGURES if any(figure in columns for columns in of_contenders.values())]
-    lines = head(["", *(FIGURES[figure] for figure in figures), "seeds", "fit (CPU s)", "trials (CPU s)"])
+    figures = [figure for figure in FIGURES if any(columns[figure] for columns in of_contenders.values())]
+    lines = head(["", *(FIGURES[figure] for figure in figures), "seeds", *COSTS.values()])
     for name, columns in of_contenders.items():
-        seconds = [f"{np.mean(columns[cost]):.2g}" for cost in ("fit_cpu_s", "ask_cpu_s")]
-        cells = [per_cent(columns.get(figure, [])) for figure in figures]
+        seconds = [f"{np.mean(columns[cost]):.2g}" for cost in COSTS]
+        cells = [spread(columns[figure]) for figure in figures]
         lines.append(line([name, *cells, str(len(columns["auc"])), *seconds]))
     return lines
 
@@ -88,11 +107,6 @@ def _described(about: Mapping[str, Any]) -> str:
     shortest, longest = about["steps"]
     steps = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
     return f"{classes}; {sequences} of {steps} steps and {about['channels']} channels (seed 0)."
-
-
-def per_cent(values: Any) -> str:
-    """Mean ± deviation of shares."""
-    return spread([100 * value for value in values])
 
 
 def legend(names: Any) -> list[str]:
