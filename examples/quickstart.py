@@ -85,7 +85,7 @@ def draw_matching(metric: SyncGRUMetric, test: Any) -> Any:
     figure, axes = pyplot.subplots(2, 1, figsize=(11, 10), layout="constrained")
     for ax, other, kind in zip(axes, pairs, ("one speaker", "two speakers"), strict=True):
         display = AlignmentDisplay.from_estimator(metric, test.data[0], other, ax=ax, max_cost=largest)
-        display.axes_["x"].set_title(f"{kind}: distance {display.alignment.distance:.1f}")
+        display.axes_["x"].set_title(f"{kind}: {display.axes_['x'].get_title()}")
     return figure
 
 

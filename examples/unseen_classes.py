@@ -75,7 +75,7 @@ def draw(metric: Any, X: list[np.ndarray], y: np.ndarray) -> Any:
     figure, axes = pyplot.subplots(2, 1, figsize=(11, 10), layout="constrained")
     for ax, (x, other), title in zip(axes, pairs, ("one class", "two classes"), strict=True):
         display = AlignmentDisplay.from_estimator(metric, x, other, ax=ax, max_cost=largest)
-        display.axes_["x"].set_title(f"{title}: distance {display.alignment.distance:.1f}")
+        display.axes_["x"].set_title(f"{title}: {display.axes_['x'].get_title()}")
     return figure
 
 

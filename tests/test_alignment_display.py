@@ -96,7 +96,8 @@ def test_sequences_and_matches_have_one_axis_of_time(display: AlignmentDisplay) 
         for line, channel in zip(display.axes_[name].lines, sequence.T, strict=True):
             np.testing.assert_array_equal(line.get_ydata(), channel)
         assert display.axes_[name].get_ylabel() == name
-    assert display.axes_["x"].get_title() == f"distance {display.alignment.distance:.3g}"
+    distance, pooled = display.alignment.distance, display.alignment.pooled_share
+    assert display.axes_["x"].get_title() == f"distance {distance:.3g} (pooled states {pooled:.0%})"
     assert display.axes_["y"].get_xlabel() == "step"
 
 

@@ -129,7 +129,7 @@ class AlignmentDisplay:
         max_cost : float or None, default=None
             Cost at the end of the scale of colours, so that several displays can have one. None: the largest cost.
         title : str or None, default=None
-            None: the distance.
+            None: the distance, and the share of the pooled states in its square.
         """
         curves, chosen = self._curves()
         self.figure_, self.axes_ = make_panels(ax)
@@ -139,8 +139,12 @@ class AlignmentDisplay:
         draw_shares([self.axes_["x shares"], self.axes_["y shares"]], self.alignment)
         draw_links(self.axes_["links"], self.alignment, colours)
         draw_costs(self.axes_["costs"], self.alignment, colours, titles)
-        self.axes_["x"].set_title(f"distance {self.alignment.distance:.3g}" if title is None else title)
+        self.axes_["x"].set_title(self._summary() if title is None else title)
         return self
+
+    def _summary(self) -> str:
+        pooled = self.alignment.pooled_share
+        return f"distance {self.alignment.distance:.3g}" + (f" (pooled states {pooled:.0%})" if pooled else "")
 
     def _curves(self) -> tuple[list[np.ndarray], list[str]]:
         """Return the chosen channels of both sequences, (T, K) and (S, K), and their names."""
