@@ -106,7 +106,7 @@ class MatchedPairs(Pairing):
         for part in (slice(start, start + size) for start in range(0, len(rows), size)):
             (i, at_i), (j, at_j) = (np.unique(chosen[part], return_inverse=True) for chosen in (rows, columns))
             first, second = self._states(left, i), self._states(right, j)
-            pairs = tuple(torch.from_numpy(at).to(first.device) for at in (at_i, at_j))
+            pairs = torch.from_numpy(at_i).to(first.device), torch.from_numpy(at_j).to(first.device)
             squared[part] = alignment_tile(first, second, pairs=pairs, n_threads=n_threads(first.device)).cpu().numpy()
         weight = self.network.pooled_weight
         if weight:

@@ -17,9 +17,9 @@ inline V smaller(V a, V b) {
 #endif
 }
 
-// e^x for x <= 0, exactly 1 at 0. 2^r has a minimax fit of our own, and an error of 1e-7 relative. Below -69 it is
+// e^x for x <= 0, exactly 1 at 0: faster than exp_of, for shares. 2^r has a minimax fit of our own, and an error of 1e-7 relative. Below -69 it is
 // constant, small enough to be no share and large enough that no product with it is denormal.
-inline V exp_of(V x) {
+inline V share_of(V x) {
     constexpr float WHOLE = 12582912.0f;  // 1.5 * 2^23: a sum with it is rounded to a whole number, its last bits
     x = at_least(x * 1.4426950f, -100.0f);
     const V shifted = x + WHOLE;
@@ -105,7 +105,7 @@ inline void soft_minima(const float* costs, int64_t n, int64_t ld, float tau, fl
         for (int64_t i = 1; i < n; ++i) least = smaller(load(c + i * ld), least);
         V total = splat(0.0f), above = total, spread = total;
         for (int64_t i = 0; i < n; ++i) {
-            const V over = load(c + i * ld) - least, share = exp_of(over * -tau);
+            const V over = load(c + i * ld) - least, share = share_of(over * -tau);
             total += share;
             above += share * over;
             if (SLOPES) store(slope + i * ld, share);
