@@ -23,8 +23,8 @@ from benchmarks.threads import fixed_threads
 
 DEPTH = 4
 CHANGES_OF_FILE = {"SyncGRUMetric.fit": 85, "NRNMClassifier.fit, a label a step": 254, "CrossModalTranscriber.fit": 251}
-"""Half of what they were when this was first counted (62, 231, 218), and what the way of a fit pays since for kernels of the stem, for being a
-transaction and for results that are checked and rounded alike in any batch."""
+"""Half of what they were when this was first counted (62, 231, 218), and what the way of a fit pays since for kernels
+of the stem, for being a transaction, and for results that are checked and rounded alike in any batch."""
 
 CONVERSIONS = 1
 PRIVATE_TESTS = 23
