@@ -17,8 +17,8 @@ inline V smaller(V a, V b) {
 #endif
 }
 
-// e^x for x <= 0, exactly 1 at 0: faster than exp_of, for shares. 2^r has a minimax fit of our own, and an error of 1e-7 relative. Below -69 it is
-// constant, small enough to be no share and large enough that no product with it is denormal.
+// e^x for x <= 0, exactly 1 at 0: faster than exp_of, for shares. 2^r has a minimax fit of our own, and an error of 1e-7
+// relative. Below -69 it is constant, small enough to be no share and large enough that no product with it is denormal.
 inline V share_of(V x) {
     constexpr float WHOLE = 12582912.0f;  // 1.5 * 2^23: a sum with it is rounded to a whole number, its last bits
     x = at_least(x * 1.4426950f, -100.0f);
