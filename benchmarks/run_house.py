@@ -22,21 +22,13 @@ from benchmarks.peers.bars import Bar
 from benchmarks.threads import fixed_threads
 
 DEPTH = 4
-<<<<<<< HEAD
 CHANGES_OF_FILE = {"SyncGRUMetric.fit": 70, "NRNMClassifier.fit, a label a step": 236, "CrossModalTranscriber.fit": 291}
 """Half of what they were when this was first counted (62, 231, 218), and what the way of a fit pays since for being a
-transaction, for results that are checked and rounded alike in any batch, and for the choice of instance channels."""
+transaction, for results that are checked and rounded alike in any batch, for kernels of the stem and of matched states,
+and for the choice of instance channels."""
 
 CONVERSIONS = 1
-PRIVATE_TESTS = 24
-=======
-CHANGES_OF_FILE = {"SyncGRUMetric.fit": 85, "NRNMClassifier.fit, a label a step": 254, "CrossModalTranscriber.fit": 251}
-"""Half of what they were when this was first counted (62, 231, 218), and what the way of a fit pays since for kernels
-of the stem, for being a transaction, and for results that are checked and rounded alike in any batch."""
-
-CONVERSIONS = 1
-PRIVATE_TESTS = 23
->>>>>>> w-cost
+PRIVATE_TESTS = 25
 MAY_BE_TESTED = {"_ops"}
 """Private parts of the package that tests may import: equations have a reference of their own."""
 
