@@ -31,7 +31,7 @@ COPY = 0.999
 """Squared correlation from which two channels are copies of each other."""
 
 DRAWS = 2
-N_SEQUENCES, N_CHANNELS, N_VALUES = 320, 16, 2**21
+N_SEQUENCES, N_CHANNELS, N_VALUES = 320, 8, 2**20
 """What is read of large data: sequences, channels, and values of the channels in all steps."""
 
 N_FEATURES, N_PLACES, WIDTH, DILATIONS = 510, 48, 7, (1, 4, 16)
