@@ -32,10 +32,10 @@ def main() -> None:
     print(f"Japanese Vowels: {len(train.data)} utterances to train, {len(test.data)} to test, 9 speakers, 12 channels,")
     print(f"{min(map(len, train.data))} to {max(map(len, test.data))} steps. Classifier: 1 nearest neighbour.\n")
 
-    aligned = SyncGRUMetric(coupling="alignment", random_state=0, verbose=1)
+    aligned = SyncGRUMetric(random_state=0, verbose=1)
     matched = SequenceKNeighborsClassifier(aligned, n_neighbors=1)
     reranked = SequenceKNeighborsClassifier(aligned, n_neighbors=1, algorithm="rerank", n_candidates=20)
-    embedded = make_pipeline(SyncGRUMetric(random_state=0, verbose=1), KNeighborsClassifier(1))
+    embedded = make_pipeline(SyncGRUMetric(coupling=None, random_state=0, verbose=1), KNeighborsClassifier(1))
     convolved = make_pipeline(RandomConvolutionMetric(random_state=0), KNeighborsClassifier(1))
     warped = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1)
 

@@ -31,8 +31,8 @@ def main() -> None:
     known, unseen = make_data()
     settings: dict[str, Any] = {"max_updates": 20 if arguments.quick else 300, "random_state": 0}
     metrics: dict[str, Any] = {
-        "matched states": SyncGRUMetric(coupling="alignment", **settings),
-        "pooled states": SyncGRUMetric(**settings),
+        "matched states": SyncGRUMetric(**settings),
+        "pooled states": SyncGRUMetric(coupling=None, **settings),
         "random convolutions": RandomConvolutionMetric(random_state=0),
         "dynamic time warping": DTWMetric(),
     }

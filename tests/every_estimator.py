@@ -94,7 +94,7 @@ def _fits(y: Any, *, partial: bool = True, weights: bool = True, **others: Any) 
 OF_PAIRS = {"fit_pairs": {"pairs": PAIRS, "same": SAME}}
 
 CASES = [
-    Case("SyncGRUMetric", lambda: SyncGRUMetric(**SMALL), _fits(LABELS) | OF_PAIRS),
+    Case("SyncGRUMetric", lambda: SyncGRUMetric(**SMALL, coupling=None), _fits(LABELS) | OF_PAIRS),
     Case("SyncGRUMetric coupled", lambda: SyncGRUMetric(**SMALL, coupling="symmetric"), _fits(LABELS) | OF_PAIRS),
     Case("SyncGRUMetric aligned", lambda: SyncGRUMetric(**SMALL, coupling="alignment"), _fits(LABELS) | OF_PAIRS),
     Case("NRNMMetric", lambda: NRNMMetric(**SMALL), _fits(LABELS) | OF_PAIRS),
@@ -132,7 +132,9 @@ CASES = [
     ),
     Case(
         "MetricEnsemble",
-        lambda: MetricEnsemble([("memory", NRNMMetric(**SMALL)), ("gru", SyncGRUMetric(**SMALL))], weights=[2, 1]),
+        lambda: MetricEnsemble(
+            [("memory", NRNMMetric(**SMALL)), ("gru", SyncGRUMetric(**SMALL, coupling=None))], weights=[2, 1]
+        ),
         _fits(LABELS) | OF_PAIRS,
     ),
     Case(

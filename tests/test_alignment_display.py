@@ -169,7 +169,7 @@ def test_a_channel_that_does_not_exist_is_named(metric: Any, channel: Any) -> No
         AlignmentDisplay.from_estimator(metric, X[0], X[1], channels=[channel])
 
 
-@pytest.mark.parametrize("other", [DTWMetric(), SyncGRUMetric(), SyncGRUMetric(coupling="symmetric")])
+@pytest.mark.parametrize("other", [DTWMetric(), SyncGRUMetric(coupling=None), SyncGRUMetric(coupling="symmetric")])
 def test_other_metrics_are_told_which_ones_can_be_drawn(other: Any) -> None:
     with pytest.raises(ValueError, match=rf'{type(other).__name__} has no alignment to draw.*coupling="alignment"'):
         AlignmentDisplay.from_estimator(other, X[0], X[1])

@@ -31,7 +31,7 @@ from skseqmetric import (
 from tests.every_estimator import CASES, LABELS, PAIRS, SAME, SMALL, X, count_of_steps
 from tests.fake_metrics import MeanMetric, SupervisedMean, brute_neighbors, random_sequences
 
-GRU, MEMORY = SyncGRUMetric(**SMALL), NRNMMetric(**SMALL)
+GRU, MEMORY = SyncGRUMetric(**SMALL, coupling=None), NRNMMetric(**SMALL)
 COUPLED = SyncGRUMetric(**SMALL, coupling="symmetric")
 
 
@@ -619,7 +619,8 @@ class Press(Callback):
 def pressed(*presses_at: Any, **options: Any) -> MetricEnsemble:
     Press.batches, Press.presses = 0, 1
     members = [
-        (f"m{i}", SyncGRUMetric(**SMALL, callbacks=[Press()] if at else None)) for i, at in enumerate(presses_at)
+        (f"m{i}", SyncGRUMetric(**SMALL, coupling=None, callbacks=[Press()] if at else None))
+        for i, at in enumerate(presses_at)
     ]
     return MetricEnsemble([*members, ("last", LastStep())], **options)
 

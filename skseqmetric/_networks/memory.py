@@ -14,7 +14,8 @@ from skseqmetric._networks.layers import SteadyLinear, unstarted
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, read_channels
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
-from skseqmetric._ops.steps import pool_states, states_at_places
+from skseqmetric._ops.places import states_at_places
+from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
 
@@ -171,7 +172,9 @@ class MemoryNetwork(SiameseNetwork):
         self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         states = self.states(features, lengths, generator)
-        return self._embedding(states, lengths), states_at_places(states, lengths, self.n_places)
+        return self._embedding(states, lengths), states_at_places(
+            states.transpose(0, 1)[:, None], lengths, self.n_places
+        )
 
     def _embedding(self, states: Tensor, lengths: Tensor) -> Tensor:
         # past its end a sequence repeats its last state

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, read_channels, stem_strides, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
-from skseqmetric._ops.steps import pool_states, reverse_valid, states_at_places
+from skseqmetric._ops.places import states_at_places
+from skseqmetric._ops.steps import pool_states, reverse_valid
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
 
@@ -131,9 +132,8 @@ class SyncGRUNetwork(SiameseNetwork):
     def free_places(
         self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        states = gru_scan(self.directions(features, lengths), lengths, self.weights())
-        embeddings = pool_states(states, lengths, self.pooling)
-        return embeddings, states_at_places(to_time_order(states, lengths), lengths, self.n_places)
+        states = gru_scan(features.transpose(0, 1)[None], lengths, self.weights())
+        return pool_states(states, lengths, self.pooling), states_at_places(states, lengths, self.n_places)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled states of both halves of the coupled pairs (rows[p], columns[p])."""

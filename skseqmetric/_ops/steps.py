@@ -64,26 +64,3 @@ def every_pair(n: int, m: int) -> tuple[Tensor, Tensor]:
     """Return index tensors (n m,) of all pairs of n rows and m columns, row by row."""
     rows, columns = (torch.arange(size, dtype=torch.int64, device="cpu") for size in (n, m))
     return rows.repeat_interleave(m), columns.repeat(n)
-
-
-def states_at_places(states: Tensor, lengths: Tensor, n_places: int) -> Tensor:
-    """Resample states (B, T, D) linearly over every sequence's own length, to (B, n_places, D).
-
-    The first and the last place are the first and the last valid step. A single place is the middle. The results for a
-    sequence have the same bits whatever the padding is.
-    """
-    position = positions_of_places(lengths, n_places)
-    below = position.floor()
-    index = below.to(torch.int64)
-    after = torch.minimum(index + 1, lengths[:, None] - 1)
-    rows = torch.arange(len(states), dtype=torch.int64, device=states.device)[:, None]
-    part = (position - below).to(states.dtype)[..., None]
-    return torch.lerp(states[rows, index], states[rows, after], part)
-
-
-def positions_of_places(lengths: Tensor, n_places: int) -> Tensor:
-    """Return where the places of `states_at_places` lie, (B, n_places) in steps from 0, for lengths (B,), float64."""
-    last = (lengths - 1).double()[:, None]
-    if n_places == 1:
-        return last * 0.5
-    return last * torch.linspace(0, 1, n_places, dtype=torch.float64, device=lengths.device)

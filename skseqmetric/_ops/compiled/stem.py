@@ -67,30 +67,33 @@ class _Run:
         self.lengths = lengths.to(torch.int64).contiguous()
         self.factors = None if factors is None else factors.contiguous()
         self.weights = [weight.contiguous() for weight in weights]
+        self.operands = self._operands()
 
     def _call(self, backward: bool, addresses: list[int], grad: tuple[int, ...]) -> None:
         library().stem(self._fields(addresses, grad), backward, self.team.n_threads, self.team.openmp)
 
-    def _fields(self, results: list[int], grad: tuple[int, ...]) -> Any:
-        """`struct Stem` of src/kernels.h. `results`: out and kept; `grad`: of out with strides, shares, of weights."""
+    def _operands(self) -> list[int]:
+        """The fields of `struct Stem` of src/kernels.h that are the same in every call."""
         n, n_steps, n_channels = self.x.shape
         weights = [address(weight, "weight") for weight in self.weights]
-        numbers = [
+        return [
             *(n, n_steps, n_channels, self.n_filters, *self.x.stride()[:2]),
             *(*self.shape.kernels, *self.shape.strides, *self.shape.in_front),
             *(address(self.x, "x", layout="rows"), address(self.lengths, "lengths", torch.int64)),
             *(*weights[::2], *weights[1::2]),
             0 if self.factors is None else address(self.factors, "factors"),
-            *results,
-            *grad,
         ]
+
+    def _fields(self, results: list[int], grad: tuple[int, ...]) -> Any:
+        """`struct Stem`. `results`: out and kept; `grad`: that of out with strides, shares, that of the weights."""
+        numbers = [*self.operands, *results, *grad]
         return (c_int64 * len(numbers))(*numbers)
 
     def forward(self, *, keep: bool) -> tuple[Tensor, Any]:
         """Return the features, and what backward reads if it is kept."""
         out = self.x.new_empty(len(self.x), self.shape.steps(self.x.shape[1]), self.n_filters)
         kept = take(library().stem_kept(self._fields([0, 0], (0,) * 5))) if keep else None
-        self._call(False, [out.data_ptr(), kept.tensor.data_ptr() if kept else 0], (0,) * 5)
+        self._call(False, [address(out, "out"), address(kept.tensor, "kept") if kept else 0], (0,) * 5)
         return out, kept
 
     def backward(self, grad: Tensor, kept: Tensor) -> list[Tensor]:
@@ -99,7 +102,7 @@ class _Run:
         size = library().stem_gradients(self._fields([0, 0], (0,) * 5))
         shares = self.x.new_zeros(max(1, min(SHARES, len(self.x))), size)
         of_out = (address(grad, "grad", layout="rows"), *grad.stride()[:2])
-        self._call(True, [0, kept.data_ptr()], (*of_out, len(shares), address(shares, "shares")))
+        self._call(True, [0, address(kept, "kept")], (*of_out, len(shares), address(shares, "shares")))
         return self._unpacked(shares[0] if len(shares) == 1 else shares.sum(0))
 
     def _unpacked(self, total: Tensor) -> list[Tensor]:
