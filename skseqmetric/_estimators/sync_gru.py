@@ -107,11 +107,11 @@ class SyncGRUMetric(EmbeddingMetric):
         (values (B, T, C), lengths (B,), generator) and returns values.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over all training steps, computed in float64.
-    max_epochs : int, default=100
+    max_epochs : int, default=50
         Largest number of passes over the training data.
     min_batches : int, default=6
         Smallest number of batches in an epoch. It gives small training sets enough updates.
-    max_updates : int or None, default=2500
+    max_updates : int or None, default=1250
         Largest number of updates of a full fit, for large training sets. The last epoch ends early there. None: no
         limit. `partial_fit` always trains for a whole epoch.
     batch_size : int, default=32
@@ -236,9 +236,9 @@ class SyncGRUMetric(EmbeddingMetric):
         samples_per_class: int = 4,
         augment: Any = ("jitter", "warp", "crop"),
         scaling: str | None = "channel",
-        max_epochs: int = 100,
+        max_epochs: int = 50,
         min_batches: int = 6,
-        max_updates: int | None = 2500,
+        max_updates: int | None = 1250,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
