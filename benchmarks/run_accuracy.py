@@ -54,7 +54,7 @@ def print_row(row: dict[str, Any]) -> None:
 def main() -> None:
     """Run, print a row a problem as it is done, write JSON."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--coupling", default="none", help='"none", "scalar", "symmetric" or "diffusive"')
+    parser.add_argument("--coupling", default="none", help='"none", "alignment", "scalar", "symmetric" or "diffusive"')
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--problems", nargs="*", choices=list(PROBLEMS))

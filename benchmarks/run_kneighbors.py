@@ -54,7 +54,7 @@ def by_jobs(name: str, n_jobs: int | None) -> str:
 
 def quick_metric(**settings: Any) -> SyncGRUMetric:
     """A metric after few updates: how long a query takes does not depend on how well it was trained."""
-    return SyncGRUMetric(max_epochs=1, min_batches=5, random_state=0, **settings)
+    return SyncGRUMetric(**{"coupling": None, **settings}, max_epochs=1, min_batches=5, random_state=0)
 
 
 def predict_by_embedding(n_queries: int, n_references: int, repeats: int, options: dict[str, Any]) -> Result:

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from skseqmetric import DTWMetric, RandomConvolutionMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric.datasets import load_japanese_vowels
-from skseqmetric.inspection import EmbeddingDisplay, SynchronizationDisplay
+from skseqmetric.inspection import AlignmentDisplay, EmbeddingDisplay
 
 
 def main() -> None:
@@ -32,17 +32,17 @@ def main() -> None:
     print(f"Japanese Vowels: {len(train.data)} utterances to train, {len(test.data)} to test, 9 speakers, 12 channels,")
     print(f"{min(map(len, train.data))} to {max(map(len, test.data))} steps. Classifier: 1 nearest neighbour.\n")
 
-    gated = SyncGRUMetric(coupling="symmetric", random_state=0, verbose=1)
-    coupled = SequenceKNeighborsClassifier(gated, n_neighbors=1)
-    reranked = SequenceKNeighborsClassifier(gated, n_neighbors=1, algorithm="rerank", n_candidates=20)
-    embedded = make_pipeline(SyncGRUMetric(random_state=0, verbose=1), KNeighborsClassifier(1))
+    aligned = SyncGRUMetric(random_state=0, verbose=1)
+    matched = SequenceKNeighborsClassifier(aligned, n_neighbors=1)
+    reranked = SequenceKNeighborsClassifier(aligned, n_neighbors=1, algorithm="rerank", n_candidates=20)
+    embedded = make_pipeline(SyncGRUMetric(coupling=None, random_state=0, verbose=1), KNeighborsClassifier(1))
     convolved = make_pipeline(RandomConvolutionMetric(random_state=0), KNeighborsClassifier(1))
     warped = SequenceKNeighborsClassifier(DTWMetric(), n_neighbors=1)
 
-    rows = [measure("coupled distance, every pair", coupled, train, test)]
+    rows = [measure("matched states, every pair", matched, train, test)]
     # the training is the same, so this search reuses the fitted metric
-    reranked.set_params(metric=FrozenEstimator(coupled.metric_))
-    rows.append(measure("coupled distance, 20 re-ranked", reranked, train, test, fit_seconds=rows[0][2]))
+    reranked.set_params(metric=FrozenEstimator(matched.metric_))
+    rows.append(measure("matched states, 20 re-ranked", reranked, train, test, fit_seconds=rows[0][2]))
     rows.append(measure("embedding, scikit-learn's kNN", embedded, train, test))
     rows.append(measure("random convolutions, the same kNN", convolved, train, test))
     rows.append(measure("dynamic time warping", warped, train, test))
@@ -50,8 +50,8 @@ def main() -> None:
 
     embedding = EmbeddingDisplay.from_estimator(embedded[0], test.data, test.target_names[test.target])
     embedding.figure_.savefig(out / "embedding.png", dpi=120)
-    draw_gaps({"with the coupling gate": coupled.metric_, "without it": embedded[0]}, test, out / "synchronization.png")
-    print(f"\nPictures: {out / 'embedding.png'}, {out / 'synchronization.png'}")
+    draw_matching(matched.metric_, test).savefig(out / "alignment.png", dpi=90)
+    print(f"\nPictures: {out / 'embedding.png'}, {out / 'alignment.png'}")
 
 
 def measure(
@@ -76,18 +76,17 @@ def print_table(rows: list[tuple[str, float, float, float]]) -> None:
         print(f"{name:<32}{accuracy:>9.3f}{fit_seconds:>10.1f}{rate:>12,.0f}")
 
 
-def draw_gaps(metrics: dict[str, SyncGRUMetric], test: Any, file: Path) -> None:
-    """How far the two halves of each network are apart, and the ratio of pairs of one speaker to other pairs."""
-    figure, axes = pyplot.subplots(1, len(metrics), figsize=(11, 4.5), sharey=True, layout="constrained")
-    print("\nGap between the two halves of a pair, one speaker's pairs over pairs of two speakers:")
-    for ax, (name, metric) in zip(axes, metrics.items(), strict=True):
-        display = SynchronizationDisplay.from_estimator(metric, test.data, test.target, ax=ax)
-        ax.set_title(name)
-        ratio = np.mean(np.median(display.same, axis=0)) / np.mean(np.median(display.different, axis=0))
-        print(f"  {name}: {ratio:.2f}")
-    axes[0].set_ylim(0, 1.05 * max(ax.dataLim.y1 for ax in axes))
-    figure.suptitle("How far the two halves of a pair are apart")
-    figure.savefig(file, dpi=120)
+def draw_matching(metric: SyncGRUMetric, test: Any) -> Any:
+    """Draw what matched what in two utterances of one speaker, and of two speakers, in one scale of colours."""
+    first = test.target[0]
+    partners = np.flatnonzero(test.target == first)[1], np.flatnonzero(test.target != first)[0]
+    pairs = [test.data[j] for j in partners]
+    largest = max(found.costs.max() for found in metric.alignment([test.data[0]] * 2, pairs))
+    figure, axes = pyplot.subplots(2, 1, figsize=(11, 10), layout="constrained")
+    for ax, other, kind in zip(axes, pairs, ("one speaker", "two speakers"), strict=True):
+        display = AlignmentDisplay.from_estimator(metric, test.data[0], other, ax=ax, max_cost=largest)
+        display.axes_["x"].set_title(f"{kind}: {display.axes_['x'].get_title()}")
+    return figure
 
 
 if __name__ == "__main__":

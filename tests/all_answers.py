@@ -29,6 +29,7 @@ from skseqmetric import (
     SequenceNeighborsTransformer,
     SyncGRUMetric,
 )
+from skseqmetric.inspection import Alignment
 
 LENGTHS = (7, 12, 5, 9, 6, 11, 8, 10)
 RNG = np.random.default_rng(5)
@@ -42,6 +43,11 @@ SAME = np.array([False, True, True, False, False, True])
 
 FAST: dict[str, Any] = {"max_epochs": 1, "min_batches": 1, "batch_size": 4, "random_state": 0}
 MEMORY: dict[str, Any] = {**FAST, "n_units": 4, "n_heads": 2, "n_filters": 4}
+DEFAULT_MEMBERS: dict[str, Any] = {
+    "convolution__n_features": 84,
+    "alignment__n_filters": 4,
+    **{f"alignment__{name}": value for name, value in FAST.items()},
+}
 CROSS: dict[str, Any] = {**FAST, "n_components": 4, "n_filters": 4, "n_units": 4}
 ECHO: dict[str, Any] = {"n_units": 50, "random_state": 0}
 
@@ -80,9 +86,11 @@ def cases() -> dict[str, Case]:
         Case(EchoStateTransformer(**ECHO), LABELS),
         Case(MetricEnsemble([("gru", SyncGRUMetric(4, **FAST)), ("coupled", metric)]), LABELS),
         Case(MetricEnsemble([("gru", SyncGRUMetric(4, **FAST)), ("memory", NRNMMetric(**MEMORY))]), LABELS),
+        Case(MetricEnsemble(random_state=0).set_params(**DEFAULT_MEMBERS), LABELS),
         Case(NRNMClassifier(**MEMORY), LABELS),
         Case(NRNMClassifier(**MEMORY, cell="gru", precision="bfloat16", class_weight="balanced"), LABELS),
         Case(NRNMMetric(n_components=3, **MEMORY, loss="triplet"), LABELS),
+        Case(NRNMMetric(n_components=3, **MEMORY, coupling="alignment", n_places=5), LABELS),
         Case(NRNMRegressor(**MEMORY, pooling="both"), LABELS * 1.5),
         Case(NRNMStepClassifier(**MEMORY, stride=2, n_slots=2), STEP_LABELS),
         Case(RandomConvolutionMetric(n_features=168, random_state=0), LABELS),
@@ -98,7 +106,9 @@ def cases() -> dict[str, Case]:
         ),
         Case(SequenceNeighborsTransformer(SyncGRUMetric(4, **FAST), n_neighbors=2, algorithm="rerank"), LABELS),
         Case(SyncGRUMetric(4, **FAST, loss="contrastive", pooling="both"), LABELS),
+        Case(NRNMMetric(n_components=3, **MEMORY, coupling="alignment"), LABELS),
         Case(SyncGRUMetric(4, **FAST, coupling="diffusive", early_stopping=True, validation_fraction=0.5), LABELS),
+        Case(SyncGRUMetric(4, **FAST, coupling="alignment", pooled_weight=1.0, loss="triplet"), LABELS),
     ]
     return {f"{k} {type(case.made).__name__}": case for k, case in enumerate(listed)}
 
@@ -117,7 +127,7 @@ def _given(case: Case) -> dict[str, tuple[Any, ...]]:
         **dict.fromkeys(
             ("hidden_states", "memory_states", "pairwise_distances", "kneighbors", "kneighbors_graph"), (X,)
         ),
-        **dict.fromkeys(("pair_distance", "synchronization"), (X[:4], X[4:])),
+        **dict.fromkeys(("alignment", "pair_distance", "synchronization"), (X[:4], X[4:])),
         **dict.fromkeys(("score_pairs", "predict_pairs"), (X, PAIRS)),
         "score": (X, case.y),
         "transform_images": (IMAGES,),
@@ -147,7 +157,8 @@ def arrays(value: Any) -> list[np.ndarray]:
     """The arrays of an answer, however it holds them."""
     if hasattr(value, "toarray"):
         return [value.toarray()]
-    if isinstance(value, dict):
+    if isinstance(value, dict | Alignment):
+        value = value if isinstance(value, dict) else vars(value)
         return [array for part in value.values() for array in arrays(part)]
     if isinstance(value, np.ndarray | float | str | np.generic | None):
         return [np.asarray(value)]

@@ -94,9 +94,11 @@ def _fits(y: Any, *, partial: bool = True, weights: bool = True, **others: Any) 
 OF_PAIRS = {"fit_pairs": {"pairs": PAIRS, "same": SAME}}
 
 CASES = [
-    Case("SyncGRUMetric", lambda: SyncGRUMetric(**SMALL), _fits(LABELS) | OF_PAIRS),
+    Case("SyncGRUMetric", lambda: SyncGRUMetric(**SMALL, coupling=None), _fits(LABELS) | OF_PAIRS),
     Case("SyncGRUMetric coupled", lambda: SyncGRUMetric(**SMALL, coupling="symmetric"), _fits(LABELS) | OF_PAIRS),
+    Case("SyncGRUMetric aligned", lambda: SyncGRUMetric(**SMALL, coupling="alignment"), _fits(LABELS) | OF_PAIRS),
     Case("NRNMMetric", lambda: NRNMMetric(**SMALL), _fits(LABELS) | OF_PAIRS),
+    Case("NRNMMetric aligned", lambda: NRNMMetric(**SMALL, coupling="alignment"), _fits(LABELS) | OF_PAIRS),
     Case("NRNMClassifier", lambda: NRNMClassifier(**SMALL), _fits(LABELS)),
     Case("NRNMRegressor", lambda: NRNMRegressor(**SMALL), _fits(NUMBERS)),
     Case("NRNMStepClassifier", lambda: NRNMStepClassifier(**SMALL), _fits(STEPS)),
@@ -130,13 +132,24 @@ CASES = [
     ),
     Case(
         "MetricEnsemble",
-        lambda: MetricEnsemble([("memory", NRNMMetric(**SMALL)), ("gru", SyncGRUMetric(**SMALL))], weights=[2, 1]),
+        lambda: MetricEnsemble(
+            [("memory", NRNMMetric(**SMALL)), ("gru", SyncGRUMetric(**SMALL, coupling=None))], weights=[2, 1]
+        ),
         _fits(LABELS) | OF_PAIRS,
     ),
     Case(
         "MetricEnsemble in tiles",
         lambda: MetricEnsemble([("coupled", SyncGRUMetric(**SMALL, coupling="symmetric")), ("steps", count_of_steps)]),
         _fits(LABELS, partial=False) | OF_PAIRS,
+    ),
+    Case(
+        "MetricEnsemble default",
+        lambda: (
+            MetricEnsemble()
+            .set_params(convolution__n_features=84, **{f"alignment__{name}": value for name, value in SMALL.items()})
+            .set_params(random_state=0)
+        ),
+        _fits(LABELS) | OF_PAIRS,
     ),
     Case(
         "SequenceKNeighborsClassifier",

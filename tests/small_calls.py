@@ -39,7 +39,7 @@ from skseqmetric import (
     metrics,
     to_padded,
 )
-from skseqmetric.inspection import EmbeddingDisplay
+from skseqmetric.inspection import Alignment, EmbeddingDisplay
 
 Call = Callable[[], Any]
 
@@ -68,6 +68,9 @@ MADE: dict[str, BaseEstimator] = {
     "EchoStateRegressor": EchoStateRegressor(**RESERVOIR, target="step", bidirectional=False),
     "EchoStateTransformer": EchoStateTransformer(**RESERVOIR),
     "MetricEnsemble": MetricEnsemble([("gru", SyncGRUMetric(**MEMORY)), ("memory", NRNMMetric(**MEMORY))]),
+    "MetricEnsemble, default": MetricEnsemble().set_params(
+        convolution__n_features=336, random_state=0, **{f"alignment__{name}": value for name, value in MEMORY.items()}
+    ),
     "NRNMClassifier": NRNMClassifier(**MEMORY, target="step"),
     "NRNMMetric": NRNMMetric(n_components=4, **MEMORY),
     "NRNMRegressor": NRNMRegressor(**MEMORY, target="step"),
@@ -80,6 +83,7 @@ MADE: dict[str, BaseEstimator] = {
     "SequenceKNeighborsRegressor": SequenceKNeighborsRegressor(SyncGRUMetric(**MEMORY, coupling=None)),
     "SequenceNeighborsTransformer": SequenceNeighborsTransformer(NRNMMetric(**MEMORY)),
     "SyncGRUMetric": SyncGRUMetric(**MEMORY, coupling="symmetric"),
+    "SyncGRUMetric, aligned": SyncGRUMetric(**MEMORY, coupling="alignment"),
     "SyncGRUMetric, plain": SyncGRUMetric(**MEMORY, coupling=None),
 }
 ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
@@ -91,7 +95,7 @@ ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "score_pairs": lambda _: (X, PAIRS),
     "pair_distance": lambda _: (X, X[::-1]),
     "pairwise_distances": lambda _: (X[:20], X),
-    "synchronization": lambda _: (X[:20], X[20:40]),
+    **dict.fromkeys(("alignment", "synchronization"), lambda _: (X[:20], X[20:40])),
     "predict_step": lambda _: (X[0][0],),
     "predict_stream": lambda _: (X[0][:5],),
     "transform_images": lambda _: (IMAGES,),
@@ -199,6 +203,8 @@ def _parts(value: Any) -> Any:
         return _parts([value.indptr, value.indices, value.data])
     if isinstance(value, list | tuple):
         return [_parts(item) for item in value]
+    if isinstance(value, Alignment):
+        return _parts(vars(value))
     if isinstance(value, torch.Tensor):
         value = value.detach().numpy()
     if isinstance(value, np.ndarray) and value.dtype != object:

@@ -89,8 +89,8 @@ def test_later_calls_of_partial_fit_compare_names(case: Case) -> None:
 
 
 def test_metrics_compare_the_names_of_all_arguments() -> None:
-    metric = SyncGRUMetric(3, n_filters=3, **FAST).fit_pairs(frames(), PAIRS, SAME)
-    for call in (metric.pair_distance, metric.pairwise_distances, metric.synchronization):
+    metric = SyncGRUMetric(3, n_filters=3, coupling="alignment", **FAST).fit_pairs(frames(), PAIRS, SAME)
+    for call in (metric.pair_distance, metric.pairwise_distances, metric.synchronization, metric.alignment):
         with pytest.raises(ValueError, match="in another order"):
             call(frames(), PERMUTED)
     distance = metric.get_metric()

@@ -34,6 +34,7 @@ from tests.test_contract import estimators
 
 FAST: dict[str, Any] = {"max_epochs": 1, "min_batches": 1, "random_state": 0}
 COUPLED = SyncGRUMetric(coupling="symmetric", **FAST)
+ALIGNED = SyncGRUMetric(coupling="alignment", pooled_weight=2.0, **FAST)
 RNG = np.random.default_rng(0)
 X = [RNG.normal(size=(steps, 3)).cumsum(axis=0) for steps in RNG.integers(8, 20, size=12)]
 QUERIES = [RNG.normal(size=(steps, 3)).cumsum(axis=0) for steps in (9, 9, 22, 8, 17)]
@@ -56,6 +57,8 @@ FITTED: list[Any] = [
     SyncGRUMetric(**FAST),
     SyncGRUMetric(n_filters=None, coupling=None, pooling="last", **FAST),
     COUPLED,
+    ALIGNED,
+    NRNMMetric(coupling="alignment", embedding_weight=0, **FAST),
     CrossModalTripletEmbedder(**FAST),
     CrossModalTranscriber(**FAST),
     EchoStateTransformer(random_state=0),
@@ -66,9 +69,12 @@ FITTED: list[Any] = [
     EchoStateRegressor(random_state=0),
     MetricEnsemble([("coupled", COUPLED), ("memory", NRNMMetric(**FAST))], weights=[1, 2]),
     MetricEnsemble([("gru", SyncGRUMetric(**FAST)), ("memory", NRNMMetric(**FAST))]),
+    MetricEnsemble([("convolution", RandomConvolutionMetric(random_state=0)), ("alignment", ALIGNED)]),
     SequenceKNeighborsClassifier(weights="distance", n_neighbors=3),
     SequenceKNeighborsClassifier(COUPLED, weights="distance", n_neighbors=3),
     SequenceKNeighborsClassifier(COUPLED, weights="distance", n_neighbors=3, algorithm="rerank"),
+    SequenceKNeighborsClassifier(ALIGNED, weights="distance", n_neighbors=3),
+    SequenceKNeighborsClassifier(ALIGNED, weights="distance", n_neighbors=3, algorithm="rerank"),
     SequenceKNeighborsRegressor(NRNMMetric(**FAST), weights="distance", n_neighbors=3),
     SequenceNeighborsTransformer(COUPLED, n_neighbors=3, algorithm="rerank"),
 ]

@@ -26,7 +26,7 @@ from skseqmetric._ops.compiled import _library, tile
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan
-from skseqmetric._ops.steps import pool_states
+from skseqmetric._ops.steps import pool_states, reverse_valid, valid_steps
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan, sync_gru_tile
 from skseqmetric._ops.weights import Side
 from skseqmetric.datasets import make_shifted_sequences
@@ -231,6 +231,25 @@ def test_features_are_projected_by_the_kernels(kernels: str, coupling: str | Non
     compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_scan(x, case.lengths, *once, w)))
     some = once[:, :20]  # the other sequences have a gradient of zero
     compare(case, FORM, "sync_gru", lambda x, w: list(sync_gru_pooled(x, case.lengths, *some, w, "mean")))
+
+
+@pytest.mark.parametrize("form", ["eager", pytest.param("compiled", marks=built)])
+@pytest.mark.parametrize("how", ["mean", "last", None])
+def test_a_second_direction_reads_every_sequence_from_its_end(form: str, how: str | None) -> None:
+    case = Case(None, n_rows=37, n_features=9)
+    features, weights = case.to(torch.float32)
+    batch = (features.detach()[0].transpose(0, 1) * valid_steps(case.lengths, features.shape[1])[..., None]).clone()
+
+    def run(x: Tensor, ways: Tensor) -> list[Tensor]:
+        with implementation(form):
+            out = gru_scan(ways, case.lengths, weights) if how is None else gru_pooled(ways, case.lengths, weights, how)
+        mixed = out * torch.linspace(-1, 1, out.numel(), dtype=torch.float32).view_as(out)
+        return [out, *torch.autograd.grad(mixed.sum(), [x, *leaves(x, weights)[1:]])]
+
+    x = batch.requires_grad_()
+    both = torch.stack([x, reverse_valid(x, case.lengths)]).transpose(1, 2)
+    for a, b in zip(run(x, x.transpose(0, 1)[None]), run(x, both), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 @built

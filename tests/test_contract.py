@@ -41,7 +41,11 @@ FAST: dict[type[BaseEstimator], dict[str, Any]] = {
         "max_epochs": 8,
         "learning_rate": 0.01,
     },
-    MetricEnsemble: {"metrics": [("gru", SyncGRUMetric(**SMALL)), ("memory", NRNMMetric(**SMALL))]},
+    MetricEnsemble: {
+        "metrics": MetricEnsemble()
+        .set_params(convolution__n_features=84, **{f"alignment__{name}": value for name, value in SMALL.items()})
+        .metrics
+    },
     NRNMClassifier: {**SMALL, "max_epochs": 5, "batch_size": 64, "learning_rate": 0.03},
     NRNMMetric: SMALL,
     NRNMRegressor: {
@@ -85,7 +89,10 @@ def variants() -> list[BaseEstimator]:
     return [
         SyncGRUMetric(**SMALL, coupling=None, bidirectional=False, pooling="last"),
         metric,
+        SyncGRUMetric(**SMALL, coupling="alignment", pooled_weight=1.0),
+        NRNMMetric(**SMALL, coupling="alignment"),
         MetricEnsemble([("coupled", metric), ("dtw", "dtw")], weights=[2, 1]),
+        MetricEnsemble([("gru", SyncGRUMetric(**SMALL)), ("memory", NRNMMetric(**SMALL))]),
         SequenceKNeighborsClassifier(metric, n_neighbors=1),
         SequenceKNeighborsClassifier(metric, algorithm="rerank"),
         SequenceKNeighborsRegressor(metric, n_neighbors=2),

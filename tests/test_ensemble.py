@@ -23,6 +23,7 @@ from skseqmetric import (
     Metric,
     MetricEnsemble,
     NRNMMetric,
+    RandomConvolutionMetric,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SyncGRUMetric,
@@ -30,7 +31,7 @@ from skseqmetric import (
 from tests.every_estimator import CASES, LABELS, PAIRS, SAME, SMALL, X, count_of_steps
 from tests.fake_metrics import MeanMetric, SupervisedMean, brute_neighbors, random_sequences
 
-GRU, MEMORY = SyncGRUMetric(**SMALL), NRNMMetric(**SMALL)
+GRU, MEMORY = SyncGRUMetric(**SMALL, coupling=None), NRNMMetric(**SMALL)
 COUPLED = SyncGRUMetric(**SMALL, coupling="symmetric")
 
 
@@ -53,6 +54,12 @@ KINDS: dict[str, list[tuple[str, Any]]] = {
     "euclidean": [("gru", GRU), ("memory", MEMORY), ("mean", EuclideanMean(3.0))],
     "coupled": [("gru", GRU), ("coupled", COUPLED)],
     "tiles": [("mean", MeanMetric(2.0, euclidean=False)), ("steps", count_of_steps), ("last", LastStep())],
+    "default": MetricEnsemble()
+    .set_params(
+        convolution=RandomConvolutionMetric(n_features=84, random_state=0),
+        **{f"alignment__{name}": value for name, value in SMALL.items()},
+    )
+    .metrics,
     "nothing learned": [("steps", count_of_steps)],
     "nested": [
         ("inner", MetricEnsemble([("gru", GRU), ("mean", EuclideanMean())], weights=[1, 2])),
@@ -612,7 +619,8 @@ class Press(Callback):
 def pressed(*presses_at: Any, **options: Any) -> MetricEnsemble:
     Press.batches, Press.presses = 0, 1
     members = [
-        (f"m{i}", SyncGRUMetric(**SMALL, callbacks=[Press()] if at else None)) for i, at in enumerate(presses_at)
+        (f"m{i}", SyncGRUMetric(**SMALL, coupling=None, callbacks=[Press()] if at else None))
+        for i, at in enumerate(presses_at)
     ]
     return MetricEnsemble([*members, ("last", LastStep())], **options)
 

@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
     ("command", "pictures", "said"),
     [
         ("cross_modal_retrieval.py", ["joint_map.png", "retrieval.png"], "recall@5"),
+        ("unseen_classes.py --quick", ["alignment.png"], "matched states"),
         pytest.param("adapt_to_a_writer.py", ["adaptation.png"], "old writers", marks=pytest.mark.long),
         (
             "state_maps.py --quick",

@@ -44,10 +44,11 @@ def methods_of(fitted: Any) -> dict[str, Any]:
         "predict_prefixes",
         "memory_states",
         "synchronization",
+        "alignment",
         "pair_distance",
     ]
     found = {name: getattr(fitted, name) for name in names if hasattr(fitted, name)}
-    for name in {"synchronization", "pair_distance"} & found.keys():
+    for name in {"synchronization", "alignment", "pair_distance"} & found.keys():
         found[name] = lambda x, method=found[name]: method(x, x)
     if isinstance(fitted, (NRNMClassifier, NRNMRegressor)) and fitted.target == "sequence":
         del found["predict_prefixes"]

@@ -127,18 +127,32 @@ def test_pair_losses_equal_their_equations() -> None:
     assert _losses.logistic_pairs(1.7 * squared, same, MARGIN).tolist() == pytest.approx(logistic)
 
 
-def test_distances_of_a_batch_keep_no_difference_of_every_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    points, kept = torch.rand(24, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), []
+@pytest.mark.parametrize("at_once", [60, 1 << 18], ids=["blocks", "one block"])
+@pytest.mark.parametrize(("dtype", "exact"), [(torch.float32, 1.2e-7), (torch.float64, 5e-9)])
+def test_distances_of_a_batch_are_exact_where_products_nearly_cancel(
+    dtype: torch.dtype, exact: float, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clusters whose members are 1e-3 apart, far from the origin; the reference is direct differences in float64."""
+    monkeypatch.setattr(_losses, "ENTRIES", at_once)
+    generator, kept = torch.Generator().manual_seed(0), []
+    centres = torch.randn(6, 1, 5, dtype=torch.float64, generator=generator)
+    points = (centres + 1e-3 * torch.randn(6, 4, 5, dtype=torch.float64, generator=generator)).flatten(0, 1) + 100
+    points = points.to(dtype)
+    points[7] = points[4]
     points.requires_grad_()
-    direct = (points[:, None] - points[None]).square().sum(-1)
-    monkeypatch.setattr(_losses, "DIFFERENCES", 7 * points.numel())
+    wide = points.detach().double().requires_grad_()
+    direct = (wide[:, None] - wide[None]).square().sum(-1)
     with torch.autograd.graph.saved_tensors_hooks(lambda x: (kept.append(x.numel()), x)[1], lambda x: x):
         found = _losses.squared_distances(points)
-    assert torch.equal(found, direct)
     assert max(kept) == points.numel()
-    sides = torch.rand(24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    (by_hand,), (by_torch,) = (torch.autograd.grad((d * sides).sum(), points) for d in (found, direct))
-    torch.testing.assert_close(by_hand, by_torch, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.double(), direct, rtol=exact, atol=0)
+    assert torch.equal(found, found.T)
+    assert (found.diagonal() == 0).all()
+    assert found[4, 7] == 0
+    sides = torch.rand(24, 24, dtype=torch.float64, generator=generator)
+    (by_hand,) = torch.autograd.grad((found * sides.to(dtype)).sum(), points)
+    (by_torch,) = torch.autograd.grad((direct * sides).sum(), wide)
+    torch.testing.assert_close(by_hand.double(), by_torch, rtol=40 * exact, atol=100 * exact)
 
 
 def direct_triplet(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
@@ -170,11 +184,12 @@ def test_triplet_has_the_value_and_gradient_of_its_definition(
     same = labels[:, None] == labels
     valid[1] &= same[1]
     weights = torch.rand(24, generator=generator, dtype=torch.float64)
-    expected = direct_triplet(_losses.squared_distances(points), same, valid, weights, SCALE)
+    squared = _losses.squared_distances(points)
+    expected = direct_triplet(squared, same, valid, weights, SCALE)
     monkeypatch.setattr(_losses, "ENTRIES", at_once)
-    got = _losses.triplet(_losses.squared_distances(points), same, valid, weights, SCALE, MARGIN)
+    got = _losses.triplet(squared, same, valid, weights, SCALE, MARGIN)
     torch.testing.assert_close(got, expected, rtol=1e-14, atol=0)
-    gradients = [torch.autograd.grad(loss, points)[0] for loss in (got, expected)]
+    gradients = [torch.autograd.grad(loss, points, retain_graph=True)[0] for loss in (got, expected)]
     assert gradients[1].abs().max() > 1e-3
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
 

@@ -38,6 +38,7 @@ from skseqmetric.datasets import (
     write_sequences,
 )
 from skseqmetric.inspection import (
+    AlignmentDisplay,
     CrossModalMapDisplay,
     CrossModalRetrievalDisplay,
     EmbeddingDisplay,
@@ -298,6 +299,20 @@ def test_displays_of_a_joint_embedding_read_by_position(embedder: Any) -> None:
 def test_pairs_of_the_synchronization_are_chosen_by_position() -> None:
     metric = SyncGRUMetric(3, n_filters=3, coupling="symmetric", **FAST).fit(X, LABELS)
     assert_same_data(lambda form: SynchronizationDisplay.from_estimator(metric, form(X), form(LABELS), n_pairs=3))
+
+
+def test_a_matching_is_drawn_by_position() -> None:
+    metric = SyncGRUMetric(3, n_filters=3, coupling="alignment", **FAST).fit(X, LABELS)
+    (found,) = metric.alignment(shuffled(X[:1]), shuffled(X[1:2]))
+    assert found.distance == pytest.approx(metric.pair_distance(X[:1], X[1:2])[0], rel=1e-12)
+    texts = []
+    for form in (shuffled, list):
+        display = AlignmentDisplay(
+            x=X[0], y=X[1], alignment=found, channels=form([1, 0]), channel_names=form(["one", "two", "three"]),
+            names=form(["first", "second"]),
+        ).plot()  # fmt: skip
+        texts.append([*legend_texts(display.axes_["x"]), display.axes_["costs"].get_xlabel()])
+    assert texts[0] == texts[1] == ["two", "one", "step of second"]
 
 
 @pytest.mark.parametrize("layer", ["trajectories", "final", "places", "output", "errors"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import eigh
 
+from skseqmetric._ops.held_out import held_out_predictions
 from skseqmetric._ops.ridge_metric import FeatureSums, Form, KernelForm, Part, embedding_map, pair_directions
 
 SIZES = [(9, 30), (60, 40), (150, 90), (70, 400)]
@@ -148,3 +149,22 @@ def test_directions_of_all_pairs_of_classes_are_those_of_ridge_regression() -> N
     found = columns @ columns.T
     cosine = (found * (ridge @ ridge.T)).sum() / np.linalg.norm(found) / np.linalg.norm(ridge @ ridge.T)
     assert cosine > 0.999
+
+
+def test_held_out_predictions_are_those_of_fits_without_the_fold() -> None:
+    """An intercept with the penalty alpha / 10 and weights, against the equations of ridge regression."""
+    rng = np.random.default_rng(0)
+    n, alpha = 20, 0.3
+    features, targets = rng.normal(size=(n, 6)), rng.normal(size=(n, 2))
+    weights, folds = rng.uniform(0.5, 2, n), np.arange(n) % 4
+    found = held_out_predictions(features, targets, weights, folds, np.array([alpha]))
+    mean = np.average(features, axis=0, weights=weights)
+    standard = (features - mean) / np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+    standard /= np.sqrt((standard**2).sum() / n)
+    design = np.column_stack([standard, np.full(n, np.sqrt(10.0))])
+    shares = weights / weights.mean()
+    for fold in range(4):
+        seen = folds != fold
+        normal = design[seen].T @ (shares[seen, None] * design[seen]) + alpha * np.eye(7)
+        slopes = np.linalg.solve(normal, design[seen].T @ (shares[seen, None] * targets[seen]))
+        np.testing.assert_allclose(found[~seen], design[~seen] @ slopes, rtol=1e-9, atol=1e-9)

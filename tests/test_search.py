@@ -17,7 +17,7 @@ METRICS = {
     "pairwise": MeanMetric(euclidean=False),
     "callable": mean_tile,
     "dtw": DTWMetric(window=2),
-    "embedded": SyncGRUMetric(**SMALL),
+    "embedded": SyncGRUMetric(**SMALL, coupling=None),
 }
 
 

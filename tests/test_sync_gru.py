@@ -16,7 +16,7 @@ from skseqmetric import NRNMMetric, SequenceKNeighborsClassifier, SyncGRUMetric
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES
 from tests.fake_callbacks import SeenBatches, sequences_of
 
-COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
+COUPLINGS = [None, "scalar", "symmetric", "diffusive", "alignment"]
 SMALL: dict[str, Any] = {"n_units": 8, "n_filters": 8, "max_epochs": 4, "min_batches": 4, "random_state": 0}
 Data = tuple[list[np.ndarray], np.ndarray]
 
@@ -114,7 +114,7 @@ def test_every_coupling_and_loss_learns(coupling: str | None, loss: str, ragged:
 
 
 @pytest.mark.parametrize("loss", ["nca", "logistic"])
-@pytest.mark.parametrize("coupling", [None, "symmetric"])
+@pytest.mark.parametrize("coupling", [None, "symmetric", "alignment"])
 def test_fit_pairs_learns_from_equivalence_constraints_alone(loss: str, coupling: str | None, ragged: Data) -> None:
     X, y = ragged
     rng = np.random.default_rng(0)

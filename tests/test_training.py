@@ -284,7 +284,7 @@ STOPPING: dict[str, Any] = {**SMALL, "coupling": None, "early_stopping": True, "
 def test_early_stopping_stops_and_keeps_the_best_weights(max_epochs: int, patience: int, ragged: Data) -> None:
     epochs = EveryEpoch()
     rule = {"max_epochs": max_epochs, "n_iter_no_change": patience, "tol": 0.0, "learning_rate": 0.2}
-    metric = SyncGRUMetric(**{**STOPPING, **rule}, callbacks=[epochs]).fit(*ragged)
+    metric = SyncGRUMetric(**{**STOPPING, **rule}, loss="contrastive", callbacks=[epochs]).fit(*ragged)
     losses = [row["valid_loss"] for row in metric.history_]
     best = int(np.argmin(losses))
     assert best < len(losses) - 1  # else nothing has to be restored

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skseqmetric._input import Sequences, check_sequences, check_weights
+from skseqmetric._networks.stem import view_columns, view_names
 from skseqmetric._tasks import Blocks, Task
 from skseqmetric._tensors.flat import FlatSequences, tensor_of
 from skseqmetric._tensors.inference import run_sequences, run_steps
@@ -30,6 +31,7 @@ from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.loop import TrainingOptions, train
 from skseqmetric._training.running import RUNNING, RunningFit
+from skseqmetric._training.views import choose_views
 
 
 class Stage(NamedTuple):
@@ -75,6 +77,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         "verbose": ["verbose"],
         "callbacks": [list, tuple, None],
         "augment": ["array-like", str, HasMethods(["__call__"]), None],
+        "instance_channels": ["boolean", StrOptions({"auto"})],
     }
 
     _network: ClassVar[type[nn.Module]]
@@ -113,13 +116,13 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         """Check the data and train with the full budget of updates under the one-cycle schedule."""
         continued = self.warm_start and "module_" in vars(self)
         task, augment = self._checked_task(self._task if continued else None)
-        task, training, groups = self._checked_data(
+        task, training = self._checked_data(
             X, y, sample_weight, groups, images, task, reset=not continued, several_classes=True
         )
         seed, device = self._seed if continued else draw_seed(self.random_state), resolve_device(self.device)
         validation = None
         if self.early_stopping:
-            training, validation = training.split(groups, self.validation_fraction, seed)
+            training, validation = training.split(self.validation_fraction, seed)
         training = self._begin(training, task, None if continued else seed, device)
         self._optimizer_state = None
         self._learn(training, validation, augment, (X, y), fresh=not continued)
@@ -131,9 +134,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         """
         first = "module_" not in vars(self)
         task, augment = self._checked_task(declared if first else self._task)
-        task, training, _ = self._checked_data(
-            X, y, sample_weight, None, images, task, reset=first, several_classes=False
-        )
+        task, training = self._checked_data(X, y, sample_weight, None, images, task, reset=first, several_classes=False)
         seed, device = draw_seed(self.random_state) if first else None, resolve_device(self.device)
         training = self._begin(training, task, seed, device)
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
@@ -157,16 +158,14 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         *,
         reset: bool,
         several_classes: bool,
-    ) -> tuple[Task, TrainingSet, np.ndarray | None]:
-        """Check all arguments of a fit once. Return the task that has seen y, the merged data, and their groups."""
+    ) -> tuple[Task, TrainingSet]:
+        """Check all arguments of a fit once. Return the task that has seen y, and the merged data."""
         sequences = check_sequences(X, estimator=self, reset=reset)
         task, targets = task.check(y, sequences)
         weights = check_weights(sample_weight, len(sequences.lengths))
         pool = None if images is None else images.checked(task, targets)
-        training, groups = TrainingSet.merged(
-            sequences, targets, weights, groups, pool, several_classes=several_classes
-        )
-        return task, training, groups
+        training = TrainingSet.merged(sequences, targets, weights, groups, pool, several_classes=several_classes)
+        return task, training
 
     def _begin(self, training: TrainingSet, task: Task, seed: int | None, device: torch.device) -> TrainingSet:
         """Make a new network and scaling from a seed, or keep the earlier ones. Return the data with its targets."""
@@ -177,28 +176,44 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             # a network is trained in place, so that an error must put its weights back
             self._running().on_error(partial(_put_back, self.module_, copy.deepcopy(self.module_.state_dict())))
         else:
-            self._start(self._network_config(training, task), training, seed, device)
+            self._start(training, task, seed, device)
         self._task = task
         self.__dict__.update(attributes)
         # a threshold is valid only for the distance that it was calibrated on
         self.__dict__.pop("threshold_", None)
         return replace(training, targets=targets)
 
-    def _start(self, config: dict[str, Any], training: TrainingSet, seed: int, device: torch.device) -> None:
+    def _start(self, training: TrainingSet, task: Task, seed: int, device: torch.device) -> None:
         """Make a new network and delete everything that belongs to an earlier one."""
         for name in self._task.attributes if "_task" in vars(self) else ():
             self.__dict__.pop(name, None)
-        self.network_config_ = config
-        network: Any = self._network(**config, generator=torch.Generator("cpu").manual_seed(seed))
-        self.module_: Any = network.to(device).eval()
-        self._n_features_out: int = self.module_.n_outputs
         n_channels = training.sequences.values.shape[1]
         self.mean_, self.scale_ = np.zeros(n_channels), np.ones(n_channels)
         if self.scaling is not None:
             self.mean_, self.scale_ = channel_scaling(training.sequences, training.weights, training.numbers)
+        self.network_config_ = self._network_config(training, task)
+        views = self.network_config_["views"]
+        self.instance_channels_ = view_names(views, n_channels) if views else {}
+        network: Any = self._network(**self.network_config_, generator=torch.Generator("cpu").manual_seed(seed))
+        self.module_: Any = network.to(device).eval()
+        self._n_features_out: int = self.module_.n_outputs
         self._seed, self._optimizer_state = seed, None
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
+
+    def _views(self, training: TrainingSet, task: Task, *, whole: bool = True) -> tuple[int, ...]:
+        """Return the columns of `instance_channels` that a new network reads beside the channels.
+
+        whole : whether the network may read whole sequences. Otherwise "auto" means none.
+        """
+        if isinstance(self.instance_channels, str):
+            return choose_views(training, task, self.mean_, self.scale_) if whole else ()
+        return view_columns(len(self.mean_)) if self.instance_channels else ()
+
+    def _refuse_views(self, remedy: str) -> None:
+        """Refuse `instance_channels=True` where a network cannot read them."""
+        if not isinstance(self.instance_channels, str) and self.instance_channels:
+            raise ValueError(f"instance_channels=True reads whole sequences: use False or 'auto' with {remedy}.")
 
     def _learn(
         self,

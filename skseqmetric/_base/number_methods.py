@@ -25,6 +25,7 @@ def fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None, groups: Any
         Weight of every sequence in the loss. A weight of 2 acts like two copies of the sequence. A weight of 0 acts
         like leaving it out.
     groups : array-like of shape (n,), optional
+        Group of every sequence, such as its recording or subject. `instance_channels="auto"` holds out whole groups.
         With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
 
     Returns

@@ -10,22 +10,32 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from skseqmetric._base import NetworkEstimator, Objective, Stage, fitting
 from skseqmetric._input import Sequences, check_sequences
-from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
-from skseqmetric._metrics.pair_runs import EmbeddedSequences, coupled_rows, coupled_tile
+from skseqmetric._metrics.alignment import Alignment, alignments
+from skseqmetric._metrics.euclidean import embedded_nearest
+from skseqmetric._metrics.pair_runs import EmbeddedSequences
+from skseqmetric._metrics.pairings import Pairing, pairing_of
 from skseqmetric._metrics.protocol import Metric
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._tasks import Classes, Pairs, Task
-from skseqmetric._tensors.inference import run_sequences
 from skseqmetric._tensors.modules import own_copy
 from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import PairBatches, Plan, balanced_batches, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import BlockObjective, PairObjective
+
+
+def _matches(metric: Any) -> bool:
+    """Whether the distance of a metric is that of matched states. The error becomes the cause of an AttributeError."""
+    coupling = metric._coupling_in_use
+    if coupling != "alignment":
+        raise ValueError(f'coupling={coupling!r} matches no states: fit the metric with coupling="alignment".')
+    return True
 
 
 class EmbeddingMetric(NetworkEstimator, Metric):
@@ -44,17 +54,20 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
     # parameters of coupled metrics; they have no effect in the others
     coupling: str | None = None
-    embedding_weight: float = 1.0
+    embedding_weight: Any = "auto"
     pairs_per_sequence: int | None = None
 
     @property
-    def _coupled(self) -> bool:
-        """Whether the network runs every pair by itself. It then has a method `pair_run`."""
-        return self.coupling is not None
+    def _is_euclidean(self) -> bool:
+        return self._coupling_in_use is None
 
     @property
-    def _is_euclidean(self) -> bool:
-        return not self._coupled
+    def _coupling_in_use(self) -> str | None:
+        return self.module_.coupling if "module_" in vars(self) else self.coupling
+
+    @property
+    def _pairing(self) -> Pairing:
+        return pairing_of(self.module_)
 
     # ------------------------------------------------------------------ fitting
     @fitting
@@ -71,7 +84,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             Weight of every sequence as an anchor of the loss. A weight of 2 acts like two copies of the sequence. A
             weight of 0 acts like leaving it out.
         groups : array-like of shape (n,), optional
-            With `early_stopping=True`, all sequences of a group fall on the same side of the validation split.
+            Group of every sequence, such as its recording or subject. `instance_channels="auto"` holds out whole
+            groups. Batches mix the groups of a class. With `early_stopping=True`, all sequences of a group fall on the
+            same side of the validation split.
 
         Returns
         -------
@@ -171,8 +186,8 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             partial(augment, generator=generator),
             left=n_updates,
         )
-        weight, coupled = self.embedding_weight, self._coupled
-        objective = PairObjective(self.module_, task, coupled=coupled, embedding_weight=weight, generator=generator)
+        weight = self._resolved_embedding_weight()
+        objective = PairObjective(self.module_, task, embedding_weight=weight, generator=generator)
         self._minimise(Objective(objective), batches, None, epochs, n_updates, data)
 
     def _make_task(self) -> Task:
@@ -182,7 +197,8 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
         lengths = training.sequences.lengths
-        return partial(balanced_batches, training.targets, lengths, size, self.samples_per_class, n_batches, rng)
+        per_class, groups = self.samples_per_class, training.groups
+        return partial(balanced_batches, training.targets, lengths, size, per_class, n_batches, rng, groups)
 
     def _make_objective(
         self, training: TrainingSet, task: Classes, generator: torch.Generator, stage: Stage
@@ -193,33 +209,63 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         objective = BlockObjective(
             self.module_,
             self.loss_,
-            coupled=self._coupled,
-            embedding_weight=self.embedding_weight,
+            embedding_weight=self._resolved_embedding_weight(),
             margin=self.margin,
             pairs_per_sequence=self.pairs_per_sequence,
             generator=generator,
         )
         return Objective(objective)
 
+    def _resolved_embedding_weight(self) -> float:
+        """Return the weight of the embeddings' loss: "auto" is 0 where the matched distance trains the embedding."""
+        if isinstance(self.embedding_weight, str):
+            return 0.0 if self.module_.coupling == "alignment" and isinstance(self.loss, str) else 1.0
+        return self.embedding_weight
+
     # ------------------------------------------------------------------ distances
+    @available_if(_matches)
+    def alignment(self, X: Any, Y: Any) -> list[Alignment]:
+        """Return what matched what in the pairs (X[p], Y[p]), and the share of every step in their distances.
+
+        It exists with ``coupling="alignment"``.
+
+        Parameters
+        ----------
+        X, Y : list of n (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences, paired row by row.
+
+        Returns
+        -------
+        alignments : list of n `skseqmetric.inspection.Alignment`
+            Each has the costs (P, P) of all places of both sequences, where the places lie, which of them matched, and
+            the shares of places and input steps. Its `distance` is that of `pair_distance`, up to rounding.
+
+        Raises
+        ------
+        ValueError
+            `check_sequences` does not accept X or Y, or they have different numbers of sequences.
+
+        See Also
+        --------
+        skseqmetric.inspection.AlignmentDisplay : Draw the matching of a pair.
+        """
+        left, right = self._prepared(X), self._prepared(Y)
+        if len(left) != len(right):
+            raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
+        return alignments(self.module_, left, right)
+
     def _prepare(self, sequences: Sequences) -> EmbeddedSequences:
-        flat = self._flat(sequences)
-        embeddings = run_sequences(flat, self.module_.features, self._n_features_out)
-        return EmbeddedSequences(embeddings, sequences.lengths, flat if self._coupled else None)
+        return self._pairing.prepare(self._flat(sequences))
 
     def _tile(
         self, left: EmbeddedSequences, rows: np.ndarray, right: EmbeddedSequences, columns: np.ndarray
     ) -> np.ndarray:
-        if self._coupled:
-            return coupled_tile(self.module_, left, rows, right, columns)
-        return embedded_tile(left.embeddings, rows, right.embeddings, columns)
+        return self._pairing.tile(left, rows, right, columns)
 
     def _rows(
         self, left: EmbeddedSequences, rows: np.ndarray, right: EmbeddedSequences, columns: np.ndarray
     ) -> np.ndarray:
-        if self._coupled:
-            return coupled_rows(self.module_, left, rows, right, columns)
-        return embedded_rows(left.embeddings, rows, right.embeddings, columns)
+        return self._pairing.rows(left, rows, right, columns)
 
     def _embeddings(self, prepared: EmbeddedSequences) -> np.ndarray:
         return prepared.embeddings
@@ -233,9 +279,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         exclude: np.ndarray | None,
         n_candidates: int | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self._coupled:
-            return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
-        return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+        if self._is_euclidean:
+            return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+        return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -27,11 +27,16 @@ Encoded = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class EmbeddedSequences:
-    """The embeddings of sequences and, for coupled metrics only, their values. They are computed once per sequence."""
+    """The embeddings of sequences, computed once per sequence, and what coupled distances need besides.
+
+    flat : the values, for runs of pairs.
+    places : states (n, P, D) at P places, for pairs that match their states.
+    """
 
     embeddings: np.ndarray
     lengths: np.ndarray
     flat: Any = None  # FlatSequences
+    places: Any = None
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from skseqmetric._networks.encoders import ImageEncoder, SeriesEncoder
 from skseqmetric._networks.layers import linear
+from skseqmetric._networks.stem import read_channels
 from skseqmetric._ops.steps import sum_of_steps, valid_steps
 
 
@@ -47,6 +48,7 @@ class CrossModalNetwork(nn.Module):
     head : "classes" gives one row of scores per sequence, "steps" one per step of the features. Images have a head
         with "classes" only.
     n_filters, n_units, n_layers, dropout : parameters of the package's own encoders.
+    views : columns of `instance_channels` that the series encoder reads beside the channels.
     generator : generator of the initial values.
     """
 
@@ -65,15 +67,17 @@ class CrossModalNetwork(nn.Module):
         n_units: int,
         n_layers: int,
         dropout: float,
+        views: tuple[int, ...] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
+        self.views = views
         self.series_encoder: nn.Module = (
             copy.deepcopy(series_encoder)
             if series_encoder is not None
             else SeriesEncoder(
-                n_channels,
+                n_channels + len(views),
                 n_filters,
                 n_units=n_units,
                 n_layers=n_layers,
@@ -97,14 +101,19 @@ class CrossModalNetwork(nn.Module):
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return features (B, T', F) of sequences and their lengths. A generator turns on the noise of training."""
+        values = self._read(values, lengths)
         features, steps = _encode(self.series_encoder, values, lengths, generator=generator)
         return self._in_precision(features), steps
+
+    def _read(self, values: Tensor, lengths: Tensor) -> Tensor:
+        return read_channels(values, lengths, self.views) if self.views else values
 
     def series_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return states (B, T', 2 H) of the LSTM in the package's own series encoder, zero past the end, and lengths.
 
         An encoder of the user has no known states. The method then returns its features.
         """
+        values = self._read(values, lengths)
         encoder = self.series_encoder
         if isinstance(encoder, SeriesEncoder):
             # all layers but the linear one after the LSTM

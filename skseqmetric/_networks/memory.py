@@ -12,8 +12,9 @@ from torch.nn.functional import normalize
 
 from skseqmetric._networks.layers import SteadyLinear, unstarted
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem, instance_channels
+from skseqmetric._networks.stem import ConvStem, read_channels
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
+from skseqmetric._ops.places import states_at_places
 from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
@@ -90,7 +91,7 @@ class MemoryNetwork(SiameseNetwork):
     head : "sequence" maps the pooled states of the last layer to (B, K). "step" maps every state, to (B, T, K).
         "embedding" maps the pooled states to n_components numbers of length 1.
     n_outputs : outputs K, or the size of the embedding.
-    with_instance : whether the network reads `instance_channels` of its input.
+    views : columns of `instance_channels` that the network reads beside the channels.
     """
 
     def __init__(
@@ -108,13 +109,17 @@ class MemoryNetwork(SiameseNetwork):
         dropout: float,
         zoneout: float,
         memory_dropout: float,
-        with_instance: bool = False,
+        coupling: str | None = None,
+        n_places: int = 24,
+        pooled_weight: float = 1.0,
+        views: tuple[int, ...] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
-        n_channels *= 4 if with_instance else 1
-        self.pooling, self.with_instance = pooling, with_instance
+        self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
+        n_channels += len(views)
+        self.pooling, self.views = pooling, views
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
         self.stem = None
         if n_filters:
@@ -130,8 +135,8 @@ class MemoryNetwork(SiameseNetwork):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        if self.with_instance:
-            values = instance_channels(values, lengths)
+        if self.views:
+            values = read_channels(values, lengths, self.views)
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def memory_layers(self) -> list[MemoryLayer]:
@@ -161,7 +166,17 @@ class MemoryNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the pooled states (B, n_outputs), or the embedding of length 1 that they are mapped to."""
+        return self._embedding(self.states(features, lengths, generator), lengths)
+
+    def free_places(
+        self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         states = self.states(features, lengths, generator)
+        return self._embedding(states, lengths), states_at_places(
+            states.transpose(0, 1)[:, None], lengths, self.n_places
+        )
+
+    def _embedding(self, states: Tensor, lengths: Tensor) -> Tensor:
         # past its end a sequence repeats its last state
         last = self.pooling == "last"
         read = states[:, -1] if last else pool_states(states.transpose(0, 1)[:, None], lengths, self.pooling)

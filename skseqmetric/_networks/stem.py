@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, gelu, pad
+from torch.nn.functional import conv1d, gelu
 
 from skseqmetric._networks.layers import unstarted
+from skseqmetric._ops.stem import conv_stem
+from skseqmetric._ops.stem_shape import StemShape
 from skseqmetric._ops.steps import valid_steps
 
 KERNELS = (7, 5)
@@ -33,6 +35,27 @@ def steps_behind(length: int, strides: tuple[int, int]) -> int:
 
 STILL = 1e-3
 """Deviation within a sequence below which a channel counts as constant, in units of the training data's deviation."""
+
+
+VIEWS = ("standardised", "changes", "deviation")
+"""The versions of a channel beside the channel itself, in the order of `instance_channels`."""
+
+
+def read_channels(values: Tensor, lengths: Tensor, views: tuple[int, ...]) -> Tensor:
+    """Return the channels (B, T, C), and behind them the columns `views` of `instance_channels`."""
+    n_channels, every = values.shape[2], instance_channels(values, lengths)
+    return every if len(views) == 3 * n_channels else every[..., [*range(n_channels), *views]]
+
+
+def view_columns(n_channels: int) -> tuple[int, ...]:
+    """Return the columns of all views in `instance_channels`."""
+    return tuple(range(n_channels, (1 + len(VIEWS)) * n_channels))
+
+
+def view_names(views: tuple[int, ...], n_channels: int) -> dict[str, tuple[int, ...]]:
+    """Return the channels of every view that is among the columns `views` of `instance_channels`."""
+    found = {name: tuple(v - n_channels * i for v in views if v // n_channels == i) for i, name in enumerate(VIEWS, 1)}
+    return {name: channels for name, channels in found.items() if channels}
 
 
 def instance_channels(values: Tensor, lengths: Tensor) -> Tensor:
@@ -64,8 +87,7 @@ class ConvStem(nn.Module):
 
     The kernels have 7 and 5 steps, with "same" padding by zeros. A `causal` stem is padded in front only, so that no
     output reads a later input. Padded steps are set to zero before every convolution, so that they act like the zeros
-    outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole sequence. At inference
-    a single sequence comes twice: torch convolves a single one by another algorithm, which rounds in another way.
+    outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole sequence.
     """
 
     def __init__(
@@ -80,7 +102,7 @@ class ConvStem(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout, self.strides = dropout, strides
-        self.in_front = [kernel - 1 if causal else 0 for kernel in KERNELS]
+        self.causal = causal
         widths = (n_channels, n_filters, n_filters)
         layers: list[Any] = [
             unstarted(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], 0 if causal else KERNELS[i] // 2)
@@ -92,22 +114,25 @@ class ConvStem(nn.Module):
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
+    @property
+    def shape(self) -> StemShape:
+        """What the convolutions look like."""
+        first, second = (kernel - 1 if self.causal else kernel // 2 for kernel in KERNELS)
+        return StemShape(KERNELS, self.strides, (first, second))
+
     def forward(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        x = values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0).transpose(1, 2)
-        if len(x) == 1 and torch.is_inference_mode_enabled():
-            x = x.expand(2, -1, -1)
-        for layer, stride, in_front in zip(self.convolutions, self.strides, self.in_front, strict=True):
-            x = gelu(layer(pad(x, (in_front, 0)) if in_front else x))
-            lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
-            x = x * valid_steps(lengths, x.shape[2])[:, None, :]
+        factors = None
         if generator is not None and self.dropout:
-            kept = (
-                torch.rand(*x.shape[:2], 1, generator=generator, dtype=torch.float32, device=x.device) >= self.dropout
-            )
-            x = x * (kept.float() / (1 - self.dropout))
-        return x[: len(values)].transpose(1, 2), lengths
+            size = len(values), self._layers()[0].out_channels
+            drawn = torch.rand(*size, generator=generator, dtype=torch.float32, device=values.device)
+            factors = (drawn >= self.dropout).float() / (1 - self.dropout)
+        weights = tuple(tensor for c in self._layers() for tensor in (c.weight, c.bias) if tensor is not None)
+        features = conv_stem(values, lengths, weights, self.shape, factors)
+        for stride in self.strides:
+            lengths = torch.div(lengths - 1, stride, rounding_mode="floor") + 1
+        return features, lengths
 
     def first_inputs(self) -> tuple[Tensor, ...]:
         """Return the inputs of the convolutions before the first step: the zeros that pad a sequence in front."""

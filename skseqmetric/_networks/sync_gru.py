@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem, stem_strides, steps_behind
+from skseqmetric._networks.stem import ConvStem, read_channels, stem_strides, steps_behind
 from skseqmetric._ops.gru import gru_pooled, gru_scan
-from skseqmetric._ops.steps import reverse_valid
+from skseqmetric._ops.places import states_at_places
+from skseqmetric._ops.steps import pool_states, reverse_valid
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights
 
@@ -65,7 +66,9 @@ class SyncGRUCell(nn.Module):
 class SyncGRUNetwork(SiameseNetwork):
     """The siamese network of `SyncGRUMetric`: a stem, one recurrence per direction, and pooling over time.
 
-    The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1.
+    The strides of the stem leave at most `max_recurrent_steps` of the `longest` sequence; None: stride 1. With
+    coupling "alignment" no gate couples the recurrences. The network reads the channels, and the columns `views` of
+    `instance_channels`.
     """
 
     def __init__(
@@ -80,24 +83,33 @@ class SyncGRUNetwork(SiameseNetwork):
         longest: int,
         max_recurrent_steps: int | None,
         dropout: float,
+        n_places: int = 24,
+        pooled_weight: float = 1.0,
+        views: tuple[int, ...] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
         self.pooling, self.n_units = pooling, n_units
+        self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
+        gate = None if coupling == "alignment" else coupling
+        self.views = views
+        n_channels += len(views)
         self.stem = None
         if n_filters:
             strides = stem_strides(longest, max_recurrent_steps)
             self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator)
         self.n_features = n_filters or n_channels
         self.cells = nn.ModuleList(
-            SyncGRUCell(self.n_features, n_units, coupling, generator) for _ in range(1 + bidirectional)
+            SyncGRUCell(self.n_features, n_units, gate, generator) for _ in range(1 + bidirectional)
         )
         self.n_outputs = n_units * len(self.cells) * (2 if pooling == "both" else 1)
 
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
+        if self.views:
+            values = read_channels(values, lengths, self.views)
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
     def n_steps(self, length: int) -> int:
@@ -115,8 +127,13 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_run(self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the pooled states of the uncoupled run. The run of a sequence paired with itself equals it."""
-        weights = self.weights()
-        return gru_pooled(self.directions(features, lengths), lengths, weights, self.pooling)
+        return gru_pooled(features.transpose(0, 1)[None], lengths, self.weights(), self.pooling)
+
+    def free_places(
+        self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        states = gru_scan(features.transpose(0, 1)[None], lengths, self.weights())
+        return pool_states(states, lengths, self.pooling), states_at_places(states, lengths, self.n_places)
 
     def pair_run(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled states of both halves of the coupled pairs (rows[p], columns[p])."""
@@ -125,7 +142,8 @@ class SyncGRUNetwork(SiameseNetwork):
 
     def free_states(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (B, T, D H) of the uncoupled run, both directions in time order."""
-        return to_time_order(gru_scan(self.directions(features, lengths), lengths, self.weights()), lengths)
+        states = gru_scan(features.transpose(0, 1)[None], lengths, self.weights())
+        return to_time_order(states, lengths)
 
     def pair_states(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (T, D, P, H) of both halves of the coupled pairs."""

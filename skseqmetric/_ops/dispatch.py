@@ -19,7 +19,9 @@ from skseqmetric._ops import compiled, triton
 
 IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton")
 
-COMPILED = frozenset({"gru", "sync_gru", "memory", "reservoir", "random_convolution"})
+COMPILED = frozenset(
+    {"gru", "sync_gru", "memory", "reservoir", "random_convolution", "stem", "alignment", "alignment_block"}
+)
 """Ops that have compiled kernels. For "memory" only the products are compiled, and the rest is eager."""
 
 TRITON = frozenset({"sync_gru"})

@@ -1,6 +1,7 @@
 """The uncoupled GRU over a padded batch, all directions at once (`_ops.reference.gru` defines it).
 
-Layouts: D directions, T steps, B sequences, F features, H units.
+Layouts: D directions, T steps, B sequences, F features, H units. Features are (D, T, B, F), each direction in the order
+of its run; or (1, T, B, F) for two directions, of which the second reads every sequence from its end.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from torch import Tensor
 from skseqmetric._ops import compiled, eager
 from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.reference import gru as reference
-from skseqmetric._ops.steps import freeze_ended, pool_states
+from skseqmetric._ops.steps import freeze_ended, pool_states, reverse_valid
 from skseqmetric._ops.weights import RecurrentWeights
 
 
 def gru_scan(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
-    """Return states (T, D, B, H) from features (D, T, B, F). Past its end a sequence keeps its last state."""
+    """Return states (T, D, B, H), each direction in the order of its run. Past its end a sequence keeps its last."""
     features = features.to(weights[0].hidden.dtype)  # bfloat16 from layers under autocast
     chosen = choose("gru", features, weights[0].hidden.shape[1])
     if chosen == "compiled":
@@ -40,6 +41,9 @@ def gru_pooled(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights
 
 def _free_states(chosen: str, features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """Return states that are arbitrary past the end of a sequence."""
+    if len(features) < len(weights):
+        back = reverse_valid(features[0].transpose(0, 1), lengths).transpose(0, 1)
+        features = torch.cat([features, back[None]])
     if chosen == "reference":
         return _reference(features, lengths, weights)
     return eager.gru_states(features, weights)

@@ -18,9 +18,6 @@ from torch.nn.functional import logsigmoid, softplus
 
 BlockLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
-DIFFERENCES = 1 << 20
-"""Numbers of differences between embeddings that are held at once: 4 MB in float32."""
-
 ENTRIES = 1 << 18
 """Entries of a matrix over pairs that a block holds: 1 MB in float32."""
 
@@ -37,27 +34,46 @@ def safe_sqrt(squared: Tensor) -> Tensor:
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:
-    """(B, D) -> (B, B), by direct differences: exact zeros on the diagonal, no cancellation.
+    """Return |x_i - x_j|^2, (B, D) -> (B, B), from the products x_i x_j of centred rows: symmetric to the bit.
 
-    Memory holds the result and differences of at most `DIFFERENCES` numbers, in both passes.
+    Products are computed in float64, so that float32 rows lose nothing where they almost cancel. A distance below the
+    rounding of its products is 0, and so are those of equal rows. Memory holds the result and `ENTRIES` products.
     """
     distances: Tensor = _SquaredDistances.apply(embeddings)
     return distances
 
 
+NEGLIGIBLE = 64
+"""Distances below so many times the precision of float64, relative to the rows' norms, are 0."""
+
+
 class _SquaredDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        blocks = x.split(max(1, DIFFERENCES // max(1, x.numel())))
-        return torch.cat([(rows[:, None] - x[None]).square().sum(-1) for rows in blocks])
+        wide = x if x.device.type == "mps" else x.double()  # mps has no float64
+        wide = wide - wide.mean(0)
+        ctx.save_for_backward(wide.to(x.dtype))
+        norms, rest = wide.square().sum(1), NEGLIGIBLE * torch.finfo(wide.dtype).eps
+        out, first = x.new_empty(len(x), len(x)), 0
+        for rows in row_blocks(wide):
+            # from the diagonal to the right; what is left of it is its mirror image
+            size, sizes = len(rows), norms[first : first + len(rows), None] + norms[first:]
+            block = torch.addmm(sizes, rows, wide[first:].T, alpha=-2)
+            block[:, :size] = (block[:, :size] + block[:, :size].T) / 2
+            block = block.masked_fill_(block < rest * sizes, 0).to(x.dtype)
+            if size == len(x):
+                return block
+            out[first : first + size, first:] = block
+            out[first:, first : first + size] = block.T
+            first += size
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         both = grad + grad.T
-        return 2 * (both.sum(1, keepdim=True) * x - both @ x)
+        return 2 * torch.addcmul(both @ x, both.sum(1, keepdim=True), x, value=-1).neg_()
 
 
 def weighted_mean(values: Tensor, weights: Tensor, usable: Tensor) -> Tensor:
@@ -69,12 +85,37 @@ def weighted_mean(values: Tensor, weights: Tensor, usable: Tensor) -> Tensor:
 
 def nca(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:
     """-log sum_{j same} softmax_j(-scale d^2_ij): neighbourhood component analysis (Goldberger et al. 2004)."""
-    logits = (-scale * squared).masked_fill(~valid, -torch.inf)
-    positive = same & valid
-    usable = positive.any(1) & (valid & ~same).any(1)
-    logits = torch.where(usable[:, None], logits, 0.0)
-    loss = logits.logsumexp(1) - logits.masked_fill(~(positive | ~usable[:, None]), -torch.inf).logsumexp(1)
-    return weighted_mean(loss, weights, usable)
+    loss: Tensor = _NCA.apply(squared, same & valid, valid, weights, scale)
+    return loss
+
+
+class _NCA(torch.autograd.Function):
+    """As softplus(log sum_{j apart} - log sum_{j same}), which keeps its digits where it is small; gradient by hand."""
+
+    @staticmethod
+    def forward(ctx: Any, squared: Tensor, positive: Tensor, valid: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
+        logits, negative = squared * -scale, valid & ~positive
+        usable = positive.any(1) & negative.any(1)
+        shares, totals = [], []
+        for chosen in (negative, positive):
+            # rows without a pair are not used, and must not become NaN
+            among = logits.masked_fill(~chosen, -torch.inf)
+            total = among.logsumexp(1).masked_fill_(~usable, 0)
+            shares.append(among.sub_(total[:, None]).exp_())
+            totals.append(total)
+        weights = weights * usable
+        weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        excess = totals[0] - totals[1]
+        of_logits = shares[0].sub_(shares[1]).mul_((weights * excess.sigmoid())[:, None])
+        ctx.save_for_backward(squared, of_logits, scale)
+        return (softplus(excess) * weights).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        squared, of_logits, scale = ctx.saved_tensors
+        of_scale = -grad * (of_logits * squared).sum() if ctx.needs_input_grad[4] else None
+        return of_logits * (-scale * grad), None, None, None, of_scale
 
 
 def contrastive(squared: Tensor, same: Tensor, valid: Tensor, weights: Tensor, scale: Tensor, margin: float) -> Tensor:

@@ -49,6 +49,10 @@ class Task(ABC):
         """Return the targets in the units of the network."""
 
     @abstractmethod
+    def regression_rows(self, targets: Targets) -> np.ndarray | None:
+        """Return what y says of whole sequences as targets (n, K) of ridge regression, float64; None if nothing."""
+
+    @abstractmethod
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
         """Return the loss (B,) of every sequence from float32 outputs (B, K), or (B, T, K) with lengths (B,)."""
 

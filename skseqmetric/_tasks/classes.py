@@ -68,6 +68,12 @@ class Classes(Task):
     def network_targets(self, targets: Targets) -> Targets:
         return targets
 
+    def regression_rows(self, targets: Targets) -> np.ndarray | None:
+        """Return 1 for the class of a sequence and 0 for the others."""
+        if isinstance(targets, StepTargets):
+            return None
+        return np.asarray(targets[:, np.newaxis] == np.unique(targets), dtype=np.float64)
+
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy times the class factor, averaged over the labelled steps if there are steps."""
         given = targets != IGNORED

@@ -59,6 +59,10 @@ class Numbers(Task):
         values = ((_values(targets) - self.mean) / self.scale).astype(np.float32)
         return replace(targets, values=values) if isinstance(targets, StepTargets) else values
 
+    def regression_rows(self, targets: Targets) -> np.ndarray | None:
+        """Return the numbers in the units of the network."""
+        return None if self.every_step else (_values(targets) - self.mean) / self.scale
+
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
         """Return the squared error, averaged over outputs and, for targets of steps, over the steps of a sequence."""
         cost = (outputs - targets).square().mean(-1)

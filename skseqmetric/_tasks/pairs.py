@@ -44,6 +44,9 @@ class Pairs(Task):
     def network_targets(self, targets: Targets) -> Targets:
         return targets
 
+    def regression_rows(self, targets: Targets) -> np.ndarray | None:
+        return None
+
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
         return PAIR_LOSSES[self.kind](outputs, targets, self.margin)
 

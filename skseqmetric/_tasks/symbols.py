@@ -63,6 +63,11 @@ class Symbols(Task):
     def network_targets(self, targets: Targets) -> Targets:
         return targets
 
+    def regression_rows(self, targets: Targets) -> np.ndarray | None:
+        """Return how often each symbol is in a label."""
+        counts = [np.bincount(codes[1:], minlength=self.n_outputs)[1:] for codes in targets]
+        return np.array(counts, dtype=np.float64)
+
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
         """Return the CTC loss per symbol of the label."""
         codes = targets[:, 1:]

@@ -131,6 +131,7 @@ def balanced_batches(
     per_class: int,
     n_batches: int,
     rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Return batches that hold several sequences of each of their classes.
 
@@ -139,13 +140,17 @@ def balanced_batches(
     similar lengths, so that a batch has little padding. The order of the batches is random. If there are fewer classes
     than places, a class fills several places. A class with fewer than `per_class` members repeats them. The copies get
     different augmentation.
+
+    With `groups` (n,), neighbours in the order of a class come from different groups, as far as it has several. A
+    network then learns what the members of a class share across groups, and not what the members of a group share.
     """
     members = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
     members = [m for m in members if len(m)]
     per_class = min(per_class, max(2, batch_size // 2))
     places = max(2, batch_size // per_class)
     turns = _class_turns(len(members), places * n_batches, rng).reshape(n_batches, places)
-    queues = [_queue(m, lengths, int((turns == c).sum()) * per_class, rng) for c, m in enumerate(members)]
+    sizes = np.bincount(turns.ravel(), minlength=len(members)) * per_class
+    queues = [_queue(m, lengths, int(size), rng, groups) for m, size in zip(members, sizes, strict=True)]
     taken = np.zeros(len(members), dtype=np.int64)
     batches = []
     for turn in turns:
@@ -162,7 +167,9 @@ def _class_turns(n_classes: int, n_turns: int, rng: np.random.Generator) -> np.n
     return np.concatenate([rng.permutation(n_classes) for _ in range(rounds)])[:n_turns]
 
 
-def _queue(members: np.ndarray, lengths: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def _queue(
+    members: np.ndarray, lengths: np.ndarray, size: int, rng: np.random.Generator, groups: np.ndarray | None
+) -> np.ndarray:
     """Return `size` members of one class: full passes in random orders, then a random part of one more pass."""
     passes = [members[noisy_length_order(lengths[members], rng)] for _ in range(-(-size // len(members)))]
     if not passes:
@@ -170,4 +177,17 @@ def _queue(members: np.ndarray, lengths: np.ndarray, size: int, rng: np.random.G
     rest = size - len(members) * (len(passes) - 1)
     kept = np.sort(rng.permutation(len(members))[:rest])
     passes[-1] = passes[-1][kept]
-    return np.concatenate(passes)
+    return np.concatenate(passes if groups is None else [_mixed(order, groups[order], rng) for order in passes])
+
+
+def _mixed(order: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the order with the members of each group spread evenly over it.
+
+    The k-th of m members of a group comes at about (k + u) / m, with u drawn for each group. Members of a group keep
+    their order.
+    """
+    _, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    rank = np.empty(len(order), dtype=np.int64)
+    by_group = np.argsort(codes, kind="stable")
+    rank[by_group] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return order[np.argsort((rank + rng.random(len(counts))[codes]) / counts[codes], kind="stable")]

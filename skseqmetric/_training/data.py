@@ -15,7 +15,7 @@ from skseqmetric._input import Sequences, check_groups
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Sequences with their targets, their weights (n,) and, if given, one image per sequence.
+    """Sequences with their targets, their weights (n,) and, if given, one image and one group (n,) per sequence.
 
     numbers : the rows (n,) that the sequences had in the input; None if they are in its order.
     """
@@ -25,12 +25,13 @@ class TrainingSet:
     weights: np.ndarray
     images: Any = None
     numbers: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @classmethod
     def merged(
         cls, sequences: Sequences, targets: Any, weights: np.ndarray, groups: Any, images: Any, *, several_classes: bool
-    ) -> tuple[TrainingSet, np.ndarray | None]:
-        """Merge equal rows to one row of their summed weight. Return the set and the groups of its rows.
+    ) -> TrainingSet:
+        """Merge equal rows to one row of their summed weight.
 
         Two rows are equal if sequence, target, group and image are equal. The order of the result does not depend on
         the order of the input. Two copies of a row thus act like one row of weight 2. With `several_classes`, classes
@@ -45,7 +46,7 @@ class TrainingSet:
         codes = _class_codes(targets)
         if several_classes and codes is not None and len(np.unique(codes)) < 2:
             raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
-        return cls(sequences.take(kept), targets, summed, images, kept), None if groups is None else groups[kept]
+        return cls(sequences.take(kept), targets, summed, images, kept, None if groups is None else groups[kept])
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -54,10 +55,12 @@ class TrainingSet:
         """Return the set of the given rows."""
         images = None if self.images is None else self.images[rows]
         numbers = None if self.numbers is None else self.numbers[rows]
-        return TrainingSet(self.sequences.take(rows), self.targets[rows], self.weights[rows], images, numbers)
+        groups = None if self.groups is None else self.groups[rows]
+        return TrainingSet(self.sequences.take(rows), self.targets[rows], self.weights[rows], images, numbers, groups)
 
-    def split(self, groups: np.ndarray | None, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet]:
+    def split(self, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet]:
         """Split into training data and a held-out fraction. If possible, both sides contain every class."""
+        groups = self.groups
         options: dict[str, Any] = {"n_splits": 1, "test_size": fraction, "random_state": seed}
         splitter: Any = ShuffleSplit(**options)
         codes = _class_codes(self.targets)

@@ -1,8 +1,9 @@
-"""The training loop. It holds a skorch net and adds the promises of this package as callbacks."""
+"""The training loop. It is a skorch net, and adds the promises of this package as callbacks."""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -20,6 +21,9 @@ from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._training.running import RUNNING
 
 CLIP_NORM = 1.0
+
+CHECKED = 64
+"""Updates after which the host asks a CUDA device whether all was finite."""
 
 
 Batch = tuple[dict[str, Tensor], Tensor]
@@ -105,11 +109,74 @@ def train(
     )
 
 
-class _Loss(nn.Module):
-    """The criterion of skorch. It returns the output of the module, which is the loss already."""
+class _Net(NeuralNet):
+    """A net whose module returns the loss. Batches lie on the device, and the optimizer needs no closure.
 
-    def forward(self, loss: Tensor, _: Tensor) -> Tensor:
+    skorch would convert every batch, make a closure for every update, call every callback at every event, and wait for
+    the device after every batch. With small networks this takes longer than the arithmetic.
+    """
+
+    _listeners: dict[str, list[Any]]
+    _named: list[tuple[str, nn.Parameter]]
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks that do something at this event, in their order."""
+        if method_name == "on_train_begin":
+            self._listeners = {}
+        if method_name not in self._listeners:
+            all_ = [self, *(callback for _, callback in self.callbacks_)]
+            self._listeners[method_name] = [one for one in all_ if _listens(one, method_name)]
+        for one in self._listeners[method_name]:
+            getattr(one, method_name)(self, **cb_kwargs)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict[str, Any]], **fit_params: Any
+    ) -> None:
+        """Run one epoch. The losses of its batches become numbers when it ends, without waiting for the device."""
+        if iterator is None:
+            return
+        self._named = list(self.get_all_learnable_params())
+        losses: list[Tensor] = []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            losses.append(step["loss"].detach())
+            self.history.record_batch(f"{prefix}_loss", losses[-1] if losses[-1].is_cuda else losses[-1].item())
+            self.history.record_batch(f"{prefix}_batch_size", len(next(iter(batch[0].values()))))
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        if losses and losses[0].is_cuda:
+            batches = self.history[-1]["batches"][-len(losses) :]
+            for row, loss in zip(batches, torch.stack(losses).tolist(), strict=True):
+                row[f"{prefix}_loss"] = loss
+        self.history.record(f"{prefix}_batch_count", len(losses))
+
+    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Tensor:
+        """Return the loss of a batch."""
+        loss: Tensor = self.module_(**x)
         return loss
+
+    def get_loss(self, y_pred: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the output of the module, which is the loss already."""
+        return y_pred
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Make one update."""
+        for _, parameter in self._named:
+            parameter.grad = None
+        step: dict[str, Any] = self.train_step_single(batch)
+        self.notify("on_grad_computed", named_parameters=self._named, batch=batch, training=True)
+        self.optimizer_.step()
+        return step
+
+
+def _listens(one: Any, event: str) -> bool:
+    """Whether a callback or the net overrides the method of skorch that does nothing."""
+    idle = (getattr(Callback, event), getattr(NeuralNet, event) if event in _IDLE else None)
+    return getattr(getattr(one, event), "__func__", None) not in idle
+
+
+_IDLE = {"on_train_begin", "on_train_end", "on_epoch_end", "on_batch_end", "on_grad_computed"}
+"""Events at which `NeuralNet` itself does nothing."""
 
 
 class _Autocast(nn.Module):
@@ -143,16 +210,15 @@ def _pass_through(dataset: _Epochs, batch_size: int) -> _Epochs:
     return dataset
 
 
-def _make_net(
-    objective: nn.Module, validation: Batches | None, options: TrainingOptions, own: list[Callback]
-) -> NeuralNet:
+def _make_net(objective: nn.Module, validation: Batches | None, options: TrainingOptions, own: list[Callback]) -> _Net:
     bfloat16 = options.precision == "bfloat16"
-    return NeuralNet(
+    return _Net(
         _Autocast(objective, options.device.type) if bfloat16 else objective,
-        criterion=_Loss,
+        criterion=nn.Identity,
         optimizer=torch.optim.AdamW,
         lr=options.learning_rate,
         optimizer__weight_decay=options.weight_decay,
+        optimizer__fused=True,
         max_epochs=options.max_epochs,
         iterator_train=_pass_through,
         iterator_valid=_pass_through,
@@ -196,7 +262,7 @@ def _silent(_: str) -> None:
     pass
 
 
-def _stopped_early(net: NeuralNet) -> bool:
+def _stopped_early(net: _Net) -> bool:
     rule = dict(net.callbacks_).get("early_stopping")
     return rule is not None and rule.misses_ >= rule.patience
 
@@ -216,30 +282,58 @@ class _Guard(Callback):
         self.running = RUNNING.get()
         self.epoch = self.updates = 0
         self.last_good: dict[str, Tensor] = {}
+        self.found: Tensor | None = None  # 1 on the device once something was not finite
 
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: _Net, **kwargs: Any) -> None:
         self.epoch += 1
         self.last_good = {name: p.clone() for name, p in _numbers(net).items()}
 
-    def on_grad_computed(self, net: NeuralNet, named_parameters: Any, **kwargs: Any) -> None:
+    def on_grad_computed(self, net: _Net, named_parameters: Any, **kwargs: Any) -> None:
         # skorch calls this between backward and the optimizer's step
-        norm = nn.utils.clip_grad_norm_([p for _, p in named_parameters], CLIP_NORM)
-        if not torch.isfinite(norm):
-            self._stop(net)
+        self._clip(net, [p.grad for _, p in named_parameters if p.grad is not None])
         if self.updates:
             self._end_at_ctrl_c()
         self.updates += 1
 
-    def on_batch_end(self, net: NeuralNet, loss: Tensor | None = None, training: bool = False, **kwargs: Any) -> None:
-        if training and loss is not None and not torch.isfinite(loss):
-            self._stop(net)
+    def _clip(self, net: _Net, gradients: list[Tensor]) -> None:
+        if not gradients:
+            return
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        self._must_be_finite(net, norm)
+        if norm.is_cuda:
+            torch._foreach_mul_(gradients, (CLIP_NORM / (norm + 1e-6)).clamp_max(1.0))
+        elif (size := norm.item()) > CLIP_NORM:
+            torch._foreach_mul_(gradients, CLIP_NORM / (size + 1e-6))
+
+    def on_batch_end(self, net: _Net, loss: Tensor | None = None, training: bool = False, **kwargs: Any) -> None:
+        if training and loss is not None:
+            self._must_be_finite(net, loss.detach())
+            if self.updates % CHECKED == 0:
+                self._look(net)
         self._end_at_ctrl_c()
+
+    def on_epoch_end(self, net: _Net, **kwargs: Any) -> None:
+        self._look(net)
+
+    def _must_be_finite(self, net: _Net, number: Tensor) -> None:
+        """Stop at a number that is not finite. On CUDA the optimizer stops at once, and the host hears of it later."""
+        if not number.is_cuda:
+            if not math.isfinite(number):
+                self._stop(net)
+            return
+        found = (~number.isfinite()).float()
+        net.optimizer_.found_inf = found if self.found is None else torch.maximum(self.found, found)
+        self.found = net.optimizer_.found_inf
+
+    def _look(self, net: _Net) -> None:
+        if self.found is not None and self.found:
+            self._stop(net)
 
     def _end_at_ctrl_c(self) -> None:
         if self.running is not None and self.running.ctrl_c.count:
             raise KeyboardInterrupt  # skorch ends training on this exception
 
-    def _stop(self, net: NeuralNet) -> None:
+    def _stop(self, net: _Net) -> None:
         numbers = _numbers(net)
         if not all(torch.isfinite(p).all() for p in numbers.values()):
             for name, p in numbers.items():
@@ -252,7 +346,7 @@ class _Guard(Callback):
         )
 
 
-def _numbers(net: NeuralNet) -> dict[str, Tensor]:
+def _numbers(net: _Net) -> dict[str, Tensor]:
     """Return the weights and the running statistics of a network."""
     return {name: p.detach() for name, p in net.module_.state_dict().items() if p.is_floating_point()}
 
@@ -266,15 +360,15 @@ class _Report(Callback):
         self.stopped = False
         self.bar: Any = None
 
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_train_begin(self, net: _Net, **kwargs: Any) -> None:
         if self.options.verbose:
             self.bar = tqdm(total=self.options.max_epochs, desc="fit", unit="epoch")
 
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: _Net, **kwargs: Any) -> None:
         if self.options.on_epoch_begin is not None:
             self.options.on_epoch_begin()
 
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: _Net, **kwargs: Any) -> None:
         row = net.history[-1]
         kept = ("train_loss", "valid_loss", "dur")
         parts = {} if self.options.parts is None else self.options.parts()

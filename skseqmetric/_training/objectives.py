@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,23 +10,40 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
+from skseqmetric._ops.alignment import alignment_block, alignment_pairs
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, squared_distances
 from skseqmetric._ops.pair_sampling import sample_pairs
 from skseqmetric._tasks import Pairs, Task
 
 EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
 
+TEMPERATURE = 4.0
+"""Value from which the temperature of soft minima is learned. Learned values were 4 to 6."""
+
 
 class _Distances(nn.Module):
-    """A siamese network and a learned scale of its squared distances. With a margin, the scale is fixed to 1."""
+    """A siamese network with a learned scale of its squared distances, and a learned temperature of their soft minima.
+
+    With a margin, the scale is fixed to 1. The temperature is that of `alignment_block`.
+    """
 
     def __init__(
-        self, network: SiameseNetwork, *, coupled: bool, learn_scale: bool, margin: float, generator: torch.Generator
+        self,
+        network: SiameseNetwork,
+        *,
+        learn_scale: bool,
+        margin: float,
+        embedding_weight: float,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.network: Any
-        self.network, self.coupled, self.margin, self.generator = network, coupled, margin, generator
+        self.network, self.margin, self.generator = network, margin, generator
+        self.coupled, self.aligned = network.coupling is not None, network.coupling == "alignment"
+        self.embedding_weight = embedding_weight if self.coupled else 1.0
         self.log_scale = nn.Parameter(torch.zeros((), dtype=torch.float32, device="cpu"), requires_grad=learn_scale)
+        start = torch.full((), math.log(TEMPERATURE), dtype=torch.float32, device="cpu")
+        self.log_temperature = nn.Parameter(start, requires_grad=self.aligned)
 
     @property
     def scale(self) -> Tensor:
@@ -36,10 +54,17 @@ class _Distances(nn.Module):
         """The generator that dropout is drawn from, in training only."""
         return self.generator if self.training else None
 
+    def free(self, features: Tensor, lengths: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Return the embeddings (B, E) and the states at places (B, P, D) of the uncoupled run, as far as needed."""
+        if self.aligned:
+            embeddings, places = self.network.free_places(features, lengths, self._noise)
+            return embeddings.float(), places
+        return self.network.free_run(features, lengths, self._noise).float() if self.embedding_weight else None, None
+
     def squared(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """Return the squared coupled distances (P,) of the pairs (rows[p], columns[p])."""
+        """Return the squared distances (P,) of coupled runs of the pairs (rows[p], columns[p])."""
         first, second = self.network.pair_run(features, lengths, rows, columns)
-        return (first - second).square().sum(1)
+        return (first - second).square().sum(1).float()
 
 
 class BlockObjective(_Distances):
@@ -55,79 +80,107 @@ class BlockObjective(_Distances):
         network: SiameseNetwork,
         loss: str | EmbeddingLoss,
         *,
-        coupled: bool,
         embedding_weight: float,
         margin: float,
         pairs_per_sequence: int | None,
         generator: torch.Generator,
     ) -> None:
-        block_name = loss if isinstance(loss, str) else "nca"
-        super().__init__(network, coupled=coupled, learn_scale=block_name == "nca", margin=margin, generator=generator)
-        self.block_loss = BLOCK_LOSSES[block_name]
+        name = loss if isinstance(loss, str) else "nca"
+        super().__init__(
+            network,
+            learn_scale=name == "nca",
+            margin=margin,
+            embedding_weight=embedding_weight,
+            generator=generator,
+        )
+        self.block_loss = BLOCK_LOSSES[name]
         self.embedding_loss = None if isinstance(loss, str) else loss
-        self.embedding_weight = embedding_weight if coupled else 1.0
         self.pairs_per_sequence = pairs_per_sequence
 
     def forward(self, values: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        noise, scale = self._noise, self.scale
-        features, lengths = self.network.encode(values, lengths, noise)
+        features, lengths = self.network.encode(values, lengths, self._noise)
+        embeddings, places = self.free(features, lengths)
         total = values.new_zeros(())
         if self.embedding_weight:
-            embeddings = self.network.free_run(features, lengths, noise).float()
-            if self.embedding_loss is not None:
-                free = self.embedding_loss(embeddings, targets)
-            else:
-                same, apart = (
-                    targets[:, None] == targets,
-                    ~torch.eye(len(targets), dtype=torch.bool, device=targets.device),
-                )
-                free = self.block_loss(squared_distances(embeddings), same, apart, weights, scale, self.margin)
-            total = self.embedding_weight * free
-        return total + self._coupled(features, lengths, targets, weights) if self.coupled else total
+            total = self.embedding_weight * self._uncoupled(embeddings, targets, weights)
+        if not self.coupled:
+            return total
+        if places is None:
+            block, valid = self._sampled(features, lengths, targets)
+        else:
+            block, valid = self._aligned(embeddings, places), _apart(targets)
+        return total + self._loss(block, valid, targets, weights)
 
-    def _coupled(self, features: Tensor, lengths: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    def _uncoupled(self, embeddings: Any, targets: Tensor, weights: Tensor) -> Tensor:
+        if self.embedding_loss is not None:
+            return self.embedding_loss(embeddings, targets)
+        return self._loss(squared_distances(embeddings), _apart(targets), targets, weights)
+
+    def _loss(self, squared: Tensor, valid: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        return self.block_loss(squared, targets[:, None] == targets, valid, weights, self.scale, self.margin)
+
+    def _aligned(self, embeddings: Any, places: Tensor) -> Tensor:
+        """Return the squared distances (B, B) by matched states."""
+        squared = alignment_block(places, self.log_temperature.exp())
+        weight = self.network.pooled_weight
+        return squared + weight * squared_distances(embeddings) if weight else squared
+
+    def _sampled(self, features: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return squared distances (B, B) of coupled runs, and which pairs were run."""
         rows, columns = sample_pairs(labels, self.pairs_per_sequence, self.generator)
-        squared = self.squared(features, lengths, rows, columns).float()
+        squared = self.squared(features, lengths, rows, columns)
         n = len(labels)
         block = squared.new_zeros(n, n).index_put((rows, columns), squared)
         valid = torch.zeros(n, n, dtype=torch.bool, device=squared.device)
         valid[rows, columns] = True
-        same = labels[:, None] == labels
-        return self.block_loss(block + block.T, same, valid | valid.T, weights, self.scale, self.margin)
+        return block + block.T, valid | valid.T
+
+
+def _apart(targets: Tensor) -> Tensor:
+    """Return a mask (B, B) of all pairs of two sequences."""
+    return ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
 
 
 class PairObjective(_Distances):
     """The loss of given pairs that are known to belong together or not, for `fit_pairs`."""
 
     def __init__(
-        self,
-        network: SiameseNetwork,
-        task: Pairs,
-        *,
-        coupled: bool,
-        embedding_weight: float,
-        generator: torch.Generator,
+        self, network: SiameseNetwork, task: Pairs, *, embedding_weight: float, generator: torch.Generator
     ) -> None:
-        learned = task.kind == "logistic"
-        super().__init__(network, coupled=coupled, learn_scale=learned, margin=task.margin, generator=generator)
+        super().__init__(
+            network,
+            learn_scale=task.kind == "logistic",
+            margin=task.margin,
+            embedding_weight=embedding_weight,
+            generator=generator,
+        )
         self.task = task
-        self.embedding_weight = embedding_weight if coupled else 1.0
 
     def forward(self, values: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
-        noise = self._noise
-        features, flat_lengths = self.network.encode(values.flatten(0, 1), lengths.flatten(), noise)
+        features, flat_lengths = self.network.encode(values.flatten(0, 1), lengths.flatten(), self._noise)
+        embeddings, places = self.free(features, flat_lengths)
         total = values.new_zeros(())
         if self.embedding_weight:
-            embeddings = self.network.free_run(features, flat_lengths, noise).float()
-            first, second = embeddings.unflatten(0, (-1, 2)).unbind(1)
-            total = self.embedding_weight * self._loss((first - second).square().sum(1), lengths, same)
+            total = self.embedding_weight * self._loss(_squared_pairs(embeddings), lengths, same)
         if not self.coupled:
             return total
-        rows = torch.arange(0, len(features), 2, dtype=torch.int64, device=features.device)
-        return total + self._loss(self.squared(features, flat_lengths, rows, rows + 1).float(), lengths, same)
+        if places is None:
+            rows = torch.arange(0, len(features), 2, dtype=torch.int64, device=features.device)
+            squared = self.squared(features, flat_lengths, rows, rows + 1)
+        else:
+            rows = torch.arange(0, len(places), 2, dtype=torch.int64, device=places.device)
+            squared = alignment_pairs(places, rows, rows + 1, self.log_temperature.exp())
+            squared = squared + self.network.pooled_weight * _squared_pairs(embeddings)
+        return total + self._loss(squared, lengths, same)
 
     def _loss(self, squared: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
         return self.task.loss(self.scale * squared, lengths, same).mean()
+
+
+def _squared_pairs(embeddings: Any) -> Tensor:
+    """Return the squared distances (P,) of the embeddings (2 P, E) of both sequences of every pair."""
+    first, second = embeddings.unflatten(0, (-1, 2)).unbind(1)
+    return (first - second).square().sum(1)
 
 
 class TaskObjective(nn.Module):

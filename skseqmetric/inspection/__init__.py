@@ -1,5 +1,7 @@
 """Look into a fitted metric or network: data first (plain arrays), drawing second (matplotlib, imported when used)."""
 
+from skseqmetric._metrics.alignment import Alignment
+from skseqmetric.inspection._alignment import AlignmentDisplay
 from skseqmetric.inspection._attention import AttentionDisplay
 from skseqmetric.inspection._cross_modal import CrossModalMapDisplay, CrossModalRetrievalDisplay
 from skseqmetric.inspection._embedding import EmbeddingDisplay
@@ -12,6 +14,8 @@ from skseqmetric.inspection._synchronization import SynchronizationDisplay
 from skseqmetric.inspection._unit_activity import UnitActivityDisplay
 
 __all__ = [
+    "Alignment",
+    "AlignmentDisplay",
     "AttentionDisplay",
     "CrossModalMapDisplay",
     "CrossModalRetrievalDisplay",

@@ -111,6 +111,8 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         return GivenImages(images, labels, self._number_labels, *earlier)
 
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
+        if not isinstance(self.series_encoder, str):
+            self._refuse_views("an encoder of your own, which has its channels")
         if not isinstance(self.loss_weights, str):
             weights = real_numbers(as_array(self.loss_weights, "loss_weights"), "loss_weights").astype(np.float64)
             wanted = len(self._parts)
@@ -143,6 +145,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             "n_units": self.n_units,
             "n_layers": self.n_layers,
             "dropout": self.dropout,
+            "views": self._views(training, task, whole=series is None),
         }
 
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:

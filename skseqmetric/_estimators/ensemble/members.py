@@ -145,14 +145,28 @@ def can(given: Any, method: str) -> bool:
 # ------------------------------------------------------------------ fits
 
 
-def new_metrics(members: list[Member], sequences: Sequences) -> list[Any]:
-    """Return a metric that is not fitted for every member, or the frozen one, which must know these channels."""
+def new_metrics(members: list[Member], sequences: Sequences, seed: int | None = None) -> list[Any]:
+    """Return a metric that is not fitted for every member, or the frozen one, which must know these channels.
+
+    With a seed, every `random_state` that is None becomes a number drawn with it. The place of the member decides it.
+    """
     metrics = [unfitted_metric(given) for _, given in members]
     for metric in metrics:
         if isinstance(metric, FrozenEstimator):
             check_is_fitted(metric.estimator)
             check_sequences(sequences, estimator=metric.estimator, reset=False)
+    if seed is not None:
+        for place, metric in enumerate(metrics):
+            _set_random_states(metric, np.random.default_rng([place, seed]))
     return metrics
+
+
+def _set_random_states(metric: Any, rng: np.random.Generator) -> None:
+    if isinstance(metric, FrozenEstimator):
+        return
+    given = metric.get_params()
+    names = sorted(name for name in given if name.rpartition("__")[2] == "random_state" and given[name] is None)
+    metric.set_params(**{name: int(rng.integers(2**31 - 1)) for name in names})
 
 
 def run_fits(

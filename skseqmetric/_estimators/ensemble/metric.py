@@ -6,6 +6,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 
 from skseqmetric._base import fitting
+from skseqmetric._estimators.ensemble.defaults import DEFAULT_WEIGHTS, default_metrics, names_default
 from skseqmetric._estimators.ensemble.folds import Fold, HeldOut, Outcome, chosen_weights, make_folds
 from skseqmetric._estimators.ensemble.fusion import Fusion, PreparedEnsemble, Term
 from skseqmetric._estimators.ensemble.members import (
@@ -38,7 +40,8 @@ from skseqmetric._estimators.ensemble.scales import root_mean_square
 from skseqmetric._input import Sequences, check_groups, check_pairs, check_sequences, check_weights
 from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.hooks import is_euclidean, prepare
-from skseqmetric._metrics.protocol import Metric
+from skseqmetric._metrics.protocol import Metric, register_metric
+from skseqmetric._tensors.resolve import draw_seed
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit
 from skseqmetric._training.running import was_interrupted
 
@@ -49,7 +52,7 @@ def _all_can(method: str) -> Callable[[Any], bool]:
     """Return a check whether all members of an ensemble have this kind of fit."""
 
     def check(ensemble: Any) -> bool:
-        return all(can(given, method) for _, given in kept_members(ensemble.metrics))
+        return all(can(given, method) for _, given in kept_members(ensemble._all_members))
 
     return check
 
@@ -59,6 +62,7 @@ def _has_embedding(ensemble: Any) -> bool:
     return bool(ensemble._is_euclidean)
 
 
+@register_metric("ensemble", random_state=0)
 class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, Metric, _BaseComposition):
     r"""Several metrics as one.
 
@@ -68,7 +72,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     with the sum over all pairs of training sequences, so that every member counts by its weight, whatever its unit. The
     ensemble learns and answers as any other metric does. Its errors are fewer if its members err on different
-    sequences.
+    sequences. `MetricEnsemble()` joins random convolutions and states that are matched.
 
     If every :math:`d_m` is the Euclidean distance of an embedding, then so is d: the embedding of the ensemble has the
     columns of all members, each times :math:`\sqrt{w_m} / s_m`. `transform` returns it, and searches take place in it.
@@ -77,10 +81,11 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     Parameters
     ----------
-    metrics : list of (str, metric) tuples
+    metrics : list of (str, metric) tuples or None, default=None
         Names and members. A member is a metric estimator, which is cloned; a `FrozenEstimator` of a fitted one, which
         is used as it is; a function of two sequences; the name of a metric, such as "dtw"; or "drop", which leaves the
-        member out. Parameters of members are set by name: `set_params(gru__n_units=32)`.
+        member out. None: "convolution", a `RandomConvolutionMetric`, and "alignment", a `SyncGRUMetric` with
+        ``coupling="alignment"``. Parameters of members are set by name: `set_params(alignment__n_units=32)`.
     weights : array-like of shape (M,), "cv" or None, default=None
         Weight of every member, >= 0, also of those that are dropped. Only their ratios matter. A member of weight 0 is
         fitted, but costs nothing afterwards. None: equal weights. "cv": chosen by cross-validation among all multiples
@@ -95,6 +100,9 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     n_jobs : int or None, default=None
         Number of processes that fit members, as in joblib: None is 1, and -1 is all cores. Results have the same bits
         for any number. With callbacks of scikit-learn it is 1.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the members: each gets a number of its own for every `random_state` that it leaves at None. None:
+        members stay as they are. A member that has a seed keeps it.
 
     Attributes
     ----------
@@ -137,36 +145,47 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     Examples
     --------
-    >>> from skseqmetric import MetricEnsemble, RandomConvolutionMetric, SequenceKNeighborsClassifier, SyncGRUMetric
+    >>> from skseqmetric import MetricEnsemble, NRNMMetric, RandomConvolutionMetric, SequenceKNeighborsClassifier
     >>> from skseqmetric.datasets import make_shifted_sequences
     >>> X, y = make_shifted_sequences(60, n_classes=2, random_state=0)
-    >>> gru = SyncGRUMetric(8, n_filters=8, max_epochs=5, random_state=0)
-    >>> convolution = RandomConvolutionMetric(random_state=0)
-    >>> ensemble = MetricEnsemble([("convolution", convolution), ("gru", gru)], weights=[3, 1])
+    >>> ensemble = MetricEnsemble(random_state=0).set_params(alignment__max_epochs=5)
     >>> knn = SequenceKNeighborsClassifier(ensemble, n_neighbors=1).fit(X[:40], y[:40])
     >>> knn.predict(X[40:]).shape
     (20,)
-    >>> knn.metric_.weights_
+
+    Other members, and weights:
+
+    >>> members = [("convolution", RandomConvolutionMetric()), ("memory", NRNMMetric(8, n_filters=8, max_epochs=5))]
+    >>> MetricEnsemble(members, weights=[3, 1], random_state=0).fit(X[:40], y[:40]).weights_
     array([0.75, 0.25])
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "metrics": [list, tuple],
+        "metrics": [list, tuple, None],
         "weights": [StrOptions({"cv"}), "array-like", None],
         "cv": ["cv_object"],
         "n_jobs": [Integral, None],
+        "random_state": ["random_state", np.random.Generator],
     }
-    _required_parameters = ("metrics",)
 
     metrics_: list[Any]
     scales_: np.ndarray
     weights_: np.ndarray
 
-    def __init__(self, metrics: Any, weights: Any = None, *, cv: Any = None, n_jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Any = None,
+        weights: Any = None,
+        *,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
         self.metrics = metrics
         self.weights = weights
         self.cv = cv
         self.n_jobs = n_jobs
+        self.random_state = random_state
 
     # ------------------------------------------------------------------ fitting
     @fitting
@@ -207,13 +226,11 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         given = {"sample_weight": None if sample_weight is None else shares, "groups": groups}
         options = self._routed("fit", members, **given)
         folds = self._folds(y, groups, len(sequences))
-        fits = [
-            Fit(metric, "fit", (sequences, y), own)
-            for metric, own in zip(new_metrics(members, sequences), options, strict=True)
-        ]
+        fresh = partial(new_metrics, members, sequences, self._drawn_seed())
+        fits = [Fit(metric, "fit", (sequences, y), own) for metric, own in zip(fresh(), options, strict=True)]
         self._learn(members, fits, sequences, shares, y)
         if folds is not None:
-            self._cross_validate(members, options, sequences, shares, *folds)
+            self._cross_validate(fresh, options, sequences, shares, *folds)
         return self
 
     @available_if(_all_can("partial_fit"))
@@ -235,7 +252,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         sequences = check_sequences(X, estimator=self, reset=first)
         shares = check_weights(sample_weight, len(sequences))
         options = self._routed("partial_fit", members, sample_weight=sample_weight)
-        metrics = new_metrics(members, sequences) if first else self._continued(members)
+        metrics = new_metrics(members, sequences, self._drawn_seed()) if first else self._continued(members)
         fits = [Fit(m, "partial_fit", (sequences, y), own) for m, own in zip(metrics, options, strict=True)]
         self._learn(members, fits, sequences, shares, y)
         return self
@@ -273,16 +290,27 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             Fit(m, "fit_pairs", (sequences, pairs, same), {})
             if hasattr(m, "fit_pairs")
             else Fit(m, "fit", (sequences,), {})
-            for m in new_metrics(members, sequences)
+            for m in new_metrics(members, sequences, self._drawn_seed())
         ]
         self._learn(members, fits, sequences, np.ones(len(sequences)), same)
         return self
 
     def _checked_members(self) -> list[Member]:
         self._validate_params()
-        members = check_members(self.metrics, self.get_params(deep=False))
-        member_weights(self.weights, self.metrics)
+        members = check_members(self._all_members, self.get_params(deep=False))
+        self._shares_of_members()
         return members
+
+    def _drawn_seed(self) -> int | None:
+        return None if self.random_state is None else draw_seed(self.random_state)
+
+    @property
+    def _all_members(self) -> Any:
+        return default_metrics() if self.metrics is None else self.metrics
+
+    def _shares_of_members(self) -> np.ndarray:
+        weights = DEFAULT_WEIGHTS if self.metrics is None and self.weights is None else self.weights
+        return member_weights(weights, self._all_members)
 
     def _refuse_choice(self, method: str) -> None:
         if self._chooses:
@@ -303,7 +331,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     def _cross_validate(
         self,
-        members: list[Member],
+        fresh: Callable[[], list[Any]],
         options: list[dict[str, Any]],
         sequences: Sequences,
         shares: np.ndarray,
@@ -314,7 +342,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         fits = []
         for fold in folds:
             some = sequences.take(fold.kept), outcome.take(fold.kept)
-            for metric, own in zip(new_metrics(members, sequences), options, strict=True):
+            for metric, own in zip(fresh(), options, strict=True):
                 fits.append(Fit(metric, "fit", some, {key: value[fold.kept] for key, value in own.items()}))
         if not was_interrupted():
             metrics = run_fits(fits, self.n_jobs)
@@ -326,7 +354,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
                 stacklevel=6,
             )
             return
-        n = len(members)
+        n = len(options)
         parts = [HeldOut(fold, metrics[i * n : (i + 1) * n], sequences, shares) for i, fold in enumerate(folds)]
         held_out = np.array([shares[part.fold.held_out].sum() for part in parts])
         sizes = held_out if held_out.any() else None
@@ -364,7 +392,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         with reported_fit(self, sequences, y, n_parts=len(fits)) as part:
             self.metrics_ = run_fits(fits, 1 if followed else self.n_jobs, part)
         self.named_metrics_ = Bunch(**dict(zip((name for name, _ in members), self.metrics_, strict=True)))
-        self.weights_ = member_weights(self.weights, self.metrics)
+        self.weights_ = self._shares_of_members()
         sides = [(prepare(metric, sequences), shares) for metric in self.metrics_]
         self.scales_ = np.array([root_mean_square(m, own) or 1.0 for m, own in zip(self.metrics_, sides, strict=True)])
         self._count_columns(sequences)
@@ -382,7 +410,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     @property
     def _is_euclidean(self) -> bool:
-        metrics = vars(self).get("metrics_") or [prototype(given) for _, given in kept_members(self.metrics)]
+        metrics = vars(self).get("metrics_") or [prototype(given) for _, given in kept_members(self._all_members)]
         return all(map(is_euclidean, metrics))
 
     def _prepare(self, sequences: Sequences) -> PreparedEnsemble:
@@ -456,7 +484,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         -------
         params : dict
         """
-        return self._get_params("metrics", deep=deep)
+        return self._get_params("_all_members", deep=deep)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters of the ensemble, whole members by name, or parameters of members as `name__parameter`.
@@ -464,12 +492,18 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         Parameters
         ----------
         **params : dict
-            New values.
+            New values. With ``metrics=None``, a parameter of a default member makes `metrics` the list of both.
 
         Returns
         -------
         self
         """
+        if "metrics" in params:
+            self.metrics = params.pop("metrics")
+        if self.metrics is None and names_default(params):
+            self.metrics = default_metrics()
+            if self.weights is None and len(set(DEFAULT_WEIGHTS)) > 1:
+                self.weights = list(DEFAULT_WEIGHTS)
         self._set_params("metrics", **params)
         return self
 
@@ -482,7 +516,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         """
         mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="partial_fit", callee="partial_fit")
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        for name, given in kept_members(self.metrics):
+        for name, given in kept_members(self._all_members):
             metric = given if hasattr(given, "get_metadata_routing") else None
             router.add(**{name: metric}, method_mapping=mapping)
         return router
@@ -490,7 +524,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        tags.target_tags.required = any(is_supervised(given) for _, given in kept_members(self.metrics))
+        tags.target_tags.required = any(is_supervised(given) for _, given in kept_members(self._all_members))
         if self._is_euclidean:
             tags.transformer_tags.preserves_dtype = ["float32"]
         else:
@@ -505,7 +539,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             from sklearn.utils._repr_html.estimator import _VisualBlock
         except ImportError:  # scikit-learn < 1.8
             from sklearn.utils._estimator_html_repr import _VisualBlock
-        names, metrics = zip(*self.metrics, strict=True)
+        names, metrics = zip(*self._all_members, strict=True)
         return _VisualBlock("parallel", metrics, names=names)
 
 

@@ -19,10 +19,12 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
 
     Parameters
     ----------
-    metric : metric estimator, FrozenEstimator, callable, "random_convolution" or "dtw", default="random_convolution"
+    metric : metric estimator, FrozenEstimator, callable or str, default="random_convolution"
         The distance. A metric estimator, such as `SyncGRUMetric()` or `DTWMetric(window=5)`, is cloned and fitted to
-        the training sequences. The names mean `RandomConvolutionMetric(random_state=0)`, so that a fit can be repeated,
-        and `DTWMetric()`. `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again, and so is a
+        the training sequences. Names stand for metrics: "random_convolution" for `RandomConvolutionMetric`, "alignment"
+        for `SyncGRUMetric(coupling="alignment")`, "ensemble" for `MetricEnsemble`, which joins both, and "dtw" for
+        `DTWMetric`. The first three have ``random_state=0``, so that a fit can be repeated.
+        `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again, and so is a
         function from `metric.get_metric()`. A callable takes two (T_i, C) arrays and returns their distance, a finite
         number, as `tslearn.metrics.dtw` does. Or it takes two lists of such arrays, of lengths Q and R, and returns all
         distances between them, shape (Q, R). `fit` finds out by trial calls on two sequences.

@@ -20,7 +20,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
 
     Parameters
     ----------
-    metric : metric estimator, FrozenEstimator, callable, "random_convolution" or "dtw", default="random_convolution"
+    metric : metric estimator, FrozenEstimator, callable or str, default="random_convolution"
         The distance, as in `SequenceKNeighborsClassifier`. `RandomConvolutionMetric` learns from y itself. A metric
         that learns from classes alone is fitted to bins of y, see `n_bins`.
     n_neighbors : int, default=5

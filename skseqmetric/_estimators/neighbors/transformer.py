@@ -21,7 +21,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
 
     Parameters
     ----------
-    metric : metric estimator, FrozenEstimator, callable, "random_convolution" or "dtw", default="random_convolution"
+    metric : metric estimator, FrozenEstimator, callable or str, default="random_convolution"
         The distance, as in `SequenceKNeighborsClassifier`.
     mode : {"distance", "connectivity"}, default="distance"
         Value of an edge: the distance, or 1.

@@ -37,7 +37,8 @@ class MemoryEstimator(NetworkEstimator):
         memory.check_memory(self, training, self.target, continued=continued)
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
-        return memory.memory_config(self, training, self.target, task.n_outputs)
+        views = self._views(training, task, whole=self.target == "sequence")
+        return memory.memory_config(self, training, self.target, task.n_outputs, views)
 
     def _make_objective(self, training: TrainingSet, task: Task, generator: torch.Generator, stage: Stage) -> Objective:
         return Objective(TaskObjective(self.module_, task, generator))

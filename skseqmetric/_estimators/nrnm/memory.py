@@ -33,7 +33,6 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "zoneout": [Interval(Real, 0, 1, closed="left")],
     "memory_dropout": [Interval(Real, 0, 1, closed="left")],
     "pooling": [StrOptions(set(POOLINGS))],
-    "instance_channels": ["boolean", StrOptions({"auto"})],
     "n_filters": [Interval(Integral, 1, None, closed="left"), None],
     "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
     "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -53,16 +52,17 @@ def check_memory(estimator: Any, training: TrainingSet, head: str, *, continued:
             raise ValueError(f"window={window} is not a multiple of n_slots={n_slots}.")
         if stride != "auto" and window != n_slots * stride:
             raise ValueError(f"window={window} is not n_slots * stride = {n_slots} * {stride}: leave one to 'auto'.")
-    if head == "step" and estimator.instance_channels is True:
-        raise ValueError("instance_channels=True reads whole sequences: use False or 'auto' with target='step'.")
+    if head == "step":
+        estimator._refuse_views("target='step'")
     if not continued:
         _form(estimator, _strides(estimator, training, head), int(training.sequences.lengths.max()))
 
 
-def memory_config(estimator: Any, training: TrainingSet, head: str, n_outputs: int) -> dict[str, Any]:
+def memory_config(
+    estimator: Any, training: TrainingSet, head: str, n_outputs: int, views: tuple[int, ...]
+) -> dict[str, Any]:
     """Return the arguments of `MemoryNetwork` from the parameters of an estimator and its training data."""
     strides = _strides(estimator, training, head)
-    with_instance = head != "step" if estimator.instance_channels == "auto" else estimator.instance_channels
     return {
         "n_channels": training.sequences.values.shape[1],
         "n_units": estimator.n_units,
@@ -76,7 +76,7 @@ def memory_config(estimator: Any, training: TrainingSet, head: str, n_outputs: i
         "dropout": estimator.dropout,
         "zoneout": estimator.zoneout,
         "memory_dropout": estimator.memory_dropout,
-        "with_instance": with_instance,
+        "views": views,
     }
 
 

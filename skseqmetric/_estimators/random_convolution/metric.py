@@ -375,7 +375,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         weights /= unit
         weights = weights * meaning.factors(self.class_weight, targets, weights)
         several = meaning.kind == "classes" and earlier is None
-        training, _ = TrainingSet.merged(sequences, targets, weights, None, None, several_classes=several)
+        training = TrainingSet.merged(sequences, targets, weights, None, None, several_classes=several)
         if earlier is None:
             merged = _unit(training.weights)
             training, self._weight_unit = replace(training, weights=training.weights / merged), unit * merged

@@ -39,7 +39,8 @@ class RecurrentEstimator(NetworkEstimator):
     module_: RecurrentNetwork
 
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
-        """Do nothing: no parameters contradict each other."""
+        if not self._reads_everything:
+            self._refuse_views("target='step' and bidirectional=False")
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
         return {
@@ -52,7 +53,13 @@ class RecurrentEstimator(NetworkEstimator):
             "target": self.target,
             "pooling": self.pooling,
             "dropout": self.dropout,
+            "views": self._views(training, task),
         }
+
+    @property
+    def _reads_everything(self) -> bool:
+        """Whether every output may depend on the whole sequence."""
+        return self.target == "sequence" or bool(self.bidirectional)
 
     def _make_objective(self, training: TrainingSet, task: Task, generator: torch.Generator, stage: Stage) -> Objective:
         return Objective(TaskObjective(self.module_, task, generator))

@@ -1,6 +1,7 @@
 """The optional compiled extension: fused kernels for float32 on the CPU (src/), and how tensors reach them."""
 
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
+from skseqmetric._ops.compiled.alignment import alignment_matches, alignment_tile
 from skseqmetric._ops.compiled.dtw import dtw_distances, dtw_nearest
 from skseqmetric._ops.compiled.random_convolution import convolution_shares
 from skseqmetric._ops.compiled.recurrence import (
@@ -10,12 +11,17 @@ from skseqmetric._ops.compiled.recurrence import (
     sync_gru_states,
 )
 from skseqmetric._ops.compiled.reservoir import DenseStep, SparseStep
+from skseqmetric._ops.compiled.stem import MAX_STRIDE, conv_stem
 from skseqmetric._ops.compiled.tile import sync_gru_tile
 
 __all__ = [
+    "MAX_STRIDE",
     "DenseStep",
     "Library",
     "SparseStep",
+    "alignment_matches",
+    "alignment_tile",
+    "conv_stem",
     "convolution_shares",
     "dtw_distances",
     "dtw_nearest",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 FILE = "recurrence.binary"
 
-_integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads"]
+_integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads", "both_ways"]
 
 
 class Problem(Structure):
@@ -55,18 +55,36 @@ _SIGNATURES = {
     "reservoir": (None, "aaaannn"),
     "sparse_reservoir": (c_int, "aaaaaannnnn"),
     "convolutions": (c_int, "aaaaaaaaannnnnnna"),
+    "alignment": (c_int, "aaaaaaaaannnnnnnnna"),
+    "stem": (c_int, "anna"),
+    "stem_kept": (c_int64, "a"),
+    "stem_gradients": (c_int64, "a"),
     "packed_matrix": (c_int64, "nn"),
     "pack_matrix": (None, "aannnn"),
     "product": (None, "aaannnnnnna"),
     "update": (None, "aaannnnnna"),
     "gates": (None, "aaan"),
+    "packed_places": (c_int64, "nn"),
+    "soft_slopes": (c_int64, "n"),
+    "pack_sequences": (None, "aannn"),
+    "soft_alignment": (c_int, "aaaaaaannnnnna"),
+    "soft_alignment_back": (c_int, "aaaaaaaannnnnna"),
     "dtw": (c_int, "aaanaanananann"),
     "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
 }
-_MAY_LACK_MEMORY = ("sparse_reservoir", "convolutions", "dtw", "dtw_nearest")
+_MAY_LACK_MEMORY = (
+    "sparse_reservoir",
+    "convolutions",
+    "stem",
+    "alignment",
+    "soft_alignment",
+    "soft_alignment_back",
+    "dtw",
+    "dtw_nearest",
+)
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
 
@@ -92,12 +110,34 @@ class Library:
     - convolutions(values, offsets, dilations, n_biases, starts, channels, order, biases, shares, sequences, channels,
       dilations, features, longest sequence, largest dilation, threads, openmp) writes the shares.
 
+    Matching of places:
+
+    - alignment(row sequences, lane sequences, row and lane of every pair or null, distances, matches and costs of
+      both or null, numbers of rows, lanes and pairs, places of a row and of a lane, numbers of a place, strides of the
+      distances, threads, openmp) writes what is not null.
+
+    Stems, whose fields (`struct Stem` of src/kernels.h) come as an array of numbers and addresses:
+
+    - stem(fields, whether backward, threads, openmp) computes features or gradients.
+    - stem_kept(fields) and stem_gradients(fields) are the sizes of what forward keeps, and of a share's gradients.
+
     Products:
 
     - packed_matrix(K, N) is the size of a packed matrix.
     - pack_matrix(out, source, K, N, strides) packs it.
     - product(a, packed, c, lda, ldc, M, K, N, whether to add to c, threads, openmp) multiplies by it.
     - update(a, b, c, lda, ldb, M, K, N, threads, openmp) computes c = a^T b.
+
+    Soft distances of pairs by the costs between their places, and their gradients:
+
+    - packed_places(P, D) and soft_slopes(P) are the sizes of a packed sequence and of a pair's slopes.
+    - pack_sequences(out, states, sequences, P, D) packs the sequences.
+    - soft_alignment(states, packed, first and second sequence of every pair, tau, distances, slopes or 0, the first
+      pair, pairs, sequences, P, D, threads, openmp) writes distances and slopes. Where no pairs are given, they are all
+      of a square, and the distances are that square.
+    - soft_alignment_back(states, packed, slopes, gradients of the distances, first and second sequence of every pair,
+      gradients of the states and of tau, the first pair, pairs, sequences, P, D, threads, openmp) adds to the
+      gradients.
 
     Dynamic time warping, of sequences stacked along time (values, their first steps, their number):
 
@@ -122,10 +162,19 @@ class Library:
     reservoir: Callable[..., None]
     sparse_reservoir: Callable[..., None]
     convolutions: Callable[..., int]
+    alignment: Callable[..., int]
+    stem: Callable[..., int]
+    stem_kept: Callable[..., int]
+    stem_gradients: Callable[..., int]
     packed_matrix: Callable[..., int]
     pack_matrix: Callable[..., None]
     product: Callable[..., None]
     update: Callable[..., None]
+    packed_places: Callable[[int, int], int]
+    soft_slopes: Callable[[int], int]
+    pack_sequences: Callable[..., None]
+    soft_alignment: Callable[..., int]
+    soft_alignment_back: Callable[..., int]
     dtw: Callable[..., int]
     dtw_nearest: Callable[..., int]
     gates: Callable[..., None]

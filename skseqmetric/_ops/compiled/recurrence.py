@@ -63,7 +63,7 @@ class Operands:
     """A problem filled in from tensors, which it keeps alive: rows read sequences of projections (D, T, N, G).
 
     sides : one projection for all halves or one for each, with the lengths (N,) of its sequences; features
-        (D, T, N, F) where `set_input` follows.
+        (D, T, N, F) where `set_input` follows, or (1, T, N, F) that the second direction reads from their end.
     sequences : (halves, rows) int64.
     """
 
@@ -78,7 +78,8 @@ class Operands:
     ) -> None:
         self.problem = p = Problem()
         self._kept: list[Tensor] = []
-        p.n_directions, p.n_halves, p.n_rows = sides[0].shape[0], kind.n_halves, sequences.shape[1]
+        p.n_directions, p.n_halves, p.n_rows = len(recurrent.hidden), kind.n_halves, sequences.shape[1]
+        p.both_ways = len(sides[0]) < p.n_directions
         p.n_steps, p.n_threads = max(side.shape[1] for side in sides), team.n_threads
         p.openmp = team.openmp
         p.mean, p.coupling = kind.pooling == "mean", _COUPLINGS[kind.coupling]
@@ -87,12 +88,14 @@ class Operands:
             side, length = sides[half % len(sides)], lengths[half % len(sides)].contiguous()
             p.x[half], p.length[half] = self.hold(side, "x", rows=True), self.hold(length, "lengths", torch.int64)
             p.x_direction[half], p.x_step[half], p.x_sequence[half] = side.stride()[:3]
+            if p.both_ways:
+                p.x_direction[half] = 0
             p.x_steps[half], p.sequence[half] = side.shape[1], self.hold(sequences[half], "sequences", torch.int64)
         p.n_units = recurrent.hidden.shape[2]
         for name, tensor in vars(recurrent).items():
             if tensor is not None:
                 setattr(p, name, self.hold(tensor.contiguous(), name))
-        self.set_end(sides[0].new_zeros(len(sides[0]), sides[0].shape[3]))
+        self.set_end(sides[0].new_zeros(p.n_directions, sides[0].shape[3]))
 
     def hold(self, tensor: Tensor, name: str, dtype: torch.dtype = torch.float32, *, rows: bool = False) -> int:
         """Keep a tensor and return its address, checked as `address` does: contiguous, or with contiguous `rows`."""
@@ -131,6 +134,8 @@ class Operands:
         p.grad_x, p.grad_x_shared = self.hold(grad_x, "grad_x", rows=True), grad_x.ndim == 5
         p.grad_x_direction, p.grad_x_step, p.grad_x_sequence = grad_x.stride()[-4:-1]
         p.grad_x_copy = grad_x.stride(0) if grad_x.ndim == 5 else 0
+        if p.both_ways:
+            p.grad_x_direction = 0
 
 
 def gru_states(features: Tensor, lengths: Tensor, weights: list[RecurrentWeights]) -> Tensor:
@@ -170,10 +175,37 @@ def _scan(
     kind: Kind, features: Tensor, lengths: Tensor, sequences: Tensor, weights: list[RecurrentWeights]
 ) -> tuple[Tensor, ...]:
     """The result of every half."""
-    matrix, bias = projection(weights, gate=kind.n_halves == 2)
-    inputs = torch.cat([matrix, bias[..., None]], 2)
-    recurrent = Recurrent.of(weights, kind.coupling)
-    return _Scan.apply(kind, features, inputs, lengths.to(torch.int64), sequences, *vars(recurrent).values())
+    if kind.n_halves == 1:
+        own = (tensor for w in weights for tensor in (w.input, w.hidden, w.input_bias, w.hidden_bias))
+        parts = (*_PlainWeights.apply(*own), None, None, None)
+    else:
+        matrix, bias = projection(weights, gate=True)
+        inputs = torch.cat([matrix, bias[..., None]], 2)
+        parts = (inputs, *vars(Recurrent.of(weights, kind.coupling)).values())
+    return _Scan.apply(kind, features, parts[0], lengths.to(torch.int64), sequences, *parts[1:])
+
+
+class _PlainWeights(torch.autograd.Function):
+    """Input weights with biases (D, 3H, F + 1), hidden weights (D, 3H, H) and b'_n (D, H) of a plain GRU.
+
+    They come as input, hidden, input_bias, hidden_bias of every direction. By hand this is one node of the graph, not
+    fifteen.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, hidden, input_biases, hidden_biases = (torch.stack(own[i::4]) for i in range(4))
+        n = hidden.shape[2]
+        input_biases[:, : 2 * n] += hidden_biases[:, : 2 * n]
+        return torch.cat([inputs, input_biases[..., None]], 2), hidden, hidden_biases[:, 2 * n :].contiguous()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_inputs: Tensor, grad_hidden: Tensor, grad_candidate: Tensor) -> tuple[Tensor, ...]:
+        n = grad_hidden.shape[2]
+        biases = grad_inputs[..., -1]
+        gradients = (grad_inputs[..., :-1], grad_hidden, biases, torch.cat([biases[:, : 2 * n], grad_candidate], 1))
+        return tuple(gradient.contiguous() for one in zip(*gradients, strict=True) for gradient in one)
 
 
 class _Scan(torch.autograd.Function):
@@ -230,7 +262,7 @@ class _Run:
 
     def forward(self, *, keep: bool) -> tuple[list[Tensor], Buffer | None]:
         """States (T, D, rows, H) or pooled states (rows, D H) of every half; then what backward reads, if kept."""
-        n_directions, n_steps = self.features.shape[:2]
+        n_directions, n_steps = len(self.recurrent.hidden), self.features.shape[1]
         states, pooled = (
             (n_steps, n_directions, self.n_rows, self.n_units),
             (self.n_rows, n_directions * self.n_units),
@@ -260,7 +292,7 @@ class _Run:
         n_rows, n_recurrent = _weight_rows(self.n_units, n_features)
         n_tiles = library().tiles(self._operands(self.features).problem)
         n_shares = min(self.team.n_threads if self.shared else SHARES, n_tiles)
-        weights = self.features.new_zeros(n_shares, len(self.features), n_rows, _padded(self.n_units))
+        weights = self.features.new_zeros(n_shares, len(self.recurrent.hidden), n_rows, _padded(self.n_units))
         if self.shared:
             grad_features, grad_inputs = self._shared_back(grads, saved, weights, of_features)
             return [grad_features, grad_inputs, None, None, *_unpacked(weights.sum(0), self.recurrent)]

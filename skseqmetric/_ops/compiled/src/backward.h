@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr int64_t BLOCK_ROWS = 128;  // whose weight gradients are one product of that rank
+constexpr int64_t BLOCK_ROWS = 64;  // whose weight gradients are one product of that rank, from the first-level cache
 
 // (3 Hp) rows for the hidden matrix, Hp for each matrix of the coupling gate, one for b'_n, one for a scalar gate; then
 // (feature_columns, 4 Hp) for input weights and biases, transposed.
@@ -56,7 +56,7 @@ struct BackwardTile {
 
     const float* before(int64_t t) const { return t ? saved.h(t - 1) : s.zeros; }
     float* grad_input(int64_t row, int64_t t) const {
-        return grad_x + t * p.grad_x_step + rows.sequence[row] * p.grad_x_sequence;
+        return grad_x + rows.place(p, d, row, t) * p.grad_x_step + rows.sequence[row] * p.grad_x_sequence;
     }
 
     // dL/dh_t from outside: of the pooled states, and of the states themselves
@@ -117,10 +117,26 @@ struct BackwardTile {
             store_part(to, value, n);
     }
 
-    // The GRU step of MR rows: s.through becomes dL/dhb (0 for rows that have ended), s.grad what passes by it.
-    void step_back(int64_t row, int64_t t) {
+    // The GRU step of all rows: s.through becomes dL/dhb (0 for rows that have ended), s.grad what passes by it.
+    void step_back(int64_t t) {
+        const Alive alive(rows, t, p.n_halves);
+        if (s.gru.filled + alive.n * MR > BLOCK_ROWS) flush_gru();
         float *da = s.gru.gradient + s.gru.filled * 4 * Hp, *hb = s.gru.states + s.gru.filled * Hp;
-        float* through = s.through + row * Hp;
+        for (int64_t b = 0; b < alive.n; ++b) gates_of_block(alive.row[b], t, hb + b * MR * Hp, da + b * MR * 4 * Hp);
+        const int64_t of_states[] = {Hp, 2 * Hp, 0}, of_inputs[] = {Hp, 2 * Hp, 3 * Hp};  // r, z and q or n in da
+        gates_product(s.through, Hp, da, of_states, w.gru, H, 3 * H, alive);
+        for (int64_t b = 0; b < alive.n; ++b)
+            for (int64_t row = alive.row[b]; row < alive.row[b] + MR; ++row)
+                if (rows.alive(row, t)) std::memcpy(s.grad + row * Hp, s.through + row * Hp, sizeof(float) * Hp);
+        if (w.input) {
+            float* features = s.gru.features + s.gru.filled * Fp;
+            for (int64_t b = 0; b < alive.n; ++b) rows.features(p, d, alive.row[b], t, features + b * MR * Fp);
+            if (p.grad_x) features_back(t, da, of_inputs, alive);
+        }
+        s.gru.filled += alive.n * MR;
+    }
+    // What the gates of MR rows get, and what of dL/dh_t passes by them; 0 for rows that have ended.
+    void gates_of_block(int64_t row, int64_t t, float* hb, float* da) {
         contracted(row, t, hb);
         for (int i = 0; i < MR; ++i) {
             if (rows.alive(row + i, t)) {
@@ -128,31 +144,43 @@ struct BackwardTile {
                 continue;
             }
             std::memset(da + i * 4 * Hp, 0, sizeof(float) * 4 * Hp);
-            std::memset(through + i * Hp, 0, sizeof(float) * Hp);
+            std::memset(s.through + (row + i) * Hp, 0, sizeof(float) * Hp);
             if (!w.input) no_input_gradient(row + i, t);
         }
-        const int64_t place[] = {Hp, 2 * Hp, 0};  // of r, z, q in a row of da
-        for (int64_t gate = 0; gate < 3; ++gate)
-            product(through, Hp, da + place[gate], 4 * Hp, H, w.gru, H, 3 * H, gate * H);
-        for (int i = 0; i < MR; ++i)
-            if (rows.alive(row + i, t))
-                std::memcpy(s.grad + (row + i) * Hp, through + i * Hp, sizeof(float) * Hp);
-        if (w.input) features_back(row, t, da);
-        s.gru.filled += MR;
-        if (s.gru.filled == BLOCK_ROWS) flush_gru();
     }
-    // Features of MR rows gathered for the gradient of their weights, and their own gradient.
-    void features_back(int64_t row, int64_t t, const float* da) {
-        rows.features(p, d, row, t, s.gru.features + s.gru.filled * Fp);
-        if (!p.grad_x) return;
-        std::memset(s.grad_features, 0, sizeof(float) * MR * Fp);
-        for (int64_t gate = 0; gate < 3; ++gate) input_product(da + (gate + 1) * Hp, 4 * Hp, gate);
-        for (int i = 0; i < MR; ++i) {
-            if (!rows.real[row + i]) continue;
-            float* to = grad_input(row + i, t);
-            for (int64_t u = 0; u < p.n_features; u += W)
-                store_part(to + u, load(s.grad_features + i * Fp + u), p.n_features - u);
+    // c += the gates' gradients times their weights, for all blocks: a panel of weights serves all of them before the
+    // next one is read.
+    void gates_product(float* c, int64_t ldc, const float* da, const int64_t (&place)[3], const float* packed, int64_t N,
+                       int64_t K_total, const Alive& alive) const {
+        for (int64_t start = 0; start < vectors(N);) {
+            const int width = panel_width(vectors(N) - start);
+            for (int64_t gate = 0; gate < 3; ++gate) {
+                const float* panel = packed + gate * H * width * W;
+                for (int64_t b = 0; b < alive.n; ++b) {
+                    float* to = c + alive.row[b] * ldc + start * W;
+                    const float* from = da + b * MR * 4 * Hp + place[gate];
+                    if (width == 3) block_product<3>(to, ldc, from, 4 * Hp, H, panel);
+                    if (width == 2) block_product<2>(to, ldc, from, 4 * Hp, H, panel);
+                    if (width == 1) block_product<1>(to, ldc, from, 4 * Hp, H, panel);
+                }
+            }
+            packed += K_total * width * W;
+            start += width;
         }
+    }
+    // The gradients of the features of all rows.
+    void features_back(int64_t t, const float* da, const int64_t (&place)[3], const Alive& alive) {
+        std::memset(s.grad_features, 0, sizeof(float) * rows.total(p) * Fp);
+        gates_product(s.grad_features, Fp, da, place, w.input, p.n_features, n_projections(p), alive);
+        const bool more = d && p.both_ways;
+        for (int64_t b = 0; b < alive.n; ++b)
+            for (int64_t row = alive.row[b]; row < alive.row[b] + MR; ++row) {
+                if (!rows.real[row]) continue;
+                float *to = grad_input(row, t), *from = s.grad_features + row * Fp;
+                for (int64_t u = 0; u < p.n_features; u += W)
+                    more ? add_part(to + u, load(from + u), p.n_features - u)
+                         : store_part(to + u, load(from + u), p.n_features - u);
+            }
     }
     // s.grad_features += the gradient of one gate's pre-activation times its input weights
     void input_product(const float* of_gate, int64_t pitch, int64_t gate) const {
@@ -298,13 +326,10 @@ struct BackwardTile {
         std::memset(s.grad, 0, sizeof(float) * rows.total(p) * Hp);
         for (int64_t t = p.n_steps - 1; t >= 0; --t) {
             add_outer(t);
-            for (int64_t row = 0; row < rows.total(p); row += MR) {
-                if (rows.any_alive(row, t)) {
-                    step_back(row, t);
-                    continue;
-                }
-                for (int i = 0; i < MR; ++i) no_input_gradient(row + i, t);
-            }
+            for (int64_t row = 0; row < rows.total(p); row += MR)
+                if (!rows.any_alive(row, t))
+                    for (int i = 0; i < MR; ++i) no_input_gradient(row + i, t);
+            step_back(t);
             if (p.coupling)
                 for (int64_t r = 0; r < rows.size; r += MR) couple_back(r, t);
         }

@@ -10,9 +10,9 @@ namespace {
 // Buffers of one thread, MAX_ROWS rows of Hp floats each.
 struct ForwardScratch {
     float *state[2], *contracted, *sum, *gate, *difference;
-    float* features;  // of MR rows
+    float* features;
     static int64_t floats(const Problem& p) {
-        return 6 * MAX_ROWS * padded(p.n_units) + MR * feature_columns(p);
+        return MAX_ROWS * (6 * padded(p.n_units) + feature_columns(p));
     }
     ForwardScratch(const Problem& p, float* at) {
         const int64_t block = MAX_ROWS * padded(p.n_units);
@@ -137,22 +137,26 @@ inline void step_block(const Problem& p, const Packed& w, const StepInputs& in, 
     }
 }
 
-// New states of all rows from the contracted ones; a row that has ended keeps its old state.
+// New states of all rows from the contracted ones; a row that has ended keeps its old state. The weights of a vector of
+// units serve all rows before the next ones are read: together they would not fit the first-level cache.
 inline void step(const Problem& p, const Packed& w, const Rows& rows, int64_t d, int64_t t, const float* h,
                  float* out, float* gates, ForwardScratch& s) {
     const int64_t H = p.n_units, Hp = padded(H);
     const float* hb = p.coupling ? s.contracted : h;
-    for (int64_t row = 0; row < rows.total(p); row += MR) {
-        if (rows.any_alive(row, t)) {
-            StepInputs in{hb + row * Hp, {}, s.features};
-            if (w.input) rows.features(p, d, row, t, s.features);
-            for (int i = 0; i < MR && !w.input; ++i) in.x[i] = rows.input(p, d, row >= rows.size, row + i, t);
-            for (int64_t unit = 0; unit < H; unit += W)
-                step_block(p, w, in, unit, out + row * Hp, gates ? gates + row * 3 * Hp : nullptr);
-        }
-        for (int64_t i = row; i < row + MR; ++i)
-            if (!rows.alive(i, t)) std::memcpy(out + i * Hp, h + i * Hp, sizeof(float) * Hp);
+    StepInputs inputs[MAX_ROWS / MR];
+    const Alive alive(rows, t, p.n_halves);
+    for (int64_t b = 0; b < alive.n; ++b) {
+        const int64_t row = alive.row[b];
+        StepInputs& in = inputs[b];
+        in.hb = hb + row * Hp, in.features = s.features + b * MR * feature_columns(p);
+        if (w.input) rows.features(p, d, row, t, s.features + b * MR * feature_columns(p));
+        for (int i = 0; i < MR && !w.input; ++i) in.x[i] = rows.input(p, d, row >= rows.size, row + i, t);
     }
+    for (int64_t unit = 0; unit < H; unit += W)
+        for (int64_t b = 0; b < alive.n; ++b)
+            step_block(p, w, inputs[b], unit, out + alive.row[b] * Hp, gates ? gates + alive.row[b] * 3 * Hp : nullptr);
+    for (int64_t i = 0; i < rows.total(p); ++i)
+        if (!rows.alive(i, t)) std::memcpy(out + i * Hp, h + i * Hp, sizeof(float) * Hp);
 }
 
 inline void write_states(const Problem& p, const Rows& rows, int64_t d, int64_t t, const float* h) {

@@ -37,4 +37,10 @@ inline void matrix_rows(const MatrixProduct& p, int64_t first, int64_t last) {
     }
 }
 
+inline void matrix_product(const MatrixProduct& p) {
+    const int64_t whole = p.M / MR * MR;
+    matrix_rows<MR>(p, 0, whole);
+    matrix_rows<1>(p, whole, p.M);
+}
+
 }  // namespace

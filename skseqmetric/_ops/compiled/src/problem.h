@@ -13,6 +13,10 @@ struct Problem {
     void (*openmp)(void (*task)(void*), void* data, unsigned n_threads, unsigned flags);
     int64_t n_directions, n_steps, n_rows, n_halves, n_units, coupling, mean, n_threads;
 
+    // Whether directions after the first read what the first reads, every sequence from its end, and add their
+    // gradients of the inputs to those of the first.
+    int64_t both_ways;
+
     // Half i, row p reads sequence[i][p]: its projections (d, t) at x[i] + d * x_direction[i] + t * x_step[i] +
     // s * x_sequence[i] where t < x_steps[i], else those of zero features, x_end (D, G); its length is length[i][s].
     // Where n_features > 0, x and x_end hold so many features instead, and `input` (D, G, n_features + 1) projects
@@ -57,7 +61,7 @@ struct Field {
 #define FIELD(name) {#name, offsetof(Problem, name), sizeof(Problem::name)}
 constexpr Field PROBLEM_FIELDS[] = {
     FIELD(openmp), FIELD(n_directions), FIELD(n_steps), FIELD(n_rows), FIELD(n_halves), FIELD(n_units),
-    FIELD(coupling), FIELD(mean), FIELD(n_threads), FIELD(n_features), FIELD(input), FIELD(x), FIELD(x_direction),
+    FIELD(coupling), FIELD(mean), FIELD(n_threads), FIELD(both_ways), FIELD(n_features), FIELD(input), FIELD(x), FIELD(x_direction),
     FIELD(x_step), FIELD(x_sequence), FIELD(x_steps), FIELD(x_end), FIELD(sequence), FIELD(length), FIELD(hidden),
     FIELD(candidate_bias), FIELD(gate_hidden), FIELD(gate_other), FIELD(gate_bias), FIELD(states),
     FIELD(states_direction), FIELD(states_step), FIELD(states_row), FIELD(pooled), FIELD(pooled_direction),

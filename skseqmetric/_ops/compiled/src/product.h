@@ -86,15 +86,16 @@ inline void block_update(float* c, int64_t ldc, const float* a, int64_t lda, con
 // c (M, N) += a^T b for a (K, M), b (K, N): the gradient of weights from K rows at once. M is rounded up to MR, N to W.
 inline void rank_update(float* c, int64_t ldc, const float* a, int64_t lda, int64_t M, const float* b, int64_t ldb,
                         int64_t N, int64_t K) {
-    for (int64_t m = 0; m < M; m += MR)
-        for (int64_t start = 0; start < vectors(N);) {
-            const int width = panel_width(vectors(N) - start);
+    for (int64_t start = 0; start < vectors(N);) {
+        const int width = panel_width(vectors(N) - start);
+        for (int64_t m = 0; m < M; m += MR) {
             float* to = c + m * ldc + start * W;
             if (width == 3) block_update<3>(to, ldc, a + m, lda, b + start * W, ldb, K);
             if (width == 2) block_update<2>(to, ldc, a + m, lda, b + start * W, ldb, K);
             if (width == 1) block_update<1>(to, ldc, a + m, lda, b + start * W, ldb, K);
-            start += width;
         }
+        start += width;
+    }
 }
 
 }  // namespace

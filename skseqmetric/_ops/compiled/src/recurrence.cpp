@@ -1,7 +1,9 @@
 // The C interface that Python loads: picks the kernels, shares the tiles out among threads.
 #include <atomic>
+#include <new>
 
 #include "kernels.h"
+#include "pair_lists.h"
 #include "threads.h"
 
 #if defined(_WIN32)
@@ -64,6 +66,32 @@ void in_parts(int64_t M, int64_t each, int64_t n_threads, decltype(Problem::open
     in_team(openmp, n, [&](int64_t) {
         for (int64_t first; (first = next.fetch_add(rows)) < M;) work(first, M - first < rows ? M - first : rows);
     });
+}
+
+// work(shares, scratch) by every thread until no share is left; 0, or 1 where memory ran out.
+template <typename Work>
+int in_shares(int64_t n_shares, int64_t n_threads, int64_t floats, decltype(Problem::openmp) openmp, const Work& work) {
+    Shares shares{n_shares};
+    const int64_t n = n_threads < n_shares ? n_threads : n_shares, scratch = aligned(floats);
+    if (!n) return 0;
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    const auto run = [&](int64_t thread) { work(shares, memory.floats + thread * scratch); };
+    if (openmp && n > 1)
+        in_team(openmp, n, run);
+    else
+        in_threads(n, run);
+    return 0;
+}
+
+// status(), or 1 where memory ran out.
+template <typename Work>
+int with_memory(const Work& status) {
+    try {
+        return status();
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
 }
 
 // 0, or 1 where memory ran out.
@@ -165,12 +193,108 @@ EXPORT int skseq_convolutions(const float* values, const int64_t* offsets, const
     const Convolutions p{values,   offsets,     dilations,  n_biases,    starts,     channels, order,           biases,
                          shares,   n_sequences, n_channels, n_dilations, n_features, longest,  largest_dilation};
     const Kernels& k = *chosen.load();
-    Shares sequences{n_sequences};
-    const int64_t n = n_threads < n_sequences ? n_threads : n_sequences, scratch = aligned(k.convolution_floats(p));
-    if (!n) return 0;
+    return in_shares(n_sequences, n_threads, k.convolution_floats(p), openmp,
+                     [&](Shares& sequences, float* scratch) { k.convolutions(p, sequences, scratch); });
+}
+
+EXPORT int64_t skseq_packed_places(int64_t P, int64_t D) { return chosen.load()->packed_places(P, D); }
+EXPORT int64_t skseq_soft_slopes(int64_t P) { return chosen.load()->soft_slopes(P); }
+
+EXPORT void skseq_pack_sequences(float* out, const float* states, int64_t n, int64_t P, int64_t D) {
+    chosen.load()->pack_sequences(out, states, n, P, D);
+}
+
+// 0, or 1 where memory ran out.
+EXPORT int skseq_soft_alignment(const float* states, const float* packed, const int64_t* rows, const int64_t* columns,
+                       const float* tau, float* out, float* slopes, int64_t first, int64_t n_pairs, int64_t n,
+                       int64_t P, int64_t D, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    return with_memory([&] {
+        const PairLists pairs(rows, columns, first, n_pairs, n);
+        std::vector<float> room(pairs.square || !out ? n_pairs : 0);
+        const Kernels& k = *chosen.load();
+        float* by_tau = slopes ? slopes + n_pairs * (k.soft_slopes(P) - 1) : nullptr;
+        const SoftAlignment a{states, packed, pairs.rows, pairs.columns, room.empty() ? out : room.data(), slopes, by_tau,
+                          n_pairs, P, D, *tau};
+        const int status = in_shares((n_pairs + SOFT_PAIRS - 1) / SOFT_PAIRS, n_threads, k.soft_floats(P),
+                                     openmp, [&](Shares& shares, float* scratch) { k.soft_alignment(a, shares, scratch); });
+        if (pairs.square && out) pairs.spread(room.data(), out);
+        return status;
+    });
+}
+
+// 0, or 1 where memory ran out.
+EXPORT int skseq_soft_alignment_back(const float* states, const float* packed, const float* slopes, const float* outer,
+                            const int64_t* rows, const int64_t* columns, float* grad, float* grad_tau, int64_t first,
+                            int64_t n_pairs, int64_t n, int64_t P, int64_t D, int64_t n_threads,
+                            decltype(Problem::openmp) openmp) {
+    return with_memory([&] {
+        const PairLists pairs(rows, columns, first, n_pairs, n);
+        const BySequence lists(pairs);
+        std::vector<float> room(pairs.square ? n_pairs : 0);
+        if (pairs.square) pairs.gather(room.data(), outer), outer = room.data();
+        const Kernels& k = *chosen.load();
+        const SoftGradient g{states, packed, slopes, outer, pairs.rows, pairs.columns,
+                                  lists.starts.data(), lists.entries.data(), grad, P, D};
+        const float* by_tau = slopes + n_pairs * (k.soft_slopes(P) - 1);
+        double total = 0;
+        for (int64_t pair = 0; pair < n_pairs; ++pair) total += double(outer[pair]) * by_tau[pair];
+        *grad_tau += static_cast<float>(total);
+        const int64_t threads = n_threads * SOFT_PAIRS < n_pairs ? n_threads : 1 + n_pairs / SOFT_PAIRS;
+        return in_shares(n, threads, P, openmp,
+                         [&](Shares& shares, float* scratch) { k.soft_alignment_back(g, shares, scratch); });
+    });
+}
+
+// 0, or 1 where memory ran out.
+EXPORT int skseq_alignment(const float* rows, const float* lanes, const int64_t* row, const int64_t* lane,
+                           double* distances, int64_t* row_matches, int64_t* lane_matches, double* row_costs,
+                           double* lane_costs, int64_t n_rows, int64_t n_lanes, int64_t n_pairs, int64_t P, int64_t Q,
+                           int64_t D, int64_t row_step, int64_t lane_step, int64_t n_threads,
+                           decltype(Problem::openmp) openmp) {
+    const Alignment a{rows,   lanes,   row,     lane, distances, row_matches, lane_matches, row_costs, lane_costs,
+                      n_rows, n_lanes, n_pairs, P,    Q,         D,           row_step,     lane_step};
+    if (row ? !n_pairs : !n_rows || !n_lanes) return 0;
+    const Kernels& k = *chosen.load();
+    Shares tasks{k.alignment_tasks(a)};
+    const int64_t n = n_threads < tasks.n ? n_threads : tasks.n, scratch = aligned(k.alignment_floats(a));
     const Buffer memory(scratch * n);
     if (!memory.memory) return 1;
-    const auto work = [&](int64_t thread) { k.convolutions(p, sequences, memory.floats + thread * scratch); };
+    const auto work = [&](int64_t thread) { k.alignment(a, tasks, memory.floats + thread * scratch); };
+    if (openmp && n > 1)
+        in_team(openmp, n, work);
+    else
+        in_threads(n, work);
+    return 0;
+}
+
+namespace {
+
+// The fields of a Stem in the order of kernels.h, addresses as numbers.
+Stem stem_of(const int64_t* v) {
+    const auto floats = [](int64_t address) { return reinterpret_cast<float*>(address); };
+    return {v[0], v[1], v[2], v[3], v[4], v[5], {v[6], v[7]}, {v[8], v[9]}, {v[10], v[11]}, floats(v[12]),
+            reinterpret_cast<const int64_t*>(v[13]), {floats(v[14]), floats(v[15])}, {floats(v[16]), floats(v[17])},
+            floats(v[18]), floats(v[19]), floats(v[20]), floats(v[21]), v[22], v[23], v[24], floats(v[25])};
+}
+
+}  // namespace
+
+EXPORT int64_t skseq_stem_kept(const int64_t* fields) {
+    const Stem p = stem_of(fields);
+    return p.n_sequences * chosen.load()->stem_kept(p);
+}
+EXPORT int64_t skseq_stem_gradients(const int64_t* fields) { return chosen.load()->stem_gradients(stem_of(fields)); }
+
+// 0, or 1 where memory ran out.
+EXPORT int skseq_stem(const int64_t* fields, int64_t backward, int64_t n_threads, decltype(Problem::openmp) openmp) {
+    const Stem p = stem_of(fields);
+    const Kernels& k = *chosen.load();
+    if (!p.n_sequences) return 0;
+    Shares shares{backward ? p.n_shares : p.n_sequences};
+    const int64_t n = n_threads < shares.n ? n_threads : shares.n, scratch = aligned(k.stem_floats(p));
+    const Buffer memory(scratch * n);
+    if (!memory.memory) return 1;
+    const auto work = [&](int64_t thread) { k.stem(p, backward, shares, memory.floats + thread * scratch); };
     if (openmp && n > 1)
         in_team(openmp, n, work);
     else

@@ -109,6 +109,10 @@ struct Rows {
             if (alive(row + i, t)) return true;
         return false;
     }
+    // Where in its sequence a row that has not ended is at step t of a run.
+    int64_t place(const Problem& p, int64_t d, int64_t row, int64_t t) const {
+        return d && p.both_ways && alive(row, t) ? length[row] - 1 - t : t;
+    }
     // The inputs of the next step come from memory that no prefetcher foresees: ask for them a step ahead.
     void fetch_inputs(const Problem& p, int64_t d, int64_t t) const {
         for (int64_t row = 0; row < total(p); ++row) {
@@ -119,7 +123,8 @@ struct Rows {
     }
     const float* input(const Problem& p, int64_t d, int64_t half, int64_t row, int64_t t) const {
         if (t >= p.x_steps[half] || !real[row]) return p.x_end + d * input_width(p);
-        return p.x[half] + d * p.x_direction[half] + t * p.x_step[half] + sequence[row] * p.x_sequence[half];
+        return p.x[half] + d * p.x_direction[half] + place(p, d, row, t) * p.x_step[half] +
+               sequence[row] * p.x_sequence[half];
     }
     // Features of MR rows, 0 behind their ends, and the constant 1, feature_columns() a row; `more` adds them to what
     // is there.
@@ -132,6 +137,15 @@ struct Rows {
                 store(to + u, load_part(x + u, F - u) + (more ? load(to + u) : splat(0.0f)));
             to[F] = constant;
         }
+    }
+};
+
+// The blocks of MR rows of which one has not ended.
+struct Alive {
+    int64_t n = 0, row[MAX_ROWS / MR];
+    Alive(const Rows& rows, int64_t t, int64_t n_halves) {
+        for (int64_t r = 0; r < rows.size * n_halves; r += MR)
+            if (rows.any_alive(r, t)) row[n++] = r;
     }
 };
 
