@@ -11,9 +11,9 @@ from scipy.spatial.distance import cdist
 
 from skseqmetric._metrics.euclidean import embedded_rows
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
-from skseqmetric._networks.stem import steps_behind
 from skseqmetric._ops.alignment_tile import alignment_matches
 from skseqmetric._ops.places import positions_of_places
+from skseqmetric._ops.stem_shape import steps_behind
 from skseqmetric._tensors.modes import answering
 
 Both = tuple[np.ndarray, np.ndarray]

@@ -26,13 +26,6 @@ def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
     return first, total // first
 
 
-def steps_behind(length: int, strides: tuple[int, int]) -> int:
-    """Return the steps that convolutions with these strides leave of a sequence."""
-    for stride in strides:
-        length = (length - 1) // stride + 1
-    return length
-
-
 STILL = 1e-3
 """Deviation within a sequence below which a channel counts as constant, in units of the training data's deviation."""
 

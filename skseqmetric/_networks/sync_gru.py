@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from skseqmetric._networks.siamese import SiameseNetwork
-from skseqmetric._networks.stem import ConvStem, read_channels, stem_strides, steps_behind
+from skseqmetric._networks.stem import ConvStem, read_channels, stem_strides
 from skseqmetric._ops.gru import gru_pooled, gru_scan
 from skseqmetric._ops.places import states_at_places
+from skseqmetric._ops.stem_shape import steps_behind
 from skseqmetric._ops.steps import pool_states, reverse_valid
 from skseqmetric._ops.sync_gru import sync_gru_pooled, sync_gru_scan
 from skseqmetric._ops.weights import RecurrentWeights

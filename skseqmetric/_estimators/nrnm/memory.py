@@ -12,7 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._networks.pooling import POOLINGS
-from skseqmetric._networks.stem import stem_strides, steps_behind
+from skseqmetric._networks.stem import stem_strides
+from skseqmetric._ops.stem_shape import steps_behind
 from skseqmetric._ops.weights import MemoryForm, MemoryScan
 from skseqmetric._tensors.inference import check_finite, over_batches, run_steps
 from skseqmetric._training.data import TrainingSet

@@ -249,7 +249,7 @@ def warn_where_missing() -> None:
     if reason is not None:
         warnings.warn(
             f"skseqmetric runs without its compiled recurrences: {reason}. Results are the same but for rounding; "
-            "fits and exact distances take up to three times as long.",
+            "fits and coupled distances take up to three times as long, and distances of matched states many times.",
             RuntimeWarning,
             stacklevel=2,
         )

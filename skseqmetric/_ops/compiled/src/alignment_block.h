@@ -7,16 +7,6 @@
 
 namespace {
 
-inline V smaller(V a, V b) {
-#if defined(__AVX512F__)
-    return _mm512_min_ps(a, b);
-#elif defined(__AVX2__)
-    return _mm256_min_ps(a, b);
-#else
-    return a < b ? a : b;
-#endif
-}
-
 // e^x for x <= 0, exactly 1 at 0: faster than exp_of, for shares. 2^r has a minimax fit of our own, and an error of 1e-7
 // relative. Below -69 it is constant, small enough to be no share and large enough that no product with it is denormal.
 inline V share_of(V x) {
@@ -102,7 +92,7 @@ inline void soft_minima(const float* costs, int64_t n, int64_t ld, float tau, fl
         const float* c = costs + column;
         float* slope = slopes + column;
         V least = load(c);
-        for (int64_t i = 1; i < n; ++i) least = smaller(load(c + i * ld), least);
+        for (int64_t i = 1; i < n; ++i) least = lesser(load(c + i * ld), least);
         V total = splat(0.0f), above = total, spread = total;
         for (int64_t i = 0; i < n; ++i) {
             const V over = load(c + i * ld) - least, share = share_of(over * -tau);

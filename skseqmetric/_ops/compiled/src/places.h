@@ -9,17 +9,6 @@ namespace {
 
 typedef double VD __attribute__((vector_size(4 * W)));  // half as many numbers as V has
 
-// The lesser one; `b` where `a` is not a number.
-inline V lesser(V a, V b) {
-#if defined(__AVX512F__)
-    return _mm512_min_ps(a, b);
-#elif defined(__AVX2__)
-    return _mm256_min_ps(a, b);
-#else
-    return a < b ? a : b;
-#endif
-}
-
 // The least of a vector, in every lane.
 inline V least_of(V v) {
 #if defined(__AVX512F__)

@@ -103,6 +103,17 @@ inline V at_least(V x, float limit) {
 #endif
 }
 
+// The lesser one; `b` where `a` is not a number.
+inline V lesser(V a, V b) {
+#if defined(__AVX512F__)
+    return _mm512_min_ps(a, b);
+#elif defined(__AVX2__)
+    return _mm256_min_ps(a, b);
+#else
+    return a < b ? a : b;
+#endif
+}
+
 // 1 / x for x in [1e-8, 1e8]: an estimate and as many Newton steps as it needs.
 inline V reciprocal(V x) {
 #if defined(__AVX512F__)
