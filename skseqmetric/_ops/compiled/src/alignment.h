@@ -1,8 +1,9 @@
 // Matching of places: of every place of two sequences, the nearest place of the other one and its cost |x_p - y_q|^2.
 //
-// Products of all places tell which costs may be least: half a cost is |x_p|^2 / 2 + |y_q|^2 / 2 - x_p.y_q, which
-// cancels. What is within its rounding error of the least is computed anew from differences, and the least of these
-// counts. So the result does not depend on how the products were rounded, nor on which side is which.
+// Half a cost is |x_p|^2 / 2 + |y_q|^2 / 2 - x_p.y_q, from products. It cancels where places are near for their size.
+// A least cost that keeps its digits counts as it is: every product is summed in the order of the numbers, whatever
+// stands beside it, so that its bits are the same on either side and in any company. Where the least cost of a place
+// has lost digits, whatever is within rounding of it is computed anew from differences, and the least of these counts.
 //
 // Places of one side stand in lanes: a sequence is packed once for many of the other side, and stays in the first-level
 // cache with them. Names: P places of a row sequence, Q of a lane sequence, D numbers of a place.
@@ -25,13 +26,16 @@ constexpr int EXPECTED = 3;   // marks of a word that are written without asking
 // Costs beyond these have lost digits in single precision.
 constexpr float LEAST_COST = 0x1p-100f, MOST_COST = 0x1p100f;
 
+// Half a cost from products keeps its digits from this share on of the halves of squares that it is what remains of.
+constexpr float REMAINS = 0x1p-4f;
+
 // The buffers of a thread.
 struct AlignmentScratch {
     float *row_halves, *largest_halves;  // of all row sequences of a task
-    float *packed, *lane_halves, *halves, *row_least, *column_least;
+    float *packed, *lane_halves, *halves, *row_lanes, *row_least, *column_least, *row_limits, *column_limits;
     uint64_t* near;
     int64_t* place_at;  // of place i: i * D
-    double *near_costs, *row_costs, *lane_costs;
+    double *near_costs, *row_costs, *lane_costs, *row_near, *lane_near;
 
     static int64_t layout(const Alignment& a, int64_t rows, AlignmentScratch* s, float* memory) {
         const int64_t width = padded(a.Q);
@@ -47,13 +51,18 @@ struct AlignmentScratch {
         take(&AlignmentScratch::packed, a.D * width);
         take(&AlignmentScratch::lane_halves, width);
         take(&AlignmentScratch::halves, a.P * width);
-        take(&AlignmentScratch::row_least, a.P * W);
+        take(&AlignmentScratch::row_lanes, a.P * W);
+        take(&AlignmentScratch::row_least, a.P);
         take(&AlignmentScratch::column_least, width);
+        take(&AlignmentScratch::row_limits, a.P);
+        take(&AlignmentScratch::column_limits, width);
         take(&AlignmentScratch::near, a.P * a.Q + GROUP);
         take(&AlignmentScratch::place_at, std::max(a.P, a.Q));
         take(&AlignmentScratch::near_costs, a.P * a.Q + GROUP);
         take(&AlignmentScratch::row_costs, a.P);
         take(&AlignmentScratch::lane_costs, a.Q);
+        take(&AlignmentScratch::row_near, a.P);
+        take(&AlignmentScratch::lane_near, a.Q);
         return used;
     }
 };
@@ -74,20 +83,27 @@ public:
         pack_places(s.packed, y, a.Q, a.D);
         largest_lane_half = half_squares(y, a.Q, a.D, s.lane_halves);
         std::fill(s.lane_halves + a.Q, s.lane_halves + width, INFINITY);
+        std::fill(s.column_limits + a.Q, s.column_limits + width, -INFINITY);
     }
 
     void prepare_row(int64_t row, int64_t slot) {
         s.largest_halves[slot] = half_squares(a.rows + row * a.P * a.D, a.P, a.D, s.row_halves + slot * a.P);
     }
 
-    // The distance of a row prepared to the lane taken.
-    double distance(int64_t row, int64_t slot) {
+    // The distance of a row prepared to the lane taken. With `matches` write_matches can follow.
+    double distance(int64_t row, int64_t slot, bool matches = false) {
         x = a.rows + row * a.P * a.D;
         row_halves = s.row_halves + slot * a.P;
         compute_halves();
-        limit_columns(s.largest_halves[slot]);
-        find_near();
-        compute_near();
+        for (int64_t p = 0; p < a.P; ++p) s.row_least[p] = least_of(load(s.row_lanes + p * W))[0];
+        const int64_t lost = keep(s.row_least, row_halves, largest_lane_half, a.P, matches, s.row_costs, s.row_limits) +
+                             keep(s.column_least, s.lane_halves, s.largest_halves[slot], a.Q, matches, s.lane_costs,
+                                  s.column_limits);
+        if (lost || matches) {
+            find_near();
+            compute_near();
+            restore(s.row_costs, s.row_near, a.P), restore(s.lane_costs, s.lane_near, a.Q);
+        }
         return mean_of(s.row_costs, a.P) + mean_of(s.lane_costs, a.Q);
     }
 
@@ -99,8 +115,8 @@ public:
         std::fill_n(of_row, a.P, 0), std::fill_n(of_lane, a.Q, 0);
         for (int64_t i = n_near; i-- > 0;) {
             const int64_t p = row_of(s.near[i]), q = lane_of(s.near[i]);
-            if (s.near_costs[i] == s.row_costs[p]) of_row[p] = q;
-            if (s.near_costs[i] == s.lane_costs[q]) of_lane[q] = p;
+            if (s.near_costs[i] == s.row_near[p]) of_row[p] = q;
+            if (s.near_costs[i] == s.lane_near[q]) of_lane[q] = p;
         }
     }
 
@@ -117,7 +133,7 @@ private:
 
     // Half of every cost, and the least of each row (in one of its lanes) and column.
     void compute_halves() {
-        for (int64_t i = 0; i < a.P * W; i += W) store(s.row_least + i, splat(INFINITY));
+        for (int64_t i = 0; i < a.P * W; i += W) store(s.row_lanes + i, splat(INFINITY));
         for (int64_t q = 0; q < width; q += W) store(s.column_least + q, splat(INFINITY));
         const float* panel = s.packed;
         for (int64_t start = 0; start < vectors(a.Q);) {
@@ -145,7 +161,7 @@ private:
         for (int j = 0; j < NV; ++j) in_column[j] = load(s.column_least + column + j * W);
 #pragma GCC unroll 8
         for (int i = 0; i < R; ++i) {
-            V in_row = load(s.row_least + (p + i) * W);
+            V in_row = load(s.row_lanes + (p + i) * W);
             float* halves = s.halves + (p + i) * width + column;
 #pragma GCC unroll 4
             for (int j = 0; j < NV; ++j) {
@@ -153,26 +169,37 @@ private:
                 store(halves + j * W, half);
                 in_row = lesser(half, in_row), in_column[j] = lesser(half, in_column[j]);
             }
-            store(s.row_least + (p + i) * W, in_row);
+            store(s.row_lanes + (p + i) * W, in_row);
         }
 #pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) store(s.column_least + column + j * W, in_column[j]);
     }
 
-    // What halves of a column exceed that are not its least beyond doubt.
-    void limit_columns(float largest_row_half) {
-        for (int64_t q = 0; q < width; q += W) {
-            const V halves = load(s.lane_halves + q) + largest_row_half;
-            store(s.column_least + q, load(s.column_least + q) + doubt * halves + underflow);
+    // Costs from the least halves of n places, or a negative number where these have lost digits; how many have. `largest`
+    // is the largest half of a square on the other side. Of those places, halves up to `limits` may be the least one.
+    // Of the others none need be looked at, unless `all` are to have a match.
+    int64_t keep(const float* least, const float* halves, float largest, int64_t n, bool all, double* costs,
+                 float* limits) const {
+        int64_t lost = 0;
+        for (int64_t i = 0; i < n; ++i) {
+            const float both = halves[i] + largest;
+            const bool kept = (least[i] >= REMAINS * both) & (least[i] >= LEAST_COST) & (least[i] <= MOST_COST);
+            costs[i] = kept ? 2.0f * least[i] : -1.0f;
+            limits[i] = kept & !all ? -INFINITY : least[i] + (doubt * both + underflow);
+            lost += !kept;
         }
+        return lost;
+    }
+
+    static void restore(double* costs, const double* near, int64_t n) {
+        for (int64_t i = 0; i < n; ++i) costs[i] = costs[i] < 0 ? near[i] : costs[i];
     }
 
     // The places in the table of those costs that may be least in their row or column.
     void find_near() {
         uint64_t* next = s.near;
         for (int64_t p = 0; p < a.P; ++p) {
-            const V least = least_of(load(s.row_least + p * W));
-            const V limit = least + (doubt * (row_halves[p] + largest_lane_half) + underflow);
+            const V limit = splat(s.row_limits[p]);
             for (int64_t q = 0; q < a.Q; q += ROW_BITS)
                 next = write_near(next, near_bits(p, q, limit), static_cast<uint64_t>(p) << 32 | q);
         }
@@ -181,7 +208,7 @@ private:
 
     // A bit for each cost of row p, from column `first` on, that does not exceed its limits beyond doubt.
     uint64_t near_bits(int64_t p, int64_t first, V limit) const {
-        const float *half = s.halves + p * width + first, *limits = s.column_least + first;
+        const float *half = s.halves + p * width + first, *limits = s.column_limits + first;
         const int64_t n = std::min<int64_t>(a.Q - first, ROW_BITS);
         uint64_t above = 0;
         for (int64_t q = 0; q < n; q += W) above |= above_both(load(half + q), limit, load(limits + q)) << q;
@@ -197,16 +224,16 @@ private:
 
     // The costs of those places, and the least of each row and column.
     void compute_near() {
-        std::fill_n(s.row_costs, a.P, INFINITY), std::fill_n(s.lane_costs, a.Q, INFINITY);
+        std::fill_n(s.row_near, a.P, INFINITY), std::fill_n(s.lane_near, a.Q, INFINITY);
         if (!n_near) return;
         for (int64_t i = n_near; i < n_near + GROUP - 1; ++i) s.near[i] = s.near[n_near - 1];
         const uint64_t* near = s.near;
-        double *costs = s.near_costs, *row_costs = s.row_costs, *lane_costs = s.lane_costs;
+        double *costs = s.near_costs, *row_near = s.row_near, *lane_near = s.lane_near;
         for (int64_t i = 0; i < n_near; i += GROUP) {
             compute_group(near + i, costs + i);
 #pragma GCC unroll 4
             for (int j = 0; j < GROUP; ++j) {
-                double &row = row_costs[row_of(near[i + j])], &lane = lane_costs[lane_of(near[i + j])];
+                double &row = row_near[row_of(near[i + j])], &lane = lane_near[lane_of(near[i + j])];
                 row = costs[i + j] < row ? costs[i + j] : row, lane = costs[i + j] < lane ? costs[i + j] : lane;
             }
         }
@@ -245,7 +272,7 @@ inline void align_pairs(const Alignment& a, Aligner& aligner, int64_t first, int
     for (int64_t k = first; k < last; ++k) {
         if (k == first || a.lane[k] != a.lane[k - 1]) aligner.take_lane(a.lane[k]);
         if (k == first || a.row[k] != a.row[k - 1]) aligner.prepare_row(a.row[k], 0);
-        a.distances[k] = aligner.distance(a.row[k], 0);
+        a.distances[k] = aligner.distance(a.row[k], 0, a.row_matches);
         if (a.row_matches) aligner.write_matches(k);
     }
 }

@@ -114,6 +114,19 @@ inline V lesser(V a, V b) {
 #endif
 }
 
+// v, rounded: compilers may fuse a product with a later sum in one copy of a function and not in another, and the same
+// numbers would then give other bits in other company.
+inline V rounded(V v) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(v));
+#elif defined(__SSE2__)
+    asm("" : "+x"(v));
+#elif defined(__aarch64__)
+    asm("" : "+w"(v));
+#endif
+    return v;
+}
+
 // 1 / x for x in [1e-8, 1e8]: an estimate and as many Newton steps as it needs.
 inline V reciprocal(V x) {
 #if defined(__AVX512F__)
@@ -134,7 +147,7 @@ inline V tanh_of(V x) {
     const V y = x * x;
     const V p = 1.0f + y * (0.13456735f + y * (0.0035863854f + y * (2.2152411e-05f + y * 1.562821e-08f)));
     const V q = 1.0f + y * (0.46790063f + y * (0.026220005f + y * (0.00034360302f + y * 8.6757615e-07f)));
-    return x * p * reciprocal(q);
+    return rounded(x * p * reciprocal(q));
 }
 
 inline V sigmoid_of(V x) { return 0.5f + 0.5f * tanh_of(0.5f * x); }
@@ -164,7 +177,7 @@ inline V gelu_of(V x, V& slope) {
     const VI below = x < splat(0.0f);
     const V share = (V)(((VI)tail & below) | ((VI)(1.0f - tail) & ~below));
     slope = share + 0.39894228f * x * density;
-    return x * share;
+    return rounded(x * share);
 }
 
 inline V absolute(V x) {
