@@ -28,6 +28,8 @@ from benchmarks.gpu_checks import LIMITS, all_cases, run_checks
 from benchmarks.harness import Result, argument_parser, measure, print_table
 from skseqmetric._networks.sync_gru import SyncGRUCell
 from skseqmetric._ops import eager, triton
+from skseqmetric._ops.alignment_tile import alignment_tile
+from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.topk import euclidean_topk
@@ -268,6 +270,24 @@ def searches(report: Report, device: str, quick: bool) -> None:
     report.timed(result)
 
 
+def matched_pairs(report: Report, device: str, quick: bool) -> None:
+    """Squared distances of matched states a second: 24 places of 96 numbers, all pairs."""
+    n = 20 if quick else 1_000
+    generator = torch.Generator().manual_seed(11)
+    first, second = (torch.randn(n, 24, 96, generator=generator).cumsum(1).div(3).tanh().to(device) for _ in range(2))
+
+    def check(answers: Answers) -> None:
+        some = torch.arange(min(n, 20))
+        with implementation("reference"):
+            wanted = alignment_tile(first[:20].cpu(), second[:20].cpu(), pairs=(some, some))
+        torch.testing.assert_close(answers["alignment_tile"].diagonal()[: len(some)].cpu(), wanted, rtol=2e-6, atol=0)
+
+    calls = {"alignment_tile": lambda: alignment_tile(first, second)}
+    title = f"matched states, {n} x {n} pairs"
+    result = measure(title, calls, check=check, items=n * n, device=device, threads=1, repeats=2, unit="pairs")
+    report.timed(result)
+
+
 def compiled_eager(report: Report, device: str, quick: bool) -> None:
     """Forward of the path without kernels as it is, as a CUDA graph, and through torch.compile; reasons where not."""
     steps, n_pairs = (4, 64) if quick else (32, 1024)
@@ -329,7 +349,9 @@ def graphed(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 # ----------------------------------------------------------------------------------------------------------------- main
 
-PARTS = {part.__name__: part for part in (coupled_pairs, training, searches, memory_layer, compiled_eager)}
+PARTS = {
+    part.__name__: part for part in (coupled_pairs, matched_pairs, training, searches, memory_layer, compiled_eager)
+}
 
 
 def interpreted_again() -> int:

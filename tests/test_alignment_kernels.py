@@ -318,3 +318,19 @@ def test_ctrl_c_is_heard_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         alignment_tile(torch.zeros(5, 3, 4, **SINGLE), torch.zeros(5, 3, 4, **SINGLE))
     assert len(calls) == 2
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("sizes", SIZES)
+def test_cuda_finds_the_distances_and_the_matches_of_the_plain_loop(
+    made: Callable[..., Tensor], sizes: tuple[int, int, int]
+) -> None:
+    first, second = (side.cuda() for side in sides(made, 2, 3, sizes))
+    rows, columns = (index.cuda() for index in every(2, 3))
+    expected, got = expected_matches(made, sizes), alignment_matches(first, second, pairs=(rows, columns))
+    for part, wanted, exact in zip(got, expected, (True, True, False, False), strict=True):
+        torch.testing.assert_close(part.cpu(), wanted, rtol=0 if exact else TOLERANCE, atol=0)
+    tile = alignment_tile(first, second)
+    torch.testing.assert_close(tile.cpu(), expected_distances(made, sizes), rtol=TOLERANCE, atol=0)
+    assert torch.equal(alignment_tile(second, first), tile.T)
+    assert torch.equal(alignment_tile(first, second, pairs=(rows, columns)).view(2, 3), tile)

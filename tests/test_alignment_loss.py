@@ -99,6 +99,18 @@ def test_pairs_equal_the_plain_loop(form: torch.dtype) -> None:
     assert_like(answers(some_pairs, states, tau, form), expected(some_pairs, states, tau), TOLERANCE[form])
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_cuda_equals_the_plain_loop(shape: tuple[int, int, int]) -> None:
+    states, tau = normal(*shape) * 0.5, temperature()
+
+    def on_cuda(states: Tensor, tau: Tensor) -> Tensor:
+        return alignment_block(states.cuda(), tau.cuda()).cpu()
+
+    got = answers(on_cuda, states, tau, torch.float32)
+    assert_like(got, expected(alignment_block, states, tau), TOLERANCE[torch.float32])
+
+
 @built
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_instruction_set_equals_the_plain_loop(kernels: str, shape: tuple[int, int, int]) -> None:

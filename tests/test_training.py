@@ -516,7 +516,7 @@ def test_a_model_that_asks_for_a_missing_gpu_opens_on_the_cpu(ragged: Data) -> N
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("coupling", [None, "symmetric", "diffusive", "scalar"])
+@pytest.mark.parametrize("coupling", [None, "alignment", "symmetric", "diffusive", "scalar"])
 def test_cuda_agrees_with_the_cpu_and_its_pickle_opens_there(coupling: str | None, ragged: Data) -> None:
     X, y = ragged
     metric = SyncGRUMetric(**SMALL, coupling=coupling, device="cuda").fit(X, y)
