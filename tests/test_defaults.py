@@ -37,6 +37,14 @@ def test_a_fold_is_one_fit_of_a_setting(folder: Path) -> None:
     assert found[0]["accuracy"] == found[1]["accuracy"]
 
 
+def test_few_of_each_class_are_trained_on_and_all_others_held_out() -> None:
+    y = np.repeat([0, 1, 2], [9, 3, 20])
+    train, held_out = run_defaults.few_of_each(y, 4, 0)
+    assert np.bincount(y[train]).tolist() == [4, 2, 4]
+    assert np.array_equal(np.sort(np.concatenate([train, held_out])), np.arange(32))
+    assert not np.array_equal(train, run_defaults.few_of_each(y, 4, 1)[0])
+
+
 def test_the_mean_is_over_problems_that_have_all_settings() -> None:
     rows = [{"task": "a", "arm": arm, "accuracy": share} for arm, share in (("pooled", 0.5), ("matched", 0.75))]
     rows += [{"task": "b", "arm": "pooled", "accuracy": 1.0}, {"task": "a", "arm": "pooled", "accuracy": 0.7}]

@@ -406,6 +406,25 @@ def test_strides_bound_the_recurrent_steps(longest: int, most: int | None, strid
     assert most is None or steps[0] <= most
 
 
+def test_a_step_of_the_stem_sees_as_far_as_both_kernels_reach() -> None:
+    X = [np.random.default_rng(k).normal(size=(40, 2)) for k in range(4)]
+    for sizes in ((13, 9), [1, 3], (5, 1)):
+        settings = {**SMALL, "max_epochs": 1, "min_batches": 1, "instance_channels": False}
+        metric = SyncGRUMetric(**settings, kernel_sizes=sizes, max_recurrent_steps=None).fit(X, [0, 0, 1, 1])
+        reach = sum(size // 2 for size in sizes)
+        values = torch.zeros(1, 40, 2, requires_grad=True)
+        features, _ = metric.module_.stem(values, torch.tensor([40]))
+        (grad,) = torch.autograd.grad(features[0, 20].sum(), values)
+        seen = grad[0].abs().sum(1).nonzero().flatten().tolist()
+        assert seen == list(range(20 - reach, 21 + reach))
+
+
+@pytest.mark.parametrize("sizes", [(4, 5), (0, 3), (3,), (3, 5, 7), (3.0, 5), (-1, 3), "75"])
+def test_kernels_have_an_odd_number_of_steps(sizes: Any, ragged: Data) -> None:
+    with pytest.raises(ValueError, match="kernel_sizes"):
+        SyncGRUMetric(**SMALL, kernel_sizes=sizes).fit(*ragged)
+
+
 @pytest.mark.parametrize(("most", "strides"), [(None, (1, 1)), (6, (2, 1)), (3, (2, 2))])
 def test_stem_is_blind_to_padding(most: int | None, strides: tuple[int, int], ragged: Data) -> None:
     stem = SyncGRUMetric(**SMALL, max_recurrent_steps=most).fit(*ragged).module_.stem.double()

@@ -72,7 +72,9 @@ class SyncGRUMetric(EmbeddingMetric):
     pooling : {"mean", "last", "both"}, default="mean"
         Pooling over time: the mean of the valid states, the last valid state, or both concatenated.
     n_filters : int or None, default=64
-        Filters of the stem: two convolutions (kernels 7 and 5, GELU) in front of the recurrence. None: no stem.
+        Filters of the stem: two convolutions with GELU in front of the recurrence. None: no stem.
+    kernel_sizes : pair of ints, default=(13, 9)
+        Steps of the kernels of both convolutions, odd numbers.
     max_recurrent_steps : int or None, default=64
         Largest number of recurrent steps of the longest training sequence. `fit` chooses the strides of the stem, which
         are powers of 2, to meet it. None: stride 1. Without a stem, sequences keep their length.
@@ -213,6 +215,7 @@ class SyncGRUMetric(EmbeddingMetric):
         "pairs_per_sequence": [Interval(Integral, 2, None, closed="left"), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "n_filters": [Interval(Integral, 1, None, closed="left"), None],
+        "kernel_sizes": [tuple, list],
         "max_recurrent_steps": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -226,6 +229,7 @@ class SyncGRUMetric(EmbeddingMetric):
         bidirectional: bool = True,
         pooling: str = "mean",
         n_filters: int | None = 64,
+        kernel_sizes: tuple[int, int] = (13, 9),
         max_recurrent_steps: int | None = 64,
         dropout: float = 0.1,
         instance_channels: bool | str = "auto",
@@ -260,6 +264,7 @@ class SyncGRUMetric(EmbeddingMetric):
         self.bidirectional = bidirectional
         self.pooling = pooling
         self.n_filters = n_filters
+        self.kernel_sizes = kernel_sizes
         self.max_recurrent_steps = max_recurrent_steps
         self.dropout = dropout
         self.instance_channels = instance_channels
@@ -291,7 +296,10 @@ class SyncGRUMetric(EmbeddingMetric):
     module_: SyncGRUNetwork
 
     def _check_combinations(self, training: TrainingSet, task: Classes, *, continued: bool) -> None:
-        """Do nothing: no parameters contradict each other."""
+        """Check what the constraint of one parameter cannot say."""
+        sizes = self.kernel_sizes
+        if len(sizes) != 2 or any(not isinstance(size, Integral) or size < 1 or size % 2 == 0 for size in sizes):
+            raise ValueError(f"kernel_sizes={sizes!r}: two odd numbers of steps are needed, such as (13, 9).")
 
     def _network_config(self, training: TrainingSet, task: Classes) -> dict[str, Any]:
         return {
@@ -303,6 +311,7 @@ class SyncGRUMetric(EmbeddingMetric):
             "bidirectional": self.bidirectional,
             "pooling": self.pooling,
             "n_filters": self.n_filters,
+            "kernel_sizes": tuple(int(size) for size in self.kernel_sizes),
             "longest": int(training.sequences.lengths.max()),
             "max_recurrent_steps": self.max_recurrent_steps,
             "dropout": self.dropout,

@@ -14,7 +14,7 @@ from skseqmetric._ops.stem import conv_stem
 from skseqmetric._ops.stem_shape import StemShape
 from skseqmetric._ops.steps import valid_steps
 
-KERNELS = (7, 5)
+KERNEL_SIZES = (7, 5)
 
 
 def stem_strides(longest: int, most: int | None) -> tuple[int, int]:
@@ -78,7 +78,7 @@ def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor)
 class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), n_filters).
 
-    The kernels have 7 and 5 steps, with "same" padding by zeros. A `causal` stem is padded in front only, so that no
+    The kernels have `kernel_sizes` steps, odd numbers, with "same" padding by zeros. A `causal` stem is padded in front only, so that no
     output reads a later input. Padded steps are set to zero before every convolution, so that they act like the zeros
     outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole sequence.
     """
@@ -91,15 +91,16 @@ class ConvStem(nn.Module):
         dropout: float,
         generator: torch.Generator,
         *,
+        kernel_sizes: tuple[int, int] = KERNEL_SIZES,
         causal: bool = False,
     ) -> None:
         super().__init__()
         self.dropout, self.strides = dropout, strides
-        self.causal = causal
+        self.kernel_sizes, self.causal = kernel_sizes, causal
         widths = (n_channels, n_filters, n_filters)
         layers: list[Any] = [
-            unstarted(nn.Conv1d, widths[i], widths[i + 1], KERNELS[i], strides[i], 0 if causal else KERNELS[i] // 2)
-            for i in range(2)
+            unstarted(nn.Conv1d, widths[i], widths[i + 1], size, strides[i], 0 if causal else size // 2)
+            for i, size in enumerate(kernel_sizes)
         ]
         self.convolutions = nn.ModuleList(layers)
         for layer in layers:
@@ -110,8 +111,8 @@ class ConvStem(nn.Module):
     @property
     def shape(self) -> StemShape:
         """What the convolutions look like."""
-        first, second = (kernel - 1 if self.causal else kernel // 2 for kernel in KERNELS)
-        return StemShape(KERNELS, self.strides, (first, second))
+        first, second = (size - 1 if self.causal else size // 2 for size in self.kernel_sizes)
+        return StemShape(self.kernel_sizes, self.strides, (first, second))
 
     def forward(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None

@@ -81,6 +81,7 @@ class SyncGRUNetwork(SiameseNetwork):
         bidirectional: bool,
         pooling: str,
         n_filters: int | None,
+        kernel_sizes: tuple[int, int],
         longest: int,
         max_recurrent_steps: int | None,
         dropout: float,
@@ -99,7 +100,7 @@ class SyncGRUNetwork(SiameseNetwork):
         self.stem = None
         if n_filters:
             strides = stem_strides(longest, max_recurrent_steps)
-            self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator)
+            self.stem = ConvStem(n_channels, n_filters, strides, dropout, generator, kernel_sizes=kernel_sizes)
         self.n_features = n_filters or n_channels
         self.cells = nn.ModuleList(
             SyncGRUCell(self.n_features, n_units, gate, generator) for _ in range(1 + bidirectional)
