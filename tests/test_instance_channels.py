@@ -68,6 +68,21 @@ def kept(X: Any, y: Any, metric: Any = None, **given: Any) -> dict[str, tuple[in
     return (metric or SyncGRUMetric(n_filters=4, **FAST)).fit(X, y, **given).instance_channels_
 
 
+@pytest.mark.parametrize(
+    ("share", "grouped", "ungrouped"), [(0.08, False, False), (0.15, True, False), (0.25, True, True)]
+)
+def test_views_that_help_new_groups_need_to_help_less(
+    share: float, grouped: bool, ungrouped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held-out errors that fall by a share, the same in every sequence but for a little noise."""
+    X, y, groups = of_recordings()
+    noise = np.random.default_rng(0).normal(0, 0.01, (2, len(y)))
+    errors = 1 + noise[0], 1 - share + noise[1], np.ones(len(y))
+    monkeypatch.setattr("skseqmetric._training.views._held_out_errors", lambda *_: errors)
+    assert bool(kept(X, y, groups=groups)) == grouped
+    assert bool(kept(X, y)) == bool(kept(X, y, groups=np.zeros(len(y)))) == ungrouped
+
+
 @pytest.mark.parametrize("made", WHOLE, ids=lambda made: type(made).__name__)
 def test_views_are_kept_where_recordings_have_other_levels(made: Any) -> None:
     X, y, groups = of_recordings()

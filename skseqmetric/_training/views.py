@@ -24,11 +24,11 @@ FOLDS = 4
 FEWEST = 4 * FOLDS
 """Sequences below which nothing can be told: no view is kept."""
 
-GAIN, ERRORS = 0.2, 2.5
+GAIN, GAIN_OF_GROUPS, ERRORS = 0.2, 0.1, 2.5
 """Views stay if they lower the squared error by this share, and by so many standard errors of the difference.
 
-A network gained where the share was 0.24 or more. At 0.12 it lost: views then tell classes of the training data apart
-by what new classes do not share.
+With groups it is the error of new groups, which views are meant for. Without groups more is asked. Networks gained
+where the share was 0.24 or more. At 0.12 they lost on new classes, which need not differ in what the views show.
 """
 
 COPY = 0.999
@@ -77,7 +77,8 @@ def choose_views(training: TrainingSet, task: Task, mean: np.ndarray, scale: np.
     # products by torch, whose threads can be limited: those of others wait for each other on a busy machine
     with one_intra_op_thread():
         errors = _held_out_errors((base, both), lengths, rows, part, rng)
-    return tuple((n_channels + kept).tolist()) if earned(*errors) else ()
+    gain = GAIN_OF_GROUPS if has_groups(part.groups) else GAIN
+    return tuple((n_channels + kept).tolist()) if earned(*errors, gain) else ()
 
 
 def _held_out_errors(
@@ -106,12 +107,20 @@ def _held_out_errors(
     return without, with_views, part.weights[seen]
 
 
-def earned(without: np.ndarray, with_views: np.ndarray, weights: np.ndarray) -> bool:
-    """Return whether the squared errors (n,) of held-out sequences with views are clearly below those without."""
+def has_groups(groups: np.ndarray | None) -> bool:
+    """Return whether there are several groups."""
+    return groups is not None and bool((groups != groups[0]).any())
+
+
+def earned(without: np.ndarray, with_views: np.ndarray, weights: np.ndarray, least: float = GAIN) -> bool:
+    """Return whether the squared errors (n,) of held-out sequences with views are clearly below those without.
+
+    They must be lower by the share `least`.
+    """
     gains, shares = without - with_views, weights / weights.sum()
     gain, n = float(shares @ gains), len(gains)
     error = np.sqrt(np.square(shares * (gains - gain)).sum() * n / (n - 1))
-    return bool(gain > GAIN * (shares @ without) and gain > ERRORS * error)
+    return bool(gain > least * (shares @ without) and gain > ERRORS * error)
 
 
 def spread_over_folds(
