@@ -78,9 +78,10 @@ def _standardised(values: Tensor, valid: Tensor, lengths: Tensor, total: Tensor)
 class ConvStem(nn.Module):
     """Two convolutions over time with GELU, (B, T, C) -> (B, ceil(T / stride), n_filters).
 
-    The kernels have `kernel_sizes` steps, odd numbers, with "same" padding by zeros. A `causal` stem is padded in front only, so that no
-    output reads a later input. Padded steps are set to zero before every convolution, so that they act like the zeros
-    outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole sequence.
+    The kernels have `kernel_sizes` steps, odd numbers, with "same" padding by zeros. A `causal` stem is padded in
+    front only, so that no output reads a later input. Padded steps are set to zero before every convolution, so that
+    they act like the zeros outside the sequence. With a generator, a share `dropout` of the filters is zero for a whole
+    sequence.
     """
 
     def __init__(
