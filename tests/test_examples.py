@@ -1,15 +1,22 @@
-"""The examples that need nothing but the package run, and say and draw what they promise."""
+"""The examples run, say and draw what they promise. The build of the documentation runs those of the gallery."""
 
 from __future__ import annotations
 
+import ast
+import operator
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import skseqmetric
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
+GALLERY = sorted(EXAMPLES.glob("plot_*.py"))
+DRAWN = {"subplots", "figure", "from_estimator"}
 
 
 @pytest.mark.slow
@@ -47,3 +54,31 @@ def test_example_runs(command: str, pictures: list[str], said: str, tmp_path: Pa
     assert run.returncode == 0, run.stderr
     assert said in run.stdout
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == pictures
+
+
+def test_gallery_is_complete() -> None:
+    assert len(GALLERY) >= 16
+    header = (EXAMPLES / "GALLERY_HEADER.rst").read_text()
+    assert re.search(r"^Gallery\n=======$", header, re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", GALLERY, ids=lambda file: file.stem)
+def test_gallery_example_has_its_parts(file: Path) -> None:
+    """Title, paragraph, links that lead somewhere, cells of prose, pictures, and repeatable numbers."""
+    source = file.read_text()
+    tree = ast.parse(source)
+    title, underline, paragraph = (ast.get_docstring(tree) or "").split("\n", 2)
+    assert title.strip()
+    assert underline == "=" * len(title)
+    assert "You learn" in paragraph
+    links = re.findall(r":(?:class|func):`skseqmetric\.([\w.]+)`", source)
+    assert re.search(r":class:`skseqmetric\.", paragraph)
+    for link in links:
+        assert callable(operator.attrgetter(link)(skseqmetric)), link
+    assert source.count("\n# %%\n") >= 3
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    called = {func.attr for func in calls if isinstance(func, ast.Attribute)}
+    assert called & DRAWN
+    assert "show" in called
+    assert "filterwarnings" not in called
+    assert "default_rng()" not in source
