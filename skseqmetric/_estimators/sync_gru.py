@@ -178,7 +178,7 @@ class SyncGRUMetric(EmbeddingMetric):
     not once per pair.
 
     Matching is ours. Its kin are the Chamfer distance and the late interaction of text retrieval [3]_. It became the
-    default by cross-validation inside the training splits of 18 problems (docs/metrics.md).
+    default by cross-validation inside the training splits of 18 problems (docs/performance.md).
 
     The coupling as a new gate of the GRU, and metric learning as synchronisation, are from [1]_. We could read its
     abstract and introduction only. The equations of the gate are our reconstruction from the theory of coupled
