@@ -47,6 +47,7 @@ default_role = "public"
 
 autosummary_generate = True
 autosummary_context = {"own_members": own_members(), "foreign_methods": foreign_methods()}
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # docstrings say types in words
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_xref_param_type = False
@@ -71,6 +72,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "capture_repr": ("_repr_html_",),
     "show_memory": False,
+    "show_signature": False,
     "write_computation_times": False,
 }
 

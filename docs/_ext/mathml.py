@@ -76,8 +76,11 @@ def space(node: ET.Element, parent: ET.Element, i: int) -> None:
     if node.text == "\u2061" and follower is not None and not opens and name(follower) != "mspace":
         node.tag, node.text = f"{{{MATHML}}}mspace", None
         node.set("width", THIN_SPACE)
-    if node.get("movablelimits") and opens:
-        node.set("rspace", "0")
+    if is_function(node):
+        if i == 0 or first_text(parent[i - 1]) in FENCES:
+            node.set("lspace", "0")
+        if opens:
+            node.set("rspace", "0")
     if node.text in ("|", "‖"):
         node.set("lspace", "0")
         node.set("rspace", "0")
@@ -88,6 +91,11 @@ def space(node: ET.Element, parent: ET.Element, i: int) -> None:
 def name(node: ET.Element) -> str:
     """The tag without its namespace."""
     return node.tag.rpartition("}")[2]
+
+
+def is_function(node: ET.Element) -> bool:
+    """Whether it is an operator with a name, such as min, which docutils spaces like +."""
+    return name(node) == "mo" and len(node.text or "") > 1 and node.text.isalpha()
 
 
 def first_text(node: ET.Element) -> str:
