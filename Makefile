@@ -8,6 +8,7 @@ JOBS        ?= 2
 PIP_FLAGS   ?=
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
+SPHINX_FLAGS ?=
 
 # Always `python -m`: the scripts of an environment break in folders with long or unusual names.
 RUN     := "$(VENV)/bin/python"
@@ -24,7 +25,7 @@ RECIPE := pyproject.toml setup.py $(CONSTRAINTS) skseqmetric/__init__.py $(wildc
 .DELETE_ON_ERROR:
 # Two pips must not work in one environment at a time; the tests use $(JOBS) processes of their own.
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-long test-oldest lint format types layers bench wheel clean
+.PHONY: help demo test test-slow test-long test-oldest lint format types layers bench docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -64,6 +65,10 @@ bench: $(STAMP)-bench ## measure everything that needs no data (long); BENCH_FLA
 	$(RUN) -m benchmarks.run_kneighbors $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.run_peers $(BENCH_FLAGS)
 
+docs: $(STAMP)-docs ## build the site with its gallery into docs/_build/html (minutes the first time)
+	$(RUN) -m sphinx -W --keep-going -q -j $(JOBS) -b html $(SPHINX_FLAGS) docs docs/_build/html
+	$(RUN) .ci/check_site.py docs/_build/html
+
 wheel: $(VENV)/.created ## build dist/*.whl
 	rm -rf build dist
 	$(RUN) -m pip wheel --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --wheel-dir dist .
@@ -71,6 +76,7 @@ wheel: $(VENV)/.created ## build dist/*.whl
 
 clean: ## remove the environment and everything built
 	rm -rf "$(VENV)" build dist *.egg-info .*_cache .hypothesis .coverage
+	rm -rf docs/_build docs/auto_examples docs/api/backreferences docs/api/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -92,6 +98,11 @@ $(STAMP)-test: $(VENV)/.created $(RECIPE)
 $(STAMP)-bench: $(VENV)/.created $(RECIPE)
 	@echo "installing the package and what the benchmarks compare it with into $(VENV)"
 	@$(INSTALL) -e ".[bench]"
+	@touch "$@"
+
+$(STAMP)-docs: $(VENV)/.created $(RECIPE)
+	@echo "installing the package and what builds its site into $(VENV)"
+	@$(INSTALL) -e ".[docs]"
 	@touch "$@"
 
 $(STAMP)-lint: $(VENV)/.created $(RECIPE)
