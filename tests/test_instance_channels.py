@@ -69,7 +69,7 @@ def kept(X: Any, y: Any, metric: Any = None, **given: Any) -> dict[str, tuple[in
 
 
 @pytest.mark.parametrize(
-    ("share", "grouped", "ungrouped"), [(0.08, False, False), (0.15, True, False), (0.25, True, True)]
+    ("share", "grouped", "ungrouped"), [(0.08, False, False), (0.13, True, False), (0.18, True, True)]
 )
 def test_views_that_help_new_groups_need_to_help_less(
     share: float, grouped: bool, ungrouped: bool, monkeypatch: pytest.MonkeyPatch
