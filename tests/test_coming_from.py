@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from skseqmetric import to_padded
 from tests.test_readme import DOCS, run_page
@@ -24,7 +25,15 @@ def rows_of(library: str) -> list[tuple[str, str]]:
     """Their lines and ours, as cells of the table in the section of a library."""
     section = PAGE.read_text(encoding="utf-8").split(f"\n## {library}\n")[1].split("\n## ")[0]
     cells = [line.strip("|").split(" | ") for line in section.split("\n") if line.startswith("| ")]
-    return [(theirs, ours) for theirs, ours, *_ in cells[2:]]
+    return [(theirs, ours) for theirs, ours in cells[2:]]
+
+
+def run(line: str, names: dict[str, Any], X: Any) -> Any:
+    """The value of a line. An estimator for labels or numbers that it does not fit is fitted."""
+    value = eval(line, dict(names))
+    if isinstance(value, BaseEstimator) and "fit(" not in line and (is_classifier(value) or is_regressor(value)):
+        value.fit(X, names["y"] if is_classifier(value) else names["numbers"]).predict(X)
+    return value
 
 
 def lines_in(cell: str) -> list[str]:
@@ -45,9 +54,9 @@ def test_our_lines_run(library: str, names: Any, tmp_path: Path, monkeypatch: py
     rows = rows_of(library)
     assert len(rows) > 8
     for _, ours in rows:
-        assert lines_in(ours), rows
+        assert lines_in(ours) or ours.startswith("not needed")
         for line in lines_in(ours):
-            eval(line, dict(names))
+            run(line, names, names["E" if library == "aeon" else "X"])
 
 
 @pytest.mark.slow
@@ -62,7 +71,7 @@ def test_their_lines_run(library: str, names: Any, tmp_path: Path, monkeypatch: 
         found |= vars(importlib.import_module(f"{library}.{place}".rstrip(".")))
     for theirs, _ in rows_of(library):
         for line in lines_in(theirs):
-            eval(line, names | found)
+            run(line, names | found, found["Z"])
 
 
 def test_the_distances_are_what_the_page_says(names: Any) -> None:
@@ -74,4 +83,4 @@ def test_the_distances_are_what_the_page_says(names: Any) -> None:
         before = min(sums[i, j], sums[i, j + 1], sums[i + 1, j])
         sums[i + 1, j + 1] = before + np.square(x[i] - z[j]).sum()
     (line,) = [ours for theirs, ours in rows_of("aeon") if "`dtw_distance" in theirs]
-    assert eval(lines_in(line)[0], dict(names)) == pytest.approx(sums[-1, -1])
+    assert run(lines_in(line)[0], names, names["E"]) == pytest.approx(sums[-1, -1])
