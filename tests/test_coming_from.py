@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,11 @@ def lines_in(cell: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The names that the blocks of the page define."""
+    """The names that the blocks of the page define, with fewer convolutions by default, so that the lines are quick."""
     with pytest.MonkeyPatch.context() as patch:
         found, _ = run_page(PAGE, tmp_path_factory.mktemp("coming_from"), patch)
-    return found
+    fewer = {name: partial(found[name], 84) for name in ("RandomConvolutionMetric", "RandomConvolutionTransformer")}
+    return found | fewer
 
 
 @pytest.mark.parametrize("library", ["tslearn", "aeon", "metric-learn", "reservoirpy"])
@@ -59,10 +61,15 @@ def test_our_lines_run(library: str, names: Any, tmp_path: Path, monkeypatch: py
             run(line, names, names["E" if library == "aeon" else "X"])
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # theirs are not ours to mend
 @pytest.mark.global_rng
-@pytest.mark.parametrize("library", PLACES)
+@pytest.mark.parametrize(
+    "library",
+    [
+        pytest.param("tslearn", marks=pytest.mark.long),  # which compiles its distances
+        pytest.param("reservoirpy", marks=pytest.mark.slow),
+    ],
+)
 def test_their_lines_run(library: str, names: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
