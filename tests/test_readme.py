@@ -145,7 +145,8 @@ def test_every_page_is_in_a_tree_of_contents() -> None:
 def entries_of(page: Path) -> list[str]:
     """The entries of the trees of contents of a page."""
     trees = re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    return [line for tree in trees for line in tree.split("\n") if line and not line.startswith(":")]
+    lines = [line for tree in trees for line in tree.split("\n") if line and not line.startswith(":")]
+    return [re.sub(r".*<(.*)>", r"\1", line) for line in lines]
 
 
 def test_all_names_are_in_the_guide() -> None:
