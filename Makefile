@@ -45,9 +45,10 @@ test-long: $(STAMP)-test ## run thousands of trials more of what the suite tries
 test-oldest: ## run the tests with the oldest supported versions, in an environment of their own
 	$(MAKE) --no-print-directory test VENV="$(VENV)-oldest" CONSTRAINTS=constraints-oldest.txt
 
-lint: $(STAMP)-lint ## check style and format
+lint: $(STAMP)-lint ## check style, format and docstrings
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) .ci/check_docstrings.py
 
 format: $(STAMP)-lint ## repair style and format
 	$(RUN) -m ruff check --fix .

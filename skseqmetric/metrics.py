@@ -59,14 +59,48 @@ def step_f1_score(
 ) -> float:
     """F1 over all labelled steps. By default all classes count alike, whether they are rare or frequent.
 
-    Parameters and errors as in `step_accuracy`; `average` as in `sklearn.metrics.f1_score`.
+    Parameters
+    ----------
+    y_true : list of n arrays (T_i,), or array (n, T) padded with `ignore_label`
+        True labels.
+    y_pred : list of n arrays (T_i,)
+        Predicted labels.
+    average : {"macro", "micro", "weighted"}, default="macro"
+        How the scores of the classes become one, as in `sklearn.metrics.f1_score`.
+    ignore_label : object, default=None
+        Steps with this true label do not count.
+    sample_weight : array-like of shape (n,), default=None
+        Weight of every step of a sequence, >= 0.
+
+    Returns
+    -------
+    score : float in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        The numbers of sequences or of steps differ, a weight is negative or not finite, or no step has a label.
     """
     true, predicted, weights = _flat(y_true, y_pred, ignore_label, sample_weight)
     return float(f1_score(true, predicted, average=average, sample_weight=weights, zero_division=0.0))
 
 
 def step_macro_f1_scorer(estimator: Any, X: Any, y: Any) -> float:
-    """Macro F1 of a step-wise classifier, for `scoring=` of cross_validate and GridSearchCV."""
+    """Macro F1 of a step-wise classifier, for `scoring=` of cross_validate and GridSearchCV.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        What predicts.
+    X : n sequences
+        In any form that its `predict` accepts.
+    y : list of n arrays (T_i,)
+        True labels.
+
+    Returns
+    -------
+    score : float in [0, 1]
+    """
     return step_f1_score(y, estimator.predict(X), ignore_label=getattr(estimator, "ignore_label", None))
 
 
@@ -153,7 +187,26 @@ def word_error_rate(y_true: Sequence[Any], y_pred: Sequence[Any], *, sample_weig
 
     As `character_error_rate`, with words for symbols. A string is split at white space. Any other label (a list,
     tuple or array of symbols) is one word: it counts as one error unless all its symbols are right. An empty label
-    has no word. Parameters and errors are those of `character_error_rate`.
+    has no word.
+
+    Parameters
+    ----------
+    y_true, y_pred : sequences of n labels
+        True and predicted labels.
+    sample_weight : array-like of shape (n,), default=None
+        Weight of each label, >= 0.
+
+    Returns
+    -------
+    rate : float >= 0
+        0 if all labels are right; above 1 if the predictions are much longer than the truth.
+
+    Raises
+    ------
+    ValueError
+        The numbers of labels differ, a weight is negative or not finite, or the true labels have no word at all.
+    TypeError
+        A label is neither a string nor a sequence of hashable symbols, or `y_true` or `y_pred` is one string.
 
     Examples
     --------
@@ -167,12 +220,40 @@ def word_error_rate(y_true: Sequence[Any], y_pred: Sequence[Any], *, sample_weig
 
 
 def neg_character_error_rate_scorer(estimator: Any, X: Any, y: Any) -> float:
-    """Minus the character error rate of predicted labels, for `scoring=` of cross_validate and GridSearchCV."""
+    """Minus the character error rate of predicted labels, for `scoring=` of cross_validate and GridSearchCV.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        What predicts.
+    X : n sequences
+        In any form that its `predict` accepts.
+    y : sequence of n labels
+        True labels.
+
+    Returns
+    -------
+    score : float <= 0
+    """
     return -character_error_rate(y, estimator.predict(X))
 
 
 def neg_word_error_rate_scorer(estimator: Any, X: Any, y: Any) -> float:
-    """Minus the word error rate of predicted labels, for `scoring=` of cross_validate and GridSearchCV."""
+    """Minus the word error rate of predicted labels, for `scoring=` of cross_validate and GridSearchCV.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        What predicts.
+    X : n sequences
+        In any form that its `predict` accepts.
+    y : sequence of n labels
+        True labels.
+
+    Returns
+    -------
+    score : float <= 0
+    """
     return -word_error_rate(y, estimator.predict(X))
 
 

@@ -56,10 +56,14 @@ def partial_fit(self: Any, X: Any, y: Any = None, classes: Any = None, sample_we
 
     Parameters
     ----------
-    X, y, sample_weight
+    X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+        Sequences.
+    y : array-like of shape (n,); with `target="step"` list of n arrays (T_i,), or array (n, T)
         As in `fit`.
     classes : array-like of shape (K,), optional
         All labels of this and later calls, read by the first call. None: the labels of the first y.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`.
 
     Returns
     -------

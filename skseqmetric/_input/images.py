@@ -63,7 +63,7 @@ class Images:
 
         Parameters
         ----------
-        rows : array-like of int, boolean mask or slice
+        rows : array-like of int, mask of bool, or slice
             Which images, in which order.
 
         Returns

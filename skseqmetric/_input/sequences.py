@@ -83,7 +83,7 @@ class Sequences:
 
         Parameters
         ----------
-        indices : array-like of int, boolean mask or slice
+        indices : array-like of int, mask of bool, or slice
             Which sequences, in which order.
 
         Returns

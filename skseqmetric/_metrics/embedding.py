@@ -115,7 +115,11 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,)
+            As in `fit`.
+        sample_weight : array-like of shape (n,), optional
             As in `fit`.
 
         Returns

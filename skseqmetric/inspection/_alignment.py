@@ -95,13 +95,23 @@ class AlignmentDisplay:
         Parameters
         ----------
         metric : fitted SyncGRUMetric or NRNMMetric with coupling="alignment"
+            What matches the sequences.
         x, y : arrays (T, C) and (S, C)
-        channels, channel_names, names
+            The sequences. One-dimensional arrays have one channel.
+        channels : list of int or str, or None, default=None
             As in the class.
+        channel_names : sequence of C names or None, default=None
+            As in the class. None: those that the metric was fitted with, else numbers.
+        names : pair of str, default=("x", "y")
+            Of the sequences.
         ax : matplotlib axes, default=None
             As in `plot`.
         **drawing
             As in `plot`.
+
+        Returns
+        -------
+        display : AlignmentDisplay
 
         Raises
         ------
@@ -130,6 +140,10 @@ class AlignmentDisplay:
             Cost at the end of the scale of colours, so that several displays can have one. None: the largest cost.
         title : str or None, default=None
             None: the distance, and the share of the pooled states in its square.
+
+        Returns
+        -------
+        self
         """
         curves, chosen = self._curves()
         self.figure_, self.axes_ = make_panels(ax)

@@ -39,6 +39,7 @@ class AttentionDisplay:
         Parameters
         ----------
         estimator : fitted NRNMClassifier, NRNMStepClassifier or NRNMMetric with attention=True
+            What has the memory.
         x : array (T, C)
             The sequence.
         head : int or None, default=None
@@ -46,6 +47,11 @@ class AttentionDisplay:
         layer : int, default=-1
             Layer of the network.
         ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        display : AttentionDisplay
 
         Raises
         ------
@@ -63,7 +69,17 @@ class AttentionDisplay:
         return cls(weights=weights, steps=steps).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
-        """Draw a column for every attended step, with a cell for every attending state of the same block."""
+        """Draw a column for every attended step, with a cell for every attending state of the same block.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        self
+        """
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         n_blocks, n_slots, _ = self.weights.shape

@@ -78,7 +78,9 @@ class CrossModalRetrievalDisplay:
         Parameters
         ----------
         estimator : fitted CrossModalTripletEmbedder
+            What finds the images.
         X : n sequences
+            Some of them are the queries.
         y : array-like of shape (n,)
             Their classes.
         images : m images
@@ -91,8 +93,14 @@ class CrossModalRetrievalDisplay:
             Number K of images for each query.
         strokes : int, list of n arrays (T_i,) or None, default=None
             Stroke of every step of every sequence, or the channel that holds it.
-        view, y_axis, cmap, ax
+        view, y_axis, cmap : str
             As in `plot`.
+        ax : matplotlib axes, default=None
+            As in `plot`.
+
+        Returns
+        -------
+        display : CrossModalRetrievalDisplay
 
         Raises
         ------
@@ -136,6 +144,10 @@ class CrossModalRetrievalDisplay:
             Direction of larger y in a path.
         cmap : str, default="gray"
             matplotlib's colour map for images of one channel. "gray_r" turns bright ink on black into ink on paper.
+
+        Returns
+        -------
+        self
         """
         as_path = _is_path(view, y_axis, self.queries)
         pictures = _drawable(self.images)
@@ -204,10 +216,14 @@ class CrossModalMapDisplay:
 
     Parameters
     ----------
-    points, image_points : ndarray of shape (n, 2), (m, 2)
-        Place of every sequence and of every image.
-    labels, image_labels : array-like of shape (n,), (m,)
-        Class of every sequence and of every image.
+    points : ndarray of shape (n, 2)
+        Place of every sequence.
+    labels : array-like of shape (n,)
+        Class of every sequence.
+    image_points : ndarray of shape (m, 2)
+        Place of every image.
+    image_labels : array-like of shape (m,)
+        Class of every image.
     method : str, default="PCA"
         What placed the points; names the axes.
 
@@ -243,10 +259,13 @@ class CrossModalMapDisplay:
         Parameters
         ----------
         estimator : fitted CrossModalTripletEmbedder
+            What embeds both.
         X : n sequences
+            In any form that the estimator's `fit` accepts.
         y : array-like of shape (n,)
             Their classes.
         images : m images
+            In any form that the estimator's `fit` accepts.
         image_labels : array-like of shape (m,) or None, default=None
             Their classes. None: images[i] belongs to X[i] and has class y[i].
         reducer : object with `fit_transform`, default=None
@@ -254,6 +273,10 @@ class CrossModalMapDisplay:
             gap between the modalities. Many classes need a nonlinear map, such as scikit-learn's TSNE.
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        display : CrossModalMapDisplay
 
         Raises
         ------
@@ -286,6 +309,10 @@ class CrossModalMapDisplay:
             Drawn into; a new figure otherwise.
         legend : bool, default=True
             Explain the markers. Names explain the colours, which repeat after ten classes.
+
+        Returns
+        -------
+        self
         """
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure

@@ -44,7 +44,9 @@ class EmbeddingDisplay:
         Parameters
         ----------
         metric : fitted estimator with `transform`
+            What embeds the sequences.
         X : n sequences
+            What is drawn.
         y : array-like of shape (n,)
             Classes.
         reducer : object with `fit_transform`, default=None
@@ -53,6 +55,10 @@ class EmbeddingDisplay:
             Of the default reducer.
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        display : EmbeddingDisplay
         """
         embeddings = metric.transform(X)
         labels = one_label_each(y, len(embeddings), "y", "sequences")
@@ -64,7 +70,19 @@ class EmbeddingDisplay:
         return cls(points=points, labels=labels, method=method).plot(ax=ax)
 
     def plot(self, *, ax: Any = None, legend: bool = True) -> Self:
-        """Draw every class with its own marker and colour, and its name above its points."""
+        """Draw every class with its own marker and colour, and its name above its points.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+        legend : bool, default=True
+            Explain colours and markers beside the map.
+
+        Returns
+        -------
+        self
+        """
         points = as_array(self.points, "points")
         labels = one_label_each(self.labels, len(points), "labels", "points")
         self.ax_ = make_axes(ax)

@@ -101,6 +101,7 @@ class StateAnimation:
         Parameters
         ----------
         states : list of n arrays (S_i, H)
+            All states of every sequence.
         points : list of n arrays (S_i, 2)
             Their places, as `RecurrentStateMap.transform` returns them.
         readouts : sequence of pairs (coef (K, H), intercept (K,)), or of estimators with `coef_` and `intercept_`
@@ -117,6 +118,10 @@ class StateAnimation:
             step 0) are left out.
         **options
             As in the class.
+
+        Returns
+        -------
+        animation : StateAnimation
 
         Raises
         ------
@@ -202,11 +207,33 @@ class StateAnimation:
     # ------------------------------------------------------------------------------------------------ what is shown
 
     def points_at(self, frame: int) -> np.ndarray:
-        """Return the places of all states at a stage, one sequence after the other, (N, 2)."""
+        """Return the places of all states at a stage.
+
+        Parameters
+        ----------
+        frame : int
+            Number of the stage.
+
+        Returns
+        -------
+        points : ndarray of shape (N, 2)
+            One sequence after the other.
+        """
         return np.concatenate(self._places(self.frames[frame]))
 
     def values_at(self, frame: int) -> np.ndarray:
-        """Return the values of all states at a stage, (N,)."""
+        """Return the values of all states at a stage.
+
+        Parameters
+        ----------
+        frame : int
+            Number of the stage.
+
+        Returns
+        -------
+        values : ndarray of shape (N,)
+            One sequence after the other.
+        """
         stage, values, *_ = self.frames[frame]
         name = f"values of {stage}"
         values = check_step_values(values, [len(p) for p in self._places(self.frames[frame])], name)
@@ -215,11 +242,21 @@ class StateAnimation:
         return joined_labels([label_array(own, f"{name}[{i}]") for i, own in enumerate(values)], name=name)
 
     def colours(self) -> StageColours:
-        """Return what the colours mean in all frames."""
+        """Return what the colours mean in all frames.
+
+        Returns
+        -------
+        colours : StageColours
+        """
         return self._stages().colours
 
     def extent(self) -> np.ndarray:
-        """Return the part of the map that all frames show, ((x_low, x_high), (y_low, y_high))."""
+        """Return the part of the map that all frames show, ((x_low, x_high), (y_low, y_high)).
+
+        Returns
+        -------
+        extent : ndarray of shape (2, 2)
+        """
         return self._stages().extent
 
     def _places(self, frame: StateFrame) -> Sequence[np.ndarray]:
@@ -256,6 +293,10 @@ class StateAnimation:
             Number of the frame.
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        self
         """
         drawing = StageDrawing(self._stages(), ax)
         drawing.show(range(len(self.frames))[stage])
@@ -289,7 +330,24 @@ class StateAnimation:
         save_film(self._stages(), Path(path), fps, dpi, progress)
 
     def to_plotly(self, *, fps: float = 2, progress: bool = False) -> Any:
-        """Return the animation as a plotly figure, for a notebook; `save_html` writes it to a file."""
+        """Return the animation as a plotly figure, for a notebook; `save_html` writes it to a file.
+
+        Parameters
+        ----------
+        fps : float, default=2
+            Stages per second.
+        progress : bool, default=False
+            Show a progress bar while the frames are made.
+
+        Returns
+        -------
+        figure : plotly Figure
+
+        Raises
+        ------
+        ImportError
+            If plotly is missing.
+        """
         return make_page(self._stages(), fps, progress)
 
     def save_html(self, path: str | Path, *, fps: float = 2, progress: bool = False) -> None:
@@ -301,6 +359,7 @@ class StateAnimation:
         Parameters
         ----------
         path : str or Path
+            The file, which is replaced.
         fps : float, default=2
             Stages per second.
         progress : bool, default=False

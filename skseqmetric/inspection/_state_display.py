@@ -64,6 +64,7 @@ class RecurrentStateDisplay:
     outputs : list of n arrays (S_i, K) or None, default=None
         Outputs of the network at every state; NaN if unknown.
     output_names : sequence of K names or None, default=None
+        Of the outputs. None: numbers.
     codes : list of n arrays (S_i,) or (S_i, parts) of int, or None, default=None
         How good the outputs are: 0 is the worst code, -1 marks a state that is not judged. An output can have parts.
     code_names : sequence of 2 or 3 names, default=("invalid", "valid", "exact")
@@ -138,7 +139,9 @@ class RecurrentStateDisplay:
         Parameters
         ----------
         estimator : fitted recurrent estimator, or Pipeline that ends in one
+            What has the states.
         X : n sequences
+            What it reads.
         y : array-like of shape (n,), or list of n arrays (T_i,), or None, default=None
             Classes of the sequences or of their steps. They judge the states of a classifier: a state is right if the
             class of the largest output is that of y.
@@ -148,6 +151,7 @@ class RecurrentStateDisplay:
         places, step_names : list of n sequences of T_i entries, or None, default=None
             As in the class, but with one entry for every input step (or for every recurrent step).
         names : sequence of n names or None, default=None
+            As in the class.
         labels : array-like of shape (n,) or None, default=None
             None: y, if it has one entry per sequence.
         output_names : sequence of K names or None, default=None
@@ -162,8 +166,16 @@ class RecurrentStateDisplay:
         options : dict or None, default=None
             Of the estimator's `hidden_states`. None: ``{"kind": "cell"}`` for a recurrent estimator with
             ``cell="lstm"``, as in the paper.
-        layer, ax, **drawing
+        layer : {"trajectories", "final", "places", "output", "errors"}, default="trajectories"
+            What is drawn.
+        ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+        **drawing
             As in `plot`.
+
+        Returns
+        -------
+        display : RecurrentStateDisplay
 
         Raises
         ------
@@ -213,10 +225,15 @@ class RecurrentStateDisplay:
         Parameters
         ----------
         layer : {"trajectories", "final", "places", "output", "errors"}, default="trajectories"
+            The method `plot_` with this name draws it.
         ax : matplotlib axes, default=None
             Drawn into; a new figure otherwise.
         **drawing
             Of the method of that layer.
+
+        Returns
+        -------
+        self
         """
         _check_layer(layer)
         return getattr(self, f"plot_{layer}")(ax=ax, **drawing)
@@ -229,8 +246,13 @@ class RecurrentStateDisplay:
         sequences : array-like of int or None, default=None
             None: the first sequence of each of the first three classes, or the first three sequences.
         ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
         label_every : int or None, default=None
             Label every such state, and the last one. None: about 20 labels per sequence at most.
+
+        Returns
+        -------
+        self
         """
         chosen = self._first_sequences() if sequences is None else [int(i) for i in np.atleast_1d(sequences)]
         title = f"Trajectories of {len(chosen)} sequence{'s' if len(chosen) > 1 else ''}"
@@ -245,7 +267,17 @@ class RecurrentStateDisplay:
         return self
 
     def plot_final(self, *, ax: Any = None) -> Self:
-        """Draw all states in grey, and the last state of every sequence coloured by its label."""
+        """Draw all states in grey, and the last state of every sequence coloured by its label.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        self
+        """
         self._begin(ax, f"Final states of {len(self.points)} sequences")
         self._cloud()
         last = np.stack([as_array(points, "points")[-1] for points in positional(self.points, "points")])
@@ -263,6 +295,11 @@ class RecurrentStateDisplay:
             The labels of `places`, the share of the sequence that was read, the number of steps read, or the name of
             the step. None: "place" if places are given, else "time".
         ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        self
         """
         by = ("time" if self.places is None else "place") if by is None else by
         values, title = self._place_values(by)
@@ -286,6 +323,10 @@ class RecurrentStateDisplay:
             The histogram appears to the right of them.
         bins : int, default=40
             Of the histogram. The colour scale ends at the 1st and 99th percentile of the values.
+
+        Returns
+        -------
+        self
         """
         values, name = values_of_output(self.outputs, output, self.output_names)
         known = np.isfinite(values)
@@ -307,6 +348,11 @@ class RecurrentStateDisplay:
         mark : int, default=3
             Number of the most difficult sequences to name. Sequences whose last state has the best code are not named.
         ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        self
         """
         codes, names = codes_of_part(self._all_codes, part), list(map(str, self.code_names))
         if len(names) not in (2, 3):
@@ -331,6 +377,7 @@ class RecurrentStateDisplay:
         Parameters
         ----------
         n : int, default=10
+            Most sequences that are returned.
 
         Returns
         -------

@@ -94,7 +94,8 @@ class RecurrentStateMap(BaseEstimator):
         ----------
         states : list of arrays (T_i, H), array (n, T, H), or array (n, H)
             The states of all sequences, or all states in one array.
-        y : ignored
+        y : None
+            Ignored.
 
         Returns
         -------
@@ -124,6 +125,7 @@ class RecurrentStateMap(BaseEstimator):
         Parameters
         ----------
         states : list of n arrays (T_i, H), array (n, T, H), or array (n, H)
+            The states of all sequences, or all states in one array.
 
         Returns
         -------
@@ -145,7 +147,19 @@ class RecurrentStateMap(BaseEstimator):
         return points if ends is None else np.split(points, ends)
 
     def fit_transform(self, states: Any, y: Any = None) -> Any:
-        """Fit on the states and return their places."""
+        """Fit on the states and return their places.
+
+        Parameters
+        ----------
+        states : list of n arrays (T_i, H), array (n, T, H), or array (n, H)
+            As in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        points : list of n arrays (T_i, 2), or array (n, 2) of one array of states (n, H)
+        """
         return self.fit(states).transform(states)
 
     def _new_reducer(self, n_states: int) -> Any:
@@ -193,8 +207,13 @@ class RecurrentStateMap(BaseEstimator):
         Parameters
         ----------
         states : list of arrays (T_i, H), array (n, T, H), or array (n, H)
+            The states, as in `transform`.
         n_neighbors : int, default=10
-            k, less than half the number of distinct states.
+            Number k of neighbours, less than half the number of distinct states.
+
+        Returns
+        -------
+        trustworthiness : float
 
         Notes
         -----
@@ -227,10 +246,16 @@ class RecurrentStateMap(BaseEstimator):
         Parameters
         ----------
         states : list of arrays (T_i, H), array (n, T, H), or array (n, H)
+            The states, as in `transform`.
         labels : list of arrays (T_i,), or array (n,)
             Label of every state. Rows equal in state and label count once, so a common beginning is not its own
             neighbour. Equal states with different labels are neighbours at one place.
         n_neighbors : int, default=10
+            Number of nearest neighbours of every state.
+
+        Returns
+        -------
+        purity : float
 
         Notes
         -----
@@ -256,6 +281,10 @@ class RecurrentStateMap(BaseEstimator):
         ----------
         min_cluster_size : int, default=15
             Least number of states in an island.
+
+        Returns
+        -------
+        n_islands : int
         """
         check_is_fitted(self)
         if len(self.points_) < min_cluster_size:

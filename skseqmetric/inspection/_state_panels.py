@@ -89,6 +89,7 @@ class HyperparameterPanels:
             draws its weights in `fit_reservoir(X)`, or in `fit(X)` without such a method. With an integer
             `random_state` only the two parameters differ. With bidirectional=False a state knows only earlier steps.
         X : n sequences
+            What every network reads.
         param_grid : mapping of two parameter names to their values, or None, default=None
             Rows and columns. None: spectral_radius (0.5, 0.9, 1.3, 1.7) x leak (0.05, 0.2, 0.5, 1).
         labels : list of n arrays (T_i,) or None, default=None
@@ -103,6 +104,10 @@ class HyperparameterPanels:
             Of trustworthiness and purity.
         n_jobs : int or None, default=None
             Number of settings that run at the same time, as in joblib. None: one.
+
+        Returns
+        -------
+        panels : HyperparameterPanels
 
         Raises
         ------
@@ -130,7 +135,13 @@ class HyperparameterPanels:
         return cls(panels, label_name=label_name, n_neighbors=n_neighbors).plot()
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a row per setting: its two parameters, trustworthiness, n_islands, purity."""
+        """Return the measures of every panel as a table.
+
+        Returns
+        -------
+        frame : pandas DataFrame
+            A row for every setting: its two parameters, trustworthiness, n_islands, purity.
+        """
         try:
             import pandas as pd
         except ImportError as error:
@@ -147,6 +158,10 @@ class HyperparameterPanels:
         ----------
         figure : matplotlib figure or subfigure, default=None
             Drawn into; otherwise a new one of fitting size.
+
+        Returns
+        -------
+        self
         """
         columns = len({repr(list(panel.params.values())[1]) for panel in self.panels})
         rows = len(self.panels) // columns

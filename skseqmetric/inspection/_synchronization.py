@@ -48,7 +48,9 @@ class SynchronizationDisplay:
         Parameters
         ----------
         metric : fitted SyncGRUMetric
-        X : list of sequences
+            What runs the pairs.
+        X : list of n sequences
+            What pairs are drawn from.
         y : array-like of shape (n,)
             Classes.
         n_pairs : int, default=200
@@ -56,6 +58,11 @@ class SynchronizationDisplay:
         random_state : int or None, default=0
             Seed for the choice of pairs.
         ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        display : SynchronizationDisplay
         """
         sequences = check_sequences(X)
         labels = one_label_each(y, len(sequences), "y", "sequences")
@@ -64,7 +71,17 @@ class SynchronizationDisplay:
         return cls(same=curves[0], different=curves[1]).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
-        """Draw the median and the band between the quartiles for each kind of pair."""
+        """Draw the median and the band between the quartiles for each kind of pair.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+
+        Returns
+        -------
+        self
+        """
         self.ax_ = make_axes(ax)
         self.figure_ = self.ax_.figure
         time = np.linspace(0, 100, GRID)

@@ -100,22 +100,31 @@ class UnitActivityDisplay:
             An echo state network or a trained recurrent one, also in a Pipeline or a grid search. All states of X are
             in memory at once.
         X : n sequences
+            What the network reads.
         kind : str, default="traces"
             As in `plot`.
-        step_labels, groups
+        step_labels : list of n arrays (T_i,) or None, default=None
             As in the class.
         coef : array-like of shape (K, H) or None, default=None
             Weights of the outputs. None: the estimator's `coef_`, if it has one column per unit. An echo state network
             with pooling="both" has two: pass the columns of the last state, or of the mean.
         output_names : sequence of K names or None, default=None
             None: the estimator's classes, or numbers.
+        groups : mapping or None, default=None
+            As in the class.
         bidirectional : bool or None, default=None
             Whether the second half of the units reads from the end. None: the estimator's parameter of that name, or
             False.
         state_options : mapping or None, default=None
             For the estimator's `hidden_states`, such as {"kind": "cell"} for an LSTM.
-        ax, **options
+        ax : matplotlib axes, default=None
+            Drawn into; a new figure otherwise.
+        **options
             As in `plot`.
+
+        Returns
+        -------
+        display : UnitActivityDisplay
 
         Raises
         ------
@@ -146,11 +155,37 @@ class UnitActivityDisplay:
     # ------------------------------------------------------------------------------------------------ numbers
 
     def polyvalent(self, *, n_extreme: int = 5, min_lists: int = 5) -> PolyvalentUnits:
-        """Return the units that are among the n_extreme smallest or largest weights of at least min_lists outputs."""
+        """Return the units that are among the n_extreme smallest or largest weights of at least min_lists outputs.
+
+        Parameters
+        ----------
+        n_extreme : int, default=5
+            Units at either end of the weights of an output.
+        min_lists : int, default=5
+            Least number of outputs at whose ends a unit stands.
+
+        Returns
+        -------
+        units : PolyvalentUnits
+            `units` (P,), and `roles` (P, K): +1 among the largest weights of an output, -1 among the smallest, else 0.
+        """
         return polyvalent_units(self._weights, n_extreme, min_lists)
 
     def specific(self, output: int = 0, *, n_units: int = 10) -> CategoryActivity:
-        """Return how much the n_units units of largest |weight| on one output move at every label of a step."""
+        """Return how much the n_units units of largest |weight| on one output move at every label of a step.
+
+        Parameters
+        ----------
+        output : int, default=0
+            Number of the output.
+        n_units : int, default=10
+            Number of units of largest ``|weight|`` on it.
+
+        Returns
+        -------
+        activity : CategoryActivity
+            `categories` of the steps in order, and `mean`, `std` and `n_sequences` of each.
+        """
         labels = self.step_labels
         if labels is None:
             labels = [relative_time(len(x)) for x in positional(self.states, "states")]
@@ -210,6 +245,10 @@ class UnitActivityDisplay:
         n_extreme, min_lists : int, default=5
             For "polyvalent": the list of an output has n_extreme units at either end. A unit must be in min_lists
             lists.
+
+        Returns
+        -------
+        self
         """
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} must be one of {', '.join(map(repr, KINDS))}.")

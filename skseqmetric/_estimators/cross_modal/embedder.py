@@ -336,11 +336,19 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
 
         Parameters
         ----------
-        X, y, sample_weight, images, image_labels
-            As in `fit`. Later calls may have images only if the first call had some. A later call without images trains
-            the series branch alone and leaves the image encoder unchanged.
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,)
+            As in `fit`.
         classes : array-like of shape (K,), optional
             All labels of this and later calls, read by the first call. None: the labels of the first y.
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`.
+        images : array (m, h, w) or (m, h, w, c), or list of m images, optional
+            As in `fit`. Later calls may have images only if the first call had some. A later call without images trains
+            the series branch alone and leaves the image encoder unchanged.
+        image_labels : array-like of shape (m,), optional
+            As in `fit`.
 
         Returns
         -------

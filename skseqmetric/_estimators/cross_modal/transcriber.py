@@ -372,11 +372,19 @@ class CrossModalTranscriber(CrossModalEstimator):
 
         Parameters
         ----------
-        X, y, sample_weight, images, image_labels
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : list of n strings, or of n lists of symbols
+            As in `fit`.
+        symbols : str or list of symbols, optional
+            All symbols of this and later calls, read by the first call. None: the symbols of the first y.
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`.
+        images : array (m, h, w) or (m, h, w, c), or list of m images, optional
             As in `fit`. Later calls may have images only if the first call had some. A later call without images trains
             the series branch alone and leaves the image encoder unchanged.
-        symbols : string or list of symbols, optional
-            All symbols of this and later calls, read by the first call. None: the symbols of the first y.
+        image_labels : list of m labels, optional
+            As in `fit`.
 
         Returns
         -------

@@ -261,10 +261,14 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,), or with target="step" list of n arrays (T_i,)
             As in `fit`.
         classes : array-like of shape (K,), optional
             All labels of this and later calls, read by the first call. None: the labels of the first y.
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`.
 
         Returns
         -------

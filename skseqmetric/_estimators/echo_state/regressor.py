@@ -199,7 +199,11 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,) or (n, K), or with target="step" list of n arrays (T_i,) or (T_i, K)
+            As in `fit`.
+        sample_weight : array-like of shape (n,), optional
             As in `fit`.
 
         Returns

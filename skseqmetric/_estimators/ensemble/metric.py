@@ -240,7 +240,11 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,), or None
+            As in `fit`.
+        sample_weight : array-like of shape (n,), optional
             As in `fit`.
 
         Returns
@@ -462,7 +466,11 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
         Parameters
         ----------
-        X, y, **fit_params
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,), or None
+            As in `fit`.
+        **fit_params
             As in `fit`.
 
         Returns

@@ -122,7 +122,11 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
 
         Parameters
         ----------
-        X, y, **fit_params
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,), or None
+            As in `fit`.
+        **fit_params
             As in `fit`.
 
         Returns

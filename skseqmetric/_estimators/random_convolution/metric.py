@@ -254,8 +254,12 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         Parameters
         ----------
-        X, y, sample_weight
-            As in `fit`. Equal sequences in two calls count as two.
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences. Equal sequences in two calls count as two.
+        y : array-like of shape (n,) or (n, n_outputs), optional
+            As in `fit`.
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`.
 
         Returns
         -------
