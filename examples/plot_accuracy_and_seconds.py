@@ -26,9 +26,10 @@ from skseqmetric.datasets import load_japanese_vowels, make_shifted_sequences, m
 # %%
 # Five problems
 # -------------
-# The speakers are real recordings, every second one of the original split. The others are made: curves that are warped
-# in time, noisy sines that differ in frequency only, digits of unseen writers, and three events in noise. Half of the
-# writers draw half of the digits backwards. The file ``pen_writers.py`` beside this one makes them.
+# The speakers are real recordings, every second one of the original split. The other problems are made. Curves are
+# warped in time, and noisy sines differ in frequency only. Digits are those of unseen writers, half of whom draw half
+# of the digits backwards. At last, three events follow each other in noise. The file ``pen_writers.py`` beside this one
+# makes the writers.
 
 
 def halves(X, y):
