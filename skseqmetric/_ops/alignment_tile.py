@@ -6,9 +6,10 @@ With the states :math:`x_p` and :math:`y_q` of two sequences at P and P' places,
     c_{pq} = |x_p - y_q|^2, \qquad
     d^2(x, y) = \frac{1}{P} \sum_p \min_q c_{pq} + \frac{1}{P'} \sum_q \min_p c_{pq}
 
-`_ops.reference.alignment` is the definition. The fast forms find the minima from products of places and compute them
-anew from differences. So :math:`d(x, x) = 0` exactly, and a distance has the same bits in either order of x and y, in
-any company, and on any number of threads. A pair costs O(P P' D) time.
+`_ops.reference.alignment` is the definition. The fast forms find the minima from products of places. The torch form
+computes all of them anew from differences, the compiled one those that have lost digits in the products. So
+:math:`d(x, x) = 0` exactly, and a distance has the same bits in either order of x and y, in any company, and on any
+number of threads. A pair costs O(P P' D) time.
 
 Layouts: N and M sequences, K pairs, P and P' places, D numbers of a place.
 """
