@@ -60,6 +60,7 @@ def test_problems_are_found_in_every_folder_and_others_left_out_with_a_word(fold
     assert left_out["train_only"] == "no split test"
     assert left_out["steps"] == "split train has no label for every sequence"
     assert left_out["other"].startswith("not in the form of read_sequences")
+    assert not any(str(folder) in why for why in left_out.values())
     assert list(find_problems(folder, ["second"])[0]) == ["second"]
     with pytest.raises(ValueError, match=r"has no problem \['third'\]"):
         find_problems(folder, ["third"])

@@ -63,7 +63,7 @@ def obstacle(path: Path) -> str | None:
     try:
         splits = read_sequences(path)
     except (ValueError, OSError) as error:
-        return f"not in the form of read_sequences: {error}"
+        return f"not in the form of read_sequences: {error}".replace(str(path), path.name)  # results name no folder
     if missing := [name for name in ("train", "test") if name not in splits]:
         return f"no split {' and no split '.join(missing)}"
     for name in ("train", "test"):

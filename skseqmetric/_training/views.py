@@ -112,7 +112,7 @@ def has_groups(groups: np.ndarray | None) -> bool:
     return groups is not None and bool((groups != groups[0]).any())
 
 
-def earned(without: np.ndarray, with_views: np.ndarray, weights: np.ndarray, least: float = GAIN) -> bool:
+def earned(without: np.ndarray, with_views: np.ndarray, weights: np.ndarray, least: float) -> bool:
     """Return whether the squared errors (n,) of held-out sequences with views are clearly below those without.
 
     They must be lower by the share `least`.
