@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 
 from benchmarks.environment import available_cores, checkout, environment
 from benchmarks.memory import peak_memory, reset_peak_memory
@@ -158,11 +159,18 @@ def _warmed_up(call: Callable[[], Any], warmup: int) -> Any:
 def _interleaved(contenders: Mapping[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, list[float]]:
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(repeats):
-        start = turn % len(names)
-        for name in names[start:] + names[:start]:
-            seconds[name].append(_timed(contenders[name], device))
+    with progress_bar("rounds", repeats * len(names), "call") as bar:
+        for turn in range(repeats):
+            start = turn % len(names)
+            for name in names[start:] + names[:start]:
+                seconds[name].append(_timed(contenders[name], device))
+                bar.update()
     return seconds
+
+
+def progress_bar(what: str, total: int, unit: str) -> Any:
+    """A bar on a terminal; nothing where the output goes to a file."""
+    return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, leave=False)
 
 
 def _timed(call: Callable[[], Any], device: str) -> float:

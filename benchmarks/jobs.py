@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from benchmarks.environment import environment
-from benchmarks.harness import argument_parser
+from benchmarks.harness import argument_parser, progress_bar
 from benchmarks.threads import limit_threads, threads_of_children
 
 
@@ -127,13 +127,16 @@ def do_all(
     done, commit = read_log(log), environment()["commit"]
     missing = [job for job in jobs if job.key not in done]
     start = time.perf_counter()
-    for count, (job, found) in enumerate(finished(work, missing, data, n_processes, threads) if missing else (), 1):
-        done[job.key] = {"key": job.key, **asdict(job), **found, "commit": commit}
-        append_row(log, done[job.key])
-        left = (time.perf_counter() - start) / count * (len(missing) - count)
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if isinstance(value, float))
-        print(f"{count}/{len(missing)}  {job.part}, {job.task}, {job.arm}, seed {job.seed}: {shown}", end="")
-        print(f"; {left / 60:.0f} min left", flush=True)
+    with progress_bar("fits", len(missing), "fit") as bar:
+        for count, (job, found) in enumerate(finished(work, missing, data, n_processes, threads) if missing else (), 1):
+            done[job.key] = {"key": job.key, **asdict(job), **found, "commit": commit}
+            append_row(log, done[job.key])
+            left = (time.perf_counter() - start) / count * (len(missing) - count)
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if isinstance(value, float))
+            line = f"{count}/{len(missing)}  {job.part}, {job.task}, {job.arm}, seed {job.seed}: {shown}"
+            bar.write(f"{line}; {left / 60:.0f} min left")
+            sys.stdout.flush()
+            bar.update()
     return [done[job.key] for job in jobs if job.key in done]
 
 

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from tqdm import auto
 
+from tests.fake_bars import FakeBar
 from tests.small_embedder import pictures
 from tests.small_transcriber import abc_words
 from tests.torch_defaults import TORCH_DEFAULTS, set_torch_default
@@ -75,6 +77,15 @@ def global_generator_states() -> dict[str, object]:
         "numpy.random": (keys.tobytes(), *position),
         "torch": torch.get_rng_state().numpy().tobytes(),
     }
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeBar]]:
+    """All progress bars that were opened. They must be closed in the end."""
+    monkeypatch.setattr(auto, "tqdm", FakeBar)
+    monkeypatch.setattr(FakeBar, "opened", [])
+    yield FakeBar.opened
+    assert all(bar.closed for bar in FakeBar.opened)
 
 
 @pytest.fixture(autouse=True)

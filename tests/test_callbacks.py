@@ -122,13 +122,20 @@ def test_a_callback_that_does_not_follow_stays_where_it_is_set(ragged: Data) -> 
     assert local.events == ["setup", f"begin {KNN}", f"begin {part}", f"end {part}", f"end {KNN}", "teardown"]
 
 
-@pytest.mark.parametrize("metric", ["dtw", mean_tile, MeanMetric(), SupervisedMean()])
+@pytest.mark.parametrize("metric", [mean_tile, MeanMetric(), SupervisedMean()])
 def test_a_metric_without_callbacks_is_a_task_without_parts(metric: Any, ragged: Data) -> None:
     follower = Follower()  # a warning that the metric does not support callbacks would be an error here
     SequenceKNeighborsClassifier(metric).set_callbacks(follower).fit(*ragged)
     assert_balanced(follower.events)
     assert len(follower.ended) == 2
     assert follower.ended[0].startswith(f"{KNN} > SequenceKNeighborsClassifier.fit-")
+
+
+def test_a_metric_that_fits_at_once_is_a_task_of_its_own(ragged: Data) -> None:
+    follower = Follower()
+    SequenceKNeighborsClassifier("dtw").set_callbacks(follower).fit(*ragged)
+    assert_balanced(follower.events)
+    assert follower.ended == [f"{KNN} > DTWMetric.fit", KNN]
 
 
 def test_a_frozen_metric_has_no_fit_to_report(ragged: Data) -> None:

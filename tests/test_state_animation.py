@@ -14,6 +14,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from skseqmetric.inspection import RecurrentStateMap, StateAnimation
+from tests.fake_bars import FakeBar
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 LENGTHS = (4, 1, 3)
@@ -312,11 +313,13 @@ def test_video_is_written_by_ffmpeg(still: StateAnimation, tmp_path: Path, monke
     assert list((tmp_path / "states.mp4").read_bytes()) == [4 + 3, 2]  # the last of four stays 1.5 seconds longer
 
 
-def test_progress_is_shown_where_asked(still: StateAnimation, tmp_path: Path, capsys: Any) -> None:
+def test_progress_is_shown_where_asked(still: StateAnimation, tmp_path: Path, shown: list[FakeBar]) -> None:
     still.save_gif(tmp_path / "states.gif", dpi=20)
-    assert not capsys.readouterr().err
-    still.save_gif(tmp_path / "states.gif", dpi=20, progress=True)
-    assert "4/4" in capsys.readouterr().err
+    still.save_html(tmp_path / "states.html")
+    assert shown == []
+    still.save_gif(tmp_path / "states.gif", dpi=20, verbose=1)
+    still.save_html(tmp_path / "states.html", verbose=1)
+    assert [(bar.text, bar.n, bar.total) for bar in shown] == [("StateAnimation: drawing", 4, 4)] * 2
 
 
 # ------------------------------------------------------------------------------------------------ page

@@ -3,9 +3,12 @@
 from skseqmetric._base import class_methods, number_methods, streaming
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
 from skseqmetric._base.renamed import renamed, with_defaults
+from skseqmetric._training.callbacks import CallbackSupportMixin, reported
 from skseqmetric._training.running import finished_despite_ctrl_c, fitting, unchanged_if_refused
+from skseqmetric._training.verbose import shown, shown_by
 
 __all__ = [
+    "CallbackSupportMixin",
     "NetworkEstimator",
     "Objective",
     "Stage",
@@ -14,6 +17,9 @@ __all__ = [
     "fitting",
     "number_methods",
     "renamed",
+    "reported",
+    "shown",
+    "shown_by",
     "streaming",
     "unchanged_if_refused",
     "with_defaults",

@@ -31,6 +31,7 @@ from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.loop import TrainingOptions, train
 from skseqmetric._training.running import RUNNING, RunningFit
+from skseqmetric._training.verbose import shown
 from skseqmetric._training.views import choose_views
 
 
@@ -351,7 +352,6 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             precision=self.precision,
-            verbose=self.verbose,
         )
 
     def _fitted_copy(self) -> dict[str, Any]:
@@ -387,9 +387,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         """
         return self._features(X)
 
+    @shown
     def _features(self, X: Any) -> np.ndarray:
         return run_sequences(self._checked(X), self.module_.features, self._n_features_out)
 
+    @shown
     def _outputs(self, X: Any) -> Blocks:
         """Return the outputs of the network: (n, K), or n arrays (T_i, K) if every step has a target."""
         flat = self._checked(X)

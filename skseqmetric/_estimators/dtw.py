@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from skseqmetric._base import unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, reported, unchanged_if_refused
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric, register_metric
 from skseqmetric._ops import compiled
@@ -20,7 +20,7 @@ _SLACK = 3  # largest difference of lengths in one call, because tslearn searche
 
 
 @register_metric("dtw")
-class DTWMetric(Metric):
+class DTWMetric(CallbackSupportMixin, Metric):
     r"""Exact dynamic time warping (DTW), as defined by tslearn.
 
     .. math::
@@ -43,6 +43,8 @@ class DTWMetric(Metric):
         ``pip install "skseqmetric[baselines]"``. "auto": the kernels where they are built, else tslearn.
     n_jobs : int or None, default=None
         Number of threads, as in joblib: None is 1, and -1 is all cores.
+    verbose : int, default=0
+        1 shows a progress bar for distances and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -100,13 +102,18 @@ class DTWMetric(Metric):
         ],
         "engine": [StrOptions({"auto", "compiled", "tslearn"})],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
     }
 
-    def __init__(self, *, window: float | None = None, engine: str = "auto", n_jobs: int | None = None) -> None:
+    def __init__(
+        self, *, window: float | None = None, engine: str = "auto", n_jobs: int | None = None, verbose: int = 0
+    ) -> None:
         self.window = window
         self.engine = engine
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
+    @reported
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the input and fix the radius of the band.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skseqmetric._base import renamed
+from skseqmetric._base import renamed, shown
 from skseqmetric._metrics.embedding import EmbeddingMetric
 from skseqmetric._metrics.pair_runs import coupled_states, synchronization_gaps
 from skseqmetric._metrics.protocol import register_metric
@@ -319,6 +319,7 @@ class SyncGRUMetric(EmbeddingMetric):
         }
 
     # ------------------------------------------------------------------ states and synchronisation
+    @shown
     def hidden_states(self, X: Any, Y: Any = None) -> Any:
         """Return the states h_t after every recurrent step, of single sequences or of coupled pairs.
 
@@ -352,6 +353,7 @@ class SyncGRUMetric(EmbeddingMetric):
 
         return run_steps(self._checked(X), run)
 
+    @shown
     def synchronization(self, X: Any, Y: Any) -> list[np.ndarray]:
         """Return the gap |h^1_t - h^2_t| between the two halves at every step of the coupled pairs (X[p], Y[p]).
 

@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._ops.progress import is_wanted, progress
+
+_SHOWN_PAIRS = 2**14
+"""Pairs in one call of a hook where a bar shows how many are done."""
+
 
 def by_length(prepared: Any) -> np.ndarray:
     """Return indices from the shortest to the longest sequence, so that a tile holds sequences of similar length."""
@@ -47,8 +52,12 @@ def distances_of_pairs(metric: Any, left: Any, rows: np.ndarray, right: Any, col
     """
     order = np.argsort(np.maximum(left.lengths[rows], right.lengths[columns]), kind="stable")
     distances = np.empty(len(rows))
-    found = metric._rows(left, rows[order], right, columns[order])
-    distances[order] = _numbers(metric, "_rows", found, (len(rows),))
+    size = min(len(rows), _SHOWN_PAIRS) if is_wanted() else len(rows)
+    with progress("pairs", len(rows), "pair") as bar:
+        for part in (order[start : start + size] for start in range(0, len(rows), max(1, size))):
+            found = metric._rows(left, rows[part], right, columns[part])
+            distances[part] = _numbers(metric, "_rows", found, (len(part),))
+            bar.advance(len(part))
     if not np.isfinite(distances).all():
         p = int(np.argmin(np.isfinite(distances)))
         _refuse_distance(distances[p], rows[p], columns[p])

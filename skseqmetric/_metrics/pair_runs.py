@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._networks.sync_gru import SyncGRUNetwork, to_time_order
+from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
@@ -126,7 +127,8 @@ def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: Fl
     """
     gaps: list[np.ndarray] = [np.empty(0)] * len(left)
     longest = np.maximum(left.host_lengths, right.host_lengths)
-    for batch in batches_by_length(longest, GAP_STEPS):
+    batches = list(batches_by_length(longest, GAP_STEPS))
+    for batch in tracked(batches, "pairs", len(batches), "batch"):
         for p, gap in zip(batch, _gaps(network, left, right, batch), strict=True):
             check_finite(gap[np.newaxis], [p])
             gaps[p] = gap
@@ -162,7 +164,8 @@ def coupled_states(
     """
     halves: tuple[list[Any], list[Any]] = ([None] * len(left), [None] * len(left))
     longest = np.maximum(left.host_lengths, right.host_lengths)
-    for batch in batches_by_length(longest, GAP_STEPS):
+    batches = list(batches_by_length(longest, GAP_STEPS))
+    for batch in tracked(batches, "pairs", len(batches), "batch"):
         for found, states, lengths in zip(halves, *_pair_states(network, left, right, batch), strict=True):
             ordered = to_time_order(states, lengths).cpu().numpy()
             for p, h, n_steps in zip(batch, ordered, lengths.tolist(), strict=True):

@@ -14,13 +14,16 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._base import shown
 from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
+from skseqmetric._ops.progress import Bar, progress
 from skseqmetric._tasks import Pairs
 
 _BLOCK = 512  # rows and columns of one block of a distance matrix
+_SHOWN_BLOCK = 128  # the same, where a bar shows how many are done
 _LEAF = 32  # diagonal blocks up to this size are computed in one call
 
 _REGISTRY: dict[str, Callable[[], Metric]] = {}
@@ -159,6 +162,7 @@ class Metric(BaseEstimator, ABC):
 
     # ------------------------------------------------------------------ distances
 
+    @shown
     def pair_distance(self, X: Any, Y: Any) -> np.ndarray:
         """Return the distance of X[p] to Y[p] for every p.
 
@@ -182,6 +186,7 @@ class Metric(BaseEstimator, ABC):
             raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")
         return distances_of_pairs(self, left, np.arange(len(left)), right, np.arange(len(right)))
 
+    @shown
     def pairwise_distances(self, X: Any, Y: Any = None) -> np.ndarray:
         """Return the distance of every X[i] to every Y[j].
 
@@ -202,13 +207,16 @@ class Metric(BaseEstimator, ABC):
         Memory holds the result and tiles of at most 512 x 512 pairs.
         """
         left = self._prepared(X)
+        order = by_length(left)
         if Y is None:
             distances = np.zeros((len(left), len(left)))
-            _fill_symmetric(self, left, by_length(left), distances)
+            with progress("pairwise distances", distances.size, "pair") as bar:
+                _fill_symmetric(self, left, order, distances, bar)
             return distances
         right = self._prepared(Y)
         distances = np.empty((len(left), len(right)))
-        _fill_block(self, left, by_length(left), right, by_length(right), distances)
+        with progress("pairwise distances", distances.size, "pair") as bar:
+            _fill_block(self, left, order, right, by_length(right), distances, bar)
         return distances
 
     def get_metric(self) -> PairMetric:
@@ -225,6 +233,7 @@ class Metric(BaseEstimator, ABC):
 
     # ------------------------------------------------------------------------------------------------ same or different
 
+    @shown
     def score_pairs(self, X: Any, pairs: Any) -> np.ndarray:
         """Return a similarity score of every pair: minus the distance.
 
@@ -362,24 +371,28 @@ def _fill_block(
     right: Any,
     columns: np.ndarray,
     out: np.ndarray,
+    bar: Bar,
     mirror: bool = False,
 ) -> None:
-    for i in range(0, len(rows), _BLOCK):
-        for j in range(0, len(columns), _BLOCK):
-            part = rows[i : i + _BLOCK], columns[j : j + _BLOCK]
+    size = _SHOWN_BLOCK if bar.is_shown else _BLOCK
+    for i in range(0, len(rows), size):
+        for j in range(0, len(columns), size):
+            part = rows[i : i + size], columns[j : j + size]
             tile = distance_tile(metric, left, part[0], right, part[1])
             out[np.ix_(*part)] = tile
             if mirror:
                 out[np.ix_(part[1], part[0])] = tile.T
+            bar.advance(tile.size * (1 + mirror))
 
 
-def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarray) -> None:
+def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarray, bar: Bar) -> None:
     """Fill in the distances among `rows`: compute the off-diagonal quarter once and mirror it, then recurse."""
     if len(rows) <= _LEAF:
         tile = np.triu(distance_tile(metric, prepared, rows, prepared, rows), 1)
         out[np.ix_(rows, rows)] = tile + tile.T
+        bar.advance(tile.size)
         return
     half = len(rows) // 2
-    _fill_block(metric, prepared, rows[:half], prepared, rows[half:], out, mirror=True)
-    _fill_symmetric(metric, prepared, rows[:half], out)
-    _fill_symmetric(metric, prepared, rows[half:], out)
+    _fill_block(metric, prepared, rows[:half], prepared, rows[half:], out, bar, mirror=True)
+    _fill_symmetric(metric, prepared, rows[:half], out, bar)
+    _fill_symmetric(metric, prepared, rows[half:], out, bar)

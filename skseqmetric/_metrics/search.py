@@ -10,10 +10,12 @@ from sklearn import get_config
 
 from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.hooks import by_length, check_neighbors, distance_tile, distances_of_pairs, embedded
+from skseqmetric._ops.progress import is_wanted, progress
 from skseqmetric._ops.topk import merge_topk
 
 _BYTES_PER_PAIR = 64  # a distance, its index, and the copies that the selection makes
 _LARGEST_TILE = 2**21  # pairs; larger tiles are not faster
+_SHOWN_TILE = 2**14  # pairs, where a bar shows how many are done
 
 
 def k_nearest(
@@ -103,13 +105,14 @@ def nearest_by_pairs(
 def _rerank(metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, n_candidates = shortlist.shape
     distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
-    height = max(1, min(_budget() // _BYTES_PER_PAIR, _LARGEST_TILE) // n_candidates)
-    order = by_length(queries)
-    for rows in (order[s : s + height] for s in range(0, n, height)):
-        columns = shortlist[rows]
-        pairs = distances_of_pairs(metric, queries, np.repeat(rows, n_candidates), references, columns.ravel())
-        best = merge_topk(None, None, torch.from_numpy(pairs.reshape(columns.shape)), torch.from_numpy(columns), k)
-        distances[rows], indices[rows] = best[0].numpy(), best[1].numpy()
+    height, order = max(1, _pairs_of_a_tile() // n_candidates), by_length(queries)
+    with progress("searching", n, "query") as bar:
+        for rows in (order[s : s + height] for s in range(0, n, height)):
+            columns = shortlist[rows]
+            pairs = distances_of_pairs(metric, queries, np.repeat(rows, n_candidates), references, columns.ravel())
+            best = merge_topk(None, None, torch.from_numpy(pairs.reshape(columns.shape)), torch.from_numpy(columns), k)
+            distances[rows], indices[rows] = best[0].numpy(), best[1].numpy()
+            bar.advance(len(rows))
     return distances, indices
 
 
@@ -119,22 +122,29 @@ def _exact(
     n, by_query, by_reference = len(queries), by_length(queries), by_length(references)
     distances, indices = np.empty((n, k)), np.empty((n, k), dtype=np.int64)
     height, width = _tile_shape(n, len(references), k)
-    for rows in (by_query[s : s + height] for s in range(0, n, height)):
-        best_d: torch.Tensor | None = None
-        best_i: torch.Tensor | None = None
-        for columns in (by_reference[s : s + width] for s in range(0, len(references), width)):
-            tile = distance_tile(metric, queries, rows, references, columns)
-            if exclude is not None:
-                # all distances are finite, so infinity sorts behind them
-                tile = np.where(exclude[rows][:, np.newaxis] == columns, np.inf, tile)
-            best_d, best_i = merge_topk(best_d, best_i, torch.from_numpy(tile), torch.from_numpy(columns), k)
-        if best_d is not None and best_i is not None:
-            distances[rows], indices[rows] = best_d.numpy(), best_i.numpy()
+    with progress("searching", n * len(references), "pair") as bar:
+        for rows in (by_query[s : s + height] for s in range(0, n, height)):
+            best_d: torch.Tensor | None = None
+            best_i: torch.Tensor | None = None
+            for columns in (by_reference[s : s + width] for s in range(0, len(references), width)):
+                tile = distance_tile(metric, queries, rows, references, columns)
+                if exclude is not None:
+                    # all distances are finite, so infinity sorts behind them
+                    tile = np.where(exclude[rows][:, np.newaxis] == columns, np.inf, tile)
+                best_d, best_i = merge_topk(best_d, best_i, torch.from_numpy(tile), torch.from_numpy(columns), k)
+                bar.advance(tile.size)
+            if best_d is not None and best_i is not None:
+                distances[rows], indices[rows] = best_d.numpy(), best_i.numpy()
     return distances, indices
+
+
+def _pairs_of_a_tile() -> int:
+    """Return the pairs of a tile that fits into the memory, and is small where a bar is to move."""
+    return max(1, min(_budget() // _BYTES_PER_PAIR, _SHOWN_TILE if is_wanted() else _LARGEST_TILE))
 
 
 def _tile_shape(n_queries: int, n_references: int, k: int) -> tuple[int, int]:
     """Return rows and columns of a tile that fits into the memory. It is wide, because each selection has a cost."""
-    pairs = max(1, min(_budget() // _BYTES_PER_PAIR, _LARGEST_TILE))
+    pairs = _pairs_of_a_tile()
     width = min(n_references, max(1, min(pairs, max(1024, 4 * k))))
     return min(n_queries, max(1, pairs // width)), width

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops.parallel import run_tiles
+from skseqmetric._ops.progress import progress
 
 _MEMORY = 32 * 2**20  # bytes for the largest temporary
 _CACHE = 2**21  # bytes of differences held at once: several times faster while they stay in the cache
@@ -257,8 +258,15 @@ def _product_dtypes(problem: _Problem) -> tuple[torch.dtype, ...]:
 
 def _run(problem: _Problem, work: Callable[[Tensor], None], rows: Tensor, size: int) -> None:
     """`work` on blocks of queries: in parallel on the CPU, where one thread for each beats many in one product."""
-    blocks = rows.split(size) if len(rows) else ()
-    run_tiles(work, blocks, None if problem.center.device.type == "cpu" else 1)
+    if not len(rows):
+        return
+    with progress("searching", len(rows), "query") as bar:
+
+        def each(block: Tensor) -> None:
+            work(block)
+            bar.advance(len(block))
+
+        run_tiles(each, rows.split(size), None if problem.center.device.type == "cpu" else 1)
 
 
 # ------------------------------------------------------------------------------------------------ candidates by product

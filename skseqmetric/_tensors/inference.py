@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from skseqmetric._ops.parallel import run_tiles
+from skseqmetric._ops.progress import progress
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 from skseqmetric._tensors.modes import answering
 
@@ -23,12 +24,15 @@ def over_batches(
     flat: FlatSequences, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], max_steps: int = MAX_STEPS
 ) -> None:
     """Call run(values, lengths, indices) on every batch of sequences of similar lengths."""
+    batches = batches_by_length(flat.host_lengths, max_steps, flat.digests)
+    with progress("reading", len(flat), "sequence") as bar:
 
-    @answering
-    def each(indices: np.ndarray) -> None:
-        run(*flat.padded(indices), indices)
+        @answering
+        def each(indices: np.ndarray) -> None:
+            run(*flat.padded(indices), indices)
+            bar.advance(len(indices))
 
-    run_tiles(each, batches_by_length(flat.host_lengths, max_steps, flat.digests), n_threads(flat.device))
+        run_tiles(each, batches, n_threads(flat.device))
 
 
 def run_sequences(flat: FlatSequences, run: Run, width: int, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:

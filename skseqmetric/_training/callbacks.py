@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -46,6 +46,18 @@ def _reported_part(estimator: Any, context: Any, data: dict[str, Any], part: Any
         task.call_on_fit_task_begin(estimator=estimator, **data)
         yield
     task.call_on_fit_task_end(estimator=estimator, **data)
+
+
+def reported(learn: Method) -> Method:
+    """Report a method that fits at once to callbacks, as one task. Its first arguments are X and y."""
+
+    @with_callbacks
+    @wraps(learn)
+    def method(self: Any, X: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        with reported_fit(self, X, y, n_parts=0):
+            return learn(self, X, y, *args, **kwargs)
+
+    return method
 
 
 class EpochReporter:

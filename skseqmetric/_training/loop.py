@@ -14,10 +14,10 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
 from skseqmetric._ops import buffer_pool
 from skseqmetric._ops.parallel import one_intra_op_thread
+from skseqmetric._ops.progress import Bar, progress
 from skseqmetric._training.running import RUNNING
 
 CLIP_NORM = 1.0
@@ -51,7 +51,6 @@ class TrainingOptions:
     tol: float = 1e-4
     precision: str = "float32"
     device: torch.device = torch.device("cpu")
-    verbose: int = 0
     callbacks: tuple[Any, ...] = ()
     on_epoch_begin: Callable[[], None] | None = None
     on_epoch_end: Callable[[], bool] | None = None
@@ -92,14 +91,13 @@ def train(
         net.optimizer_.load_state_dict(copy.deepcopy(optimizer_state))
     failure = None
     try:
-        with one_intra_op_thread():
+        with one_intra_op_thread(), progress("training", options.max_epochs, "epoch", delay=0) as report.bar:
             net.partial_fit(_Epochs(batches), None)
     except _Divergence as error:
         failure = str(error)
     finally:
         objective.eval()
         buffer_pool.clear()
-        report.close()
     stopped = report.stopped or _stopped_early(net)
     return TrainingResult(
         history=report.history,
@@ -352,17 +350,13 @@ def _numbers(net: _Net) -> dict[str, Tensor]:
 
 
 class _Report(Callback):
-    """Keeps the history, shows the progress bar and calls the caller's hook after every epoch."""
+    """Keeps the history, moves the progress bar and calls the caller's hook after every epoch."""
 
     def __init__(self, options: TrainingOptions) -> None:
         self.options = options
         self.history: list[dict[str, Any]] = []
         self.stopped = False
-        self.bar: Any = None
-
-    def on_train_begin(self, net: _Net, **kwargs: Any) -> None:
-        if self.options.verbose:
-            self.bar = tqdm(total=self.options.max_epochs, desc="fit", unit="epoch")
+        self.bar = Bar()
 
     def on_epoch_begin(self, net: _Net, **kwargs: Any) -> None:
         if self.options.on_epoch_begin is not None:
@@ -373,13 +367,7 @@ class _Report(Callback):
         kept = ("train_loss", "valid_loss", "dur")
         parts = {} if self.options.parts is None else self.options.parts()
         self.history.append({"epoch": len(self.history) + 1, **{k: float(row[k]) for k in kept if k in row}, **parts})
-        if self.bar is not None:
-            self.bar.set_postfix({k: f"{row[k]:.4f}" for k in kept[:2] if k in row}, refresh=False)
-            self.bar.update()
+        self.bar.advance(figures={k: f"{row[k]:.4f}" for k in kept[:2] if k in row})
         if self.options.on_epoch_end is not None and self.options.on_epoch_end():
             self.stopped = True
             raise KeyboardInterrupt  # skorch ends training on this exception
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()

@@ -17,6 +17,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skseqmetric._training.callbacks import with_callbacks
+from skseqmetric._training.verbose import shown_by
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -112,7 +113,7 @@ def fitting(fit: Method) -> Method:
 
     @wraps(fit)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with _whole_or_undone(self) as running:
+        with _whole_or_undone(self) as running, shown_by(self, fits=True):
             result = followed(self, *args, **kwargs)
         if running.ctrl_c.count:
             running.leave(type(self).__name__)

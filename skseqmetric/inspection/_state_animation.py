@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from skseqmetric._input import as_array, joined_labels, label_array, positional
+from skseqmetric._ops.progress import titled
 from skseqmetric.inspection._state_film import StageDrawing, save_film
 from skseqmetric.inspection._state_frames import (
     CODE_NAMES,
@@ -304,7 +305,7 @@ class StateAnimation:
         self.figure_ = self.ax_.figure
         return self
 
-    def save_gif(self, path: str | Path, *, fps: float = 4, dpi: float = 100, progress: bool = False) -> None:
+    def save_gif(self, path: str | Path, *, fps: float = 4, dpi: float = 100, verbose: int = 0) -> None:
         """Write a film of all frames; the last frame stays longer, and a bar below the map shows the stage.
 
         Parameters
@@ -315,8 +316,8 @@ class StateAnimation:
             Stages per second.
         dpi : float, default=100
             Pixels per inch; the picture is 9 inches wide.
-        progress : bool, default=False
-            Show a progress bar while the frames are drawn.
+        verbose : int, default=0
+            1 shows a progress bar while the frames are drawn.
 
         Raises
         ------
@@ -327,17 +328,18 @@ class StateAnimation:
         ImportError
             If matplotlib is missing.
         """
-        save_film(self._stages(), Path(path), fps, dpi, progress)
+        with titled(type(self).__name__, wanted=bool(verbose)):
+            save_film(self._stages(), Path(path), fps, dpi)
 
-    def to_plotly(self, *, fps: float = 2, progress: bool = False) -> Any:
+    def to_plotly(self, *, fps: float = 2, verbose: int = 0) -> Any:
         """Return the animation as a plotly figure, for a notebook; `save_html` writes it to a file.
 
         Parameters
         ----------
         fps : float, default=2
             Stages per second.
-        progress : bool, default=False
-            Show a progress bar while the frames are made.
+        verbose : int, default=0
+            1 shows a progress bar while the frames are made.
 
         Returns
         -------
@@ -348,9 +350,10 @@ class StateAnimation:
         ImportError
             If plotly is missing.
         """
-        return make_page(self._stages(), fps, progress)
+        with titled(type(self).__name__, wanted=bool(verbose)):
+            return make_page(self._stages(), fps)
 
-    def save_html(self, path: str | Path, *, fps: float = 2, progress: bool = False) -> None:
+    def save_html(self, path: str | Path, *, fps: float = 2, verbose: int = 0) -> None:
         """Write one interactive page: a slider over the stages, a play button, and names under the pointer.
 
         The page contains plotly's script and all data, and needs no network. Its size is about 5 MB plus 10 bytes for
@@ -362,13 +365,13 @@ class StateAnimation:
             The file, which is replaced.
         fps : float, default=2
             Stages per second.
-        progress : bool, default=False
-            Show a progress bar while the frames are made.
+        verbose : int, default=0
+            1 shows a progress bar while the frames are made.
 
         Raises
         ------
         ImportError
             If plotly is missing.
         """
-        figure = self.to_plotly(fps=fps, progress=progress)
+        figure = self.to_plotly(fps=fps, verbose=verbose)
         figure.write_html(path, include_plotlyjs=True, auto_play=False, config={"displaylogo": False}, div_id="map")

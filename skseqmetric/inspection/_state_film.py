@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from skseqmetric._ops.progress import tracked
 from skseqmetric.inspection._state_drawing import INCHES, outside_legend, state_axes
 from skseqmetric.inspection._state_stages import Stages
 
@@ -84,7 +84,7 @@ class StageDrawing:
         return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def save_film(stages: Stages, path: Path, fps: float, dpi: float, progress: bool) -> None:
+def save_film(stages: Stages, path: Path, fps: float, dpi: float) -> None:
     """Write all frames to a GIF or a video; `StateAnimation.save_gif` describes the parameters."""
     suffix = path.suffix.lower()
     if suffix not in (".gif", ".mp4"):
@@ -100,7 +100,7 @@ def save_film(stages: Stages, path: Path, fps: float, dpi: float, progress: bool
     drawing.show(0)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # otherwise the text below the map would move the map
-    frames = tqdm(range(len(stages.names)), desc="frames", disable=not progress)
+    frames = tracked(range(len(stages.names)), "drawing", len(stages.names), "frame")
     (_save_gif if suffix == ".gif" else _save_mp4)(drawing, path, fps, frames)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from skseqmetric._ops.progress import tracked
 from skseqmetric.inspection._state_stages import StageColours, Stages
 
 _DIGITS = 4  # of a number in the page: the eye sees no more, and it takes half the bytes
@@ -15,7 +15,7 @@ _MOVE = 0.6  # share of a frame in which points move to their next place
 _AT_ONCE = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
 
 
-def make_page(stages: Stages, fps: float, progress: bool) -> Any:
+def make_page(stages: Stages, fps: float) -> Any:
     """Return a plotly figure with a frame for every stage, a slider and buttons."""
     try:
         from plotly import graph_objects as graph
@@ -24,7 +24,7 @@ def make_page(stages: Stages, fps: float, progress: bool) -> Any:
     shown = zip(stages.points, stages.codes, strict=True)
     data = [
         _shown(points if stages.moving else None, codes, stages.colours)
-        for points, codes in tqdm(shown, total=len(stages.names), desc="frames", disable=not progress)
+        for points, codes in tracked(shown, "drawing", len(stages.names), "frame")
     ]
     first = {**_places(stages.points[0]), **_fixed(stages), **data[0]}
     first["marker"] = {**_marker(stages), **data[0]["marker"]}

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage
+from skseqmetric._base import NetworkEstimator, Objective, Stage, shown
 from skseqmetric._estimators.cross_modal.images import GivenImages, ImageColumns, ImagePool, LabelDistances
 from skseqmetric._estimators.cross_modal.objective import Course, CrossModalObjective, CrossTerm
 from skseqmetric._input import Sequences, as_array, check_images, real_numbers
@@ -28,6 +28,7 @@ from skseqmetric._ops.cross_modal_losses import KINDS
 from skseqmetric._ops.embedding_distances import BATCH, PAIRED
 from skseqmetric._ops.margins import default_beta
 from skseqmetric._ops.parallel import run_tiles
+from skseqmetric._ops.progress import progress
 from skseqmetric._tasks import Task
 from skseqmetric._tensors.flat import FlatSequences, tensor_of
 from skseqmetric._tensors.inference import check_finite, n_threads, run_sequences, run_steps
@@ -190,6 +191,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         return shape
 
     # ------------------------------------------------------------------ inference
+    @shown
     def hidden_states(self, X: Any) -> list[np.ndarray]:
         """Return the states of the LSTM in the series encoder after each of its steps.
 
@@ -211,6 +213,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         """
         return run_steps(self._checked(X), self.module_.series_states)
 
+    @shown
     def _embed_images(self, images: Any) -> np.ndarray:
         """Return the embeddings (m, n_components) of images, float32."""
         images = check_images(images, like=self.image_shape_, divided=getattr(self, "_divided", None))
@@ -219,12 +222,15 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         # sorted by content, so that rounding does not depend on the order of the caller
         order, size = np.argsort(images.digests(), kind="stable"), max(1, PIXELS // (height * width))
 
-        @answering
-        def each(rows: np.ndarray) -> None:
-            pixels = torch.from_numpy(images.values[rows]).to(self._device)
-            out[rows] = self.module_.embed_images(self.module_.encode_images(pixels)).cpu().numpy()
+        with progress("reading", len(order), "image") as bar:
 
-        run_tiles(each, [order[i : i + size] for i in range(0, len(order), size)], n_threads(self._device))
+            @answering
+            def each(rows: np.ndarray) -> None:
+                pixels = torch.from_numpy(images.values[rows]).to(self._device)
+                out[rows] = self.module_.embed_images(self.module_.encode_images(pixels)).cpu().numpy()
+                bar.advance(len(rows))
+
+            run_tiles(each, [order[i : i + size] for i in range(0, len(order), size)], n_threads(self._device))
         check_finite(out)
         return out
 
@@ -244,6 +250,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         self._need_images()
         return self._embed_images(images)
 
+    @shown
     def kneighbors(
         self,
         X: Any = None,

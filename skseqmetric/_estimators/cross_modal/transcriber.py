@@ -13,7 +13,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
-from skseqmetric._base import fitting
+from skseqmetric._base import fitting, shown
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator, copied
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._input import Sequences
@@ -490,6 +490,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         answers = self.predict(X)
         return self._task.score(y, answers, sample_weight)
 
+    @shown
     def _of_steps(self, flat: FlatSequences, what: Callable[[Tensor, Tensor], list[np.ndarray]]) -> list[np.ndarray]:
         """Return what(log-probabilities (B, T', K + 1), lengths (B,)) of all sequences, in their order."""
         out: list[Any] = [None] * len(flat)

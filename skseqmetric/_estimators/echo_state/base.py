@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skseqmetric._base import unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, shown, unchanged_if_refused
 from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
 from skseqmetric._input import Sequences, as_array, check_sequences, real_numbers
 from skseqmetric._ops.reservoir import reservoir_pooled, reservoir_scan
@@ -33,7 +33,7 @@ PER_RESERVOIR = ("spectral_radius", "leak", "input_scaling", "bias_scaling")
 """Parameters that may be one number for all reservoirs, or one number per reservoir."""
 
 
-class EchoStateEstimator(BaseEstimator, ABC):
+class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     """An estimator on the states of fixed random reservoirs, which read forwards and, optionally, backwards."""
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -50,6 +50,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
         "n_reservoirs": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
+        "verbose": ["verbose"],
     }
 
     reservoirs_: list[ReservoirWeights]
@@ -145,6 +146,7 @@ class EchoStateEstimator(BaseEstimator, ABC):
         return self.reservoirs_[0].n_units * len(self.reservoirs_)
 
     # ------------------------------------------------------------------ states
+    @shown
     def hidden_states(self, X: Any) -> list[np.ndarray]:
         """Return the states after every step.
 

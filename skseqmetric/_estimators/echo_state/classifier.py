@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from skseqmetric._base import class_methods, renamed, unchanged_if_refused
+from skseqmetric._base import class_methods, renamed, reported, shown_by, unchanged_if_refused
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
 from skseqmetric._input import check_classes
 from skseqmetric._tasks import Classes, class_factors, probabilities
@@ -103,6 +103,8 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
         Seed of the random weights. They are drawn on the CPU and are the same on every device.
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -183,6 +185,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         scaling: str | None = "channel",
         device: str = "auto",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.n_units = n_units
         self.spectral_radius = spectral_radius
@@ -204,6 +207,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self.scaling = scaling
         self.device = device
         self.random_state = random_state
+        self.verbose = verbose
 
     _make_task = class_methods.make_task
 
@@ -218,6 +222,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             )
 
     # ------------------------------------------------------------------ fitting
+    @reported
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Draw the reservoirs and learn the readout.
 
@@ -241,7 +246,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             penalty is too small for float64.
         """
         self._check_parameters()
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             task, training = self._checked_data(X, y, sample_weight, self._make_task(), reset=True)
             _refuse_single_class(training)
             self._know(task)
@@ -279,7 +284,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         if self.class_weight == "balanced":
             raise ValueError("partial_fit cannot know how frequent classes will be: pass class_weight as numbers.")
         first = not hasattr(self, "coef_")
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             task: Any = self._make_task()
             if not first:
                 task = task.following(self._task)

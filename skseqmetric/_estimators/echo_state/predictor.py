@@ -14,10 +14,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skseqmetric._base import streaming
+from skseqmetric._base import shown, streaming
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
 from skseqmetric._input import as_array, check_sequences, check_weights, real_numbers
 from skseqmetric._networks.pooling import POOLINGS, pooled
+from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.reservoir import reservoir_step
 from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
 from skseqmetric._ops.steps import valid_steps
@@ -159,7 +160,8 @@ class EchoStatePredictor(EchoStateEstimator):
         """Yield states with targets, batch by batch. The batches do not depend on the order of the sequences."""
         flat = self._flat(training.sequences)
         most = self._max_steps if self._form.every_step else MAX_STEPS
-        for indices in batches_by_length(flat.host_lengths, most, flat.digests):
+        batches = list(batches_by_length(flat.host_lengths, most, flat.digests))
+        for indices in tracked(batches, "states", len(batches), "batch"):
             states, targets, weights = self._states_of(training, flat, indices)
             numbers, factors = self._encode(targets)
             weights = weights * factors
@@ -188,6 +190,7 @@ class EchoStatePredictor(EchoStateEstimator):
         return states, targets, training.weights[rows]
 
     # ------------------------------------------------------------------ inference
+    @shown
     def _outputs(self, X: Any) -> Blocks:
         """Return the outputs of whole sequences, (n, K) float64, or of every step, n arrays (T_i, K)."""
         check_is_fitted(self)
@@ -200,6 +203,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
         return run_sequences(flat, run, self._task.n_outputs, np.float64)
 
+    @shown
     def predict_prefixes(self, X: Any) -> list[np.ndarray]:
         """Return the outputs of the readout for every prefix of a sequence.
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from skseqmetric._base import number_methods, renamed, unchanged_if_refused
+from skseqmetric._base import number_methods, renamed, reported, shown_by, unchanged_if_refused
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
 from skseqmetric._tasks import Task
 
@@ -69,6 +69,8 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
         Seed of the random weights. They are drawn on the CPU and are the same on every device.
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -142,6 +144,7 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         scaling: str | None = "channel",
         device: str = "auto",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.n_units = n_units
         self.spectral_radius = spectral_radius
@@ -160,8 +163,10 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         self.scaling = scaling
         self.device = device
         self.random_state = random_state
+        self.verbose = verbose
 
     # ------------------------------------------------------------------ fitting
+    @reported
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Draw the reservoirs and learn the readout.
 
@@ -185,7 +190,7 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
             too small for float64.
         """
         self._check_parameters()
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             task, training = self._checked_data(X, y, sample_weight, self._make_task(), reset=True)
             self._know(task)
             self._fit_readout(training)
@@ -213,7 +218,7 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         self._check_parameters()
         self._check_continues()
         first = not hasattr(self, "coef_")
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             task: Task = self._make_task() if first else self._make_task().following(self._task)
             task, training = self._checked_data(X, y, sample_weight, task, reset=first)
             self._know(task)

@@ -7,7 +7,7 @@ from typing import Any, Self
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skseqmetric._base import renamed
+from skseqmetric._base import renamed, reported, shown
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
 from skseqmetric._tensors.inference import run_sequences
 
@@ -58,6 +58,8 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
         Seed of the random weights. They are drawn on the CPU and are the same on every device.
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -122,6 +124,7 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         scaling: str | None = "channel",
         device: str = "auto",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.n_units = n_units
         self.spectral_radius = spectral_radius
@@ -137,7 +140,9 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         self.scaling = scaling
         self.device = device
         self.random_state = random_state
+        self.verbose = verbose
 
+    @reported
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the scaling of the channels and draw the reservoirs.
 
@@ -154,6 +159,7 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
         """
         return self.fit_reservoir(X)
 
+    @shown
     def transform(self, X: Any) -> Any:
         """Return the features of every sequence.
 

@@ -18,6 +18,7 @@ from skseqmetric._metrics.callable import CallableMetric
 from skseqmetric._metrics.given import unfitted_metric
 from skseqmetric._metrics.protocol import PairMetric, metric_named
 from skseqmetric._ops.parallel import ThreadCount, intra_op_threads
+from skseqmetric._ops.progress import is_titled, titled, tracked
 
 
 class Member(NamedTuple):
@@ -181,14 +182,21 @@ def run_fits(
     """
     pending = [fit for fit in fits if not isinstance(fit.metric, FrozenEstimator)]
     if min(effective_n_jobs(n_jobs), len(pending)) < 2:
-        for fit in pending:
-            with part(fit.metric):
+        for number, fit in enumerate(pending, 1):
+            with part(fit.metric), _titled_part(fit, number, len(pending)):
                 _run(fit)
         return [_thawed(fit.metric) for fit in fits]
     n_threads = intra_op_threads()
     # a fit has the same bits only with the same number of threads
-    done = iter(Parallel(n_jobs=n_jobs)(delayed(_run_elsewhere)(fit, n_threads) for fit in pending))
+    calls = (delayed(_run_elsewhere)(fit, n_threads) for fit in pending)
+    fitted = Parallel(n_jobs=n_jobs, return_as="generator")(calls)
+    done = iter(list(tracked(fitted, "members", len(pending), "fit")))
     return [fit.metric.estimator if isinstance(fit.metric, FrozenEstimator) else next(done) for fit in fits]
+
+
+def _titled_part(fit: Fit, number: int, n_fits: int) -> AbstractContextManager[None]:
+    """Return the context in which bars name the member and the number of its fit, if bars are shown."""
+    return titled(f"{type(fit.metric).__name__} {number} of {n_fits}", wanted=is_titled())
 
 
 def _run(fit: Fit) -> Any:

@@ -103,6 +103,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     random_state : int, RandomState, Generator or None, default=None
         Seed of the members: each gets a number of its own for every `random_state` that it leaves at None. None:
         members stay as they are. A member that has a seed keeps it.
+    verbose : int, default=0
+        1 shows a progress bar for the fit of every member, and for searches that take longer than half a second.
 
     Attributes
     ----------
@@ -166,6 +168,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         "cv": ["cv_object"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state", np.random.Generator],
+        "verbose": ["verbose"],
     }
 
     metrics_: list[Any]
@@ -180,12 +183,14 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         cv: Any = None,
         n_jobs: int | None = None,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.metrics = metrics
         self.weights = weights
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
     # ------------------------------------------------------------------ fitting
     @fitting

@@ -18,12 +18,12 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import finished_despite_ctrl_c
+from skseqmetric._base import CallbackSupportMixin, finished_despite_ctrl_c, shown, shown_by
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.given import unfitted_metric
 from skseqmetric._metrics.hooks import prepare
 from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
-from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit, with_callbacks
+from skseqmetric._training.callbacks import reported_fit, with_callbacks
 
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
 
@@ -36,6 +36,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions({"exact", "rerank"})],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
+        "verbose": ["verbose"],
     }
 
     # ---------------------------------------------------------------------------------------------------------- fitting
@@ -50,7 +51,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         """
         metric = unfitted_metric(self.metric)
         frozen = isinstance(metric, FrozenEstimator)
-        with reported_fit(self, sequences, y, n_parts=0 if frozen else 1) as part:
+        with shown_by(self, fits=True), reported_fit(self, sequences, y, n_parts=0 if frozen else 1) as part:
             if frozen:
                 metric = metric.estimator
                 check_is_fitted(metric)
@@ -172,9 +173,11 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return self._references if X is None else self._prepare_queries(X)
 
+    @shown
     def _prepare_queries(self, X: Any) -> Any:
         return prepare(self.metric_, check_sequences(X, estimator=self, reset=False))
 
+    @shown
     def _search(
         self, queries: Any, k: int, *, itself: bool = False, algorithm: str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

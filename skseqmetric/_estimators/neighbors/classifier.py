@@ -39,6 +39,8 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         sequences with the nearest embeddings. The metric must then have an embedding.
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -92,12 +94,14 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         weights: Weights = "uniform",
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.metric = metric
         self.n_neighbors = n_neighbors
         self.weights = weights
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.

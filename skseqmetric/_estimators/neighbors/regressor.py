@@ -36,6 +36,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         numbers but for ties. A y with at most `n_bins` different values is not binned. With several outputs, each
         output is cut into `n_bins ** (1 / n_outputs)` bins, rounded down and at least 2. A class is then a combination
         of bins.
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -80,6 +82,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         algorithm: str = "exact",
         n_candidates: int | None = None,
         n_bins: int = 10,
+        verbose: int = 0,
     ) -> None:
         self.metric = metric
         self.n_neighbors = n_neighbors
@@ -87,6 +90,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         self.algorithm = algorithm
         self.n_candidates = n_candidates
         self.n_bins = n_bins
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.

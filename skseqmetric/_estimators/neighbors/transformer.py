@@ -32,6 +32,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: four times the edges per row,
         at least 20.
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -72,12 +74,14 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         n_neighbors: int = 5,
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.metric = metric
         self.mode = mode
         self.n_neighbors = n_neighbors
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.

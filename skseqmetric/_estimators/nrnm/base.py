@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage, streaming
+from skseqmetric._base import NetworkEstimator, Objective, Stage, shown, streaming
 from skseqmetric._estimators.nrnm import memory
 from skseqmetric._networks.memory import MemoryNetwork
 from skseqmetric._tasks import Task
@@ -57,6 +57,7 @@ class MemoryEstimator(NetworkEstimator):
     predict_stream = streaming.predict_stream
     _advance = streaming.advance_network
 
+    @shown
     def predict_prefixes(self, X: Any) -> list[np.ndarray]:
         """Return the outputs of the network at every step, computed from the steps so far. Needs `target="step"`.
 

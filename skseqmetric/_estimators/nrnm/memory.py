@@ -11,6 +11,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skseqmetric._base import shown
 from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.stem import stem_strides
 from skseqmetric._ops.stem_shape import steps_behind
@@ -122,6 +123,7 @@ def _window(self: Any) -> int | None:
 window_ = property(_window)
 
 
+@shown
 def hidden_states(self: Any, X: Any, *, layer: int = -1) -> list[np.ndarray]:
     """Return the states h_t of a layer after every recurrent step.
 
@@ -152,6 +154,7 @@ def hidden_states(self: Any, X: Any, *, layer: int = -1) -> list[np.ndarray]:
     return run_steps(flat, run)
 
 
+@shown
 def memory_states(self: Any, X: Any, *, layer: int = -1) -> Bunch:
     """Return the memory after every update, and the attention weights of every update.
 

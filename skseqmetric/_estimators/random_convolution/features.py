@@ -11,6 +11,7 @@ import torch
 
 from skseqmetric._estimators.random_convolution.bank import draw_bank, median_length
 from skseqmetric._input import Sequences
+from skseqmetric._ops.progress import progress
 from skseqmetric._ops.random_convolution import ConvolutionBank, convolution_shares
 from skseqmetric._tensors.flat import fingerprints, standardised
 from skseqmetric._tensors.modes import answering
@@ -111,12 +112,15 @@ def pieces(sequences: Sequences, n_features: int) -> Iterator[tuple[np.ndarray, 
     """Yield the sequences in pieces of bounded memory, each with the numbers of its sequences."""
     steps, n_channels = np.cumsum(sequences.lengths), sequences.n_channels
     start, done = 0, 0
-    while start < len(sequences):
-        allowed = start + max(1, _PIECE // n_features)
-        stop = min(allowed, int(np.searchsorted(steps, done + _PIECE // n_channels, side="right")))
-        stop = min(max(stop, start + 1), len(sequences))
-        yield np.arange(start, stop), Sequences(sequences.values[done : steps[stop - 1]], sequences.lengths[start:stop])
-        start, done = stop, int(steps[stop - 1])
+    with progress("convolutions", len(sequences), "sequence") as bar:
+        while start < len(sequences):
+            allowed = start + max(1, _PIECE // n_features)
+            stop = min(allowed, int(np.searchsorted(steps, done + _PIECE // n_channels, side="right")))
+            stop = min(max(stop, start + 1), len(sequences))
+            rows, part = np.arange(start, stop), slice(done, int(steps[stop - 1]))
+            yield rows, Sequences(sequences.values[part], sequences.lengths[start:stop])
+            bar.advance(stop - start)
+            start, done = stop, part.stop
 
 
 def viewed(name: str, values: np.ndarray, lengths: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:

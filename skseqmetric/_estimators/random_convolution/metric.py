@@ -12,7 +12,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skseqmetric._base import unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, reported, shown_by, unchanged_if_refused
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._estimators.random_convolution.targets import Meaning
 from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
@@ -72,7 +72,7 @@ class SeenRows:
 
 
 @register_metric("random_convolution", random_state=0)
-class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Metric):
+class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, Metric):
     r"""Distance on fixed random convolutions, learned from classes, numbers, pairs or nothing in closed form.
 
     The features of a sequence are the shares of steps at which random convolutions exceed their biases, as
@@ -111,6 +111,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Seed of the convolutions. An int gives the same metric again, whatever the order of the sequences.
     device : str, default="auto"
         Where features are computed: "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -176,6 +178,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "target": [StrOptions({"auto", "classes", "numbers"})],
         "random_state": ["random_state", np.random.Generator],
         "device": [str],
+        "verbose": ["verbose"],
     }
 
     _seed: int
@@ -197,6 +200,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         target: str = "auto",
         random_state: Any = None,
         device: str = "auto",
+        verbose: int = 0,
     ) -> None:
         self.n_features = n_features
         self.views = views
@@ -207,8 +211,10 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.target = target
         self.random_state = random_state
         self.device = device
+        self.verbose = verbose
 
     # ------------------------------------------------------------------ fitting
+    @reported
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn the distance from classes, from numbers, or from the sequences alone.
 
@@ -233,7 +239,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             small.
         """
         self._check_parameters()
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             meaning, training = self._checked(X, y, sample_weight, None)
             convolutions = self._drawn(training)
             targets = meaning.rows(training.targets)
@@ -287,7 +293,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 "this metric keeps nothing of the sequences it was fitted to, so that it cannot learn from more: they "
                 "were too many, or pairs. Begin with partial_fit on a metric that is not fitted, such as its clone."
             )
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             earlier = None if first else self._meaning
             meaning, training = self._checked(X, y, sample_weight, earlier)
             convolutions = self._drawn(training) if first else self.convolutions_
@@ -321,7 +327,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             `check_sequences` does not accept X, or pairs and `same` are not as described.
         """
         self._check_parameters()
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             sequences = check_sequences(X, estimator=self)
             pairs, same = check_pairs(pairs, same, len(sequences))
             weights, nothing = np.ones(len(sequences)), np.zeros((len(sequences), 0))

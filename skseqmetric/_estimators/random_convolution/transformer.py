@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, reported, shown, shown_by, unchanged_if_refused
 from skseqmetric._estimators.random_convolution.columns import ColumnMoments
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._input import check_sequences, check_weights
@@ -18,7 +18,9 @@ from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 
 
-class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class RandomConvolutionTransformer(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
+):
     r"""Shares of steps at which random convolutions exceed their biases, as features for any estimator.
 
     A kernel has nine weights: 2 at three places (a, b, c) and -1 at the six others, which makes 84 kernels. It reads
@@ -59,6 +61,8 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
         Seed of the kernels' channels and biases. They are drawn on the CPU and are the same on every device.
+    verbose : int, default=0
+        1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
     Attributes
     ----------
@@ -117,6 +121,7 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         "standardize": ["boolean"],
         "device": [str],
         "random_state": ["random_state", np.random.Generator],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -127,12 +132,14 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         standardize: bool = True,
         device: str = "auto",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.n_features = n_features
         self.views = views
         self.standardize = standardize
         self.device = device
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn the scaling of the channels, draw the convolutions, and learn the scaling of the columns.
@@ -150,7 +157,7 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         -------
         self
         """
-        self._learn(X, sample_weight, keep=False)
+        self._learn(X, y, sample_weight, keep=False)
         return self
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
@@ -170,7 +177,7 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         features : ndarray of shape (n, P), float32
             The same as `fit(X).transform(X)`.
         """
-        kept = self._learn(X, sample_weight, keep=True)
+        kept = self._learn(X, y, sample_weight, keep=True)
         out = np.empty((sum(map(len, kept)), len(self.columns_)), dtype=np.float32)
         start = 0
         for rows in kept:
@@ -178,6 +185,7 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
             start += len(rows)
         return out
 
+    @shown
     def transform(self, X: Any) -> np.ndarray:
         """Return the features of every sequence.
 
@@ -197,12 +205,13 @@ class RandomConvolutionTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
             out[numbers] = self._scaled(self.convolutions_.features(piece, device_or_cpu(self.device), numbers))
         return out
 
-    def _learn(self, X: Any, sample_weight: Any, keep: bool) -> list[np.ndarray]:
+    @reported
+    def _learn(self, X: Any, y: Any, sample_weight: Any, keep: bool) -> list[np.ndarray]:
         """Fit; return all features in parts if they are to be kept."""
         self._validate_params()
         device, views = resolve_device(self.device), check_views(self.views)
         kept = []
-        with unchanged_if_refused(self):
+        with unchanged_if_refused(self), shown_by(self, fits=True):
             sequences = check_sequences(X, estimator=self)
             weights = check_weights(sample_weight, len(sequences))
             weights /= weights.max()  # their sum may not fit into float64

@@ -11,7 +11,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage, streaming
+from skseqmetric._base import NetworkEstimator, Objective, Stage, shown, streaming
 from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.recurrent import RecurrentNetwork
 from skseqmetric._tasks import Task
@@ -99,6 +99,7 @@ class RecurrentEstimator(NetworkEstimator):
     predict_stream = streaming.predict_stream
     _advance = streaming.advance_network
 
+    @shown
     def predict_prefixes(self, X: Any) -> list[np.ndarray]:
         """Return the outputs of the network for every prefix of a sequence.
 
@@ -122,6 +123,7 @@ class RecurrentEstimator(NetworkEstimator):
         return [block.astype(np.float32) for block in self._task.in_units_of_y(outputs)]
 
     # ------------------------------------------------------------------ states
+    @shown
     def hidden_states(self, X: Any, *, kind: str = "hidden", layer: int = -1) -> list[np.ndarray]:
         """Return the state after every step.
 

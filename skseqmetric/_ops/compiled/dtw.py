@@ -9,6 +9,7 @@ import numpy as np
 
 from skseqmetric._ops.compiled._library import library
 from skseqmetric._ops.operands import array_address
+from skseqmetric._ops.progress import progress
 
 CALL_CELLS = 2**31
 """Channels of cells of one call, about a second of work: Ctrl-C is heard between calls."""
@@ -28,10 +29,12 @@ def dtw_distances(
     cells = left.values.shape[1] * _mean(left.lengths) * _mean(right.lengths) * (len(columns) if table else 1)
     n_channels, sides = left.values.shape[1], [_stacked(side) for side in (left, right)]
     band = _band(radius)
-    for part in _calls(len(rows), cells, least=1 if table else _LANES * n_threads):
-        first, second = rows[part], columns if table else columns[part]
-        pairs = first.ctypes.data, len(first), second.ctypes.data, len(second) if table else -1
-        library().dtw(out[part].ctypes.data, *sides[0], *sides[1], *pairs, n_channels, band, n_threads)
+    with progress("distances", out.size, "pair") as bar:
+        for part in _calls(len(rows), cells, least=1 if table else _LANES * n_threads):
+            first, second = rows[part], columns if table else columns[part]
+            pairs = first.ctypes.data, len(first), second.ctypes.data, len(second) if table else -1
+            library().dtw(out[part].ctypes.data, *sides[0], *sides[1], *pairs, n_channels, band, n_threads)
+            bar.advance(out[part].size)
     return out
 
 
@@ -48,12 +51,14 @@ def dtw_nearest(
     sides = [_stacked(side) for side in (queries, references)]
     starts, by_length = queries.starts, np.argsort(references.lengths, kind="stable")
     among = sides[1][0], narrow[1].ctypes.data, *sides[1][1:], by_length.ctypes.data
-    for part in _calls(n, cells, least=n_threads):
-        found = distances[part].ctypes.data, indices[part].ctypes.data
-        asked = sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part])
-        excluded = None if exclude is None else exclude[part].ctypes.data
-        how = k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads
-        library().dtw_nearest(*found, *asked, *among, excluded, *how)
+    with progress("searching", n, "query") as bar:
+        for part in _calls(n, cells, least=n_threads):
+            found = distances[part].ctypes.data, indices[part].ctypes.data
+            asked = sides[0][0], narrow[0].ctypes.data, starts[part].ctypes.data, len(distances[part])
+            excluded = None if exclude is None else exclude[part].ctypes.data
+            how = k, n_channels, _band(radius), scale_and_error.ctypes.data, n_threads
+            library().dtw_nearest(*found, *asked, *among, excluded, *how)
+            bar.advance(len(distances[part]))
     return distances, indices
 
 
