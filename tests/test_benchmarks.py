@@ -31,7 +31,9 @@ def run(name: str, *options: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["run_fit", "run_import", "run_kneighbors"])
+@pytest.mark.parametrize(
+    "name", ["run_fit", *(pytest.param(name, marks=pytest.mark.long) for name in ("run_import", "run_kneighbors"))]
+)
 def test_benchmark_runs_and_writes_its_figures(name: str, tmp_path: Path) -> None:
     run(name, "--out", str(tmp_path / "result.json"))
     for result in json.loads((tmp_path / "result.json").read_text()):
@@ -53,7 +55,7 @@ def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
     assert row["mean"] > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_echo_state_networks_are_measured_beside_their_peers(tmp_path: Path) -> None:
     out, arms = tmp_path / "echo_state.json", ("ESN, final", "keyword memory")
     parts = ["--part", "language", "throughput", "map"]
@@ -65,7 +67,7 @@ def test_echo_state_networks_are_measured_beside_their_peers(tmp_path: Path) -> 
     assert {timing["name"] for timing in found["throughput"][0]["timings"]} == {"EchoStateRegressor", "reservoirpy"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_peers_are_checked_measured_and_drawn(tmp_path: Path) -> None:
     out, picture = tmp_path / "peers.json", tmp_path / "peers.png"
     parts = ["scans", "pairs", "neighbours", "convolutions", "scaling"]
@@ -130,7 +132,7 @@ def folder_of_drawings(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cross_modal_benchmark_measures_fits_and_resumes(folder_of_drawings: Path, tmp_path: Path) -> None:
     out = tmp_path / "cross_modal.json"
     parts = ["synthetic", "omniglot", "digits", "adaptation"]

@@ -38,8 +38,9 @@ FAST: dict[type[BaseEstimator], dict[str, Any]] = {
         "n_components": 8,
         "n_filters": 8,
         "n_units": 8,
-        "max_epochs": 8,
-        "learning_rate": 0.01,
+        "max_epochs": 4,
+        "batch_size": 64,
+        "learning_rate": 0.02,
     },
     MetricEnsemble: {
         "metrics": MetricEnsemble()
@@ -61,11 +62,11 @@ FAST: dict[type[BaseEstimator], dict[str, Any]] = {
     RecurrentClassifier: {
         **QUICK,
         "cell": "gru",
-        "max_epochs": 20,
+        "max_epochs": 10,
         "batch_size": 32,
-        "learning_rate": 0.05,
+        "learning_rate": 0.1,
     },
-    RecurrentRegressor: {"random_state": 0, "max_epochs": 20, "batch_size": 32, "learning_rate": 0.1},
+    RecurrentRegressor: {**QUICK, "max_epochs": 20, "batch_size": 32, "learning_rate": 0.1},
     SyncGRUMetric: SMALL,
 }
 # labels of steps or of symbols are not what scikit-learn's checks pass

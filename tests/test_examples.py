@@ -23,7 +23,9 @@ DRAWN = {"subplots", "figure", "from_estimator"}
 @pytest.mark.parametrize(
     ("command", "pictures", "said"),
     [
-        ("cross_modal_retrieval.py", ["joint_map.png", "retrieval.png"], "recall@5"),
+        pytest.param(
+            "cross_modal_retrieval.py", ["joint_map.png", "retrieval.png"], "recall@5", marks=pytest.mark.long
+        ),
         ("unseen_classes.py --quick", ["alignment.png"], "matched states"),
         pytest.param("adapt_to_a_writer.py", ["adaptation.png"], "old writers", marks=pytest.mark.long),
         (
