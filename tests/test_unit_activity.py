@@ -181,6 +181,37 @@ def test_activity_is_averaged_within_then_over_sequences(
         assert n == expected[label][2]
 
 
+def test_activity_may_count_every_step_and_leave_labels_out(states: Any, coef: np.ndarray) -> None:
+    display = UnitActivityDisplay(states=states, step_labels=WORDS, coef=coef)
+    values: dict[str, list[float]] = {}
+    for x, words in zip(states, WORDS, strict=True):
+        for word, change in zip(words, state_changes(x)[:, largest(coef[1], 3)].sum(axis=1), strict=True):
+            values.setdefault(word, []).append(change)
+    found = display.specific(1, n_units=3, pooling="step", leave_out=["c"])
+    assert found.categories.tolist() == list("abd")
+    assert found.n_sequences.tolist() == [3, 1, 1]
+    np.testing.assert_allclose(found.mean, [np.mean(values[word]) for word in "abd"], rtol=1e-5)
+    np.testing.assert_allclose(found.std, [np.std(values[word]) for word in "abd"], rtol=1e-5, atol=1e-6)
+    drawn = display.plot("specific", output=1, n_units=3, pooling="step", leave_out=["c"])
+    np.testing.assert_allclose(sorted(bar.get_height() for bar in drawn.ax_.patches), sorted(found.mean))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pooling": "word"}, "pooling='word' must be one of 'sequence', 'step'"),
+        ({"leave_out": ["BEGIN"]}, "leave_out has 'BEGIN', but no step has this label"),
+        ({"leave_out": list("abcd")}, "leaves nothing"),
+        ({"leave_out": "a"}, "leave_out is of type str"),
+    ],
+)
+def test_other_poolings_and_unknown_labels_are_refused(
+    states: Any, coef: np.ndarray, options: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        UnitActivityDisplay(states=states, step_labels=WORDS, coef=coef).specific(**options)
+
+
 def test_activity_by_relative_time(states: Any, coef: np.ndarray) -> None:
     found = UnitActivityDisplay(states=states, coef=coef).specific()
     # middles of the tenths that contain the steps of 5, 3 and 1 steps

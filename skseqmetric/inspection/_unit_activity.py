@@ -171,7 +171,9 @@ class UnitActivityDisplay:
         """
         return polyvalent_units(self._weights, n_extreme, min_lists)
 
-    def specific(self, output: int = 0, *, n_units: int = 10) -> CategoryActivity:
+    def specific(
+        self, output: int = 0, *, n_units: int = 10, pooling: str = "sequence", leave_out: Any = ()
+    ) -> CategoryActivity:
         """Return how much the n_units units of largest |weight| on one output move at every label of a step.
 
         Parameters
@@ -180,17 +182,30 @@ class UnitActivityDisplay:
             Number of the output.
         n_units : int, default=10
             Number of units of largest ``|weight|`` on it.
+        pooling : {"sequence", "step"}, default="sequence"
+            What mean and standard deviation go over. "sequence": the sequences, each with the mean of its steps of that
+            label. "step": every step of that label, so that a sequence counts as often as it has the label. The
+            authors' code does the latter.
+        leave_out : sequence of labels, default=()
+            Labels that are not returned, such as "BEGIN", whose step starts from the zero state. The authors leave it
+            out.
 
         Returns
         -------
         activity : CategoryActivity
             `categories` of the steps in order, and `mean`, `std` and `n_sequences` of each.
+
+        Raises
+        ------
+        ValueError
+            If no step has a label of `leave_out`, or if it has all labels.
         """
         labels = self.step_labels
         if labels is None:
             labels = [relative_time(len(x)) for x in positional(self.states, "states")]
         units = specific_units(self._weights, output, n_units)
-        return activity_by_category(positional(self.states, "states"), labels, units, self.bidirectional)
+        states = positional(self.states, "states")
+        return activity_by_category(states, labels, units, self.bidirectional, pooling=pooling, leave_out=leave_out)
 
     @property
     def _weights(self) -> np.ndarray:
@@ -221,6 +236,8 @@ class UnitActivityDisplay:
         n_units: int = 10,
         n_extreme: int = 5,
         min_lists: int = 5,
+        pooling: str = "sequence",
+        leave_out: Any = (),
     ) -> Self:
         """Draw one analysis.
 
@@ -245,6 +262,10 @@ class UnitActivityDisplay:
         n_extreme, min_lists : int, default=5
             For "polyvalent": the list of an output has n_extreme units at either end. A unit must be in min_lists
             lists.
+        pooling : {"sequence", "step"}, default="sequence"
+            For "specific", as in `specific`.
+        leave_out : sequence of labels, default=()
+            For "specific", as in `specific`.
 
         Returns
         -------
@@ -263,7 +284,7 @@ class UnitActivityDisplay:
         elif kind == "polyvalent":
             self._draw_polyvalent(self.polyvalent(n_extreme=n_extreme, min_lists=min_lists), min_lists, ax is None)
         else:
-            self._draw_specific(output or 0, n_units)
+            self._draw_specific(output or 0, n_units, pooling, leave_out)
         return self
 
     def _draw_traces(self, sequence: int, output: int | None, n_units: int, *, changes: bool) -> None:
@@ -346,8 +367,8 @@ class UnitActivityDisplay:
         handles = [Patch(facecolor=c, edgecolor=_GREY, label=name) for name, c in colours.items()]
         self.ax_.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False)
 
-    def _draw_specific(self, output: int, n_units: int) -> None:
-        found = self.specific(output, n_units=n_units)
+    def _draw_specific(self, output: int, n_units: int, pooling: str, leave_out: Any) -> None:
+        found = self.specific(output, n_units=n_units, pooling=pooling, leave_out=leave_out)
         order, kinds = _order_of_bars(found, self.groups)
         for k, kind in enumerate(dict.fromkeys(kinds)):
             at = np.flatnonzero([own == kind for own in kinds])
@@ -361,7 +382,7 @@ class UnitActivityDisplay:
             xlabel="step" if self.step_labels is not None else "relative time (% of the sequence)",
             ylabel="sum over the units of  |x(t) − x(t−1)|  (no unit)",
             title=f"What moves the {n_units} units of largest |weight| on {self._names[output]}\n"
-            f"(mean and standard deviation over {len(self.states)} sequences)",
+            f"(mean and standard deviation over {len(self.states)} sequences{', every step' * (pooling == 'step')})",
             xlim=(-0.6, len(labels) - 0.4),
         )
         self.ax_.set_ylim(bottom=0)

@@ -84,8 +84,14 @@ def relative_time(n_steps: int, n_bins: int = 10) -> np.ndarray:
     return 100 * (bins + 0.5) / n_bins
 
 
+POOLINGS = ("sequence", "step")
+
+
 class CategoryActivity(NamedTuple):
-    """Activity by category of step: `categories` in order, and `mean`, `std` and `n_sequences` of each, all (C,)."""
+    """Activity by category of step: `categories` in order, and `mean`, `std` and `n_sequences` of each, all (C,).
+
+    `n_sequences` is the number of sequences that have the category.
+    """
 
     categories: np.ndarray
     mean: np.ndarray
@@ -93,23 +99,56 @@ class CategoryActivity(NamedTuple):
     n_sequences: np.ndarray
 
 
-def activity_by_category(states: Any, categories: Any, units: np.ndarray, bidirectional: bool) -> CategoryActivity:
+def activity_by_category(
+    states: Any,
+    categories: Any,
+    units: np.ndarray,
+    bidirectional: bool,
+    *,
+    pooling: str = "sequence",
+    leave_out: Any = (),
+) -> CategoryActivity:
     """Return how much a group of units moves at every category of step; categories are n arrays (T_i,).
 
-    The activity at a step is the sum over the units of |x_t - x_{t-1}|. The activity of a sequence at a category is the
-    mean over the steps of that category. Mean and (population) standard deviation are over the sequences that have it.
+    The activity at a step is the sum over the units of |x_t - x_{t-1}|. Mean and (population) standard deviation are
+    over the sequences, where the activity of a sequence at a category is the mean over its steps of that category. With
+    pooling="step" they are over the steps of all sequences. Categories in `leave_out` are not returned; their steps
+    still are the steps before others.
     """
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling={pooling!r} must be one of {', '.join(map(repr, POOLINGS))}.")
     categories = check_step_categories(categories, [len(x) for x in states], "categories")
     changes = (state_changes(np.asarray(x), bidirectional)[:, units] for x in states)
     activity = np.concatenate([own.sum(axis=1, dtype=np.float64) for own in changes])
     names, codes = np.unique(joined_labels(categories, name="categories"), return_inverse=True)
     sequence = np.repeat(np.arange(len(states)), [len(x) for x in states])
-    shape = len(states), len(names)
-    cell = np.ravel_multi_index((sequence, codes.ravel()), shape)
-    counts = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
-    sums = np.bincount(cell, weights=activity, minlength=np.prod(shape)).reshape(shape)
-    means = np.ma.masked_array(sums, counts == 0) / np.maximum(counts, 1)
-    return CategoryActivity(names, means.mean(axis=0).data, means.std(axis=0).data, np.count_nonzero(counts, axis=0))
+    cell = sequence * len(names) + codes.ravel() if pooling == "sequence" else np.arange(len(activity))
+    value, code = _means(cell, activity), codes.ravel()[np.unique(cell, return_index=True)[1]]
+    omitted = _numbers_of(leave_out, names)
+    kept = [k for k in range(len(names)) if k not in omitted]
+    by_category = [value[code == k] for k in kept]
+    mean, std = (np.array([measure(own) for own in by_category]) for measure in (np.mean, np.std))
+    n_sequences = np.array([len(np.unique(sequence[codes.ravel() == k])) for k in kept])
+    return CategoryActivity(names[kept], mean, std, n_sequences)
+
+
+def _means(cells: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the mean of the values (N,) in every cell that has some, in the order of the cells."""
+    _, back = np.unique(cells, return_inverse=True)
+    return np.bincount(back, weights=values) / np.bincount(back)
+
+
+def _numbers_of(leave_out: Any, names: np.ndarray) -> set[int]:
+    """Return the positions in `names` of the labels to leave out: some label must remain."""
+    known = names.tolist()
+    wanted = list(positional(leave_out, "leave_out", "Pass a list of labels."))
+    for label in wanted:
+        if label not in known:
+            raise ValueError(f"leave_out has {label!r}, but no step has this label: the labels are {known}.")
+    found = {known.index(label) for label in wanted}
+    if len(found) == len(known):
+        raise ValueError(f"leave_out={wanted} leaves nothing: these are all labels of the steps.")
+    return found
 
 
 def check_step_values(values: Any, lengths: Sequence[int], name: str) -> list[np.ndarray]:
