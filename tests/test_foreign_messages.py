@@ -33,6 +33,7 @@ from skseqmetric.datasets import (
     make_words,
     rate_meanings,
     render_trajectory,
+    sentence_factors,
     sentence_roles,
     write_sequences,
 )
@@ -203,6 +204,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], tuple[str, ...], tuple[str, ...
     "decode_meanings": (lambda bad: decode_meanings(bad, 4), ("outputs",), ()),
     "rate_meanings": (lambda bad: rate_meanings(bad, np.zeros((1, 2, 3), int)), ("meanings",), ()),
     "sentence_roles": (sentence_roles, ("sentence",), ("empty",)),
+    "sentence_factors": (sentence_factors, ("sentence",), ("empty",)),
     "sentences": (lambda bad: KeywordMemory().fit(bad, np.zeros((N, 22))), ("sentence",), ()),
     "meanings of sentences": (lambda bad: KeywordMemory().fit([["a"]] * N, bad), ("y",), ()),
 }

@@ -34,6 +34,7 @@ from skseqmetric.datasets import (
     make_words,
     read_sequences,
     render_trajectory,
+    sentence_factors,
     sentence_roles,
     write_sequences,
 )
@@ -230,6 +231,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         [[POINTS, 2 * POINTS[::-1], POINTS[1:]], ["a", "b", "c"], ["Ada", "Ada", "Bob"]],
     ),
     "sentence_roles": (lambda s: sentence_roles(s, kind="word"), [SENTENCE]),
+    "sentence_factors": (lambda s: sentence_factors(s)["structure"]["fields"][0], [[SENTENCE, SENTENCE[1:]]]),
     "KeywordMemory": (lambda s: memory(s, np.eye(2, 22)), [[SENTENCE, SENTENCE[1:]]]),
     "exact_error": (exact_error, [MEANINGS, MEANINGS[::-1]]),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skseqmetric.datasets._cross_modal import gramian_angular_field, make_sine_images, make_sine_words
 from skseqmetric.datasets._cross_situational import make_cross_situational
+from skseqmetric.datasets._cross_situational_factors import sentence_factors
 from skseqmetric.datasets._cross_situational_grammar import one_clause_sentences, sentence_roles
 from skseqmetric.datasets._cross_situational_scores import (
     KeywordMemory,
@@ -32,6 +33,7 @@ __all__ = [
     "rate_meanings",
     "read_sequences",
     "render_trajectory",
+    "sentence_factors",
     "sentence_roles",
     "valid_error",
     "write_sequences",

@@ -12,6 +12,7 @@ from skseqmetric.inspection._state_map import RecurrentStateMap
 from skseqmetric.inspection._state_panels import HyperparameterPanels
 from skseqmetric.inspection._synchronization import SynchronizationDisplay
 from skseqmetric.inspection._unit_activity import UnitActivityDisplay
+from skseqmetric.inspection._unit_encoding import UnitEncodingDisplay
 
 __all__ = [
     "Alignment",
@@ -26,5 +27,6 @@ __all__ = [
     "StateAnimation",
     "SynchronizationDisplay",
     "UnitActivityDisplay",
+    "UnitEncodingDisplay",
     "hidden_states",
 ]

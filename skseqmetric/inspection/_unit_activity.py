@@ -136,7 +136,7 @@ class UnitActivityDisplay:
         if step_labels is not None:
             step_labels = check_step_categories(step_labels, [read[-1] for read in run.steps], "step_labels")
             step_labels = [own[read - 1] for own, read in zip(step_labels, run.steps, strict=True)]
-        coef = _weights_of_units(network, coef, run.states[0].shape[1])
+        coef = weights_of_units(network, coef, run.states[0].shape[1])
         classes = getattr(network, "classes_", ())
         if output_names is None and coef is not None and len(classes) == len(coef):
             output_names = classes
@@ -395,7 +395,7 @@ class UnitActivityDisplay:
         self.ax_.legend(title=title, frameon=False, fontsize="small", **place)
 
 
-def _weights_of_units(network: Any, coef: Any, n_units: int) -> np.ndarray | None:
+def weights_of_units(network: Any, coef: Any, n_units: int) -> np.ndarray | None:
     """Return the given weights if they fit, else those of a readout with one weight for each unit, else None."""
     if coef is None:
         coef = getattr(network, "coef_", None)
