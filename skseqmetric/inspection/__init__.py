@@ -6,6 +6,7 @@ from skseqmetric.inspection._attention import AttentionDisplay
 from skseqmetric.inspection._cross_modal import CrossModalMapDisplay, CrossModalRetrievalDisplay
 from skseqmetric.inspection._embedding import EmbeddingDisplay
 from skseqmetric.inspection._hidden_states import hidden_states
+from skseqmetric.inspection._nested_states import NestedStatesDisplay
 from skseqmetric.inspection._state_animation import StateAnimation
 from skseqmetric.inspection._state_display import RecurrentStateDisplay
 from skseqmetric.inspection._state_map import RecurrentStateMap
@@ -22,6 +23,7 @@ __all__ = [
     "CrossModalRetrievalDisplay",
     "EmbeddingDisplay",
     "HyperparameterPanels",
+    "NestedStatesDisplay",
     "RecurrentStateDisplay",
     "RecurrentStateMap",
     "StateAnimation",

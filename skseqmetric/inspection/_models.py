@@ -13,7 +13,9 @@ def named_estimators(estimators: Any) -> dict[str, Any]:
     if isinstance(estimators, Mapping):
         found = {str(name): own for name, own in estimators.items()}
     else:
-        listed = positional(estimators, "estimators", "Pass a mapping from names to fitted estimators, or a list of them.")
+        listed = positional(
+            estimators, "estimators", "Pass a mapping from names to fitted estimators, or a list of them."
+        )
         classes = [type(own).__name__ for own in listed]
         names = [f"{own} {i}" if classes.count(own) > 1 else own for i, own in enumerate(classes)]
         found = dict(zip(names, listed, strict=True))

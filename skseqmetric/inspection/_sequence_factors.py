@@ -30,7 +30,9 @@ def names_of_factors(factors: Any) -> dict[str, str]:
 
 def codes_at_states(factors: Mapping[str, Mapping[str, Any]], steps: list[np.ndarray]) -> np.ndarray:
     """Return codes (N, F) of int at all states of all sequences; -1 where a factor has no value."""
-    columns = [_codes(own[name], steps, f"factors[{group!r}][{name!r}]") for group, own in factors.items() for name in own]
+    columns = [
+        _codes(own[name], steps, f"factors[{group!r}][{name!r}]") for group, own in factors.items() for name in own
+    ]
     return np.stack(columns, axis=1)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from skseqmetric._input import as_array
 from skseqmetric._tensors.resolve import draw_seed
-from skseqmetric.inspection._drawing import COLOURS, make_axes
+from skseqmetric.inspection._drawing import make_axes
 from skseqmetric.inspection._hidden_states import final_estimator, hidden_states
 from skseqmetric.inspection._models import named_estimators
 from skseqmetric.inspection._sequence_factors import codes_at_states, names_of_factors
@@ -44,13 +44,13 @@ class UnitEncodingDisplay:
 
     .. math:: R^2_u(S) = 1 - \frac{\sum (x_u - \hat x_u(S))^2}{\sum (x_u - \hat x_u(\emptyset))^2}
 
-    Related factors explain the same variance. The share of a factor f is what it adds to the factors before it, averaged
-    over all orders of the F factors:
+    Related factors explain the same variance. The share of a factor f is what it adds to the factors before it,
+    averaged over all orders of the F factors:
 
     .. math:: s_{uf} = \sum_{S \not\ni f} \frac{|S|! \, (F - |S| - 1)!}{F!} \left(R^2_u(S \cup f) - R^2_u(S)\right)
 
-    The shares of a unit add up to what all factors explain together, at most 1. A share below 0 is noise. The same numbers
-    come from every network, so that an echo state network and an LSTM can be compared.
+    The shares of a unit add up to what all factors explain together, at most 1. A share below 0 is noise. The same
+    numbers come from every network, so that an echo state network and an LSTM can be compared.
 
     Parameters
     ----------
@@ -70,15 +70,16 @@ class UnitEncodingDisplay:
     -----
     Cost: O(2^F P^2 (P + H) n_splits) for factors with P different labels, and the states of all sequences in memory.
 
-    A share is about single units. A network may hold a factor in a pattern of many units, each of which has a small share
-    of it.
+    A share is about single units. A network may hold a factor in a pattern of many units, each of which has a small
+    share of it.
 
     References
     ----------
     Variengien and Hinaut (2020), "A Journey in ESN and LSTM Visualisations on a Language Task", arXiv:2012.01748. They
     look at the weights and the activity of units; the shares are ours.
 
-    Lindeman, Merenda and Gold (1980), "Introduction to Bivariate and Multivariate Analysis": the average over all orders.
+    Lindeman, Merenda and Gold (1980), "Introduction to Bivariate and Multivariate Analysis": the average over all
+    orders.
 
     Examples
     --------
@@ -167,13 +168,13 @@ class UnitEncodingDisplay:
         Parameters
         ----------
         estimators : mapping from names to fitted estimators, or sequence of fitted estimators
-            Networks with `hidden_states`, such as an echo state network and an LSTM, also in a Pipeline or a grid search.
-            Without names they are called by their classes.
+            Networks with `hidden_states`, such as an echo state network and an LSTM, also in a Pipeline or a grid
+            search. Without names they are called by their classes.
         X : n sequences
             What every network reads.
         factors : mapping from a group to a mapping from the name of a factor to its labels
-            At most ten factors. The labels are a list of n arrays (T_i,), one label for every step, or n labels of whole
-            sequences. None is no label: such a step says nothing about this factor.
+            At most ten factors. The labels are a list of n arrays (T_i,), one label for every step, or n labels of
+            whole sequences. None is no label: such a step says nothing about this factor.
             `skseqmetric.datasets.sentence_factors` makes the factors of sentences.
         kind : str, default="factors"
             As in `plot`.
@@ -223,14 +224,16 @@ class UnitEncodingDisplay:
         Parameters
         ----------
         output : int or None, default=None
-            None: the mean over the units that vary. A number: the mean weighted by how much each unit contributes to the
-            variance of this output, (weight x standard deviation) squared.
+            None: the mean over the units that vary. A number: the mean weighted by how much each unit contributes to
+            the variance of this output, (weight x standard deviation) squared.
 
         Returns
         -------
         shares : dict from the name of a network to a dict from the name of a factor to its share
         """
-        means = {name: _mean_shares(own, None if output is None else self._row(name, output)) for name, own in self._items}
+        means = {
+            name: _mean_shares(own, None if output is None else self._row(name, output)) for name, own in self._items
+        }
         return {name: dict(zip(self.factors, own.tolist(), strict=True)) for name, own in means.items()}
 
     def group_shares(self, output: int | None = None) -> dict[str, dict[str, float]]:
@@ -271,8 +274,8 @@ class UnitEncodingDisplay:
         if encoding.coef is None:
             raise ValueError(
                 f"The outputs of {network!r} need weights, one for each unit: pass coef={{{network!r}: array of shape "
-                "(outputs, units)}. The readout of an echo state network with pooling='both' has those of the last state "
-                "first, coef_[:, :units]."
+                "(outputs, units)}. The readout of an echo state network with pooling='both' has those of the last "
+                "state first, coef_[:, :units]."
             )
         parts = np.abs(as_array(encoding.coef, "coef")) * encoding.deviations
         return parts / np.maximum(parts.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)

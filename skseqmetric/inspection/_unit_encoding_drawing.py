@@ -112,7 +112,7 @@ def draw_output(
     """
     if resize:
         ax.figure.set_size_inches(max(7.0, 2.5 + 0.34 * n_units * len(parts)), 4.6)
-    start, ticks, labels = 0, [], []
+    start, ticks, labels = 0, list[int](), list[str]()
     for network, (contributions, shares) in parts.items():
         chosen = np.argsort(-contributions, kind="stable")[:n_units]
         at = start + np.arange(len(chosen))
