@@ -14,7 +14,7 @@ import pytest
 from sklearn.utils import Bunch
 
 from skseqmetric import check_sequences
-from skseqmetric.datasets import make_cross_situational, one_clause_sentences, sentence_roles
+from skseqmetric.datasets import make_cross_situational, one_clause_sentences, sentence_factors, sentence_roles
 
 FIRST_OBJECTS = ["glass", "cup", "bowl", "orange", "spoon", "apple", "accordion", "acoustic", "bagpipes", "banjo"]
 POSITIONS = ["left", "right", "middle"]
@@ -329,3 +329,37 @@ def test_the_task_repeats_and_differs(task: Bunch) -> None:
 def test_sizes_are_checked(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         make_cross_situational(**arguments)
+
+
+def test_factors_say_what_was_read_so_far() -> None:
+    sentence = ["BEGIN", "the", "red", "orange", "is", "on", "the", "left", "and", "a", "cup", "is", "orange", "END"]
+    found = sentence_factors([sentence, sentence[:4]])
+    assert {group: list(own) for group, own in found.items()} == {
+        "structure": ["place", "word", "fields"],
+        "content": ["object 1", "position 1", "color 1", "object 2", "position 2", "color 2"],
+    }
+    structure, content = found["structure"], found["content"]
+    assert structure["place"][0].tolist() == sentence_roles(sentence).tolist()
+    assert structure["word"][0].tolist() == sentence_roles(sentence, kind="word").tolist()
+    first = ["none"] * 2 + ["color"] + ["object color"] * 4 + ["object position color"] * 2
+    assert structure["fields"][0].tolist() == [*first, "none", "object", "object", *["object color"] * 2]
+    assert content["object 1"][0].tolist() == [None] * 3 + ["orange"] * 11
+    assert content["position 1"][0].tolist() == [None] * 7 + ["left"] * 7
+    assert content["color 1"][0].tolist() == [None] * 2 + ["red"] * 12
+    assert content["object 2"][0].tolist() == [None] * 10 + ["cup"] * 4
+    assert content["position 2"][0].tolist() == [None] * 14
+    assert content["color 2"][0].tolist() == [None] * 12 + ["orange"] * 2
+    assert [own[1].tolist() for own in content.values()] == [own[0][:4].tolist() for own in content.values()]
+
+
+def test_factors_of_all_sentences_end_with_their_meaning() -> None:
+    corpus = make_cross_situational(5, n_one_clause=20, n_two_clauses=20, random_state=1)
+    content = sentence_factors(corpus.train.sentences)["content"]
+    names = {"object": corpus.objects, "position": corpus.positions, "color": corpus.colors}
+    for i, meaning in enumerate(corpus.train.meanings):
+        said = [names[f][k] if k >= 0 else None for own in meaning for f, k in zip(names, own, strict=True)]
+        assert [own[i][-1] for own in content.values()] == said
+
+
+def test_no_sentences_have_no_factors() -> None:
+    assert sentence_factors([])["content"]["object 1"] == []

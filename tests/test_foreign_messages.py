@@ -39,10 +39,12 @@ from skseqmetric.datasets import (
 )
 from skseqmetric.inspection import (
     EmbeddingDisplay,
+    NestedStatesDisplay,
     RecurrentStateDisplay,
     RecurrentStateMap,
     StateAnimation,
     UnitActivityDisplay,
+    UnitEncodingDisplay,
 )
 from skseqmetric.metrics import character_error_rate, step_accuracy, step_f1_score, word_error_rate
 from tests.small_door import IMAGES, LABELS, PAIRS, SAME, STEP_LABELS, WORDS, Case, X, where
@@ -246,6 +248,10 @@ def test_displays_refuse_with_the_name_of_the_argument() -> None:
         refused(lambda bad: display(names=bad), bad, "names")
     for name in ("step_labels", "coef"):
         refuse_all(partial(_units, network, name), name, but=("none",))
+    for name, of in (("factors", _factors), ("levels", _levels)):
+        refuse_all(
+            partial(of, network), name, but=("none", "none in a list", "missing", "nan", "text and none", *dates)
+        )
     refuse_all(lambda bad: StateAnimation.from_readouts(bad, points, [network]), "states")
     refuse_all(lambda bad: StateAnimation.from_readouts(states, bad, [network]), "points")
     refuse_all(lambda bad: StateAnimation.from_readouts(states, points, bad), "readouts", "stage")
@@ -253,6 +259,14 @@ def test_displays_refuse_with_the_name_of_the_argument() -> None:
 
 def _units(network: Any, name: str, bad: Any) -> Any:
     return UnitActivityDisplay.from_estimator(network, X, **{name: bad})
+
+
+def _factors(network: Any, bad: Any) -> Any:
+    return UnitEncodingDisplay.from_estimator(network, X, factors={"g": {"f": bad}}, n_splits=2)
+
+
+def _levels(network: Any, bad: Any) -> Any:
+    return NestedStatesDisplay.from_estimator(network, X, levels={"a": bad}, reducer=PCA(2))
 
 
 class _Embedder:

@@ -44,11 +44,13 @@ from skseqmetric.inspection import (
     CrossModalRetrievalDisplay,
     EmbeddingDisplay,
     HyperparameterPanels,
+    NestedStatesDisplay,
     RecurrentStateDisplay,
     RecurrentStateMap,
     StateAnimation,
     SynchronizationDisplay,
     UnitActivityDisplay,
+    UnitEncodingDisplay,
 )
 from skseqmetric.metrics import character_error_rate, step_accuracy, step_f1_score, word_error_rate
 from tests.small_door import (
@@ -368,6 +370,25 @@ def test_units_read_by_position(network: Any) -> None:
         )
         made.plot("specific", output=1)
         made.activity = made.specific(1, n_units=2).mean
+        return made
+
+    assert_same_data(display)
+
+
+def test_factors_and_levels_are_read_by_position(network: Any) -> None:
+    labels = [[("a", "b")[t % 2] for t in range(len(x))] for x in X]
+    given = [None, 1, 2, 1, 2, 1]
+
+    def display(form: Callable[[Any], Any]) -> Any:
+        factors = {"g": {"step": form([form(own) for own in labels]), "sequence": form(LABELS)}}
+        made = UnitEncodingDisplay.from_estimator(network, form(X), factors=factors, n_splits=2)
+        made.encodings = list(made.encodings.values())
+        levels = {"outer": form(LABELS), "inner": form(given)}
+        nested = NestedStatesDisplay.from_estimators({"a": network}, form(X), levels=levels, reducer=PCA(2))
+        words = NestedStatesDisplay.from_estimators(
+            {"a": network}, form(X), step_names=form([form(own) for own in labels]), depth=2, reducer=PCA(2)
+        )
+        made.codes, made.spread = [nested.codes, words.codes], nested.networks["a"].spread
         return made
 
     assert_same_data(display)

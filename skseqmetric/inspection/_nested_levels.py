@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skseqmetric._input import label_array, positional
+from skseqmetric._input import is_missing, positional
+from skseqmetric.inspection._sequence_factors import filled_labels
 from skseqmetric.inspection._unit_analyses import check_step_categories
 
 
@@ -39,24 +40,18 @@ def levels_of_labels(levels: Any, n: int) -> Nesting:
         own = list(positional(labels, name, "Pass one label for every sequence."))
         if len(own) != n:
             raise ValueError(f"{name} has {len(own)} labels, but there are {n} sequences: give each of them one.")
-        known = [label for label in own if label is not None]
-        if known:  # a message names the right place with any other label instead of None
-            own = [
-                None if label is None else found
-                for label, found in zip(own, _checked(own, known[0], name), strict=True)
-            ]
+        known = [label for label in own if not is_missing(label)]
+        if known:
+            found = filled_labels(own, known[0], name).tolist()
+            own = [None if is_missing(old) else label for old, label in zip(own, found, strict=True)]
         columns.append(own)
     return _encoded(columns, [str(level) for level in levels], "levels")
-
-
-def _checked(labels: list[Any], instead: Any, name: str) -> list[Any]:
-    return label_array([instead if label is None else label for label in labels], name).tolist()
 
 
 def _encoded(columns: list[list[Any]], levels: list[str], asked: str) -> Nesting:
     words = list(dict.fromkeys(label for own in columns for label in _sorted(own)))
     numbers = {word: k for k, word in enumerate(words)}
-    codes = np.array([[-1 if label is None else numbers[label] for label in own] for own in columns]).T
+    codes = np.array([[-1 if is_missing(label) else numbers[label] for label in own] for own in columns]).T
     if not (codes >= 0).all(axis=1).any():
         raise ValueError(f"{asked}: no sequence has a label of every level. Ask for fewer levels.")
     return Nesting(codes, words, levels)
@@ -64,4 +59,4 @@ def _encoded(columns: list[list[Any]], levels: list[str], asked: str) -> Nesting
 
 def _sorted(labels: list[Any]) -> list[Any]:
     """Return the distinct labels, None left out; labels of one level are of one type."""
-    return sorted({label for label in labels if label is not None})
+    return sorted({label for label in labels if not is_missing(label)})

@@ -171,7 +171,7 @@ class NestedStatesDisplay:
         leave_out : sequence of names, default=()
             Steps with these names do not count as words, such as "END", or all words without content.
         levels : mapping from the names of D levels to n labels each, or None, default=None
-            Other levels than the last words, the outermost first: one label for every sequence, None for none.
+            Other levels than the last words, the outermost first: one label for every sequence, None or NaN for none.
         reducer : object with `fit_transform`, or None, default=None
             Places the final states in the plane, as in `RecurrentStateMap`. None: UMAP.
         min_states : int, default=3

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite
 
-from skseqmetric._input import joined_labels, label_array, positional
+from skseqmetric._input import is_missing, joined_labels, label_array, positional
 from skseqmetric.inspection._unit_analyses import check_step_values
 
 _MOST_FACTORS = 10  # every set of them gets a model
@@ -42,11 +41,11 @@ def _codes(values: Any, steps: list[np.ndarray], name: str) -> np.ndarray:
         values = [[own] * int(read[-1]) for own, read in zip(_as_many(values, steps, name), steps, strict=True)]
     arrays = check_step_values(values, [int(read[-1]) for read in steps], name)
     parts = [own[read - 1] for own, read in zip(arrays, steps, strict=True)]
-    known = np.array([value is not None for part in parts for value in part.tolist()])
+    known = np.array([not is_missing(value) for part in parts for value in part.tolist()])
     codes = np.full(len(known), -1)
     if known.any():
-        first = next(value for part in parts for value in part.tolist() if value is not None)
-        filled = [_filled(part, first, f"{name}[{i}]") for i, part in enumerate(parts)]
+        first = next(value for part in parts for value in part.tolist() if not is_missing(value))
+        filled = [filled_labels(part.tolist(), first, f"{name}[{i}]") for i, part in enumerate(parts)]
         codes[known] = np.unique(joined_labels(filled, name=name), return_inverse=True)[1].ravel()[known]
     return codes
 
@@ -57,11 +56,6 @@ def _as_many(values: Any, steps: list[np.ndarray], name: str) -> Any:
     return values
 
 
-def _filled(labels: np.ndarray, label: Any, name: str) -> np.ndarray:
-    """Return checked labels with one in place of None, so that a message still names the right place."""
-    if labels.dtype == object and any(value is None for value in labels.tolist()):
-        labels = label_array([label if value is None else value for value in labels.tolist()], name)
-    found = label_array(labels, name)
-    if found.dtype.kind == "f":
-        assert_all_finite(found, input_name=name)
-    return found
+def filled_labels(labels: list[Any], instead: Any, name: str) -> np.ndarray:
+    """Return checked labels with another one instead of missing ones, so that a message still names the right place."""
+    return label_array([instead if is_missing(label) else label for label in labels], name)

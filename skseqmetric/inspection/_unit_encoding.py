@@ -174,7 +174,7 @@ class UnitEncodingDisplay:
             What every network reads.
         factors : mapping from a group to a mapping from the name of a factor to its labels
             At most ten factors. The labels are a list of n arrays (T_i,), one label for every step, or n labels of
-            whole sequences. None is no label: such a step says nothing about this factor.
+            whole sequences. None or NaN is no label: such a step says nothing about this factor.
             `skseqmetric.datasets.sentence_factors` makes the factors of sentences.
         kind : str, default="factors"
             As in `plot`.
