@@ -37,7 +37,7 @@ def codes_at_states(factors: Mapping[str, Mapping[str, Any]], steps: list[np.nda
 
 def _codes(values: Any, steps: list[np.ndarray], name: str) -> np.ndarray:
     values = positional(values, name, "Pass a list with one array of labels, or with one label, for each sequence.")
-    if len(values) and all(np.ndim(own) == 0 for own in values):
+    if len(values) and not any(isinstance(own, (list, tuple)) or np.ndim(own) for own in values):
         values = [[own] * int(read[-1]) for own, read in zip(_as_many(values, steps, name), steps, strict=True)]
     arrays = check_step_values(values, [int(read[-1]) for read in steps], name)
     parts = [own[read - 1] for own, read in zip(arrays, steps, strict=True)]
