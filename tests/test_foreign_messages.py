@@ -206,7 +206,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], tuple[str, ...], tuple[str, ...
     "decode_meanings": (lambda bad: decode_meanings(bad, 4), ("outputs",), ()),
     "rate_meanings": (lambda bad: rate_meanings(bad, np.zeros((1, 2, 3), int)), ("meanings",), ()),
     "sentence_roles": (sentence_roles, ("sentence",), ("empty",)),
-    "sentence_factors": (sentence_factors, ("sentence",), ("empty",)),
+    "sentence_factors": (sentence_factors, ("sentence",), ("empty", "empty item")),
     "sentences": (lambda bad: KeywordMemory().fit(bad, np.zeros((N, 22))), ("sentence",), ()),
     "meanings of sentences": (lambda bad: KeywordMemory().fit([["a"]] * N, bad), ("y",), ()),
 }

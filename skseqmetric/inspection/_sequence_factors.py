@@ -38,6 +38,8 @@ def codes_at_states(factors: Mapping[str, Mapping[str, Any]], steps: list[np.nda
 def _codes(values: Any, steps: list[np.ndarray], name: str) -> np.ndarray:
     values = positional(values, name, "Pass a list with one array of labels, or with one label, for each sequence.")
     if len(values) and not any(isinstance(own, (list, tuple)) or np.ndim(own) for own in values):
+        if isinstance(values, np.ndarray) and values.dtype.kind == "V":
+            label_array(values, name)  # refuses records
         values = [[own] * int(read[-1]) for own, read in zip(_as_many(values, steps, name), steps, strict=True)]
     arrays = check_step_values(values, [int(read[-1]) for read in steps], name)
     parts = [own[read - 1] for own, read in zip(arrays, steps, strict=True)]
@@ -58,4 +60,7 @@ def _as_many(values: Any, steps: list[np.ndarray], name: str) -> Any:
 
 def filled_labels(labels: list[Any], instead: Any, name: str) -> np.ndarray:
     """Return checked labels with another one instead of missing ones, so that a message still names the right place."""
-    return label_array([instead if is_missing(label) else label for label in labels], name)
+    found = label_array([instead if is_missing(label) else label for label in labels], name)
+    if found.ndim != 1:
+        raise ValueError(f"{name} has shape {found.shape}, but labels are single strings or numbers.")
+    return found
