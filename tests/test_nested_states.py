@@ -81,6 +81,7 @@ def test_unrelated_clusters_are_not_self_similar(rng: np.random.Generator) -> No
     assert display.networks["Network"].spread[1] < 0.4  # they are nested all the same
 
 
+@pytest.mark.slow
 def test_p_values_of_unrelated_clusters_are_even(rng: np.random.Generator) -> None:
     p_values = [similarities(shown(unrelated(rng), depth=2, n_permutations=19))[2, 2].p_value for _ in range(10)]
     assert 0.25 < np.mean(p_values) < 0.8

@@ -29,7 +29,7 @@ class Network:
 
 
 class Backwards(Network):
-    def hidden_states(self, X: Any) -> list[np.ndarray]:
+    def hidden_states(self, X: Any, *, kind: str = "hidden") -> list[np.ndarray]:
         return [np.asarray(x)[:, ::-1] for x in X]
 
 
@@ -203,7 +203,9 @@ def test_options_of_states_and_weights_are_those_of_their_network(task: Any) -> 
     display = UnitEncodingDisplay.from_estimator(
         Network(), states, factors=factors, state_options={"kind": "cell"}, coef=coef, kind="output"
     )
-    assert np.array_equal(display.encodings["Network"].coef, coef)
+    np.testing.assert_array_equal(display.encodings["Network"].coef, coef)
+    expected = shown(states, factors).encodings["Network"].shares  # of the states, and not of their signs
+    np.testing.assert_allclose(display.encodings["Network"].shares, expected, atol=1e-9)
     named = UnitEncodingDisplay.from_estimators(
         {"a": Network()}, states, factors=factors, coef={"a": coef}, kind="readout"
     )
@@ -283,7 +285,7 @@ def test_points_are_units(two: UnitEncodingDisplay) -> None:
 
 def test_stacks_are_contributions(two: UnitEncodingDisplay) -> None:
     ax = two.plot("output", output=1, n_units=2).ax_
-    tops = {}
+    tops: dict[int, float] = {}
     for bar in ax.patches:
         x = round(bar.get_x() + bar.get_width() / 2)
         tops[x] = max(tops.get(x, 0), bar.get_y() + bar.get_height())
