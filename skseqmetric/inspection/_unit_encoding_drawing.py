@@ -34,14 +34,14 @@ def draw_factors(
     rows = _rows(shares, sums, groups)
     n_networks = len(shares)
     if resize:
-        ax.figure.set_size_inches(8, _AROUND + _ROW * len(rows) * max(1.0, 0.75 * n_networks))
+        ax.figure.set_size_inches(9, _AROUND + _ROW * len(rows) * max(1.0, 0.75 * n_networks))
     height = 0.8 / n_networks
     for k, network in enumerate(shares):
         at = np.arange(len(rows)) + (k - (n_networks - 1) / 2) * height
         values = np.array([100 * own[network] for _, own, _ in rows])
         ax.barh(at, values, 0.9 * height, color=network_colour(k), label=network)
         for y, value in zip(at, values, strict=True):
-            ax.text(max(value, 0) + 0.8, y, f"{value:.0f}", va="center", fontsize="x-small")
+            ax.text(max(value, 0) + 0.8, y, f"{round(value)}", va="center", fontsize="x-small")
     ax.set_yticks(np.arange(len(rows)), [name for name, _, _ in rows])
     for label, (_, _, is_sum) in zip(ax.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if is_sum else "normal")
@@ -49,7 +49,7 @@ def draw_factors(
     ax.set_title(f"What the units encode{of}")
     ax.margins(x=0.08)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
 def _rows(shares: Any, sums: Any, groups: Mapping[str, str]) -> list[tuple[str, dict[str, float], bool]]:
