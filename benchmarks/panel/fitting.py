@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,20 @@ def measured(contender: Contender, problem: Problem, seed: int, place: Place) ->
     """The predicted codes, and what they cost."""
     if contender.build is None:
         return _by_aeon(contender, problem, seed, place)
-    model = contender.build(seed, place.threads, place.quick)
-    _, fit = costed(lambda: model.fit(*problem.train), "fit")
+    return answers(contender.build(seed, place.threads, place.quick), problem)
+
+
+def answers(model: Any, problem: Problem) -> tuple[np.ndarray, dict[str, float]]:
+    """The codes that a classifier predicts after its fit, and what both cost."""
+    groups = {"groups": problem.groups} if problem.groups is not None and _takes_groups(model) else {}
+    _, fit = costed(lambda: model.fit(*problem.train, **groups), "fit")
     predicted, predict = costed(lambda: model.predict(problem.test[0]), "predict")
     return np.asarray(predicted), {**fit, **predict}
+
+
+def _takes_groups(model: Any) -> bool:
+    """Whether its fit takes the recordings; a neighbour estimator passes them on to its metric."""
+    return "groups" in inspect.signature(getattr(model, "metric", model).fit).parameters
 
 
 @functools.lru_cache(maxsize=1)
@@ -58,12 +69,16 @@ def _problem(name: str, path: Path) -> Problem:
 @functools.cache
 def _warm_up(name: str, place: Place, ragged: bool, multivariate: bool) -> None:
     """Load and compile what the contender needs for sequences of this kind, on made ones."""
+    measured(CONTENDERS[name], warm_up_problem(ragged, multivariate), 0, replace(place, quick=True))
+
+
+def warm_up_problem(ragged: bool, multivariate: bool) -> Problem:
+    """A few made sequences."""
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(2), WARM_A_CLASS)
     lengths = 20 + ragged * np.arange(len(y))
     X = [rng.normal(size=(t, 1 + multivariate)).cumsum(axis=0) * (1 + k) for t, k in zip(lengths, y, strict=True)]
-    quick = Place(place.files, place.threads, True, place.aeon_python)
-    measured(CONTENDERS[name], Problem("warm-up", (X, y), (X, y)), 0, quick)
+    return Problem("warm-up", (X, y), (X, y))
 
 
 def _by_aeon(contender: Contender, problem: Problem, seed: int, place: Place) -> tuple[np.ndarray, dict[str, float]]:

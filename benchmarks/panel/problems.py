@@ -14,11 +14,15 @@ from skseqmetric.datasets import read_sequences
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem of classes: labels are codes 0, 1, ... on both sides."""
+    """A problem of classes: labels are codes 0, 1, ... on both sides.
+
+    groups : the recordings of the training sequences, for the estimators whose fit takes them; None if unknown.
+    """
 
     name: str
     train: Split
     test: Split
+    groups: np.ndarray | None = None
 
     @property
     def lengths(self) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Modes of transport by recording, for `benchmarks.run_transport`."""
