@@ -16,6 +16,7 @@ from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegr
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
 from skseqmetric._input import Images, Sequences, check_images, check_sequences
 from skseqmetric._input.converters import from_channels_first, from_padded, to_padded
+from skseqmetric._input.fixes import from_fixes
 from skseqmetric._metrics.protocol import Metric
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "check_sequences",
     "datasets",
     "from_channels_first",
+    "from_fixes",
     "from_padded",
     "inspection",
     "metrics",

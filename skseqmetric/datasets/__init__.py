@@ -17,6 +17,7 @@ from skseqmetric.datasets._files import read_sequences, write_sequences
 from skseqmetric.datasets._japanese_vowels import load_japanese_vowels
 from skseqmetric.datasets._pen import make_words, render_trajectory
 from skseqmetric.datasets._synthetic import make_shifted_sequences
+from skseqmetric.datasets._trips import make_trips
 
 __all__ = [
     "KeywordMemory",
@@ -28,6 +29,7 @@ __all__ = [
     "make_shifted_sequences",
     "make_sine_images",
     "make_sine_words",
+    "make_trips",
     "make_words",
     "one_clause_sentences",
     "rate_meanings",
