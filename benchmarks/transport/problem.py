@@ -25,6 +25,7 @@ def load_fold(data: Path, name: str) -> Problem:
         windows, labels, recordings, folds = (file[key] for key in ("windows", "labels", "recording", "fold"))
     in_test = folds == FOLDS.index(name)
     codes = np.unique(labels, return_inverse=True)[1]
-    mean, deviation = (np.float64(of(windows[~in_test], axis=(0, 1), dtype=np.float64)) for of in (np.mean, np.std))
-    X = (windows - mean) / deviation
-    return Problem(name, *((list(X[side]), codes[side]) for side in (~in_test, in_test)), groups=recordings[~in_test])
+    known = windows[~in_test].astype(np.float64)
+    X = (windows - known.mean(axis=(0, 1))) / known.std(axis=(0, 1))
+    train, test = ((list(X[side]), codes[side]) for side in (~in_test, in_test))
+    return Problem(name, train, test, recordings[~in_test])

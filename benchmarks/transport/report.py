@@ -19,12 +19,12 @@ ANSWERS = {"accuracy": "1-NN", "class_means": "class means"}
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """Per cent by fold and over folds, with the deviation of the latter over seeds; median seconds of a fold."""
+    """Per cent by fold and over folds, with the deviation of the latter over seeds; median seconds of processors."""
     lines = {c.name: list(_lines(c.name, [row for row in rows if row["arm"] == c.name])) for c in ALL}
     reference = next((mean for mean, _ in lines[REFERENCE]), np.nan)
     found = [(mean, cells) for of_contender in lines.values() for mean, cells in of_contender]
     found.sort(key=lambda row: (np.isnan(row[0]), -row[0]))
-    names = ["contender", "answers by", *FOLDS, "mean", "to DTW", "seeds", "fit (s)", "predict (s)"]
+    names = ["contender", "answers by", *FOLDS, "mean", "to DTW", "seeds", "fit (CPU s)", "predict (CPU s)"]
     return [*head(names, 2), *(line(_with_difference(cells, mean - reference)) for mean, cells in found)]
 
 
@@ -43,7 +43,7 @@ def _lines(name: str, rows: Sequence[Row]) -> Iterator[tuple[float, list[str]]]:
         scores = _scores(answered, key, seeds)
         means = scores[~np.isnan(scores).any(axis=1)].mean(axis=1)
         cells = [_mean(of_fold) for of_fold in scores.T]
-        seconds = [f"{np.median([row[c] for row in answered]):.2g}" for c in ("fit_s", "predict_s")]
+        seconds = [f"{np.median([row[c] for row in answered]):.2g}" for c in ("fit_cpu_s", "predict_cpu_s")]
         shown = [name, way if name in IN_METRICS else "itself", *cells, spread(means), str(len(seeds)), *seconds]
         yield float(means.mean()) if len(means) else np.nan, shown
 

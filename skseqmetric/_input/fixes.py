@@ -92,9 +92,9 @@ def from_fixes(X: Any, *, min_distance: float = 0.0) -> list[np.ndarray]:
     >>> fixes = np.array([[0, 0.0, 9.0], [10, 0.001, 9.0], [20, 0.001, 8.999]])
     >>> (channels,) = from_fixes([fixes])
     >>> channels.round(2)
-    array([[  0.  ,   0.  ,   0.  ,   0.  ,   0.  ],
-           [ 10.  ,   0.  , 111.2 ,  11.12,   0.  ],
-           [ 10.  , -111.2,   0.  ,  11.12,   1.57]])
+    array([[   0.  ,    0.  ,    0.  ,    0.  ,    0.  ],
+           [  10.  ,    0.  ,  111.2 ,   11.12,    0.  ],
+           [  10.  , -111.2 ,    0.  ,   11.12,    1.57]])
     """
     if not isinstance(min_distance, Real) or not 0 <= float(min_distance) < np.inf:
         raise ValueError(f"min_distance must be a finite number of metres >= 0, got {min_distance!r}.")
