@@ -22,6 +22,7 @@ from skseqmetric import (
     check_images,
     check_sequences,
     from_channels_first,
+    from_fixes,
     from_padded,
     inspection,
     to_padded,
@@ -180,11 +181,20 @@ def test_steps_are_refused_with_their_name(case: Case) -> None:
 # ----------------------------------------------------------------------------------------------- functions
 
 METRIC = DTWMetric().fit(X)
+
+
+def fixes(**given: Any) -> Any:
+    return from_fixes([{"time": range(N), "latitude": range(N), "longitude": range(N), **given}])
+
+
 FUNCTIONS: dict[str, tuple[Callable[[Any], Any], tuple[str, ...], tuple[str, ...]]] = {
     "check_sequences": (check_sequences, ("X", "sequence"), ()),
     "to_padded": (to_padded, ("X", "sequence"), ()),
     "to_padded length": (lambda bad: to_padded(X, length=bad), ("length",), ("none", "0-D")),
     "from_channels_first": (from_channels_first, ("X", "sequence"), ("empty",)),
+    "from_fixes": (from_fixes, ("X", "trip"), ()),
+    "from_fixes time": (lambda bad: fixes(time=bad), ("time",), ("dates", "Python dates")),
+    "from_fixes latitude": (lambda bad: fixes(latitude=bad), ("latitude",), ()),
     "from_padded": (from_padded, ("X", "sequence"), ()),
     "from_padded lengths": (lambda bad: from_padded(np.zeros((N, 9, 1)), bad), ("lengths",), ("none",)),
     "check_images": (check_images, ("image",), ()),

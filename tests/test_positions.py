@@ -23,6 +23,7 @@ from skseqmetric import (
     check_images,
     check_sequences,
     from_channels_first,
+    from_fixes,
     from_padded,
     inspection,
     to_padded,
@@ -213,6 +214,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "check_images": (lambda s: check_images(s).values, [IMAGES]),
     "to_padded": (to_padded, [X]),
     "from_channels_first": (lambda s: np.concatenate([x.ravel() for x in from_channels_first(s)]), [X]),
+    "from_fixes": (lambda s: np.concatenate(from_fixes(s)), [[np.arange(k, k + 9.0).reshape(3, 3) for k in (9, 2, 5)]]),
     "from_padded": (lambda s, n: np.concatenate(from_padded(s, n)), [PADDED, LENGTHS]),
     "step_accuracy": (lambda t, p, w: step_accuracy(t, p, sample_weight=w), [STEP_LABELS, STEP_LABELS[:3] * 2, WEIGHTS])
     if False
