@@ -68,8 +68,8 @@ plt.show()
 # %%
 # Travellers who are new
 # ----------------------
-# Two travellers at a time are left out, with their phones. A trip gets the mode whose mean embedding is the nearest. The
-# baseline knows the mean speed of a trip alone.
+# Two travellers at a time are left out, with their phones. A trip gets the mode whose mean embedding is the nearest.
+# The baseline knows the mean speed of a trip alone.
 
 means = make_pipeline(RandomConvolutionMetric(840, random_state=0), NearestCentroid())
 by = {"groups": travellers, "cv": GroupKFold(5)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
 from skseqmetric._input.door import check_sequences
+from skseqmetric._input.fixes import EARTH_RADIUS
 from skseqmetric._input.frames import check_step_names, steps_of
 from skseqmetric._input.images import Images, check_images
 from skseqmetric._input.labels import (
@@ -26,6 +27,7 @@ from skseqmetric._input.targets import (
 )
 
 __all__ = [
+    "EARTH_RADIUS",
     "Images",
     "Sequences",
     "are_numbers",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._input import as_array, positional, real_numbers
+from skseqmetric._input.arrays import as_array, positional, real_numbers
 from skseqmetric._input.frames import column_names
 
 EARTH_RADIUS = 6_371_008.8

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skseqmetric._input.fixes import EARTH_RADIUS
+from skseqmetric._input import EARTH_RADIUS
 from skseqmetric.datasets._arguments import check_ranges, generator
 
 _GRID = 0.25  # seconds at full speed between the points of a way
@@ -143,7 +142,7 @@ def make_trips(
     (10, 5, ['bike', 'bus', 'car', 'train', 'walk'])
     """
     names = _check_modes(modes)
-    shortest, longest = (duration, duration) if isinstance(duration, Real) else duration
+    shortest, longest = (duration, duration) if isinstance(duration, (int, float, np.number)) else duration
     check_ranges(
         {
             f"n_trips={n_trips} must be at least the number of modes, {len(names)}": n_trips >= len(names),
@@ -167,7 +166,7 @@ def make_trips(
         seconds = of_trip.uniform(shortest, longest)
         ride = _ride(of_trip, MODES[names[k]], people[who].pace, seconds)
         receiver = _Receiver(interval * people[who].interval, noise * people[who].noise, lost)
-        fixes.append(receiver.fixes(of_trip, ride, seconds, _places(*city, *people[who].home)))
+        fixes.append(receiver.fixes(of_trip, ride, seconds, _places(city, *people[who].home)))
     return fixes, np.array(names)[mode], travellers
 
 
@@ -293,7 +292,7 @@ class _Receiver(NamedTuple):
         seconds = self._received(rng, seconds[: max(2, int(np.sum(seconds <= end)))])
         error = self.noise * self._errors(rng, seconds)
         east, north = (np.interp(seconds, ride.seconds, along) for along in (ride.east, ride.north))
-        places = _places(*home, east + error[:, 0], north + error[:, 1])
+        places = _places(home, east + error[:, 0], north + error[:, 1])
         return np.column_stack([seconds, places])
 
     def _received(self, rng: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
@@ -314,8 +313,9 @@ class _Receiver(NamedTuple):
         return factor[:, np.newaxis] * (0.9 * drift + np.sqrt(1 - 0.9**2) * rng.normal(size=drift.shape))
 
 
-def _places(latitude: float, longitude: float, east: Any, north: Any) -> np.ndarray:
+def _places(begin: Any, east: Any, north: Any) -> np.ndarray:
     """Return latitudes and longitudes (..., 2): the ends of great circles that begin at a place, given in metres."""
+    latitude, longitude = begin
     phi, delta = np.radians(latitude), np.hypot(east, north) / EARTH_RADIUS
     bearing = np.arctan2(east, north)
     sine = np.sin(phi) * np.cos(delta) + np.cos(phi) * np.sin(delta) * np.cos(bearing)
