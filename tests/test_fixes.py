@@ -201,8 +201,9 @@ START = pd.Timestamp("2024-03-31 00:59:58.25")  # an hour is skipped in Europe w
         pd.date_range(START, periods=4, freq="1500ms").to_numpy().astype("datetime64[ms]"),
         [dt.datetime(2024, 3, 31, 0, 59, 58, 250_000) + k * dt.timedelta(seconds=1.5) for k in range(4)],
         [1_711_846_798.25 + 1.5 * k for k in range(4)],
+        pd.timedelta_range("0s", periods=4, freq="1500ms"),
     ],
-    ids=["pandas", "time zone", "milliseconds", "datetime", "seconds"],
+    ids=["pandas", "time zone", "milliseconds", "datetime", "seconds", "timedelta"],
 )
 def test_datetimes_are_seconds(stamps):
     position = {"latitude": [0, 0.001, 0.002, 0.003], "longitude": [0] * 4}
@@ -242,9 +243,13 @@ GOOD = trip([0, 1, 2], [1, 2, 3], [4, 5, 6])
         ([{"time": [pd.Timestamp("2024"), pd.NaT], "latitude": [1, 1], "longitude": [1, 1]}], "fix 1: time is missing"),
         (
             [{"time": [pd.Timestamp("2024"), "x"], "latitude": [1, 1], "longitude": [1, 1]}],
-            "does not hold datetimes alone",
+            "must hold datetimes alone",
         ),
-        ([{"time": ["a"], "latitude": [1], "longitude": [1]}], "time of trip 0 has dtype"),
+        ([{"time": ["a"], "latitude": [1], "longitude": [1]}], "time of trip 0 is text, .*pandas.to_datetime"),
+        (
+            [{"time": [dt.datetime(2024, 1, 1), dt.timedelta(1)], "latitude": [1, 1], "longitude": [1, 1]}],
+            "datetimes alone, or timedeltas alone",
+        ),
         ([np.zeros((3, 4))], r"trip 0 has shape \(3, 4\), but must be \(fixes, 3\): time, latitude, longitude"),
         (GOOD, r"trip 0 has shape \(3,\).*One trip alone goes into a list: \[trip\]"),
         (pd.DataFrame(GOOD, columns=["time", "latitude", "longitude"]), "One trip alone goes into a list"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from numbers import Real
 from typing import Any
 
@@ -17,6 +17,7 @@ EARTH_RADIUS = 6_371_008.8
 
 _NAMES = ("time", "latitude", "longitude")
 _RANGES = {"latitude": (-90.0, 90.0), "longitude": (-180.0, 360.0)}
+_STAMPS = (date, timedelta, np.datetime64, np.timedelta64)
 _FORMS = "Pass a list of trips: arrays (T_i, 3) of time, latitude and longitude, or frames with columns of these names."
 
 
@@ -41,8 +42,8 @@ def from_fixes(X: Any, *, min_distance: float = 0.0) -> list[np.ndarray]:
     ----------
     X : list of n trips
         A trip is an array (T_i, 3) with the columns time, latitude, longitude, or a data frame or mapping that has them
-        under these names; other columns are left out. Times are seconds, or datetimes of any unit. They never
-        decrease. Latitudes are degrees from -90 to 90, longitudes degrees from -180 to 360.
+        under these names; other columns are left out. Times are seconds, datetimes or timedeltas. They never decrease.
+        Latitudes are degrees from -90 to 90, longitudes degrees from -180 to 360.
     min_distance : float, default=0.0
         Metres that a step must exceed to have a heading, >= 0. With the error of the receiver here, the jitter of
         someone who stands is no turn.
@@ -220,11 +221,11 @@ def _degrees(values: np.ndarray, name: str, i: int) -> np.ndarray:
 def _waits(time: np.ndarray, i: int) -> np.ndarray:
     """Return the seconds since the fix before, 0 for the first; never negative."""
     stamps = _stamps(time, i)
-    missing = np.isnat(stamps) if stamps.dtype.kind == "M" else ~np.isfinite(stamps)
-    _refuse_first(missing, i, "time is missing or infinite: remove the fix")
+    missing = np.isnat(stamps) if stamps.dtype.kind in "mM" else ~np.isfinite(stamps)
+    _refuse_first(missing, i, "time is missing or infinite: remove the fix, and padding")
     waits = np.zeros(len(stamps))
     steps = np.diff(stamps)
-    waits[1:] = steps / np.timedelta64(1, "s") if stamps.dtype.kind == "M" else steps
+    waits[1:] = steps / np.timedelta64(1, "s") if steps.dtype.kind == "m" else steps
     if (waits < 0).any():
         t = int(np.argmax(waits < 0))
         raise ValueError(f"trip {i}: fix {t} is {-waits[t]:g} s earlier than fix {t - 1}: sort the fixes by time.")
@@ -232,25 +233,32 @@ def _waits(time: np.ndarray, i: int) -> np.ndarray:
 
 
 def _stamps(time: np.ndarray, i: int) -> np.ndarray:
-    """Return datetimes as datetime64, everything else as float64 or refused."""
-    if time.dtype.kind == "O" and any(isinstance(stamp, (date, np.datetime64)) for stamp in time):
+    """Return datetimes and times since a start as NumPy has them, everything else as float64 or refused."""
+    if time.dtype.kind == "O" and any(isinstance(stamp, _STAMPS) for stamp in time):
         time = _of_objects(time, i)
-    if time.dtype.kind == "M":
+    if time.dtype.kind in "mM":
         return time
+    if time.dtype.kind in "SU" or isinstance(time[0], (str, bytes)):
+        raise ValueError(f"time of trip {i} is text, {time[0]!r}: convert it first, as by pandas.to_datetime.")
     return real_numbers(time, f"time of trip {i}").astype(np.float64)
 
 
 def _of_objects(time: np.ndarray, i: int) -> np.ndarray:
-    """Return Python's and pandas' datetimes as datetime64; those with a time zone in UTC."""
+    """Return Python's and pandas' stamps as NumPy's; those with a time zone in UTC."""
     try:
-        return np.array([_moment(stamp) for stamp in time.tolist()])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"time of trip {i} does not hold datetimes alone: {error}") from error
+        moments = [_moment(stamp) for stamp in time.tolist()]
+    except (TypeError, ValueError):
+        moments = []
+    if len({moment.dtype.kind for moment in moments if not np.isnat(moment)}) != 1:
+        raise ValueError(f"time of trip {i} must hold datetimes alone, or timedeltas alone.")
+    return np.array(moments)
 
 
-def _moment(stamp: Any) -> np.datetime64:
+def _moment(stamp: Any) -> np.datetime64 | np.timedelta64:
     if stamp != stamp:  # NaN and NaT
         return np.datetime64("NaT", "ns")
+    if isinstance(stamp, (timedelta, np.timedelta64)):
+        return np.timedelta64(stamp, "ns")
     if isinstance(stamp, datetime) and stamp.tzinfo is not None:
         stamp = stamp.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(stamp, "ns")
