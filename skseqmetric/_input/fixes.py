@@ -249,7 +249,7 @@ def _of_objects(time: np.ndarray, i: int) -> np.ndarray:
         moments = [_moment(stamp) for stamp in time.tolist()]
     except (TypeError, ValueError):
         moments = []
-    if len({moment.dtype.kind for moment in moments if not np.isnat(moment)}) != 1:
+    if not moments or len({moment.dtype.kind for moment in moments if not np.isnat(moment)}) > 1:
         raise ValueError(f"time of trip {i} must hold datetimes alone, or timedeltas alone.")
     return np.array(moments)
 
