@@ -43,7 +43,7 @@ def _lines(name: str, rows: Sequence[Row]) -> Iterator[tuple[float, list[str]]]:
         scores = _scores(answered, key, seeds)
         means = scores[~np.isnan(scores).any(axis=1)].mean(axis=1)
         cells = [_mean(of_fold) for of_fold in scores.T]
-        seconds = [f"{np.median([row[c] for row in answered]):.2g}" for c in ("fit_cpu_s", "predict_cpu_s")]
+        seconds = [f"{np.median([row[c] for row in answered]):.3g}" for c in ("fit_cpu_s", "predict_cpu_s")]
         shown = [name, way if name in IN_METRICS else "itself", *cells, spread(means), str(len(seeds)), *seconds]
         yield float(means.mean()) if len(means) else np.nan, shown
 
