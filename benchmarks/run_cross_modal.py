@@ -44,6 +44,7 @@ SETTINGS: dict[str, Settings] = {
     ),
     "digits": (*SMALL, ("max_epochs", 60), ("max_updates", 2000)),
     "words": (*SMALL, ("max_epochs", 40), ("max_updates", 2500)),
+    "offline": (*SMALL, ("max_epochs", 40), ("max_updates", 2500)),
     "adaptation": (*SMALL, ("max_epochs", 60), ("max_updates", 1500)),
 }
 EPOCHS_OF_SINES = {"100 a class": 20, "20 a class": 60}
@@ -52,7 +53,7 @@ UPDATES_OF_ALL_DIGITS = 4000
 
 QUICK: Settings = (("max_epochs", 1), ("max_updates", 2), ("n_filters", 8), ("n_units", 4), ("min_batches", 1))
 
-SECONDS = {"synthetic": 25, "omniglot": 50, "digits": 20, "words": 60, "adaptation": 60}
+SECONDS = {"synthetic": 25, "omniglot": 50, "digits": 20, "words": 60, "offline": 90, "adaptation": 60}
 """Of one fit on one core of the machine that the published tables come from, about; for the estimate alone."""
 
 

@@ -117,6 +117,9 @@ FIRST = {type(case.made): name for name, case in reversed(cases().items())}
 """The name of one case of every estimator."""
 
 
+OF_IMAGES = ("predict_images", "predict_proba_images", "predict_log_proba_images", "decision_function_images")
+
+
 def _given(case: Case) -> dict[str, tuple[Any, ...]]:
     """What every method that answers is asked."""
     return {
@@ -130,7 +133,7 @@ def _given(case: Case) -> dict[str, tuple[Any, ...]]:
         **dict.fromkeys(("alignment", "pair_distance", "synchronization"), (X[:4], X[4:])),
         **dict.fromkeys(("score_pairs", "predict_pairs"), (X, PAIRS)),
         "score": (X, case.y),
-        "transform_images": (IMAGES,),
+        **dict.fromkeys((*OF_IMAGES, "transform_images"), (IMAGES,)),
         "predict_stream": (X[0],),
     }
 
@@ -148,6 +151,8 @@ def _answers(name: str, case: Case, fitted: Any) -> bool:
     every_step = case.y is STEP_LABELS
     if name == "predict_stream" or (name == "predict_prefixes" and isinstance(fitted, NRNMClassifier | NRNMRegressor)):
         return every_step
+    if name in OF_IMAGES:
+        return case.images is not None and fitted.module_.image_head is not None
     if name in ("kneighbors", "transform_images"):
         return case.images is not None or not hasattr(fitted, "transform_images")
     return True

@@ -98,7 +98,17 @@ ARGUMENTS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     **dict.fromkeys(("alignment", "synchronization"), lambda _: (X[:20], X[20:40])),
     "predict_step": lambda _: (X[0][0],),
     "predict_stream": lambda _: (X[0][:5],),
-    "transform_images": lambda _: (IMAGES,),
+    **dict.fromkeys(
+        (
+            "transform_images",
+            "predict_images",
+            "predict_proba_images",
+            "predict_log_proba_images",
+            "decision_function_images",
+        ),
+        lambda _: (IMAGES,),
+    ),
+    "score_images": lambda made: (IMAGES, labels(made)),
     "get_metric": lambda _: (),
 }
 # what reads no sequence

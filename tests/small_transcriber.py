@@ -19,6 +19,8 @@ SMALL: dict[str, Any] = {
     "random_state": 0,
 }
 PARTS = ("series_loss", "cross_loss")
+"""Of a training with an image encoder that returns vectors."""
+ALL_PARTS = ("series_loss", "image_loss", "cross_loss")
 CENTRES = np.array([[2.0, 0.0], [0.0, 2.0], [-2.0, -2.0]])
 Data = tuple[list[np.ndarray], list[str], np.ndarray]
 

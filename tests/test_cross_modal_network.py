@@ -88,8 +88,9 @@ def test_steps_head_scores_every_step() -> None:
     assert scores.shape == (4, 3, 6)
     torch.testing.assert_close(scores[0, 1], net.series_head(features[0, 1]))
     assert net.embed_series(features, lengths).shape == (4, 3)
-    with pytest.raises(ValueError, match='need a network with head="classes"'):
-        net.image_logits(net.encode_images(pictures()))
+    assert net.image_logits(net.encode_images(pictures())).shape[::2] == (len(pictures()), 6)  # of columns
+    with pytest.raises(ValueError, match='need a network with head="classes" or strips'):
+        network("steps", strips=False).image_logits(torch.zeros(1, 4))
 
 
 def test_network_without_images_refuses_them() -> None:

@@ -168,6 +168,8 @@ def test_estimators_of_images_refuse_with_the_name_of_the_argument(case: Case) -
     refuse_all(lambda bad: case.fitted(images=bad), "image", but=("none",))
     refuse_all(lambda bad: case.fitted(images=IMAGES, image_labels=bad), "image", but=("none",))
     refuse_all(fitted.transform_images, "image")
+    refuse_all(fitted.predict_images, "image")
+    refuse_all(lambda bad: fitted.score_images(IMAGES, bad), "y")
 
 
 @where(lambda case: case.name in ("NRNMStepClassifier of steps", "RecurrentRegressor of steps"))

@@ -41,6 +41,14 @@ MEAN_LABEL_DISTANCE = (N_CLASSES + 1) / 3
 
 SERIES, IMAGES = "series", "images"
 PAIR_OF_ARMS: dict[str, Settings] = {SERIES: {}, IMAGES: {}}
+OFFLINE_ARMS: dict[str, Settings] = {
+    SERIES: {},
+    "images alone": {"loss_weights": (0, 1, 0)},
+    "both, no cross term": {"loss_weights": (1, 1, 0)},
+    IMAGES: {},
+    "images not transcribed": {"transcribe_images": False},
+}
+"""What is trained; the cross term has images and sequences in one embedding."""
 
 
 def _synthetic_arms() -> dict[str, Settings]:
@@ -65,6 +73,7 @@ ARMS: dict[str, dict[str, Settings]] = {
     "omniglot": PAIR_OF_ARMS,
     "digits": PAIR_OF_ARMS,
     "words": PAIR_OF_ARMS,
+    "offline": OFFLINE_ARMS,
     "adaptation": PAIR_OF_ARMS,
 }
 TASKS: dict[str, tuple[str, ...]] = {
@@ -72,6 +81,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "omniglot": ("136 characters",),
     "digits": tuple(DIGIT_TASKS),
     "words": tuple(WORD_TASKS),
+    "offline": tuple(WORD_TASKS),
     "adaptation": tuple(ADAPTATION_TASKS),
 }
 ADAPTATION_EPOCHS = 20
@@ -148,6 +158,20 @@ def _words(job: Job, settings: Settings, data: Path) -> Scores:
     }
 
 
+def _offline(job: Job, settings: Settings, data: Path) -> Scores:
+    """Character error rates of both branches on words of unseen writers, each branch where it was trained."""
+    from skseqmetric import CrossModalTranscriber
+
+    problem = words(data, WORD_TASKS[job.task], job.seed)
+    transcriber, seconds = fitted(CrossModalTranscriber(**settings), problem, job.arm)
+    scores: Scores = {"fit_s": seconds}
+    if job.arm != "images alone":
+        scores["cer"] = character_error_rate(problem.test[1], transcriber.predict(problem.test[0]))
+    if job.arm not in (SERIES, "images not transcribed"):
+        scores["cer of images"] = character_error_rate(problem.test[1], transcriber.predict_images(problem.test_images))
+    return scores
+
+
 def _adaptation(job: Job, settings: Settings, data: Path) -> Scores:
     problem = adaptation(data, ADAPTATION_TASKS[job.task], job.seed)
     base, seconds = fitted(CrossModalTripletEmbedder(**settings), problem, job.arm)
@@ -160,6 +184,7 @@ PARTS: dict[str, Callable[[Job, Settings, Path], Scores]] = {
     "omniglot": _omniglot,
     "digits": _digits,
     "words": _words,
+    "offline": _offline,
     "adaptation": _adaptation,
 }
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from skseqmetric._networks.encoders import ImageEncoder, SeriesEncoder
+from skseqmetric._networks.encoders import ImageEncoder, SeriesEncoder, StripEncoder
 from skseqmetric._networks.layers import linear
 from skseqmetric._networks.stem import read_channels
 from skseqmetric._ops.steps import sum_of_steps, valid_steps
@@ -28,11 +28,11 @@ class CrossModalNetwork(nn.Module):
     Encoding is separate from embeddings and class scores, so that a training step encodes each modality once:
 
         features, lengths' = encode_series(values, lengths)    # (B, T', F), (B,)
-        vectors = encode_images(images)                        # (B, F)
+        features = encode_images(images)                       # (B, F), or (B, S, F) of strips
 
     Embeddings are normalize(W f + b) with Euclidean length 1. Both modalities use the same W and b. For a sequence, f
-    is the mean over the valid steps of its features. For an image, f is its vector. Each modality has its own linear
-    head for its own task.
+    is the mean over the valid steps of its features. For an image, f is its vector, or the mean over the columns of a
+    strip. Each modality has its own linear head for its own task.
 
     Parameters
     ----------
@@ -40,13 +40,14 @@ class CrossModalNetwork(nn.Module):
     image_shape : (channels, height, width) of images; None for a network without images.
     series_encoder, image_encoder : None for `SeriesEncoder` and `ImageEncoder`, or modules, which are copied. A series
         encoder has forward(values (B, T, C), lengths (B,)). It returns features (B, T', F) and their lengths (B,), each
-        from 1 to T'. An image encoder has forward(images (B, c, h, w)) and returns (B, F). If forward has a parameter
-        `generator`, it gets the generator for noise in training, or None. `encoder_width` checks these rules.
+        from 1 to T'. An image encoder has forward(images (B, c, h, w)) and returns (B, F), or (B, S, F) with `strips`.
+        If forward has a parameter `generator`, it gets the generator for noise in training, or None. `encoder_width`
+        checks these rules.
     n_features : size F of the features of both encoders.
     n_components : size of the embedding.
     n_classes : scores K of a head.
-    head : "classes" gives one row of scores per sequence, "steps" one per step of the features. Images have a head
-        with "classes" only.
+    head : "classes" gives one row of scores per sequence, "steps" one per step of the features.
+    strips : whether images have features of columns (B, S, F). With the head "steps", only strips have a head.
     n_filters, n_units, n_layers, dropout : parameters of the package's own encoders.
     views : columns of `instance_channels` that the series encoder reads beside the channels.
     generator : generator of the initial values.
@@ -68,6 +69,7 @@ class CrossModalNetwork(nn.Module):
         n_layers: int,
         dropout: float,
         views: tuple[int, ...] = (),
+        strips: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -89,12 +91,21 @@ class CrossModalNetwork(nn.Module):
         self.image_encoder: nn.Module | None = None
         if image_shape is not None and image_encoder is not None:
             self.image_encoder = copy.deepcopy(image_encoder)
+        elif image_shape is not None and strips:
+            self.image_encoder = StripEncoder(
+                image_shape,
+                n_units=n_units,
+                n_layers=n_layers,
+                n_outputs=n_features,
+                dropout=dropout,
+                generator=generator,
+            )
         elif image_shape is not None:
             self.image_encoder = ImageEncoder(image_shape, n_outputs=n_features, dropout=dropout, generator=generator)
         self.head, self.n_features, self.n_outputs = head, n_features, n_components
         self.projection = linear(n_features, n_components, generator)
         self.series_head = linear(n_features, n_classes, generator)
-        with_head = image_shape is not None and head == "classes"
+        with_head = image_shape is not None and (head == "classes" or strips)
         self.image_head = linear(n_features, n_classes, generator) if with_head else None
 
     def encode_series(
@@ -123,7 +134,7 @@ class CrossModalNetwork(nn.Module):
         return self._in_precision(states), steps
 
     def encode_images(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return vectors (B, F) of images. A generator turns on the noise of training."""
+        """Return features (B, F) of images, or (B, S, F) of strips. A generator turns on the noise of training."""
         if self.image_encoder is None:
             raise ValueError("this network was made without images: it has no image encoder")
         return self._in_precision(_encode(self.image_encoder, images, generator=generator))
@@ -143,19 +154,19 @@ class CrossModalNetwork(nn.Module):
         """Return embeddings (B, n_components) of whole sequences without noise, for `transform`."""
         return self.embed_series(*self.encode_series(values, lengths))
 
-    def embed_images(self, vectors: Tensor) -> Tensor:
-        """Return embeddings (B, n_components) of length 1 from the vectors of images."""
-        return normalize(self.projection(vectors), dim=1)
+    def embed_images(self, features: Tensor) -> Tensor:
+        """Return embeddings (B, n_components) of length 1 from the features of images, (B, F) or (B, S, F)."""
+        return normalize(self.projection(features if features.ndim == 2 else features.mean(1)), dim=1)
 
     def series_logits(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return class scores (B, K) of sequences, or (B, T', K) of their steps, from their features."""
         return self.series_head(features if self.head == "steps" else mean_of_steps(features, lengths))
 
-    def image_logits(self, vectors: Tensor) -> Tensor:
-        """Return class scores (B, K) of images from their vectors."""
+    def image_logits(self, features: Tensor) -> Tensor:
+        """Return class scores (B, K) of images, or (B, S, K) of the columns of strips, from their features."""
         if self.image_head is None:
-            raise ValueError('class scores of images need a network with head="classes" and an image encoder')
-        return self.image_head(vectors)
+            raise ValueError('class scores of images need a network with head="classes" or strips and an image encoder')
+        return self.image_head(features)
 
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return class scores of sequences, (B, K), or of steps, (B, T', K)."""
@@ -168,7 +179,13 @@ def _encode(encoder: nn.Module, *inputs: Tensor, generator: torch.Generator | No
 
 
 def encoder_width(
-    series_encoder: nn.Module, image_encoder: nn.Module | None, values: Tensor, lengths: Tensor, images: Tensor | None
+    series_encoder: nn.Module,
+    image_encoder: nn.Module | None,
+    values: Tensor,
+    lengths: Tensor,
+    images: Tensor | None,
+    *,
+    strips: bool = False,
 ) -> int:
     """Run both encoders on a few rows and return the size F of their features. Errors name the wrong shape.
 
@@ -179,14 +196,16 @@ def encoder_width(
     ----------
     values, lengths : a few sequences (B, T, C) and their lengths (B,), on the device of the encoders.
     images : a few images (b, c, h, w), used only with an image encoder.
+    strips : whether the image encoder may return features of columns.
     """
     n_features = _series_width(_dry_run("series_encoder", series_encoder, values, lengths), values, lengths)
     if image_encoder is None or images is None:
         return n_features
-    of_images = image_width(image_encoder, images)
+    found = image_features(image_encoder, images, strips=strips)
+    of_images = found.shape[-1]
     if of_images != n_features:
         raise ValueError(
-            f"image_encoder returns {(len(images), of_images)}, so F = {of_images} features, and series_encoder "
+            f"image_encoder returns {tuple(found.shape)}, so F = {of_images} features, and series_encoder "
             f"F = {n_features}: both must return the same number of features, because they share one projection"
         )
     return n_features
@@ -199,15 +218,21 @@ def encoder_steps(series_encoder: nn.Module, values: Tensor, lengths: Tensor) ->
     return got[1]
 
 
-def image_width(image_encoder: nn.Module, images: Tensor) -> int:
-    """Run an image encoder as in `encoder_width` and return the size F of its vectors."""
-    vectors = _dry_run("image_encoder", image_encoder, images)
-    if not _floating(vectors, 2) or len(vectors) != len(images):
+def image_width(image_encoder: nn.Module, images: Tensor, *, strips: bool = False) -> int:
+    """Run an image encoder as in `encoder_width` and return the size F of its features."""
+    return image_features(image_encoder, images, strips=strips).shape[-1]
+
+
+def image_features(image_encoder: nn.Module, images: Tensor, *, strips: bool) -> Tensor:
+    """Run an image encoder as in `encoder_width`. Return its features (B, F) or, where `strips` allows, (B, S, F)."""
+    found = _dry_run("image_encoder", image_encoder, images)
+    if not (_floating(found, 2) or (strips and _floating(found, 3) and found.shape[1])) or len(found) != len(images):
+        forms = "(B, F), or (B, S, F) with S columns" if strips else "(B, F)"
         raise ValueError(
-            f"image_encoder must return features of shape (B, F), here ({len(images)}, F), for images of shape "
-            f"{tuple(images.shape)}; got {_described(vectors)}"
+            f"image_encoder must return features of shape {forms}, here ({len(images)}, F), for images of shape "
+            f"{tuple(images.shape)}; got {_described(found)}"
         )
-    return vectors.shape[1]
+    return found
 
 
 def _series_width(got: object, values: Tensor, lengths: Tensor) -> int:

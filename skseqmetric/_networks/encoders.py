@@ -20,7 +20,10 @@ IMAGE_FILTERS = (16, 32, 64, 128)
 """Filters of the blocks of the image encoder. The last block exists only if both sides have 16 pixels or more."""
 
 CELLS = 4
-"""Cells along the shorter side of an image, after its final map is averaged."""
+"""Cells along the shorter side of an image, after its final map is averaged. Also the most rows of a strip's map."""
+
+HIGH_STRIP = 24
+"""Height in pixels from which a strip is halved twice along its width, and not once."""
 
 
 class MaskedBatchNorm1d(nn.Module):
@@ -170,7 +173,7 @@ class ImageEncoder(nn.Module):
         super().__init__()
         channels, *sides = shape
         self.dropout, self.n_outputs = dropout, n_outputs
-        n_blocks = 4 if min(sides) >= 16 else 3
+        n_blocks = _n_blocks(shape)
         sizes = (channels, *IMAGE_FILTERS[:n_blocks])
         self.convolutions = nn.ModuleList(_image_convolution(a, b, generator, bias=False) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm2d(n, dtype=torch.float32, device="cpu") for n in sizes[1:])
@@ -185,12 +188,95 @@ class ImageEncoder(nn.Module):
         alone = len(images) == 1 and torch.is_inference_mode_enabled()
         # of a single image, torch computes convolutions by another algorithm
         x = torch.cat([images, images]) if alone else images
-        x = x.contiguous(memory_format=torch.channels_last)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = relu(max_pool2d(norm(convolution(x)), 2, ceil_mode=True))  # faster than ReLU first, with equal results
-            x = silence_filters(x, self.dropout, 1, generator)
+        pools = [(2, 2)] * len(self.convolutions)
+        x = _image_blocks(x, self.convolutions, self.norms, pools, self.dropout, generator)
         cells = avg_pool2d(relu(self.shared(x)), self.window, ceil_mode=True)
         return self.output(cells[: len(images)].flatten(1))
+
+
+class StripEncoder(nn.Module):
+    """Encoder of strips that are read from left to right: (B, c, h, w) -> features of columns (B, S, n_outputs).
+
+    Its blocks are those of `ImageEncoder`, but only the first one halves the width, or the first two from a height of
+    24 pixels. The others halve the height alone, so that S = ceil(w / 2) or ceil(w / 4). The convolution after them is
+    that of `ImageEncoder`. Its map is averaged to at most four rows. The rows of a column are the input of a
+    bidirectional LSTM, and a linear layer follows. A batch costs the convolutions and S sequential steps.
+
+    Parameters
+    ----------
+    shape : (channels, height, width) of the images. Height and width are then fixed.
+    n_shared : filters of the last convolution.
+    n_units, n_layers : units per direction, and layers, of the LSTM.
+    n_outputs : size of the features.
+    dropout : probability that a filter of the blocks is set to zero.
+    generator : generator of the initial values.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        n_shared: int = 100,
+        n_units: int = 60,
+        n_layers: int = 2,
+        n_outputs: int = 100,
+        dropout: float = 0.2,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        channels, height, _ = shape
+        self.dropout, self.n_outputs = dropout, n_outputs
+        n_blocks = _n_blocks(shape)
+        self.pools = [(2, 2) if k < _n_halvings(height) else (2, 1) for k in range(n_blocks)]
+        sizes = (channels, *IMAGE_FILTERS[:n_blocks])
+        self.convolutions = nn.ModuleList(_image_convolution(a, b, generator, bias=False) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n, dtype=torch.float32, device="cpu") for n in sizes[1:])
+        self.shared = _image_convolution(sizes[-1], n_shared, generator)
+        rows = math.ceil(height / 2**n_blocks)
+        self.window = math.ceil(rows / CELLS)
+        n_inputs = math.ceil(rows / self.window) * n_shared
+        self.recurrence = RecurrentLayers(n_inputs, n_units, n_layers, generator, bidirectional=True)
+        self.output = linear(self.recurrence.n_outputs, n_outputs, generator)
+
+    @staticmethod
+    def n_steps(shape: tuple[int, int, int]) -> int:
+        """Return the number S of columns that are left of images (channels, height, width)."""
+        return math.ceil(shape[2] / 2 ** _n_halvings(shape[1]))
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        alone = len(images) == 1 and torch.is_inference_mode_enabled()
+        # of a single image, torch computes convolutions by another algorithm
+        x = torch.cat([images, images]) if alone else images
+        x = _image_blocks(x, self.convolutions, self.norms, self.pools, self.dropout, generator)
+        cells = avg_pool2d(relu(self.shared(x)), (self.window, 1), ceil_mode=True)[: len(images)]
+        columns = cells.permute(0, 3, 1, 2).flatten(2)
+        steps = torch.full((len(images),), columns.shape[1], dtype=torch.int64, device=images.device)
+        return self.output(self.recurrence(columns, steps))
+
+
+def _n_blocks(shape: tuple[int, int, int]) -> int:
+    """Return the number of blocks of an image encoder."""
+    return 4 if min(shape[1:]) >= 16 else 3
+
+
+def _n_halvings(height: int) -> int:
+    """Return how often the width of a strip is halved."""
+    return 1 if height < HIGH_STRIP else 2
+
+
+def _image_blocks(
+    x: Tensor,
+    convolutions: nn.ModuleList,
+    norms: nn.ModuleList,
+    pools: list[tuple[int, int]],
+    dropout: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)
+    for convolution, norm, pool in zip(convolutions, norms, pools, strict=True):
+        x = relu(max_pool2d(norm(convolution(x)), pool, ceil_mode=True))  # faster than ReLU first, with equal results
+        x = silence_filters(x, dropout, 1, generator)
+    return x
 
 
 def _image_convolution(n_inputs: int, n_outputs: int, generator: torch.Generator, *, bias: bool = True) -> nn.Conv2d:

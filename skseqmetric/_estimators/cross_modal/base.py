@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -53,8 +54,8 @@ PIXELS = 2**18
 class CrossModalEstimator(NetworkEstimator, Metric):
     """An estimator of sequences that can also learn from images, and that embeds both.
 
-    A subclass defines how labels become numbers (`_number_labels`) and how distant they are (`_label_distances`). It
-    also names the `_parts` of the loss and the `_head` of the network.
+    A subclass defines how labels become numbers (`_number_labels`), how distant they are (`_label_distances`), and
+    whether images have a task of their own (`_has_image_task`). It also names the `_head` of the network.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -79,7 +80,6 @@ class CrossModalEstimator(NetworkEstimator, Metric):
 
     _is_euclidean = True
     _head: str
-    _parts: tuple[str, ...]
     # embeddings of the training data by modality, for `kneighbors`
     _gallery: dict[str, np.ndarray]
 
@@ -101,6 +101,13 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         Labels are given by their numbers. Parameters that do not fit the labels are an error.
         """
 
+    @abstractmethod
+    def _has_image_task(self, training: TrainingSet, task: Any, *, continued: bool) -> bool:
+        """Return whether images learn the task too. Images and parameters that contradict each other are an error.
+
+        Without images: whether they could, as far as the parameters tell.
+        """
+
     # ------------------------------------------------------------------ fitting
     def _given(self, images: Any, labels: Any, *, continued: bool) -> GivenImages | None:
         """Return the images and their labels that a fit was given, or None."""
@@ -114,13 +121,14 @@ class CrossModalEstimator(NetworkEstimator, Metric):
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
         if not isinstance(self.series_encoder, str):
             self._refuse_views("an encoder of your own, which has its channels")
+        parts = loss_parts(self._has_image_task(training, task, continued=continued))
         if not isinstance(self.loss_weights, str):
             weights = real_numbers(as_array(self.loss_weights, "loss_weights"), "loss_weights").astype(np.float64)
-            wanted = len(self._parts)
+            wanted = len(parts)
             if weights.shape != (wanted,) or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
                 raise ValueError(
                     f"loss_weights={self.loss_weights!r} must be 'equal', 'dynamic' or {wanted} numbers >= 0, not all "
-                    f"0: the weights of {', '.join(self._parts)}."
+                    f"0: the weights of {', '.join(parts)}."
                 )
         if training.images is not None:
             self._label_distances(task, training.images)
@@ -133,12 +141,14 @@ class CrossModalEstimator(NetworkEstimator, Metric):
                 f"The images are {shape[1]} x {shape[2]} pixels, and image_encoder='conv' takes {LEAST_PIXELS} or more "
                 "a side: enlarge them, or pass an encoder of your own."
             )
+        strips = self._head == "steps" and shape is not None
+        strips = strips and self._has_image_task(training, task, continued=False)
         return {
             "n_channels": training.sequences.values.shape[1],
             "image_shape": shape,
             "series_encoder": series,
             "image_encoder": images,
-            "n_features": _width(series, images, training),
+            "n_features": _width(series, images, training, strips=self._head == "steps"),
             "n_components": self.n_components,
             "n_classes": task.n_outputs,
             "head": self._head,
@@ -147,6 +157,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             "n_layers": self.n_layers,
             "dropout": self.dropout,
             "views": self._views(training, task, whole=series is None),
+            "strips": strips,
         }
 
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
@@ -160,7 +171,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             return Objective(CrossModalObjective(self.module_, task, generator))
         self._divided = training.images.images.divided
         course = Course(
-            self._parts,
+            loss_parts(self.module_.image_head is not None),
             self.loss_weights,
             earlier=self.history_,
             curriculum=self.curriculum,
@@ -190,6 +201,12 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             raise AttributeError("this estimator was fitted without images: it has no image_shape_")
         return shape
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # models that were saved before a parameter existed are read with its default
+        given = inspect.signature(type(self).__init__).parameters
+        missing = {name: p.default for name, p in given.items() if p.default is not p.empty and name not in state}
+        super().__setstate__({**missing, **state})
+
     # ------------------------------------------------------------------ inference
     @shown
     def hidden_states(self, X: Any) -> list[np.ndarray]:
@@ -213,11 +230,27 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         """
         return run_steps(self._checked(X), self.module_.series_states)
 
-    @shown
     def _embed_images(self, images: Any) -> np.ndarray:
         """Return the embeddings (m, n_components) of images, float32."""
+        return self._of_images(images, lambda pixels: self.module_.embed_images(self.module_.encode_images(pixels)))
+
+    def _image_outputs(self, images: Any) -> np.ndarray:
+        """Return the class scores of images, (m, K), or (m, S, K) of the columns of strips, float32."""
+        check_is_fitted(self)
+        self._need_images()
+        if self.module_.image_head is None:
+            raise ValueError(
+                f"This {type(self).__name__} does not read images: in its first fit the labels had more symbols than "
+                "the images have columns for, or transcribe_images or image_encoder left no columns. Fit a new one on "
+                "wider images with transcribe_images=True."
+            )
+        return self._of_images(images, lambda pixels: self.module_.image_logits(self.module_.encode_images(pixels)))
+
+    @shown
+    def _of_images(self, images: Any, run: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Return run(pixels (B, c, h, w)) of all images, in their order, float32."""
         images = check_images(images, like=self.image_shape_, divided=getattr(self, "_divided", None))
-        out = np.empty((len(images), self.module_.n_outputs), dtype=np.float32)
+        found: list[Any] = [None] * len(images)
         _, height, width = images.shape
         # sorted by content, so that rounding does not depend on the order of the caller
         order, size = np.argsort(images.digests(), kind="stable"), max(1, PIXELS // (height * width))
@@ -227,10 +260,12 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             @answering
             def each(rows: np.ndarray) -> None:
                 pixels = torch.from_numpy(images.values[rows]).to(self._device)
-                out[rows] = self.module_.embed_images(self.module_.encode_images(pixels)).cpu().numpy()
+                for i, row in zip(rows, run(pixels).cpu().numpy(), strict=True):
+                    found[i] = row
                 bar.advance(len(rows))
 
             run_tiles(each, [order[i : i + size] for i in range(0, len(order), size)], n_threads(self._device))
+        out = np.stack(found)
         check_finite(out)
         return out
 
@@ -347,12 +382,17 @@ def embedded(embeddings: np.ndarray) -> EmbeddedSequences:
     return EmbeddedSequences(embeddings, np.ones(len(embeddings), dtype=np.int64))
 
 
-def _width(series: nn.Module | None, images: nn.Module | None, training: TrainingSet) -> int:
+def loss_parts(of_images: bool) -> tuple[str, ...]:
+    """Return the names of the parts of the loss with images, in the order of `loss_weights`."""
+    return ("series_loss", "image_loss", "cross_loss") if of_images else ("series_loss", "cross_loss")
+
+
+def _width(series: nn.Module | None, images: nn.Module | None, training: TrainingSet, *, strips: bool) -> int:
     """Return the size F of the features of both encoders. Modules of the user run on two sequences and images."""
     pixels = None if training.images is None else tensor_of(training.images.images.values[:2])
     if series is not None:
-        return encoder_width(series, images, *_shortest_and_longest(training), pixels)
-    return N_FEATURES if images is None or pixels is None else image_width(images, pixels)
+        return encoder_width(series, images, *_shortest_and_longest(training), pixels, strips=strips)
+    return N_FEATURES if images is None or pixels is None else image_width(images, pixels, strips=strips)
 
 
 def copied(estimator: CrossModalEstimator, name: str) -> nn.Module | None:

@@ -11,11 +11,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 
 from skseqmetric._base import class_methods, fitting
+from skseqmetric._estimators.cross_modal import image_methods
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._input import as_array, check_classes, one_label_each, real_numbers
 from skseqmetric._ops.margins import label_distance, label_matrix
 from skseqmetric._tasks import Classes
+from skseqmetric._training.data import TrainingSet
 
 
 class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
@@ -193,7 +195,6 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     }
 
     _head = "classes"
-    _parts = ("series_loss", "image_loss", "cross_loss")
 
     def __init__(  # noqa: PLR0915  (one line a parameter)
         self,
@@ -389,8 +390,15 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
             how = real_numbers(as_array(how, "label_distance"), "label_distance")
         return partial(label_distance, how if isinstance(how, str) else label_matrix(how, task.labels)), None
 
+    def _has_image_task(self, training: TrainingSet, task: Classes, *, continued: bool) -> bool:
+        return True
+
     # ------------------------------------------------------------------ prediction
     predict = class_methods.predict
     predict_proba = class_methods.predict_proba
     decision_function = class_methods.decision_function
     score = class_methods.score
+    predict_images = image_methods.predict_images
+    predict_proba_images = image_methods.predict_proba_images
+    decision_function_images = image_methods.decision_function_images
+    score_images = image_methods.score_images

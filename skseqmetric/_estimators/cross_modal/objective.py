@@ -95,7 +95,7 @@ class CrossTerm:
 
 
 class CrossModalObjective(nn.Module):
-    """The loss w_s task(series) + w_i cross-entropy(images) + w_x cross term, or the task alone without images.
+    """The loss w_s task(series) + w_i task(images) + w_x cross term, or the task of the series without images.
 
     Weights of sequences are divided by their mean over the training data in every part. A batch of sequences with
     large weights thus counts more. Each modality is encoded once. Validation and training without images use the loss
@@ -133,7 +133,7 @@ class CrossModalObjective(nn.Module):
             if vectors is None or self.cross is None:
                 return task
             losses = torch.stack(
-                [task, *self._of_images(features.float(), steps, vectors.float(), weights, **of_images)]
+                [task, *self._of_images(features.float(), steps, vectors.float(), targets, weights, **of_images)]
             )
             self.cross.course.record(losses, len(values))
             return losses @ losses.new_tensor(self.cross.course.weights)
@@ -143,6 +143,7 @@ class CrossModalObjective(nn.Module):
         features: Tensor,
         steps: Tensor,
         vectors: Tensor,
+        targets: Tensor,
         weights: Tensor,
         image_labels: Tensor,
         negatives: Tensor,
@@ -151,7 +152,12 @@ class CrossModalObjective(nn.Module):
         """Yield the parts of the loss from images: their own task, if they have one, and the cross term."""
         if self.network.image_head is not None:
             scores = self.network.image_logits(vectors)
-            yield (cross_entropy(scores, image_labels, reduction="none") * weights).mean()
+            if scores.ndim == 2:
+                losses = cross_entropy(scores, image_labels, reduction="none")
+            else:  # an image has the label of its sequence
+                columns = torch.full_like(steps, scores.shape[1])
+                losses = self.task.loss(scores, columns, targets)
+            yield (losses * weights).mean()
         if self.cross is not None:
             points = self.network.embed_series(features, steps), self.network.embed_images(vectors)
             yield self.cross(*points, negatives, apart, weights) * weights.mean()

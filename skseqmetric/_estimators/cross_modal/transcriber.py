@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from skseqmetric._base import fitting, shown
+from skseqmetric._estimators.cross_modal import blanks, strips
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator, copied
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._input import Sequences
@@ -34,24 +35,28 @@ from skseqmetric._tasks.spelling import (
 from skseqmetric._tensors.flat import FlatSequences, batches_by_length
 from skseqmetric._tensors.inference import MAX_STEPS, check_finite, over_batches
 from skseqmetric._tensors.steps import StepTargets
+from skseqmetric._training.data import TrainingSet
 
 
 class CrossModalTranscriber(CrossModalEstimator):
-    r"""Transcriber of sequences to sequences of symbols, such as written words, that learns from images too.
+    r"""Transcriber of sequences or image strips to sequences of symbols, such as written words.
 
     The encoder of the sequences leaves T' of T steps. At each of them a linear head and a softmax give the
     probabilities of the K symbols and of a blank. A path has one symbol or blank per step. Its label results from
     merging repeated symbols and then removing blanks (connectionist temporal classification, CTC). With images, one
     projection maps both modalities onto the unit sphere, as in `CrossModalTripletEmbedder`. The embedding u comes from
-    the mean of the steps, and v from the image. A batch holds sequences, each with an image of its label. Training
-    minimises
+    the mean of the steps, and v from the mean of the columns of the image. A batch holds sequences, each with an image
+    of its label. Training minimises
 
     .. math::
-        w_s \frac{-\ln p(y \mid X)}{\max(|y|, 1)} + w_x \max(d(u, v^+) - d(u, v^-) + \alpha,\, 0), \qquad
+        w_s \frac{-\ln p(y \mid X)}{\max(|y|, 1)} + w_i \frac{-\ln p(y \mid I^+)}{\max(|y|, 1)}
+        + w_x \max(d(u, v^+) - d(u, v^-) + \alpha,\, 0), \qquad
         \alpha = \beta\, \mathrm{ED}(y, y^-)
 
     for `loss="triplet"` with the dynamic margin. Here :math:`v^-` is an image of another label in the same batch, and
-    ED is the edit distance. Only `fit` needs images. Without images it trains the series branch alone.
+    ED is the edit distance. `predict` reads sequences and needs no images. `predict_images` reads image strips, such as
+    scanned words, and needs no sequences. Without images, `fit` trains the series branch alone. With
+    `loss_weights=(0, 1, 0)` it trains the image branch alone.
 
     Parameters
     ----------
@@ -74,9 +79,10 @@ class CrossModalTranscriber(CrossModalEstimator):
         Whether training starts with far negatives. At least 5 symbols differ in the first fifth of training, and at
         least 1 in the last fifth. If a batch has none, the farthest label is taken. Negatives are labels of the same
         length. If a batch has no other label of this length, all labels are taken, by their edit distance.
-    loss_weights : {"equal", "dynamic"} or two floats, default="equal"
-        Weights :math:`w_s, w_x`. "equal": one half each. "dynamic" is dynamic weight averaging: every epoch gives more
-        weight to the loss that fell less between the last two epochs. Two floats are the weights themselves.
+    loss_weights : {"equal", "dynamic"}, two floats or three floats, default="equal"
+        Weights :math:`w_s, w_i, w_x`. "equal": all the same, with the sum 1. "dynamic" is dynamic weight averaging:
+        every epoch gives more weight to the losses that fell least between the last two epochs. Three floats are the
+        weights themselves. Two floats are :math:`w_s, w_x`, and images are then not transcribed.
     series_encoder : "conv_bilstm" or torch.nn.Module, default="conv_bilstm"
         "conv_bilstm" has two blocks of convolution, maximum of two steps, batch normalisation and dropout. A
         convolution and a bidirectional LSTM follow. A module has forward(values (B, T, C), lengths (B,)) and returns
@@ -84,14 +90,16 @@ class CrossModalTranscriber(CrossModalEstimator):
         of the input. Values past the end of a row are 0. Training starts from a copy in float32.
     image_encoder : "conv" or torch.nn.Module, default="conv"
         "conv" has three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout. A
-        convolution follows. A module has forward(images (B, c, h, w)) and returns (B, F), with the F of the series
-        encoder.
+        convolution follows. With `transcribe_images`, only the first block halves the width, or the first two from a
+        height of 24 pixels. A bidirectional LSTM over the columns follows, as in the series encoder. A module has
+        forward(images (B, c, h, w)) and returns (B, F), with the F of the series encoder. A module that returns columns
+        (B, S, F), from left to right, can be transcribed.
     n_filters : int, default=200
         Filters of the blocks of the series encoder.
     n_units : int, default=60
-        Units of the LSTM in the series encoder, in each direction.
+        Units of the LSTM in each encoder, in each direction.
     n_layers : int, default=2
-        Layers of the LSTM in the series encoder.
+        Layers of the LSTM in each encoder.
     dropout : float, default=0.2
         Share of the filters in the blocks of both encoders that is set to zero in training.
     instance_channels : bool or "auto", default="auto"
@@ -102,9 +110,15 @@ class CrossModalTranscriber(CrossModalEstimator):
         lower the held-out error of ridge regression on random convolutions, in four folds that keep `groups` together.
         This takes under a second. Below 16 different sequences there are no views. The target of the regression is how
         often each symbol is in a label. Encoders of your own read the channels alone.
+    transcribe_images : bool or "auto", default="auto"
+        Whether images are transcribed too, as strips that are read from left to right. The image branch then has a CTC
+        loss of its own, and `predict_images` works. An image of w columns leaves S = ⌈w / 2⌉ steps, or ⌈w / 4⌉ from a
+        height of 24 pixels. A label of L symbols needs L steps, and one more for each repeated symbol. "auto": if all
+        labels of the first fit have room, and `loss_weights` are not two floats. True: a label without room is an
+        error. False: images serve the shared embedding alone.
     decoding : {"greedy", "beam"}, default="greedy"
-        Decoding in `predict`. "greedy" takes the most probable symbol of each step. "beam" searches for the most
-        probable label by prefix beam search. It can be changed after `fit`.
+        Decoding in `predict` and `predict_images`. "greedy" takes the most probable symbol of each step. "beam"
+        searches for the most probable label by prefix beam search. It can be changed after `fit`.
     beam_width : int, default=10
         Number of labels that the beam search keeps.
     augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
@@ -128,7 +142,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         Decoupled weight decay of AdamW.
     early_stopping : bool, default=False
         Whether `fit` holds out validation data, stops once their loss no longer improves, and keeps the best weights.
-        The validation loss is the CTC loss of the sequences. False: nothing is held out.
+        The validation loss is the CTC loss of the sequences, not of the images. False: nothing is held out.
     validation_fraction : float, default=0.1
         Share of the training data that early stopping holds out.
     n_iter_no_change : int, default=10
@@ -219,12 +233,14 @@ class CrossModalTranscriber(CrossModalEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **CrossModalEstimator._parameter_constraints,
+        "transcribe_images": ["boolean", StrOptions({"auto"})],
         "decoding": [StrOptions({"greedy", "beam"})],
         "beam_width": [Interval(Integral, 1, None, closed="left")],
     }
 
     _head = "steps"
-    _parts = ("series_loss", "cross_loss")
+    # whether the last training was a `partial_fit` that left a network which writes blanks alone
+    _blanks_untold: bool = False
 
     def __init__(  # noqa: PLR0915  (one line a parameter)
         self,
@@ -243,6 +259,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         n_layers: int = 2,
         dropout: float = 0.2,
         instance_channels: bool | str = "auto",
+        transcribe_images: bool | str = "auto",
         decoding: str = "greedy",
         beam_width: int = 10,
         augment: Any = ("jitter", "warp", "crop"),
@@ -278,6 +295,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         self.n_layers = n_layers
         self.dropout = dropout
         self.instance_channels = instance_channels
+        self.transcribe_images = transcribe_images
         self.decoding = decoding
         self.beam_width = beam_width
         self.augment = augment
@@ -355,6 +373,8 @@ class CrossModalTranscriber(CrossModalEstimator):
         continued = self.warm_start and hasattr(self, "module_")
         self._fit(X, y, sample_weight, groups, self._given(images, image_labels, continued=continued))
         self._remember(X, images)
+        self._blanks_untold = False
+        blanks.warn_after_fit(self, X, y, images)
         return self
 
     @fitting
@@ -394,6 +414,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         given = self._given(images, image_labels, continued=hasattr(self, "module_"))
         self._partial_fit(X, y, sample_weight, declared, given)
         self._remember(X, images)
+        self._blanks_untold = blanks.series_are_blank(self, X, y)
         return self
 
     def _make_task(self) -> Symbols:
@@ -424,6 +445,20 @@ class CrossModalTranscriber(CrossModalEstimator):
     def _label_distances(self, task: Symbols, pool: ImagePool) -> tuple[LabelDistances, LabelDistances]:
         return partial(_distances, "edit", pool.spelled), partial(_exchanges, pool.spelled)
 
+    def _has_image_task(self, training: TrainingSet, task: Symbols, *, continued: bool) -> bool:
+        pool = training.images
+        if continued and pool is not None:
+            if self.module_.image_head is None:
+                return False
+            strips.check_room(pool.spelled, task, strips.columns(self.module_.image_encoder, pool.images))
+            return True
+        if isinstance(self.transcribe_images, str):
+            two_weights = not isinstance(self.loss_weights, str) and np.size(self.loss_weights) == 2
+            return not two_weights and (pool is None or strips.fit_into(copied(self, "image_encoder"), pool))
+        if self.transcribe_images and pool is not None:
+            strips.check_room(pool.spelled, task, strips.columns(copied(self, "image_encoder"), pool.images))
+        return bool(self.transcribe_images)
+
     # ------------------------------------------------------------------ inference
     def predict(self, X: Any) -> list[Any]:
         """Transcribe sequences.
@@ -440,13 +475,16 @@ class CrossModalTranscriber(CrossModalEstimator):
         """
         flat = self._checked(X)
         self._validate_params()
+        labels = self._of_steps(flat, self._decode)
+        if self._blanks_untold and not any(map(len, labels)):
+            blanks.warn_of_answers(self, len(labels))
+        return self._task.answer(labels)
 
-        def decode(log_probs: Tensor, steps: Tensor) -> list[np.ndarray]:
-            if self.decoding == "beam":
-                return beam_decode(log_probs, steps, self.beam_width, BLANK)
-            return greedy_decode(log_probs, steps, BLANK)
-
-        return self._task.answer(self._of_steps(flat, decode))
+    def _decode(self, log_probs: Tensor, steps: Tensor) -> list[np.ndarray]:
+        """Return the codes of labels from log-probabilities (B, T', K + 1) and lengths (B,)."""
+        if self.decoding == "beam":
+            return beam_decode(log_probs, steps, self.beam_width, BLANK)
+        return greedy_decode(log_probs, steps, BLANK)
 
     def predict_log_proba(self, X: Any) -> list[np.ndarray]:
         """Return log-probabilities at the steps that the encoder leaves, for your own decoder.
@@ -489,6 +527,10 @@ class CrossModalTranscriber(CrossModalEstimator):
         """
         answers = self.predict(X)
         return self._task.score(y, answers, sample_weight)
+
+    predict_images = strips.predict_images
+    predict_log_proba_images = strips.predict_log_proba_images
+    score_images = strips.score_images
 
     @shown
     def _of_steps(self, flat: FlatSequences, what: Callable[[Tensor, Tensor], list[np.ndarray]]) -> list[np.ndarray]:
