@@ -59,6 +59,40 @@ def label_matrix(how: Any, classes: np.ndarray) -> np.ndarray:
     return matrix
 
 
+def prototype_distances(sums: np.ndarray, counts: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Euclidean distances (K, K) of the means of classes, divided by their mean over all pairs.
+
+    Parameters
+    ----------
+    sums : array (K, D), weighted sums of the embeddings of every class
+    counts : array (K,), summed weights; 0 for a class that was not there
+    before : array (K, K), distances to keep for pairs with such a class
+    """
+    means = sums / np.where(counts > 0, counts, 1.0)[:, None]
+    return _scaled(np.linalg.norm(means[:, None] - means, axis=2), counts > 0, before)
+
+
+def confusion_distances(sums: np.ndarray, counts: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Distances (K, K) of classes that are the smaller, the more often they are confused, divided by their mean.
+
+    With P_ab, the mean probability of class b for members of class a, Shepard (1957) has
+
+        d_ab = -ln(P_ab P_ba / (P_aa P_bb)) / 2,
+
+    here at least 0. Parameters are those of `prototype_distances`, with the sums (K, K) of probabilities.
+    """
+    logs = np.log(np.maximum(sums / np.where(counts > 0, counts, 1.0)[:, None], 1e-12))
+    own = logs.diagonal()
+    return _scaled(np.maximum((own[:, None] + own - logs - logs.T) / 2, 0.0), counts > 0, before)
+
+
+def _scaled(distances: np.ndarray, seen: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return distances of the classes that were seen, with the mean 1 over their pairs, and the earlier ones."""
+    pairs = seen[:, None] & seen & ~np.eye(len(seen), dtype=bool)
+    mean = distances[pairs].mean() if pairs.any() else 0.0
+    return np.where(pairs, distances / mean, before) if mean > 0 else before
+
+
 def default_beta(distance: str, n_components: int) -> float:
     """Margin for each unit of label distance, for embeddings of length 1 and size D = `n_components`.
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from skseqmetric._base import NetworkEstimator, Objective, Stage, shown
 from skseqmetric._estimators.cross_modal.images import GivenImages, ImageColumns, ImagePool, LabelDistances
+from skseqmetric._estimators.cross_modal.moving import MovingDistances
 from skseqmetric._estimators.cross_modal.objective import Course, CrossModalObjective, CrossTerm
 from skseqmetric._input import Sequences, as_array, check_images, real_numbers
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
@@ -82,6 +83,8 @@ class CrossModalEstimator(NetworkEstimator, Metric):
     _head: str
     # embeddings of the training data by modality, for `kneighbors`
     _gallery: dict[str, np.ndarray]
+    # label distances of the last training that follow it
+    _moving: MovingDistances | None = None
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
@@ -168,6 +171,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         kept = () if stage.fresh or training.images is not None else ("images",)
         self._gallery = {name: self._gallery[name] for name in kept if name in self._gallery}
         if training.images is None:
+            self._moving = None if stage.fresh else self._moving
             return Objective(CrossModalObjective(self.module_, task, generator))
         self._divided = training.images.images.divided
         course = Course(
@@ -181,10 +185,11 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         # a separate stream, so that the batches do not depend on the images
         rng = np.random.default_rng([self._seed, IMAGE_STREAM + self.n_iter_])
         distances, choosing = self._label_distances(task, training.images)
+        self._moving = distances if isinstance(distances, MovingDistances) else None
         columns = ImageColumns(training.images, distances, choosing, course, rng, self._device)
         beta = default_beta(self.distance, self.n_components) if self.beta is None else self.beta
         cross = CrossTerm(course, self.loss, self.distance, None if self.margin == "dynamic" else self.margin, beta)
-        return Objective(CrossModalObjective(self.module_, task, generator, cross), columns)
+        return Objective(CrossModalObjective(self.module_, task, generator, cross, self._moving), columns)
 
     def _remember(self, X: Any, images: Any) -> None:
         """Embed the training data, in the order of the caller, for `kneighbors`."""

@@ -14,6 +14,7 @@ from skseqmetric._base import class_methods, fitting
 from skseqmetric._estimators.cross_modal import image_methods
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
+from skseqmetric._estimators.cross_modal.moving import KINDS, MovingDistances
 from skseqmetric._input import as_array, check_classes, one_label_each, real_numbers
 from skseqmetric._ops.margins import label_distance, label_matrix
 from skseqmetric._tasks import Classes
@@ -52,19 +53,26 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         margin. For embeddings of length 1, cosine and pearson are at most 2, mse at most 4 / D and kl at most 3.1 / D.
         The last two thus count little against the cross-entropies, unless `loss_weights` gives them more weight.
     margin : "dynamic" or float, default="dynamic"
-        Margin :math:`\alpha`: "dynamic" is `beta` times the label distance. A float is a constant margin.
+        Margin :math:`\alpha`: "dynamic" is `beta` times the label distance of the sequence and the negative, so that
+        each triplet has its own. It stays the same throughout training, unless `label_distance` is "prototypes" or
+        "confusion". With "classes" all triplets have the margin `beta`. A float is a constant margin.
     beta : float or None, default=None
         Margin per unit of label distance. None: 1e-3 for mse, and 0.1 for cosine, pearson and mmd. For the others it is
         a twentieth of their largest value for embeddings of length 1. This is about :math:`0.15 / D` for kl,
         :math:`0.025 / D^2` for coral and :math:`0.2 / D^3` for homm.
-    label_distance : {"classes", "ordered"}, array-like (K, K) or callable, default="classes"
+    label_distance : str, array-like (K, K) or callable, default="classes"
         Distance of two classes. "classes" is 1 for different classes. "ordered" is the difference of their indices in
-        `classes_`. A matrix has the order of `classes_`. A callable takes two labels. Distances are at least 0, and 0
-        from a class to itself. Classes at distance 0 are not negatives of each other.
+        `classes_`. Two distances follow the training, without gradients. Every epoch uses those of the epoch before,
+        divided by their mean over all pairs, and the first epoch uses "classes". "prototypes" is
+        :math:`\lVert p_a - p_b \rVert_2`, with the mean :math:`p_a` of the embeddings of class a in both modalities.
+        "confusion" is :math:`-\tfrac12 \ln(P_{ab} P_{ba} / (P_{aa} P_{bb}))`, at least 0 [2]_, with the mean
+        probability :math:`P_{ab}` of class b for sequences of class a. A matrix has the order of `classes_`. A callable
+        takes two labels. Their distances are at least 0, and 0 from a class to itself. Classes at distance 0 are not
+        negatives of each other.
     curriculum : bool, default=False
         Whether training starts with far negatives. Their label distance is at least 5 in the first fifth of training,
         and at least 1 in the last fifth. If a batch has none, the farthest label is taken. It has no effect with
-        "classes".
+        "classes", "prototypes" and "confusion".
     loss_weights : {"equal", "dynamic"} or three floats, default="equal"
         Weights :math:`w_s, w_i, w_x`. "equal": one third each. "dynamic" is dynamic weight averaging: every epoch gives
         more weight to the losses that fell least between the last two epochs. Three floats are the weights themselves.
@@ -153,6 +161,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     history_ : list of dict
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch. With images also
         the unweighted parts "series_loss", "image_loss" and "cross_loss".
+    label_distances_ : ndarray of shape (K, K)
+        Distances of the classes after the last epoch. Only with images and "prototypes" or "confusion".
     mean_, scale_ : ndarray of shape (C,)
         Scaling of the channels. The network reads (x - mean_) / scale_.
     n_channels_ : int
@@ -176,6 +186,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     ----------
     .. [1] F. Ott, D. Ruegamer, L. Heublein, B. Bischl, C. Mutschler, "Auxiliary Cross-Modal Representation Learning
        With Triplet Loss Functions for Online Handwriting Recognition", IEEE Access, 2023.
+    .. [2] R. N. Shepard, "Stimulus and response generalization: a stochastic model relating generalization to distance
+       in psychological space", Psychometrika 22, 1957.
 
     Examples
     --------
@@ -191,7 +203,7 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **CrossModalEstimator._parameter_constraints,
-        "label_distance": [StrOptions({"classes", "ordered"}), "array-like", callable],
+        "label_distance": [StrOptions({"classes", "ordered", *KINDS}), "array-like", callable],
     }
 
     _head = "classes"
@@ -384,11 +396,23 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
             )
         return targets, of_images, ()
 
-    def _label_distances(self, task: Classes, pool: ImagePool) -> tuple[LabelDistances, None]:
+    def _label_distances(self, task: Classes, pool: ImagePool) -> tuple[LabelDistances, LabelDistances | None]:
         how = self.label_distance
+        if isinstance(how, str) and how in KINDS:
+            continued = self._moving is not None and getattr(self, "n_iter_", 0) > 0
+            start = self._moving.matrix if continued and self._moving is not None else None
+            # every other class is a negative, however near it is
+            return MovingDistances(how, len(task.labels), start), partial(label_distance, "classes")
         if not isinstance(how, str) and not callable(how):
             how = real_numbers(as_array(how, "label_distance"), "label_distance")
         return partial(label_distance, how if isinstance(how, str) else label_matrix(how, task.labels)), None
+
+    @property
+    def label_distances_(self) -> np.ndarray:
+        """Distances (K, K) of the classes after the last epoch, if `label_distance` follows the training."""
+        if self._moving is None:
+            raise AttributeError("label_distances_ exists after a fit with images and a label_distance that moves.")
+        return self._moving.matrix
 
     def _has_image_task(self, training: TrainingSet, task: Classes, *, continued: bool) -> bool:
         return True

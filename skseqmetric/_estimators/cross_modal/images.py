@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._estimators.cross_modal.moving import MovingDistances
 from skseqmetric._estimators.cross_modal.objective import Course
 from skseqmetric._input import Images, check_images
 from skseqmetric._ops.margins import choose_negatives
@@ -139,6 +140,8 @@ class ImageColumns:
 
     def end_epoch(self) -> None:
         self.course.end_epoch()
+        if isinstance(self.distances, MovingDistances):
+            self.distances.end_epoch()
 
     def losses(self) -> dict[str, float]:
         """Return the parts of the loss in the last epoch."""

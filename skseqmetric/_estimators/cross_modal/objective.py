@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from skseqmetric._estimators.cross_modal.moving import MovingDistances
 from skseqmetric._networks.cross_modal import CrossModalNetwork
 from skseqmetric._ops.cross_modal_losses import cross_modal_loss
 from skseqmetric._ops.loss_balance import task_weights
@@ -108,10 +109,11 @@ class CrossModalObjective(nn.Module):
         task: Task,
         generator: torch.Generator,
         cross: CrossTerm | None = None,
+        moving: MovingDistances | None = None,
     ) -> None:
         super().__init__()
         self.network, self.task, self.generator = network, task, generator
-        self.cross = cross
+        self.cross, self.moving = cross, moving
 
     def forward(
         self,
@@ -132,17 +134,18 @@ class CrossModalObjective(nn.Module):
             task = (self.task.loss(logits.float(), steps, targets) * weights).mean()
             if vectors is None or self.cross is None:
                 return task
-            losses = torch.stack(
-                [task, *self._of_images(features.float(), steps, vectors.float(), targets, weights, **of_images)]
-            )
+            points = self.network.embed_series(features.float(), steps), self.network.embed_images(vectors.float())
+            if self.moving is not None:
+                self.moving.record(*points, logits.float(), targets, weights)
+            scores = None if self.network.image_head is None else self.network.image_logits(vectors.float())
+            losses = torch.stack([task, *self._of_images(points, scores, targets, weights, **of_images)])
             self.cross.course.record(losses, len(values))
             return losses @ losses.new_tensor(self.cross.course.weights)
 
     def _of_images(
         self,
-        features: Tensor,
-        steps: Tensor,
-        vectors: Tensor,
+        points: tuple[Tensor, Tensor],
+        scores: Tensor | None,
         targets: Tensor,
         weights: Tensor,
         image_labels: Tensor,
@@ -150,14 +153,15 @@ class CrossModalObjective(nn.Module):
         apart: Tensor,
     ) -> Iterator[Tensor]:
         """Yield the parts of the loss from images: their own task, if they have one, and the cross term."""
-        if self.network.image_head is not None:
-            scores = self.network.image_logits(vectors)
-            if scores.ndim == 2:
-                losses = cross_entropy(scores, image_labels, reduction="none")
-            else:  # an image has the label of its sequence
-                columns = torch.full_like(steps, scores.shape[1])
-                losses = self.task.loss(scores, columns, targets)
-            yield (losses * weights).mean()
+        if scores is not None:
+            yield (self._task_of_images(scores, targets, image_labels) * weights).mean()
         if self.cross is not None:
-            points = self.network.embed_series(features, steps), self.network.embed_images(vectors)
             yield self.cross(*points, negatives, apart, weights) * weights.mean()
+
+    def _task_of_images(self, scores: Tensor, targets: Tensor, image_labels: Tensor) -> Tensor:
+        """Return the losses (B,) of class scores (B, K), or of those of columns (B, S, K)."""
+        if scores.ndim == 2:
+            return cross_entropy(scores, image_labels, reduction="none")
+        columns = torch.full((len(scores),), scores.shape[1], dtype=torch.int64, device=scores.device)
+        # an image has the label of its sequence
+        return self.task.loss(scores, columns, targets)
