@@ -45,7 +45,8 @@ def series_are_blank(reader: Any, X: Any, y: Any) -> bool:
 
 def warn_of_answers(reader: Any, n: int) -> None:
     """Warn that all n answers of a transcriber are empty, as those to its training data were."""
-    _warn(reader, "sequences", "more sequences, or sequences with more steps for each symbol", of=f"all {n} answers")
+    more = "more sequences, or sequences with more steps for each symbol"
+    _warn(reader, "sequences", more, of=f"all {n} answers", level=4)
 
 
 def _learned(reader: Any, images: Any) -> tuple[bool, bool]:
@@ -66,7 +67,8 @@ def _greedy(log_probs: Any, steps: Any) -> list[np.ndarray]:
     return greedy_decode(log_probs, steps, BLANK)
 
 
-def _warn(reader: Any, what: str, more: str, of: str = "all transcripts of its training data") -> None:
+def _warn(reader: Any, what: str, more: str, of: str = "all transcripts of its training data", level: int = 6) -> None:
+    """Warn at the line of the caller, `level` calls above: of a fit that is decorated, or of a method."""
     running = RUNNING.get()
     if running is not None:  # a filter may make the warning an error, and the fit is complete
         running.keeps = (*running.keeps, ConvergenceWarning)
@@ -76,5 +78,5 @@ def _warn(reader: Any, what: str, more: str, of: str = "all transcripts of its t
         f"max_updates={reader.max_updates}, min_batches={reader.min_batches}), raise learning_rate="
         f"{reader.learning_rate:g}, or pass {more}. This is about {what}.",
         ConvergenceWarning,
-        stacklevel=4,
+        stacklevel=level,
     )
