@@ -28,7 +28,8 @@ FAMILIES = {
     "reservoirs that predict": (["EchoStateClassifier", "EchoStateRegressor"], "learning target"),
     "cross-modal": (
         ["CrossModalTranscriber", "CrossModalTripletEmbedder"],
-        "beta curriculum distance early_stopping instance_channels loss loss_weights margin series_encoder",
+        "beta curriculum distance early_stopping image_encoder instance_channels loss loss_weights margin "
+        "series_encoder",
     ),
     "labels of steps": (["NRNMClassifier", "RecurrentClassifier"], "*class_weight ignore_label"),
     "numbers of neighbours": (["SequenceKNeighborsClassifier", "SequenceKNeighborsRegressor"], "*n_candidates"),

@@ -91,15 +91,15 @@ class CrossModalTranscriber(CrossModalEstimator):
     image_encoder : "conv" or torch.nn.Module, default="conv"
         "conv" has three or four blocks of convolution, batch normalisation, maximum of 2 x 2 pixels and dropout. A
         convolution follows. With `transcribe_images`, only the first block halves the width, or the first two from a
-        height of 24 pixels. A bidirectional LSTM over the columns follows, as in the series encoder. A module has
+        height of 24 pixels. A bidirectional LSTM over the columns follows, of the size of the other one. A module has
         forward(images (B, c, h, w)) and returns (B, F), with the F of the series encoder. A module that returns columns
         (B, S, F), from left to right, can be transcribed.
     n_filters : int, default=200
         Filters of the blocks of the series encoder.
     n_units : int, default=60
-        Units of the LSTM in each encoder, in each direction.
+        Units of the LSTM in the series encoder, in each direction.
     n_layers : int, default=2
-        Layers of the LSTM in each encoder.
+        Layers of the LSTM in the series encoder.
     dropout : float, default=0.2
         Share of the filters in the blocks of both encoders that is set to zero in training.
     instance_channels : bool or "auto", default="auto"
