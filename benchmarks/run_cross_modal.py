@@ -1,12 +1,13 @@
 """What images add to sequences while they are learned from, and what a training step costs.
 
-python -m benchmarks.run_cross_modal --data DIR --out FILE.json [--part synthetic omniglot digits words adaptation cost]
+python -m benchmarks.run_cross_modal --data DIR --out FILE.json [--part NAME ...]
 
 synthetic  : ten sines under noise, with Gramian angular fields; series alone and four losses over four distances, four
              levels of noise, 100 and 20 sequences a class; accuracy after every epoch.
 omniglot   : characters as drawing and as pen trajectory, unseen drawers: retrieval, accuracy with and without images.
 digits     : pen digits of unseen writers, 10, 50 and all sequences a class, without images and with a pool of scans.
 words      : numbers of three to six pen digits of unseen writers, transcribed; without images and with their picture.
+offline    : the same words, read from movements and from pictures; each alone, both without the cross term, and both.
 adaptation : digits of new writers, before and after a few epochs on 1 and 5 of their own of each, and from these alone.
 cost       : a training step against its two encoders alone.
 

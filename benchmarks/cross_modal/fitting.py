@@ -39,14 +39,14 @@ N_CLASSES = 10
 MEAN_LABEL_DISTANCE = (N_CLASSES + 1) / 3
 """Of two different ones of ten ordered classes: a fixed margin equals the dynamic one on average."""
 
-SERIES, IMAGES = "series", "images"
+SERIES, IMAGES, ALONE, EMBEDDED = "series", "images", "images alone", "images not transcribed"
 PAIR_OF_ARMS: dict[str, Settings] = {SERIES: {}, IMAGES: {}}
 OFFLINE_ARMS: dict[str, Settings] = {
     SERIES: {},
-    "images alone": {"loss_weights": (0, 1, 0)},
+    ALONE: {"loss_weights": (0, 1, 0)},
     "both, no cross term": {"loss_weights": (1, 1, 0)},
     IMAGES: {},
-    "images not transcribed": {"transcribe_images": False},
+    EMBEDDED: {"transcribe_images": False},
 }
 """What is trained; the cross term has images and sequences in one embedding."""
 
@@ -165,9 +165,9 @@ def _offline(job: Job, settings: Settings, data: Path) -> Scores:
     problem = words(data, WORD_TASKS[job.task], job.seed)
     transcriber, seconds = fitted(CrossModalTranscriber(**settings), problem, job.arm)
     scores: Scores = {"fit_s": seconds}
-    if job.arm != "images alone":
+    if job.arm != ALONE:
         scores["cer"] = character_error_rate(problem.test[1], transcriber.predict(problem.test[0]))
-    if job.arm not in (SERIES, "images not transcribed"):
+    if job.arm not in (SERIES, EMBEDDED):
         scores["cer of images"] = character_error_rate(problem.test[1], transcriber.predict_images(problem.test_images))
     return scores
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.ablation.paired import sign_flip_p
 from benchmarks.cross_modal.cost import ENCODERS, STEP
-from benchmarks.cross_modal.fitting import IMAGES, SERIES
+from benchmarks.cross_modal.fitting import ALONE, IMAGES, SERIES
 from benchmarks.harness import Result
 from benchmarks.peers.bars import Bar
 from benchmarks.summaries import head, line, spread
@@ -33,9 +33,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "digits": ("accuracy",),
     "words": ("cer", "wer"),
+    "offline": ("cer", "cer of images"),
     "adaptation": ("before", "adapted 1", "alone 1", "adapted 5", "alone 5"),
 }
-MAIN = {"omniglot": "accuracy", "digits": "accuracy", "words": "cer", "adaptation": "adapted 5"}
+MAIN = {"omniglot": "accuracy", "digits": "accuracy", "words": "cer", "offline": "cer", "adaptation": "adapted 5"}
 """The column of which differences are told."""
 
 
@@ -46,6 +47,7 @@ def tables(rows: Sequence[Row]) -> list[str]:
         of_part = [row for row in rows if row["part"] == part]
         lines += ["", f"**{part}**", ""]
         lines += synthetic_tables(of_part) if part == "synthetic" else part_table(of_part, COLUMNS[part], MAIN[part])
+        lines += offline_gains(of_part) if part == "offline" else []
     return lines
 
 
@@ -57,9 +59,24 @@ def part_table(rows: Sequence[Row], columns: Sequence[str], main: str) -> list[s
         found = _by_seed(rows, task, arm)
         cells = [spread([100 * row[name] for row in found.values() if name in row]) for name in columns]
         plain = _by_seed(rows, task, SERIES)
-        differences = [100 * (found[s][main] - plain[s][main]) for s in found if s in plain]
+        differences = [100 * (found[s][main] - plain[s][main]) for s in found if s in plain and main in found[s]]
         cells.append(_difference(differences) if arm == IMAGES else "")
         lines.append(line([task, arm, str(len(found)), *cells, _seconds(found.values())]))
+    return lines
+
+
+def offline_gains(rows: Sequence[Row]) -> list[str]:
+    """What both directions of help are worth: error with both modalities minus that of one alone, within a seed."""
+    lines = ["", *head(["task", "arm", "sequences: difference (p)", "images: difference (p)"])]
+    for task, arm in dict.fromkeys((row["task"], row["arm"]) for row in rows):
+        if arm in (SERIES, ALONE):
+            continue
+        found, cells = _by_seed(rows, task, arm), []
+        for score, other in (("cer", SERIES), ("cer of images", ALONE)):
+            plain = _by_seed(rows, task, other)
+            known = [s for s in found if s in plain and score in found[s] and score in plain[s]]
+            cells.append(_difference([100 * (found[s][score] - plain[s][score]) for s in known]))
+        lines.append(line([task, arm, *cells]))
     return lines
 
 
