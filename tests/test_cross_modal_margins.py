@@ -13,11 +13,14 @@ from skseqmetric._ops.embedding_distances import batch_distance, paired_distance
 from skseqmetric._ops.loss_balance import task_weights
 from skseqmetric._ops.margins import (
     choose_negatives,
+    confusion_distances,
     default_beta,
     label_distance,
     label_matrix,
     least_edit_distance,
+    prototype_distances,
 )
+from tests.small_embedder import distances_by_hand
 
 # --- label distances, margins, curriculum, negatives ----------------------------------------------------------------
 
@@ -188,3 +191,24 @@ def test_ratios_that_say_nothing_count_as_no_change() -> None:
 def test_unknown_balance_is_refused() -> None:
     with pytest.raises(ValueError, match="'equal' or 'dynamic', got 'learned'"):
         task_weights([[1.0], [2.0]], "learned")
+
+
+def test_distances_of_sums_against_loops() -> None:
+    ones = 1.0 - np.eye(3)
+    rng, y = np.random.default_rng(0), np.arange(30) % 3
+    points, shares = rng.normal(size=(30, 4)), rng.dirichlet([1, 1, 1], size=30) + 2 * np.eye(3)[y]
+    shares /= shares.sum(axis=1, keepdims=True)
+    for kind, rows, compute in (
+        ("prototypes", points, prototype_distances),
+        ("confusion", shares, confusion_distances),
+    ):
+        sums = np.array([rows[y == k].sum(axis=0) for k in range(3)])
+        np.testing.assert_allclose(compute(sums, np.full(3, 10.0), ones), distances_by_hand(kind, rows, y), rtol=1e-12)
+    # a class without members keeps its distances, and what nobody confuses is finite
+    kept = prototype_distances(np.array([[1.0, 0], [0, 3], [9, 9]]), np.array([1.0, 1, 0]), 5 * ones)
+    assert kept.tolist() == [[0, 1, 5], [1, 0, 5], [5, 5, 0]]
+    assert np.isfinite(confusion_distances(np.eye(3), np.ones(3), ones)).all()
+    assert prototype_distances(np.ones((3, 2)), np.ones(3), 7 * ones).tolist() == (7 * ones).tolist()
+    # two classes that are confused more often than told apart
+    turned = confusion_distances(np.array([[0.4, 0.5, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]]), np.ones(3), ones)
+    assert turned[0, 1] == turned[1, 0] == 0 < turned[0, 2]
