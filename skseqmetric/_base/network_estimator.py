@@ -18,8 +18,16 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skseqmetric._input import Sequences, check_sequences, check_weights
+from skseqmetric._input import (
+    Sequences,
+    check_sequences,
+    check_weights,
+    holds_tokens,
+    token_codes,
+    vocabularies_of,
+)
 from skseqmetric._networks.stem import view_columns, view_names
+from skseqmetric._networks.tokens import TokenForm
 from skseqmetric._tasks import Blocks, Task
 from skseqmetric._tensors.flat import FlatSequences, tensor_of
 from skseqmetric._tensors.inference import run_sequences, run_steps
@@ -80,6 +88,16 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         "augment": ["array-like", str, HasMethods(["__call__"]), None],
         "instance_channels": ["boolean", StrOptions({"auto"})],
     }
+    _token_constraints: ClassVar[dict[str, list[Any]]] = {
+        "tokens": ["boolean"],
+        "n_token_features": [Interval(Integral, 1, None, closed="left")],
+        "token_dropout": [Interval(Real, 0, None, closed="left")],
+    }
+
+    # parameters of the estimators that read tokens
+    tokens: bool = False
+    n_token_features: int
+    token_dropout: float
 
     _network: ClassVar[type[nn.Module]]
 
@@ -87,6 +105,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     _task: Any
     # kept by partial_fit, so that the next call continues with the same moments
     _optimizer_state: dict[str, Any] | None
+    # how often every token occurred in the data of the first fit, in the order of the codes
+    _token_counts: list[tuple[int, ...]]
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
@@ -116,7 +136,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, images: Any = None) -> None:
         """Check the data and train with the full budget of updates under the one-cycle schedule."""
         continued = self.warm_start and "module_" in vars(self)
-        task, augment = self._checked_task(self._task if continued else None)
+        task, augment = self._checked_task(self._task if continued else None, reset=not continued)
         task, training = self._checked_data(
             X, y, sample_weight, groups, images, task, reset=not continued, several_classes=True
         )
@@ -134,19 +154,22 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         `declared` is a task for the first call that knows more than y, such as all classes.
         """
         first = "module_" not in vars(self)
-        task, augment = self._checked_task(declared if first else self._task)
+        task, augment = self._checked_task(declared if first else self._task, reset=first)
         task, training = self._checked_data(X, y, sample_weight, None, images, task, reset=first, several_classes=False)
         seed, device = draw_seed(self.random_state) if first else None, resolve_device(self.device)
         training = self._begin(training, task, seed, device)
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
 
-    def _checked_task(self, earlier: Task | None) -> tuple[Task, Augment]:
+    def _checked_task(self, earlier: Task | None, *, reset: bool) -> tuple[Task, Augment]:
         """Check the parameters. Return the task, which may continue an earlier one, and the augmentation."""
         self._validate_params()
         task = self._make_task()
         if earlier is not None:
             task = task.following(earlier)
-        return task, Augment(self.augment, every_step=task.every_step)
+        tokens = self._reads_tokens(reset=reset)
+        if tokens:
+            self._refuse_views("tokens=True", "reads numbers")
+        return task, Augment(self.augment, every_step=task.every_step, tokens=tokens)
 
     def _checked_data(
         self,
@@ -161,12 +184,33 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         several_classes: bool,
     ) -> tuple[Task, TrainingSet]:
         """Check all arguments of a fit once. Return the task that has seen y, and the merged data."""
-        sequences = check_sequences(X, estimator=self, reset=reset)
+        sequences = self._read(X, reset=reset)
         task, targets = task.check(y, sequences)
         weights = check_weights(sample_weight, len(sequences.lengths))
         pool = None if images is None else images.checked(task, targets)
         training = TrainingSet.merged(sequences, targets, weights, groups, pool, several_classes=several_classes)
         return task, training
+
+    def _reads_tokens(self, *, reset: bool) -> bool:
+        """Whether the sequences are tokens. After a fit the network decides, and not a parameter that was changed."""
+        return bool(self.tokens) if reset else hasattr(self, "vocabulary_")
+
+    def _read(self, X: Any, *, reset: bool) -> Sequences:
+        """Check sequences of numbers, or of tokens. Return them with numbers or codes as values."""
+        sequences = check_sequences(X, estimator=self, reset=reset)
+        if reset:
+            self.__dict__.pop("vocabulary_", None)
+        if reset and holds_tokens(sequences):
+            vocabularies, self._token_counts = vocabularies_of(sequences)
+            self.vocabulary_ = vocabularies if len(vocabularies) > 1 else vocabularies[0]
+        return self._encoded(sequences)
+
+    def _encoded(self, sequences: Sequences) -> Sequences:
+        """Return the sequences with codes in place of tokens."""
+        if not holds_tokens(sequences):
+            return sequences
+        known = self.vocabulary_
+        return token_codes(sequences, known if isinstance(known, list) else [known])
 
     def _begin(self, training: TrainingSet, task: Task, seed: int | None, device: torch.device) -> TrainingSet:
         """Make a new network and scaling from a seed, or keep the earlier ones. Return the data with its targets."""
@@ -190,7 +234,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             self.__dict__.pop(name, None)
         n_channels = training.sequences.values.shape[1]
         self.mean_, self.scale_ = np.zeros(n_channels), np.ones(n_channels)
-        if self.scaling is not None:
+        if self.scaling is not None and not self._reads_tokens(reset=False):
             self.mean_, self.scale_ = channel_scaling(training.sequences, training.weights, training.numbers)
         self.network_config_ = self._network_config(training, task)
         views = self.network_config_["views"]
@@ -207,14 +251,22 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
 
         whole : whether the network may read whole sequences. Otherwise "auto" means none.
         """
+        if self._reads_tokens(reset=False):
+            return ()
         if isinstance(self.instance_channels, str):
             return choose_views(training, task, self.mean_, self.scale_) if whole else ()
         return view_columns(len(self.mean_)) if self.instance_channels else ()
 
-    def _refuse_views(self, remedy: str) -> None:
+    def _refuse_views(self, remedy: str, why: str = "reads whole sequences") -> None:
         """Refuse `instance_channels=True` where a network cannot read them."""
         if not isinstance(self.instance_channels, str) and self.instance_channels:
-            raise ValueError(f"instance_channels=True reads whole sequences: use False or 'auto' with {remedy}.")
+            raise ValueError(f"instance_channels=True {why}: use False or 'auto' with {remedy}.")
+
+    def _token_form(self) -> TokenForm | None:
+        """Return what a new network knows of its tokens; None if it reads numbers."""
+        if not self._reads_tokens(reset=False):
+            return None
+        return TokenForm(tuple(self._token_counts), self.n_token_features, self.token_dropout)
 
     def _learn(
         self,
@@ -366,7 +418,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
 
     def _flat(self, sequences: Sequences, numbers: np.ndarray | None = None) -> FlatSequences:
         """Return flat float32 values (x - mean_) / scale_ on the device."""
-        return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device, numbers)
+        return FlatSequences.from_sequences(self._encoded(sequences), self.mean_, self.scale_, self._device, numbers)
 
     def _checked(self, X: Any) -> FlatSequences:
         """Check new sequences and return them scaled, on the device."""

@@ -28,7 +28,7 @@ def predict_step(self: Any, x: Any, state: Any = None) -> tuple[Any, Any]:
     Parameters
     ----------
     x : array-like of shape (C,)
-        The step, in the units of the training data.
+        The step, in the units of the training data. With `tokens=True` a token, or C tokens.
     state : object or None, default=None
         State that the previous call returned; None for the first step. It is not changed, and its size is constant.
 
@@ -87,7 +87,9 @@ def check_causal(estimator: Any, method: str) -> None:
 
 
 def _checked_step(estimator: Any, x: Any) -> np.ndarray:
-    """Return the step, scaled, in float32."""
+    """Return the step, scaled, in float32. A step of tokens becomes their codes."""
+    if estimator._reads_tokens(reset=False):
+        return estimator._read([[x]], reset=False).values[0]
     check_step_names(estimator, x)
     given = np.asarray(x) if isinstance(x, Number) else as_array(positional(x, "x"), "x")
     row, n_channels = real_numbers(given, "x").astype(np.float64), estimator.n_channels_

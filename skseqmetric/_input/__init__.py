@@ -25,11 +25,13 @@ from skseqmetric._input.targets import (
     check_step_targets,
     check_weights,
 )
+from skseqmetric._input.tokens import Vocabulary, holds_tokens, token_codes, token_sequences, vocabularies_of
 
 __all__ = [
     "EARTH_RADIUS",
     "Images",
     "Sequences",
+    "Vocabulary",
     "are_numbers",
     "as_array",
     "check_classes",
@@ -44,6 +46,7 @@ __all__ = [
     "check_step_names",
     "check_step_targets",
     "check_weights",
+    "holds_tokens",
     "is_missing",
     "joined_labels",
     "label_array",
@@ -51,5 +54,8 @@ __all__ = [
     "positional",
     "real_numbers",
     "steps_of",
+    "token_codes",
+    "token_sequences",
     "unnested",
+    "vocabularies_of",
 ]

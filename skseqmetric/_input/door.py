@@ -22,6 +22,7 @@ from skseqmetric._input.frames import (
     shared_names,
 )
 from skseqmetric._input.sequences import Sequences
+from skseqmetric._input.tokens import REMEDY, holds_tokens, token_sequences
 
 _FORMS = (
     "Pass a list of (T_i, C) arrays, an array of shape (n, T, C), or a 2-D table (n, T) whose rows are "
@@ -51,6 +52,9 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
         - pandas frame or Series with the two-level index (case, time): one sequence for each case, in the order of
           their first rows. The rows of a case are sorted by time, and the columns are the channels.
         - `Sequences` are returned as they are. They are only compared with the fitted estimator.
+
+        An estimator with `tokens=True` takes lists of tokens instead: sequence i is a list (T_i,) of text or integers,
+        or (T_i, C) with C tokens a step. The values of the result are then the tokens, dtype object.
     estimator : estimator, default=None
         With `reset=True` it gets `n_channels_`, for data frames as sequences `channel_names_in_`, and for a table
         `n_features_in_` and `feature_names_in_`. With `reset=False` X is compared with these attributes.
@@ -112,9 +116,20 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     >>> LastStep().fit_transform([[[1.0], [2.0]], [[3.0]]]).tolist()
     [[2.0], [3.0]]
     """
+    reads_tokens = hasattr(estimator, "_reads_tokens") and estimator._reads_tokens(reset=reset)
     if isinstance(X, Sequences):
+        if holds_tokens(X) != reads_tokens:
+            raise ValueError(
+                f"X are Sequences of tokens, not of numbers. {REMEDY}"
+                if holds_tokens(X)
+                else "X are Sequences of numbers, but the estimator has tokens=True: pass lists of tokens."
+            )
         _check_against(estimator, None, X, reset)
         return X
+    if reads_tokens:
+        sequences = token_sequences(X)
+        _check_against(estimator, None, sequences, reset)
+        return sequences
     form, names = _unwrap(X)
     source = form
     if isinstance(form, list):
@@ -165,6 +180,9 @@ def _unwrap_items(X: list[Any]) -> tuple[Any, Names]:
     if ndims == {0} and items[0].dtype.kind != "O":
         raise _dimension_error(np.asarray(items))
     if ndims == {1}:
+        text = next((i for i, a in enumerate(items) if _is_text(a)), None)
+        if text is not None:
+            raise ValueError(f"sequence {text} holds text, which is not a number. {_FORMS} {REMEDY}")
         if len({a.shape for a in items}) > 1:
             raise ValueError(
                 "X is a list of 1-D arrays of unequal lengths, but a sequence is 2-D, (steps, channels). "
@@ -173,6 +191,20 @@ def _unwrap_items(X: list[Any]) -> tuple[Any, Names]:
         return np.stack(items), None
     i = next(i for i, a in enumerate(items) if a.ndim != 2)
     raise _item_error(X[i], items[i], i)
+
+
+def _numbers(array: np.ndarray, name: str) -> np.ndarray:
+    """Return real numbers. The error for text says what to do with tokens."""
+    try:
+        return real_numbers(array, name)
+    except ValueError as error:
+        if not _is_text(array):
+            raise
+        raise ValueError(f"{error} {REMEDY}") from error
+
+
+def _is_text(array: np.ndarray) -> bool:
+    return bool(array.size) and array.dtype.kind in "UTO" and isinstance(array.flat[0], str)
 
 
 def _item_error(x: Any, item: np.ndarray, i: int) -> ValueError:
@@ -188,7 +220,7 @@ def _dimension_error(array: np.ndarray) -> ValueError:
     if array.dtype.kind == "O" and array.ndim == 0:
         return ValueError(f"X is {kind_of(array.item())}. {_FORMS}")
     if array.dtype.kind in "OUSTV":
-        return ValueError(f"X holds text or objects (dtype {array.dtype}), not numbers. {_FORMS}")
+        return ValueError(f"X holds text or objects (dtype {array.dtype}), not numbers. {_FORMS} {REMEDY}")
     if array.ndim == 1:
         return ValueError(
             f"Expected sequences, got 1D array of shape {array.shape}. Reshape your data: one univariate "
@@ -227,7 +259,7 @@ def _to_float(arrays: list[np.ndarray]) -> np.ndarray:
 def _from_items(items: list[np.ndarray], names: Names) -> Sequences:
     """List of (T_i, C)."""
     if not {a.dtype.kind for a in items} <= set("biuf"):
-        items = [real_numbers(a, f"sequence {i}") for i, a in enumerate(items)]
+        items = [_numbers(a, f"sequence {i}") for i, a in enumerate(items)]
     shapes = np.array([a.shape for a in items], dtype=np.int64)  # (n, 2)
     _check_shapes(shapes)
     lengths = np.ascontiguousarray(shapes[:, 0])
@@ -298,13 +330,13 @@ def _lengths_before_tail(values: np.ndarray) -> np.ndarray:
 def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any) -> Sequences:
     """Table (n, T), each row a univariate sequence; the usual errors in scikit-learn's own words."""
     if array.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in array.flat):
-        raise ValueError(f"X holds text, which is not a number: could not convert string to float. {_FORMS}")
+        raise ValueError(f"X holds text, which is not a number: could not convert string to float. {_FORMS} {REMEDY}")
     try:
         array = check_array(table, ensure_all_finite=False, estimator=estimator, input_name="X")
     except (TypeError, ValueError) as error:
         if isinstance(error, TypeError) and not is_frame(table):
             raise
-        raise ValueError(f"{error} {_FORMS}") from error
+        raise ValueError(f"{error} {_FORMS}{' ' + REMEDY if _is_text(array) else ''}") from error
     array = real_numbers(array, "X")
     n, steps = array.shape
     values = _to_float([array]).reshape(-1, 1)

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from skseqmetric._base import NetworkEstimator, Objective, Stage, fitting
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._input import Sequences
 from skseqmetric._metrics.alignment import Alignment, alignments
 from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
@@ -171,8 +171,11 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         self._validate_params()
         if not isinstance(self.loss, str):
             raise ValueError("loss is a function of labels, and fit_pairs has none: use 'contrastive' or 'logistic'.")
-        augment = Augment(self.augment)
-        sequences = check_sequences(X, estimator=self, reset=reset)
+        tokens = self._reads_tokens(reset=reset)
+        if tokens:
+            self._refuse_views("tokens=True", "reads numbers")
+        augment = Augment(self.augment, tokens=tokens)
+        sequences = self._read(X, reset=reset)
         task = Pairs(kind=self.loss if self.loss in PAIR_LOSSES else "contrastive", margin=self.margin)
         task, codes = task.check((pairs, same), sequences)
         return task, TrainingSet(sequences, codes, np.ones(len(sequences))), augment

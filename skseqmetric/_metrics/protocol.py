@@ -344,7 +344,11 @@ class PairMetric:
 
     def __call__(self, x: Any, y: Any) -> float:
         """Return the distance of x to y."""
-        sequences = check_sequences([_steps_of(x, "x"), _steps_of(y, "y")])
+        metric = self.metric
+        if hasattr(metric, "_reads_tokens") and metric._reads_tokens(reset=False):
+            sequences = check_sequences([x, y], estimator=metric, reset=False)
+        else:
+            sequences = check_sequences([_steps_of(x, "x"), _steps_of(y, "y")])
         names = getattr(self.metric, "channel_names_in_", None)
         if sequences.channel_names is None and names is not None:  # arrays have the channels in the order of the fit
             sequences = replace(sequences, channel_names=tuple(names))

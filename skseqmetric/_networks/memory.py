@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from skseqmetric._networks.layers import SteadyLinear, unstarted
 from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._networks.stem import ConvStem, read_channels
+from skseqmetric._networks.tokens import TokenForm, TokenVectors
 from skseqmetric._ops.memory import MemoryState, draw_noise, first_memory_state, memory_scan, memory_step
 from skseqmetric._ops.places import states_at_places
 from skseqmetric._ops.steps import pool_states
@@ -92,6 +93,7 @@ class MemoryNetwork(SiameseNetwork):
         "embedding" maps the pooled states to n_components numbers of length 1.
     n_outputs : outputs K, or the size of the embedding.
     views : columns of `instance_channels` that the network reads beside the channels.
+    tokens : the tokens whose codes the channels are; None for numbers.
     """
 
     def __init__(
@@ -113,12 +115,14 @@ class MemoryNetwork(SiameseNetwork):
         n_places: int = 24,
         pooled_weight: float = 1.0,
         views: tuple[int, ...] = (),
+        tokens: TokenForm | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
         self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
-        n_channels += len(views)
+        self.vectors = None if tokens is None else TokenVectors(tokens, dropout, generator)
+        n_channels = n_channels + len(views) if tokens is None else tokens.n_channels
         self.pooling, self.views = pooling, views
         self.head_name, self.keep_new, self.memory_dropout = head, 1 - zoneout, memory_dropout
         self.stem = None
@@ -135,7 +139,9 @@ class MemoryNetwork(SiameseNetwork):
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        if self.views:
+        if self.vectors is not None:
+            values = self.vectors(values, lengths, generator)
+        elif self.views:
             values = read_channels(values, lengths, self.views)
         return (values, lengths) if self.stem is None else self.stem(values, lengths, generator)
 
@@ -195,6 +201,7 @@ class MemoryNetwork(SiameseNetwork):
 
     def advance(self, x: Tensor, state: MemoryStreamState) -> tuple[Tensor, MemoryStreamState]:
         """Return the K outputs of `forward` with head "step" for one step x (C,), and the next state."""
+        x = x if self.vectors is None else self.vectors.advance(x)
         x, stem = (x, ()) if self.stem is None else self.stem.advance(x, state.stem)
         layers: list[MemoryState] = []
         for layer, before in zip(self.memory_layers(), state.layers, strict=True):

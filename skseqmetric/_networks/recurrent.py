@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from skseqmetric._networks.layers import RecurrentLayers, StepState, linear, silence_filters
 from skseqmetric._networks.pooling import pooled
 from skseqmetric._networks.stem import read_channels
+from skseqmetric._networks.tokens import TokenForm, TokenVectors
 from skseqmetric._ops.steps import pool_states
 
 
@@ -18,6 +19,7 @@ class RecurrentNetwork(nn.Module):
     pooling : "last" is the last valid state. The backward direction ends at the first step. "mean" is the mean of the
         valid states. "both" concatenates the two.
     views : columns of `instance_channels` that the network reads beside the channels.
+    tokens : the tokens whose codes the channels are; None for numbers.
     """
 
     def __init__(
@@ -33,10 +35,13 @@ class RecurrentNetwork(nn.Module):
         pooling: str,
         dropout: float,
         views: tuple[int, ...] = (),
+        tokens: TokenForm | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
+        self.vectors = None if tokens is None else TokenVectors(tokens, dropout, generator)
+        n_channels = n_channels if tokens is None else tokens.n_channels
         self.n_units, self.cell, self.target, self.pooling, self.dropout = n_units, cell, target, pooling, dropout
         self.views = views
         self.layers = RecurrentLayers(
@@ -54,7 +59,7 @@ class RecurrentNetwork(nn.Module):
     def forward(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return K outputs for every sequence, (B, K), or for every step, (B, T, K). A generator turns on dropout."""
         states = silence_filters(
-            self.layers(self._read(values, lengths), lengths, generator), self.dropout, 2, generator
+            self.layers(self._read(values, lengths, generator), lengths, generator), self.dropout, 2, generator
         )
         return self.head(states if self.target == "step" else self._pooled(states, lengths))
 
@@ -62,7 +67,9 @@ class RecurrentNetwork(nn.Module):
         """Return the pooled states of the last layer, (B, n_outputs)."""
         return self._pooled(self.layers(self._read(values, lengths), lengths), lengths)
 
-    def _read(self, values: Tensor, lengths: Tensor) -> Tensor:
+    def _read(self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if self.vectors is not None:
+            return self.vectors(values, lengths, generator)
         return read_channels(values, lengths, self.views) if self.views else values
 
     def _pooled(self, states: Tensor, lengths: Tensor) -> Tensor:
@@ -112,5 +119,5 @@ class RecurrentNetwork(nn.Module):
 
     def advance(self, x: Tensor, state: tuple[StepState, ...]) -> tuple[Tensor, tuple[StepState, ...]]:
         """Return the K outputs of `forward` with target "step" for one step x (C,), and the next state."""
-        h, state = self.layers.advance(x, state)
+        h, state = self.layers.advance(x if self.vectors is None else self.vectors.advance(x), state)
         return self.head(h), state

@@ -18,18 +18,25 @@ NAMES = ("jitter", "warp", "crop")
 class Augment:
     """The named augmentations, or a callable `f(values, lengths, generator) -> values`, applied to a batch.
 
-    "auto" means all of them, or "jitter" alone if every step has a target. Lengths never change. Steps after the end
-    of a sequence are set to 0, whatever values a callable returns there.
+    "auto" means all of them, "jitter" alone if every step has a target, or none for tokens, whose values are codes.
+    Lengths never change. Steps after the end of a sequence are set to 0, whatever values a callable returns there.
     """
 
-    def __init__(self, what: str | Sequence[str] | Augmentation | None, *, every_step: bool = False) -> None:
+    def __init__(
+        self, what: str | Sequence[str] | Augmentation | None, *, every_step: bool = False, tokens: bool = False
+    ) -> None:
         if isinstance(what, str) and what == "auto":
-            what = "jitter" if every_step else NAMES
+            what = None if tokens else "jitter" if every_step else NAMES
         self.function = what if callable(what) else None
         self.names = () if what is None or callable(what) else (what,) if isinstance(what, str) else tuple(what)
         unknown = [name for name in self.names if name not in NAMES]
         if unknown:
             raise ValueError(f"augment names {unknown[0]!r}; the names are {', '.join(NAMES)}.")
+        if tokens and self.names:
+            raise ValueError(
+                f"augment={self.names[0]!r} changes numbers, and tokens are none: use 'auto', a callable or None. "
+                "token_dropout varies tokens."
+            )
         moving = [name for name in self.names if name in MOVES]
         if every_step and moving:
             raise ValueError(

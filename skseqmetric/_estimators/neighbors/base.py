@@ -224,6 +224,13 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         # a refused fit may have set attributes of the input, so they cannot decide
         return hasattr(self, "_references")
 
+    def _reads_tokens(self, *, reset: bool) -> bool:
+        """Whether the metric reads tokens. A frozen metric is fitted already."""
+        metric = self.metric if reset else self.metric_
+        frozen = isinstance(metric, FrozenEstimator)
+        metric = metric.estimator if frozen else metric
+        return hasattr(metric, "_reads_tokens") and metric._reads_tokens(reset=reset and not frozen)
+
     def _is_supervised(self) -> bool:
         """Return whether the metric needs y, as classes. Named metrics and callables do not."""
         return hasattr(self.metric, "__sklearn_tags__") and bool(get_tags(self.metric).target_tags.required)

@@ -25,6 +25,7 @@ class MemoryEstimator(NetworkEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **NetworkEstimator._parameter_constraints,
+        **NetworkEstimator._token_constraints,
         **memory.CONSTRAINTS,
         "target": [StrOptions({"sequence", "step"})],
         "batch_size": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],

@@ -79,6 +79,7 @@ def memory_config(
         "zoneout": estimator.zoneout,
         "memory_dropout": estimator.memory_dropout,
         "views": views,
+        "tokens": estimator._token_form(),
     }
 
 

@@ -60,6 +60,18 @@ class NRNMMetric(EmbeddingMetric):
     pooling : {"mean", "last", "both"}, default="mean"
         Pooling over time of the last layer: the mean of the valid states, the last valid state (as in the papers), or
         both concatenated.
+    tokens : bool, default=False
+        Whether the sequences are tokens: a sequence is a list (T_i,) of text or of integers, or (T_i, C) with C tokens
+        a step. The network learns a vector of every token of the training data (`vocabulary_`), and reads the vectors.
+        Tokens that are not in the vocabulary share one vector, that of the unknown token. `scaling` then has no effect,
+        `instance_channels` must be "auto" or False, and named augmentations are refused.
+    n_token_features : int, default=64
+        Numbers of the vector of a token, the size of the learned embedding. With C tokens a step, the network reads C
+        such vectors side by side. Only with `tokens=True`, as the next.
+    token_dropout : float, default=0.25
+        Constant a of the dropout of tokens: a token that occurs n times in the training data is read as unknown with
+        probability a / (a + n) at a step in training. Rare tokens thus train the unknown one. 0: none is, and the
+        unknown vector stays as it was drawn.
     instance_channels : bool or "auto", default="auto"
         Whether the network also reads three views of every channel. They are the channel standardised within its
         sequence, its standardised changes from step to step, and the logarithm of its deviation. They show movements
@@ -74,7 +86,8 @@ class NRNMMetric(EmbeddingMetric):
         Largest number of recurrent steps of the longest training sequence. `fit` chooses the strides of the stem, which
         are powers of 2, to meet it. None: stride 1. Without a stem, sequences keep their length.
     dropout : float, default=0.2
-        Share of the stem's filters that is set to zero in training, drawn for every sequence.
+        Share of the stem's filters, and of the numbers of tokens' vectors, that is set to zero in training, drawn for
+        every sequence.
     n_components : int, default=64
         Size D of the embedding.
     coupling : {"alignment", None}, default=None
@@ -98,10 +111,10 @@ class NRNMMetric(EmbeddingMetric):
         0, or 1 with a callable loss.
     samples_per_class : int, default=4
         Sequences per class in a batch.
-    augment : sequence of {"jitter", "warp", "crop"}, callable or None, default=("jitter", "warp", "crop")
+    augment : "auto", sequence of {"jitter", "warp", "crop"}, callable or None, default="auto"
         Augmentation, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every channel by a factor
         (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A callable takes
-        (values (B, T, C), lengths (B,), generator) and returns values.
+        (values (B, T, C), lengths (B,), generator) and returns values. "auto" means all three, or none for tokens.
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over all training steps, computed in float64.
     max_epochs : int, default=100
@@ -159,8 +172,11 @@ class NRNMMetric(EmbeddingMetric):
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
     mean_, scale_ : ndarray of shape (C,)
         Scaling of the channels. The network reads (x - mean_) / scale_.
+    vocabulary_ : dict
+        Tokens of the data of the first fit and their codes, from 1 on; with C > 1 tokens a step a list of C dicts. Code
+        0 is the unknown token. Only with `tokens=True`.
     n_channels_ : int
-        Channels C.
+        Channels C, or tokens a step.
     channel_names_in_ : ndarray of shape (C,)
         Names of the channels. Only after fitting data frames.
     threshold_ : float
@@ -193,6 +209,7 @@ class NRNMMetric(EmbeddingMetric):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **EmbeddingMetric._parameter_constraints,
+        **EmbeddingMetric._token_constraints,
         **memory.CONSTRAINTS,
         "coupling": [StrOptions({"alignment"}), None],
         "n_places": [Interval(Integral, 1, None, closed="left")],
@@ -216,6 +233,9 @@ class NRNMMetric(EmbeddingMetric):
         zoneout: float = 0.1,
         memory_dropout: float = 0.5,
         pooling: str = "mean",
+        tokens: bool = False,
+        n_token_features: int = 64,
+        token_dropout: float = 0.25,
         instance_channels: bool | str = "auto",
         n_filters: int | None = 64,
         max_recurrent_steps: int | None = 64,
@@ -228,7 +248,7 @@ class NRNMMetric(EmbeddingMetric):
         margin: float = 1.0,
         embedding_weight: float | str = "auto",
         samples_per_class: int = 4,
-        augment: Any = ("jitter", "warp", "crop"),
+        augment: Any = "auto",
         scaling: str | None = "channel",
         max_epochs: int = 100,
         min_batches: int = 6,
@@ -259,6 +279,9 @@ class NRNMMetric(EmbeddingMetric):
         self.zoneout = zoneout
         self.memory_dropout = memory_dropout
         self.pooling = pooling
+        self.tokens = tokens
+        self.n_token_features = n_token_features
+        self.token_dropout = token_dropout
         self.instance_channels = instance_channels
         self.n_filters = n_filters
         self.max_recurrent_steps = max_recurrent_steps

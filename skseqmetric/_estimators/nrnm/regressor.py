@@ -49,6 +49,18 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
     pooling : {"mean", "last", "both"}, default="mean"
         Pooling over time of the last layer: the mean of the valid states, the last valid state (as in the papers), or
         both concatenated. With `target="step"` only `transform` uses it.
+    tokens : bool, default=False
+        Whether the sequences are tokens: a sequence is a list (T_i,) of text or of integers, or (T_i, C) with C tokens
+        a step. The network learns a vector of every token of the training data (`vocabulary_`), and reads the vectors.
+        Tokens that are not in the vocabulary share one vector, that of the unknown token. `scaling` then has no effect,
+        `instance_channels` must be "auto" or False, and named augmentations are refused.
+    n_token_features : int, default=64
+        Numbers of the vector of a token, the size of the learned embedding. With C tokens a step, the network reads C
+        such vectors side by side. Only with `tokens=True`, as the next.
+    token_dropout : float, default=0.25
+        Constant a of the dropout of tokens: a token that occurs n times in the training data is read as unknown with
+        probability a / (a + n) at a step in training. Rare tokens thus train the unknown one. 0: none is, and the
+        unknown vector stays as it was drawn.
     instance_channels : bool or "auto", default="auto"
         Whether the network also reads three views of every channel. They are the channel standardised within its
         sequence, its standardised changes from step to step, and the logarithm of its deviation. They show movements
@@ -65,7 +77,8 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
         are powers of 2, to meet it. None: stride 1. Without a stem, and with `target="step"`, sequences keep their
         length.
     dropout : float, default=0.2
-        Share of the stem's filters that is set to zero in training, drawn for every sequence.
+        Share of the stem's filters, and of the numbers of tokens' vectors, that is set to zero in training, drawn for
+        every sequence.
     augment : "auto", sequence of {"jitter", "warp", "crop"}, callable or None, default="auto"
         Augmentation, drawn anew for every batch. "jitter" adds noise (0.05) and multiplies every channel by a factor
         (1 ± 0.1). "warp" is a smooth random time warp. "crop" cuts up to 5 % off either end. A callable takes
@@ -129,8 +142,11 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
     mean_, scale_ : ndarray of shape (C,)
         Scaling of the channels. The network reads (x - mean_) / scale_.
+    vocabulary_ : dict
+        Tokens of the data of the first fit and their codes, from 1 on; with C > 1 tokens a step a list of C dicts. Code
+        0 is the unknown token. Only with `tokens=True`.
     n_channels_ : int
-        Channels C.
+        Channels C, or tokens a step.
     channel_names_in_ : ndarray of shape (C,)
         Names of the channels. Only after fitting data frames.
 
@@ -183,6 +199,9 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
         memory_dropout: float = 0.5,
         target: str = "sequence",
         pooling: str = "mean",
+        tokens: bool = False,
+        n_token_features: int = 64,
+        token_dropout: float = 0.25,
         instance_channels: bool | str = "auto",
         n_filters: int | None = 64,
         max_recurrent_steps: int | None = 64,
@@ -219,6 +238,9 @@ class NRNMRegressor(MultiOutputMixin, RegressorMixin, MemoryEstimator):
         self.memory_dropout = memory_dropout
         self.target = target
         self.pooling = pooling
+        self.tokens = tokens
+        self.n_token_features = n_token_features
+        self.token_dropout = token_dropout
         self.instance_channels = instance_channels
         self.n_filters = n_filters
         self.max_recurrent_steps = max_recurrent_steps

@@ -26,6 +26,7 @@ class RecurrentEstimator(NetworkEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **NetworkEstimator._parameter_constraints,
+        **NetworkEstimator._token_constraints,
         "n_units": [Interval(Integral, 1, None, closed="left")],
         "cell": [StrOptions({"lstm", "gru"})],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
@@ -54,6 +55,7 @@ class RecurrentEstimator(NetworkEstimator):
             "pooling": self.pooling,
             "dropout": self.dropout,
             "views": self._views(training, task),
+            "tokens": self._token_form(),
         }
 
     @property

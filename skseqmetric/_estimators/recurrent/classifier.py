@@ -49,8 +49,20 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         Pooling over time: the last valid state, the mean of the valid states, or both concatenated. The backward
         direction has its last state at the first step. With `target="step"` only `transform` uses it.
     dropout : float, default=0.0
-        Share of the units between layers and before the head that is set to zero in training. A unit is zero at all
-        steps of a sequence.
+        Share of the units between layers and before the head, and of the numbers of tokens' vectors, that is set to
+        zero in training. A unit is zero at all steps of a sequence.
+    tokens : bool, default=False
+        Whether the sequences are tokens: a sequence is a list (T_i,) of text or of integers, or (T_i, C) with C tokens
+        a step. The network learns a vector of every token of the training data (`vocabulary_`), and reads the vectors.
+        Tokens that are not in the vocabulary share one vector, that of the unknown token. `scaling` then has no effect,
+        `instance_channels` must be "auto" or False, and named augmentations are refused.
+    n_token_features : int, default=64
+        Numbers of the vector of a token, the size of the learned embedding. With C tokens a step, the network reads C
+        such vectors side by side. Only with `tokens=True`, as the next.
+    token_dropout : float, default=0.25
+        Constant a of the dropout of tokens: a token that occurs n times in the training data is read as unknown with
+        probability a / (a + n) at a step in training. Rare tokens thus train the unknown one. 0: none is, and the
+        unknown vector stays as it was drawn.
     instance_channels : bool or "auto", default="auto"
         Whether the network also reads three views of every channel. They are the channel standardised within its
         sequence, its standardised changes from step to step, and the logarithm of its deviation. They show movements
@@ -129,8 +141,11 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         "epoch", "train_loss", "dur" (seconds) and, with early stopping, "valid_loss" of every epoch.
     mean_, scale_ : ndarray of shape (C,)
         Scaling of the channels. The network reads (x - mean_) / scale_.
+    vocabulary_ : dict
+        Tokens of the data of the first fit and their codes, from 1 on; with C > 1 tokens a step a list of C dicts. Code
+        0 is the unknown token. Only with `tokens=True`.
     n_channels_ : int
-        Channels C.
+        Channels C, or tokens a step.
     channel_names_in_ : ndarray of shape (C,)
         Names of the channels. Only after fitting data frames.
 
@@ -169,7 +184,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         "ignore_label": [object],
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  (one line a parameter)
         self,
         n_units: int = 20,
         *,
@@ -179,6 +194,9 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         target: str = "sequence",
         pooling: str = "last",
         dropout: float = 0.0,
+        tokens: bool = False,
+        n_token_features: int = 64,
+        token_dropout: float = 0.25,
         instance_channels: bool | str = "auto",
         class_weight: Any = None,
         ignore_label: Any = None,
@@ -208,6 +226,9 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):
         self.target = target
         self.pooling = pooling
         self.dropout = dropout
+        self.tokens = tokens
+        self.n_token_features = n_token_features
+        self.token_dropout = token_dropout
         self.instance_channels = instance_channels
         self.class_weight = class_weight
         self.ignore_label = ignore_label
