@@ -22,7 +22,6 @@ from skseqmetric._input import (
     Sequences,
     check_sequences,
     check_weights,
-    holds_tokens,
     token_codes,
     vocabularies_of,
 )
@@ -200,14 +199,14 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         sequences = check_sequences(X, estimator=self, reset=reset)
         if reset:
             self.__dict__.pop("vocabulary_", None)
-        if reset and holds_tokens(sequences):
+        if reset and self.tokens:
             vocabularies, self._token_counts = vocabularies_of(sequences)
             self.vocabulary_ = vocabularies if len(vocabularies) > 1 else vocabularies[0]
         return self._encoded(sequences)
 
     def _encoded(self, sequences: Sequences) -> Sequences:
         """Return the sequences with codes in place of tokens."""
-        if not holds_tokens(sequences):
+        if "vocabulary_" not in vars(self) or sequences.values.dtype.kind != "O":
             return sequences
         known = self.vocabulary_
         return token_codes(sequences, known if isinstance(known, list) else [known])
