@@ -1,6 +1,6 @@
 """What the non-local recurrent memory is worth, and what it costs, against its own backbone and 1-NN DTW.
 
-python -m benchmarks.run_nrnm --data DIR --out FILE.json [--part cost memory defaults classification steps similarity]
+python -m benchmarks.run_nrnm --data DIR --out FILE.json [--part PART ...]
 
 cost           : seconds of one layer forward and backward (H=128, S=4, s=2, 4 heads, 64 sequences of 128 x 9) against
                  an LSTM step by step under autograd, our own code without memory, and torch.nn.LSTM.
@@ -10,8 +10,13 @@ classification : memory and backbone on five problems, and 1-NN DTW.
 steps          : labels of steps, memory and backbone: gesture phases with one video left out, protein structure,
                  activities of unseen subjects, occupancy of a room.
 similarity     : 1-NN by NRNMMetric, memory and backbone, and 1-NN DTW.
+questions      : six classes of questions (TREC) from their words: memory, backbone, an LSTM in both directions, TF-IDF.
+chunks         : chunks of sentences (CoNLL-2000) from words and parts of speech, F1 of whole chunks.
+long           : limits of recurrent steps, and windows, on long sequences, in halves of the training splits. Not made
+                 unless asked for.
 
-Memory and backbone differ in `window=None` alone: same units, epochs, seeds. Differences are taken within (task, seed).
+Up to "similarity", memory and backbone differ in `window=None` alone: same units, epochs, seeds. Differences are taken
+within (task, seed).
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from benchmarks.harness import print_table, write_json
 from benchmarks.jobs import Settings, append_row, do_all, every_job, exit_if_any_failed, job_parser, read_log
 from benchmarks.nrnm.cost import layer_cost
 from benchmarks.nrnm.fitting import ARMS, run_job
+from benchmarks.nrnm.long import LONG_ARMS, LONG_TASKS
 from benchmarks.nrnm.tasks import (
     CLASSIFICATION_TASKS,
     N_ACTIVITY_FOLDS,
@@ -36,6 +42,7 @@ from benchmarks.nrnm.tasks import (
     Fold,
     classification,
 )
+from benchmarks.nrnm.text import TEXT_ARMS
 from benchmarks.summaries import commits_of, figures, head, line, scores_of, spread
 from skseqmetric import DTWMetric, SequenceKNeighborsClassifier
 
@@ -45,9 +52,12 @@ TASKS: dict[str, Iterable[str]] = {
     "classification": CLASSIFICATION_TASKS,
     "steps": STEP_TASKS,
     "similarity": SIMILARITY_TASKS,
+    **{task: (task,) for task in TEXT_ARMS},
+    "long": LONG_TASKS,
 }
 PARTS = ("cost", *TASKS)
-ARMS_OF = {part: ("memory",) if part == "defaults" else ARMS for part in TASKS}
+OWN_ARMS: dict[str, Iterable[str]] = {"defaults": ("memory",), "long": LONG_ARMS, **TEXT_ARMS}
+ARMS_OF = {part: OWN_ARMS.get(part, ARMS) for part in TASKS}
 LONG_MEMORY: Settings = (
     ("pooling", "last"),
     ("instance_channels", False),
@@ -86,11 +96,23 @@ def _dtw_score(fold: Fold) -> float:
 def table(rows: Sequence[dict[str, Any]], dtw: dict[str, float]) -> list[str]:
     """Markdown: mean and deviation over the seeds in per cent, difference to the backbone and its p, seconds."""
     lines = head(["part", "task", "score", "memory", "backbone", "difference", "p", "1-NN DTW", "fit (s)"], n_texts=3)
-    for part, task in dict.fromkeys((r["part"], r["task"]) for r in rows):
+    paired = [r for r in rows if r["arm"] in ARMS]
+    for part, task in dict.fromkeys((r["part"], r["task"]) for r in paired):
         of_task = [r for r in rows if (r["part"], r["task"]) == (part, task)]
         for score in ("accuracy", "macro_f1"):
             if score in of_task[0]:
                 lines.append(_line(part, task, score, of_task, dtw if score == "accuracy" else {}))
+    return lines
+
+
+def contenders(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Markdown: what more than two contenders reached, in per cent, mean and deviation over the seeds."""
+    lines = head(["task", "contender", "accuracy", "chunk F1", "fit (s)"], n_texts=2)
+    others = [r for r in rows if r["arm"] not in ARMS]
+    for task, arm in dict.fromkeys((r["task"], r["arm"]) for r in others):
+        found = [r for r in others if (r["task"], r["arm"]) == (task, arm)]
+        cells = [spread([100 * r[score] for r in found if score in r]) for score in ("accuracy", "chunk_f1")]
+        lines.append(line([task, arm, *cells, f"{np.median([r['fit_s'] for r in found]):.0f}"]))
     return lines
 
 
@@ -109,7 +131,9 @@ def _line(part: str, task: str, score: str, rows: Sequence[dict[str, Any]], dtw:
 
 def main() -> None:
     """Measure the cost, fit what is missing, print and write the tables."""
-    args = job_parser(__doc__, PARTS, Path("nrnm.json")).parse_args()
+    parser = job_parser(__doc__, PARTS, Path("nrnm.json"))
+    parser.set_defaults(part=[part for part in PARTS if part != "long"])
+    args = parser.parse_args()
     costs = layer_cost(threads=args.threads or 1, quick=args.quick) if "cost" in args.part else []
     for result in costs:
         print_table(result)
@@ -117,7 +141,7 @@ def main() -> None:
     log = args.out.with_suffix(".jsonl")
     rows = do_all(run_job, jobs, args.data, args.jobs, log)
     dtw = {} if args.quick else dtw_scores(rows, args.data, log)
-    lines = table(rows, dtw)
+    lines = [*table(rows, dtw), "", *contenders(rows)]
     print("\n".join(lines))
     document = {
         "environment": environment(threads=args.threads or 1),

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.jobs import Job
+from benchmarks.nrnm.long import LONG_ARMS, long_folds
 from benchmarks.nrnm.tasks import Fold, classification, long_memory, steps_of
+from benchmarks.nrnm.text import TEXT_ARMS, chunks, questions, text_scores
 from benchmarks.problems import timed_accuracy
 from skseqmetric import NRNMClassifier, NRNMMetric, SequenceKNeighborsClassifier
 from skseqmetric.metrics import step_accuracy, step_f1_score
@@ -22,7 +24,10 @@ def run_job(job: Job, data: Path | None) -> dict[str, Any]:
 
     The part is a key of `TASKS` in `run_nrnm`.
     """
-    settings = {**dict(job.settings), **ARMS[job.arm], "random_state": job.seed}
+    if job.part in TEXT_ARMS:
+        model = TEXT_ARMS[job.part][job.arm](random_state=job.seed, **dict(job.settings))
+        return text_scores(job.part, model, *_folds(job, data))
+    settings = {**dict(job.settings), **(LONG_ARMS if job.part == "long" else ARMS)[job.arm], "random_state": job.seed}
     rows = [_run_fold(job, fold, settings) for fold in _folds(job, data)]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
@@ -32,6 +37,10 @@ def _folds(job: Job, data: Path | None) -> Any:
         return [long_memory(2000, job.seed)]
     if data is None:
         raise ValueError("--data DIR is needed for real tasks.")
+    if job.part in TEXT_ARMS:
+        return [questions(data) if job.part == "questions" else chunks(data)]
+    if job.part == "long":
+        return long_folds(data, job.task, job.seed)
     return steps_of(data, job.task) if job.part == "steps" else classification(data, job.task)
 
 

@@ -42,10 +42,11 @@ def memory_scan(
 ) -> MemoryScan:
     """Return the states (B, T, H) of inputs (B, T, D) with true lengths (B,). Padding is not read.
 
-    Blocks of win = S * stride steps follow one another. Before the first step of a block, the block before it updates
-    the memory from rows 0, stride, 2 stride, ... of its inputs and states.
+    After every win steps, the block of the last S * stride steps updates the memory from rows 0, stride, 2 stride, ...
+    of its inputs and states. By default win = S * stride, and blocks follow one another. With fewer steps they overlap,
+    and rows before the first step are missing. With more, steps between blocks are not read.
 
-    The end of a sequence closes its last block too. In an unfinished block the rows past the end are missing. A missing
+    The end of a sequence closes its last window too. The rows of its block past the end are missing. A missing
     row is not a key of the attention. It counts as 0 in the pooled input, and not at all in the mean of input tokens.
     Its slot has no candidate, so that M_t = G_f * M_{t-win}. No step follows this update, so that only the returned
     memory shows it. After it h, c and M of the sequence are constant. If the window is longer than a sequence, its
@@ -77,7 +78,7 @@ class MemoryState(NamedTuple):
     h: Tensor  # (B, H), as c
     c: Tensor
     memory: Tensor  # (B, S, H)
-    inputs: tuple[Tensor, ...]  # the rows so far of the block that is not yet written, (B, D) each
+    inputs: tuple[Tensor, ...]  # the rows so far of the next block, or all steps it may read, (B, D) each
     hidden: tuple[Tensor, ...]  # and the states after them, (B, H)
 
 
@@ -91,14 +92,28 @@ def memory_step(x: Tensor, state: MemoryState, weights: MemoryWeights, keep_new:
     """One step of `memory_scan` on the inputs x (B, D) of sequences that go on; `keep_new` is the share of zoneout."""
     form, (n_steps, h, c, memory, inputs, hidden) = weights.form, state
     if n_steps and n_steps % form.window == 0:
-        present = torch.ones(len(x), form.n_slots, dtype=torch.bool, device=x.device)
-        memory = reference.update_memory(torch.stack(inputs, 1), torch.stack(hidden, 1), present, memory, weights)[0]
-        inputs = hidden = ()
+        rows, states, present = _block(state, form)
+        memory = reference.update_memory(rows, states, present.expand(len(x), -1), memory, weights)[0]
+        if form.window == form.block:
+            inputs = hidden = ()
     new_h, new_c = reference.recurrent_step(x, h, c, memory.flatten(1), weights)
     h, c = torch.lerp(h, new_h, keep_new), torch.lerp(c, new_c, keep_new)
-    if n_steps % form.window % form.stride == 0:
+    if form.window != form.block:
+        inputs, hidden = (*inputs, x)[-form.block :], (*hidden, h)[-form.block :]
+    elif n_steps % form.window % form.stride == 0:
         inputs, hidden = (*inputs, x), (*hidden, h)
     return MemoryState(n_steps + 1, h, c, memory, inputs, hidden)
+
+
+def _block(state: MemoryState, form: MemoryForm) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows (B, S, D) and (B, S, H) of the update that is due, 0 where there is no step, and which exist (1, S)."""
+    rows = range(form.n_slots) if form.window == form.block else range(-form.block, 0, form.stride)
+    known = [row >= 0 or -row <= len(state.inputs) for row in rows]
+    read = [
+        torch.stack([steps[row] if k else torch.zeros_like(steps[0]) for row, k in zip(rows, known, strict=True)], 1)
+        for steps in (state.inputs, state.hidden)
+    ]
+    return read[0], read[1], torch.tensor([known], dtype=torch.bool, device=read[0].device)
 
 
 def draw_noise(

@@ -40,7 +40,11 @@ CELLS = {"lstm": 4, "gru": 3, "rnn": 1}
 
 @dataclass(frozen=True)
 class MemoryForm:
-    """What the recurrence looks like: cell "lstm", "gru" or "rnn"; memory_input "pooled" or "tokens"."""
+    """What the recurrence looks like: cell "lstm", "gru" or "rnn"; memory_input "pooled" or "tokens".
+
+    A block is the last n_slots * stride steps, of which every stride-th is a row. `every` is the number of steps
+    between two updates: blocks overlap if it is less than a block. None: blocks follow one another.
+    """
 
     cell: str = "lstm"
     n_slots: int = 4
@@ -48,13 +52,25 @@ class MemoryForm:
     n_heads: int = 4
     attention: bool = True
     memory_input: str = "pooled"
+    every: int | None = None
+
+    @property
+    def block(self) -> int:
+        """Steps that an update looks back."""
+        return self.n_slots * self.stride
 
     @property
     def window(self) -> int:
-        return self.n_slots * self.stride
+        """Steps between two updates."""
+        return self.every or self.block
+
+    def rows(self, k: int) -> range:
+        """The steps of the rows of update k, which comes after (k + 1) * window steps. Steps below 0 do not exist."""
+        end = (k + 1) * self.window
+        return range(end - self.block, end, self.stride)
 
     def n_updates(self, n_steps: int) -> int:
-        """Blocks in so many steps, an unfinished last one included."""
+        """Updates in so many steps, that of an unfinished last window included."""
         return -(-n_steps // self.window)
 
 

@@ -47,11 +47,14 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
     n_slots : int, default=4
         Slots S of the memory.
     stride : int or "auto", default="auto"
-        Steps between two states of a block that the self-attention reads.
+        Steps between two states of a block that the self-attention reads. A block is the last n_slots * stride
+        recurrent steps.
     window : int, "auto" or None, default="auto"
-        Recurrent steps between two updates of the memory: n_slots * stride. If both are "auto", the window is about a
-        quarter of the longest training sequence, at least 2. It then also limits the number of slots. None: no memory,
-        only the plain backbone.
+        Recurrent steps between two updates of the memory. Less than a block: blocks overlap, as the window of the
+        papers' figure slides over the sequence. More: steps between blocks are not attended to. With `stride="auto"`
+        the stride is window / n_slots, so that blocks follow one another. "auto": n_slots * stride. If both are "auto",
+        the window is about a quarter of the longest training sequence, at least 2. It then also limits the number of
+        slots. None: no memory, only the plain backbone.
     n_heads : int, default=4
         Heads of the self-attention. They must divide n_units.
     attention : bool, default=True

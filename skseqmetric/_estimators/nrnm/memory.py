@@ -48,12 +48,9 @@ def check_memory(estimator: Any, training: TrainingSet, head: str, *, continued:
     """Refuse a memory whose parameters contradict each other, or that would never be read on these data."""
     if estimator.attention and estimator.n_units % estimator.n_heads:
         raise ValueError(f"n_units={estimator.n_units} is not divisible by n_heads={estimator.n_heads}.")
-    window, n_slots, stride = estimator.window, estimator.n_slots, estimator.stride
-    if not isinstance(window, str) and window is not None:
-        if stride == "auto" and window % n_slots:
-            raise ValueError(f"window={window} is not a multiple of n_slots={n_slots}.")
-        if stride != "auto" and window != n_slots * stride:
-            raise ValueError(f"window={window} is not n_slots * stride = {n_slots} * {stride}: leave one to 'auto'.")
+    window, n_slots = estimator.window, estimator.n_slots
+    if not isinstance(window, str) and window is not None and estimator.stride == "auto" and window % n_slots:
+        raise ValueError(f"window={window} is not a multiple of n_slots={n_slots}: set the stride too.")
     if head == "step":
         estimator._refuse_views("target='step'")
     if not continued:
@@ -93,22 +90,36 @@ def _strides(estimator: Any, training: TrainingSet, head: str) -> tuple[int, int
 def _form(estimator: Any, strides: tuple[int, int], longest: int) -> MemoryForm:
     """Return the shape of the memory for sequences of at most `longest` steps."""
     n_steps = steps_behind(longest, strides) if estimator.n_filters else longest
-    slots, stride, window = estimator.n_slots, estimator.stride, estimator.window
+    slots, stride, window, every = estimator.n_slots, estimator.stride, estimator.window, None
     if window is None:
         slots, stride = 1, FOREVER
-    elif window != "auto":
+    elif window != "auto" and stride == "auto":
         stride = window // slots
+    elif window != "auto":
+        every = None if window == slots * stride else window
     elif stride == "auto":
         wanted = max(2, round(n_steps / 4))
         slots = min(slots, wanted)
         stride = max(1, round(wanted / slots))
-    if window is not None and (window, estimator.stride) != ("auto", "auto") and slots * stride > n_steps:
-        raise ValueError(
-            f"The memory is written every n_slots * stride = {slots} * {stride} = {slots * stride} recurrent "
-            f"steps, but the longest training sequence has {n_steps}: it would never be read. Use a shorter "
-            "window, or window='auto' with stride='auto'."
-        )
-    return MemoryForm(estimator.cell, slots, stride, estimator.n_heads, estimator.attention, estimator.memory_input)
+    if window is not None and (window, estimator.stride) != ("auto", "auto"):
+        _check_lengths(slots, stride, every, n_steps)
+    how = estimator.n_heads, estimator.attention, estimator.memory_input
+    return MemoryForm(estimator.cell, slots, stride, *how, every)
+
+
+def _check_lengths(slots: int, stride: int, every: int | None, n_steps: int) -> None:
+    """Refuse a memory that would never be read, and slots that would never be written."""
+    block = f"n_slots * stride = {slots} * {stride} = {slots * stride}"
+    what = f"is written every {block} recurrent steps" if every is None else f"reads blocks of {block} recurrent steps"
+    if every is not None and every > n_steps:
+        what = f"is written every window = {every} recurrent steps"
+    elif slots * stride <= n_steps:
+        return
+    raise ValueError(
+        f"The memory {what}, but the longest training sequence has {n_steps}: it would never be "
+        f"{'read' if every is None or every > n_steps else 'full'}. Use a shorter window, or window='auto' with "
+        "stride='auto'."
+    )
 
 
 # ------------------------------------------------------------------ methods of the fitted estimators
@@ -209,5 +220,5 @@ def _of_sequence(
     n_updates = form.n_updates(n_steps)
     memory = scan.memory[row, :n_updates].cpu().numpy().copy()  # type: ignore[index]
     maps = None if scan.attention is None else scan.attention[row, :n_updates].cpu().numpy().copy()
-    steps = np.arange(n_updates * form.n_slots).reshape(n_updates, form.n_slots) * form.stride
-    return memory, maps, np.where(steps < n_steps, steps * factor, -1)
+    steps = np.array([form.rows(k) for k in range(n_updates)]).reshape(n_updates, form.n_slots)
+    return memory, maps, np.where((steps >= 0) & (steps < n_steps), steps * factor, -1)

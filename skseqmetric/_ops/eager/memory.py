@@ -21,7 +21,7 @@ from torch.nn.functional import layer_norm, pad, scaled_dot_product_attention
 from skseqmetric._ops.eager.memory_cells import Keep, run_window
 from skseqmetric._ops.products import Linear, MakeMatrix, Matrix, steady_linear
 from skseqmetric._ops.steps import freeze_ended, valid_steps
-from skseqmetric._ops.weights import MemoryNoise, MemoryScan, MemoryWeights
+from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
 
 def memory_scan(
@@ -80,9 +80,21 @@ def _run(
         states.append(block)
         h = block[-1]
         if k < update.n_updates:
-            memory = update(k, block, memory)
+            memory = update(k, _block_rows(states, k, w.form), memory)
             memories.append(memory)
     return torch.cat(states), memories
+
+
+def _block_rows(states: list[Tensor], k: int, form: MemoryForm) -> Tensor:
+    """The hidden rows (S, B, H) of update k from the states (L, B, H) of windows 0 to k, 0 where there is no step."""
+    if form.window == form.block:
+        rows, missing = states[k][:: form.stride], 0
+    else:
+        steps = form.rows(k)
+        missing = sum(step < 0 for step in steps)
+        first = max(0, steps[0]) // form.window
+        rows = torch.cat(states[first : k + 1])[steps[0] + missing * form.stride - first * form.window :: form.stride]
+    return pad(rows, (0, 0, 0, 0, missing, form.n_slots - missing - len(rows)))
 
 
 def _windows(keep: Keep, window: int, n_steps: int) -> list[Any]:
@@ -115,7 +127,8 @@ class _Update:
             return
         present = self._present(lengths, blocks)[: self.n_updates]
         tokens, u = self._input_tokens(x, blocks, present)
-        self.masks: list[Any] = self._masks(present, tokens.shape[2]) if keep else [None] * self.n_updates
+        masked = keep or self.form.window != self.form.block
+        self.masks: list[Any] = self._masks(present, tokens.shape[2]) if masked else [None] * self.n_updates
         self.gates = steady_linear(u, w.update_input, w.update_bias).unbind(0)
         self.tokens = tokens.unbind(0)
         n = self.n if self.form.attention else 0
@@ -127,21 +140,36 @@ class _Update:
 
     def _present(self, lengths: Tensor, blocks: int) -> Tensor:
         """Which rows lie inside their sequence, (K, B, S)."""
-        steps = torch.arange(0, blocks * self.form.window, self.form.stride, dtype=torch.int64, device=lengths.device)
-        return (steps < lengths[:, None]).unflatten(1, (blocks, -1)).transpose(0, 1)
+        steps = self._steps(blocks, lengths.device)[:, None]
+        ended = self.form.window * torch.arange(blocks, dtype=torch.int64, device=lengths.device) >= lengths[:, None]
+        return (steps >= 0) & (steps < lengths[:, None]) & ~ended.T[..., None]
+
+    def _steps(self, blocks: int, device: torch.device) -> Tensor:
+        """The steps of the rows of every update, (K, S)."""
+        ends = self.form.window * torch.arange(1, blocks + 1, dtype=torch.int64, device=device)
+        back = self.form.stride * torch.arange(self.form.n_slots, 0, -1, dtype=torch.int64, device=device)
+        return ends[:, None] - back
 
     def _input_tokens(self, x: Tensor, blocks: int, present: Tensor) -> tuple[Tensor, Tensor]:
         """Input tokens (K, B, E, H) and u (K, B, H), equation 1."""
         w = self.w
-        rows = x[:: self.form.stride]
-        rows = pad(rows, (0, 0, 0, 0, 0, blocks * self.form.n_slots - len(rows)))
-        rows = rows.unflatten(0, (blocks, -1))[: self.n_updates].transpose(1, 2)
+        rows = self._input_rows(x, blocks)[: self.n_updates].transpose(1, 2)
         if self.form.memory_input == "pooled":
             u = steady_linear(rows.flatten(2), w.token, w.token_bias)
             return u[:, :, None], u
         tokens = steady_linear(rows, w.token, None)
         counts = present.sum(2).clamp(min=1)[..., None]
         return tokens, (tokens * present[..., None]).sum(2) / counts
+
+    def _input_rows(self, x: Tensor, blocks: int) -> Tensor:
+        """The rows of the inputs (T, B, D) of every update, (K, S, B, D), 0 where there is no step."""
+        if self.form.window == self.form.block:
+            rows = x[:: self.form.stride]
+            rows = pad(rows, (0, 0, 0, 0, 0, blocks * self.form.n_slots - len(rows)))
+            return rows.unflatten(0, (blocks, -1))
+        steps = self._steps(blocks, x.device)
+        inside = (steps >= 0) & (steps < len(x))
+        return x[torch.where(inside, steps, 0)] * inside[..., None, None]
 
     def _masks(self, present: Tensor, n_inputs: int) -> list[Any]:
         """For each update None where all rows are there, else (present (B, S), tokens that exist, block written)."""
@@ -153,11 +181,10 @@ class _Update:
             masks.append(None if whole else (rows, exists, written))
         return masks
 
-    def __call__(self, k: int, block: Tensor, memory: Tensor | None) -> Tensor:
-        """Equations 2 to 6 on the states of a block (L, B, H) and the old memory (B, S, H), None for 0."""
+    def __call__(self, k: int, rows: Tensor, memory: Tensor | None) -> Tensor:
+        """Equations 2 to 6 on the hidden rows of a block (S, B, H) and the old memory (B, S, H), None for 0."""
         w, n = self.w, self.n
-        hidden = block[:: self.form.stride]
-        hidden = pad(hidden, (0, 0, 0, 0, 0, self.form.n_slots - len(hidden))).transpose(0, 1).contiguous()
+        hidden = rows.transpose(0, 1).contiguous()
         first = layer_norm(hidden + self._mixed(k, hidden), (n,), w.first_gain, w.first_shift)
         outer = torch.relu(self.second_layer(torch.relu(self.first_layer(first))))
         new = layer_norm(first + outer, (n,), w.second_gain, w.second_shift).tanh()
@@ -167,7 +194,10 @@ class _Update:
         if memory is None:
             return torch.sigmoid(gates[..., :n]) * new
         gate_new, gate_old = torch.sigmoid(gates + self.by_memory(memory.tanh())).chunk(2, dim=2)
-        return torch.addcmul(gate_new * new, gate_old, memory)
+        updated = torch.addcmul(gate_new * new, gate_old, memory)
+        if self.masks[k] is None or self.form.window <= self.form.block:
+            return updated
+        return torch.where(self.masks[k][2][:, None, None], updated, memory)  # a sequence may end before the block
 
     def _mixed(self, k: int, hidden: Tensor) -> Tensor:
         """Equation 2 for the hidden rows, (B, S, H)."""

@@ -1,8 +1,8 @@
 """The non-local recurrent memory as a plain loop: the definition that every fast form is tested against.
 
 Sources: Fu et al. (ICCV 2019), Pei et al. (IJCV 2022). Layouts: B sequences, T steps, D channels, H units, S memory
-slots, m heads, U memory updates, win = S * stride steps between them. The function sigma is the logistic function.
-Products * are elementwise.
+slots, m heads, U memory updates, win steps between them, S * stride steps in a block. The function sigma is the
+logistic function. Products * are elementwise.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def memory_scan(x: Tensor, lengths: Tensor, w: MemoryWeights, noise: MemoryNoise
     maps: list[Tensor | None] = []
     for t in range(n_steps + 1):
         if t == n_steps or (t and t % window == 0):
-            rows, hidden, present = _block(x, states, lengths, len(memories) * window, w.form)
+            rows, hidden, present = _block(x, states, lengths, len(memories), w.form)
             memory, attention = update_memory(rows, hidden, present, memory, w)
             v = _dropped(memory, len(memories), noise)
             memories.append(memory)
@@ -136,14 +136,17 @@ def memory_scan(x: Tensor, lengths: Tensor, w: MemoryWeights, noise: MemoryNoise
     return MemoryScan(torch.stack(states, 1), torch.stack(memories, 1), attention)
 
 
-def _block(
-    x: Tensor, states: list[Tensor], lengths: Tensor, start: int, form: MemoryForm
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The input and hidden rows of the block from `start` on, 0 behind a sequence's end, and which are inside it."""
-    steps = range(start, start + form.window, form.stride)
-    present = torch.tensor(steps, dtype=torch.int64, device=lengths.device) < lengths[:, None]
-    inputs = [x[:, t] if t < len(states) else torch.zeros_like(x[:, 0]) for t in steps]
-    hidden = [states[t] if t < len(states) else torch.zeros_like(states[0]) for t in steps]
+def _block(x: Tensor, states: list[Tensor], lengths: Tensor, k: int, form: MemoryForm) -> tuple[Tensor, Tensor, Tensor]:
+    """The input and hidden rows of update k, 0 outside of the sequence, and which are inside it.
+
+    Where a sequence ended before the last window, it has no rows, so that its memory stays.
+    """
+    steps = form.rows(k)
+    number = torch.tensor(steps, dtype=torch.int64, device=lengths.device)
+    present = (number >= 0) & (number < lengths[:, None]) & (k * form.window < lengths[:, None])
+    inside = [0 <= t < len(states) for t in steps]
+    inputs = [x[:, t] if known else torch.zeros_like(x[:, 0]) for t, known in zip(steps, inside, strict=True)]
+    hidden = [states[t] if known else torch.zeros_like(states[0]) for t, known in zip(steps, inside, strict=True)]
     rows = torch.where(present[..., None], torch.stack(inputs, 1), 0)
     return rows, torch.stack(hidden, 1), present
 
