@@ -94,6 +94,6 @@ marks = [["*" if groups.get(w) in FORMS or w in said else "." for w in question]
 marker = RecurrentClassifier(16, tokens=True, n_token_features=8, target="step", max_epochs=10, random_state=0)
 marker.fit(questions[:400], marks[:400])
 print(f"{marker.score(questions[400:], marks[400:]):.1%} of the words")
-print(" ".join(marker.predict_stream(["what", "famous", "island", "has", "the", "zebra"])))
+print(" ".join(marker.predict_stream(["what", "famous", "island", "has", "the", "bridge"])))
 
 plt.show()

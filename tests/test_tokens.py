@@ -107,12 +107,12 @@ def test_a_word_that_decides_is_learned() -> None:
     rng = np.random.default_rng(0)
     words = [[f"w{k}" for k in rng.integers(0, 20, size=rng.integers(3, 8))] for _ in range(80)]
     y = np.array(["yes" if "w0" in x or "w1" in x or "w2" in x else "no" for x in words])
-    model = RecurrentClassifier(8, tokens=True, n_token_features=8, max_epochs=40, random_state=0).fit(
+    model = RecurrentClassifier(8, tokens=True, n_token_features=8, max_epochs=25, random_state=0).fit(
         words[:60], y[:60]
     )
     assert model.score(words[60:], y[60:]) >= 0.9
     steps = [np.isin(x, ["w0", "w1", "w2"]) for x in words]
-    labeller = RecurrentClassifier(8, tokens=True, target="step", max_epochs=20, random_state=0).fit(
+    labeller = RecurrentClassifier(8, tokens=True, target="step", max_epochs=10, random_state=0).fit(
         words[:60], steps[:60]
     )
     assert labeller.score(words[60:], steps[60:]) > 0.98

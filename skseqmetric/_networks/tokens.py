@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from skseqmetric._networks.layers import silence_filters
 from skseqmetric._ops.steps import valid_steps
 
+START = 0.1
+"""Deviation of the vectors before training. Rare words stay near the middle, and thus say little."""
+
 
 @dataclass(frozen=True)
 class TokenForm:
@@ -49,7 +52,7 @@ class TokenVectors(nn.Module):
             self.sizes.append(self.sizes[-1] + len(counts) + 1)
         table = torch.empty(self.sizes[-1], form.n_features, dtype=torch.float32, device="cpu")
         # one table for all columns, so that a batch is one look-up
-        self.table = nn.Embedding.from_pretrained(table.normal_(generator=generator), freeze=False)
+        self.table = nn.Embedding.from_pretrained(table.normal_(std=START, generator=generator), freeze=False)
         starts = torch.tensor(self.sizes[:-1], dtype=torch.int64, device="cpu")
         rates = torch.zeros(self.sizes[-1], dtype=torch.float32, device="cpu")
         for (start, stop), counts in zip(pairwise(self.sizes), form.counts, strict=True):
