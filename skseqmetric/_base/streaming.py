@@ -88,7 +88,7 @@ def check_causal(estimator: Any, method: str) -> None:
 
 def _checked_step(estimator: Any, x: Any) -> np.ndarray:
     """Return the step, scaled, in float32. A step of tokens becomes their codes."""
-    if estimator._reads_tokens(reset=False):
+    if hasattr(estimator, "vocabulary_"):
         return estimator._read([[x]], reset=False).values[0]
     check_step_names(estimator, x)
     given = np.asarray(x) if isinstance(x, Number) else as_array(positional(x, "x"), "x")
