@@ -78,19 +78,19 @@ def chunk_f1(true: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) 
 
 # ------------------------------------------------------------------------------------ contenders
 
-MEMORY: dict[str, Any] = {"tokens": True, "dropout": 0.5, "max_epochs": 10}
-LABELS: dict[str, Any] = {"tokens": True, "target": "step", "max_updates": 2000, "batch_size": 32}
+BOTH_WAYS: dict[str, Any] = {"bidirectional": True, "dropout": 0.3, "learning_rate": 3e-3, "batch_size": 32}
+MEMORY: dict[str, Any] = {"n_filters": None, "dropout": 0.5, "pooling": "both", "max_epochs": 6}
 TEXT_ARMS: dict[str, dict[str, Callable[..., Any]]] = {
     "questions": {
-        "NRNM": partial(NRNMClassifier, **MEMORY),
-        "no memory": partial(NRNMClassifier, window=None, **MEMORY),
-        "LSTM": partial(RecurrentClassifier, 64, bidirectional=True, pooling="both", learning_rate=3e-3, **MEMORY),
-        "TF-IDF": lambda random_state, **_: tf_idf(),
+        "NRNM": partial(NRNMClassifier, tokens=True, **MEMORY),
+        "no memory": partial(NRNMClassifier, tokens=True, window=None, **MEMORY),
+        "LSTM": partial(RecurrentClassifier, 64, tokens=True, pooling="mean", max_epochs=6, **BOTH_WAYS),
+        "TF-IDF": lambda random_state: tf_idf(),
     },
     "chunks": {
-        "NRNM": partial(NRNMClassifier, **LABELS),
-        "no memory": partial(NRNMClassifier, window=None, **LABELS),
-        "LSTM": partial(RecurrentClassifier, 64, bidirectional=True, dropout=0.3, learning_rate=3e-3, **LABELS),
+        "NRNM": partial(NRNMClassifier, tokens=True, target="step", batch_size=32),
+        "no memory": partial(NRNMClassifier, tokens=True, target="step", window=None, batch_size=32),
+        "LSTM": partial(RecurrentClassifier, 64, tokens=True, target="step", **BOTH_WAYS),
     },
 }
 """Contenders of each task. "LSTM" reads in both directions, "TF-IDF" is logistic regression."""
