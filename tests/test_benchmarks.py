@@ -17,6 +17,7 @@ from benchmarks.cross_modal import report as cross_modal_report
 from benchmarks.cross_modal.report import with_epochs
 from benchmarks.cross_modal.tasks import equal_steps, rank_in_group, words
 from benchmarks.echo_state import report as echo_state_report
+from benchmarks.nrnm.text import chunk_f1, chunks_of
 from benchmarks.summaries import rows_of, scores_of
 from skseqmetric.datasets import load_japanese_vowels, write_sequences
 
@@ -219,3 +220,20 @@ def test_summary_gives_the_table_of_the_documentation(part: str) -> None:
 
 def test_rank_in_group_counts_those_before() -> None:
     np.testing.assert_array_equal(rank_in_group(np.array(["b", "a", "b", "b", "a"])), [0, 0, 1, 2, 1])
+
+
+def test_chunks_are_whole() -> None:
+    sentence = ["B-NP", "I-NP", "B-NP", "I-VP", "O", "I-PP", "B-NP"]
+    # I-X after another type, or after O, begins a chunk too
+    assert chunks_of([sentence]) == {
+        (0, 0, 2, "NP"),
+        (0, 2, 3, "NP"),
+        (0, 3, 4, "VP"),
+        (0, 5, 6, "PP"),
+        (0, 6, 7, "NP"),
+    }
+    assert chunks_of([["O"], ["B-NP"]]) == {(1, 0, 1, "NP")}
+    # of two chunks and three that are found, one has the right end and type
+    assert chunk_f1([["B-NP", "I-NP", "B-VP"]], [["B-NP", "B-NP", "B-VP"]]) == 2 * 1 / (2 + 3)
+    assert chunk_f1([["B-NP"]], [["B-VP"]]) == 0
+    assert chunk_f1([sentence], [sentence]) == 1

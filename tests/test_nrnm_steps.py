@@ -68,6 +68,34 @@ def test_streamed_states_equal_those_of_the_batch(labelled_steps: Steps) -> None
     np.testing.assert_allclose(state.layers[0].memory[0], memory[written - 1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("window", "steps"),
+    [
+        (1, [[-1, -1, -1], [-1, -1, 0], [-1, -1, 1]]),
+        (4, [[-1, 0, 2], [2, 4, 6], [6, 8, 10]]),
+        (7, [[1, 3, 5], [8, 10, 12]]),
+    ],
+)
+def test_a_window_that_is_no_block_streams_too(labelled_steps: Steps, window: int, steps: list[list[int]]) -> None:
+    X, y = labelled_steps
+    options = {**SMALL, "n_filters": None, "max_epochs": 1, "n_slots": 3, "stride": 2}
+    labeller = NRNMStepClassifier(**options, window=window).fit(X, y)
+    assert labeller.window_ == window
+    x = X[0]
+    assert list(labeller.predict_stream(x)) == labeller.predict([x])[0].tolist()
+    assert labeller.memory_states([x]).steps[0][: len(steps)].tolist() == steps
+
+
+def test_a_window_of_a_block_is_the_default(labelled_steps: Steps) -> None:
+    X, y = labelled_steps
+    options = {**SMALL, "max_epochs": 1, "n_slots": 3, "stride": 2}
+    first, second, third = (
+        NRNMStepClassifier(**options, window=window).fit(X, y).predict_proba(X[:1])[0] for window in (6, "auto", 4)
+    )
+    assert np.array_equal(first, second)
+    assert not np.allclose(first, third, atol=1e-6)
+
+
 def test_padded_labels_and_steps_without_one(labelled_steps: Steps) -> None:
     X, y = labelled_steps
     longest = max(len(x) for x in X)

@@ -85,6 +85,8 @@ def test_a_reader_of_tokens_is_an_estimator(reader: Any) -> None:
     np.testing.assert_allclose(np.concatenate([fitted.transform([x]) for x in X]), said, rtol=1e-5, atol=1e-6)
     again = type(fitted.module_)(**fitted.network_config_)
     again.load_state_dict(fitted.module_.state_dict())
+    values, lengths = torch.tensor([[[1.0], [3.0]]], dtype=torch.float32), torch.tensor([2])
+    assert torch.equal(again.eval().features(values, lengths), fitted.module_.features(values, lengths))
     assert fitted.partial_fit([["zebra", "who"], ["how"]], [0, 1]).n_iter_ == 2
     assert "zebra" not in fitted.vocabulary_
     assert clone(fitted).set_params(warm_start=True).fit(X, LABELS).fit(X, LABELS).n_iter_ == 2
