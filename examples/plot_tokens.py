@@ -67,11 +67,11 @@ for ax, question in zip(axes, asked, strict=True):
 figure.suptitle("What the question asks for, after every word (unknown words in brackets)")
 
 # %%
-# What is open after "what" is decided by the noun, at the noun or one word later: only the answer after the last word was
-# trained. The unknown words change nothing.
+# What is open after "what" is decided by the noun, at the noun or one word later: only the answer after the last word
+# was trained. The unknown words change nothing.
 #
-# The vectors are all that the network sees of the words. Words that decide for a person, or for a place, came to lie side
-# by side. Words that decide nothing stayed near the unknown one.
+# The vectors are all that the network sees of the words. Words that decide for a person, or for a place, came to lie
+# side by side. Words that decide nothing stayed near the unknown one.
 words = ["(unknown)", *reader.vocabulary_]
 places = reader.module_.vectors.table.weight.detach().numpy()
 groups = {word: name for name, members in WORDS.items() for word in members}

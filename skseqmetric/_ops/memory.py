@@ -94,11 +94,11 @@ def memory_step(x: Tensor, state: MemoryState, weights: MemoryWeights, keep_new:
     if n_steps and n_steps % form.window == 0:
         rows, states, present = _block(state, form)
         memory = reference.update_memory(rows, states, present.expand(len(x), -1), memory, weights)[0]
-        if form.window == form.block:
+        if form.every is None:
             inputs = hidden = ()
     new_h, new_c = reference.recurrent_step(x, h, c, memory.flatten(1), weights)
     h, c = torch.lerp(h, new_h, keep_new), torch.lerp(c, new_c, keep_new)
-    if form.window != form.block:
+    if form.every is not None:
         inputs, hidden = (*inputs, x)[-form.block :], (*hidden, h)[-form.block :]
     elif n_steps % form.window % form.stride == 0:
         inputs, hidden = (*inputs, x), (*hidden, h)
@@ -107,7 +107,7 @@ def memory_step(x: Tensor, state: MemoryState, weights: MemoryWeights, keep_new:
 
 def _block(state: MemoryState, form: MemoryForm) -> tuple[Tensor, Tensor, Tensor]:
     """The rows (B, S, D) and (B, S, H) of the update that is due, 0 where there is no step, and which exist (1, S)."""
-    rows = range(form.n_slots) if form.window == form.block else range(-form.block, 0, form.stride)
+    rows = range(form.n_slots) if form.every is None else range(-form.block, 0, form.stride)
     known = [row >= 0 or -row <= len(state.inputs) for row in rows]
     read = [
         torch.stack([steps[row] if k else torch.zeros_like(steps[0]) for row, k in zip(rows, known, strict=True)], 1)

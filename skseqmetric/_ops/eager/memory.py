@@ -87,7 +87,7 @@ def _run(
 
 def _block_rows(states: list[Tensor], k: int, form: MemoryForm) -> Tensor:
     """The hidden rows (S, B, H) of update k from the states (L, B, H) of windows 0 to k, 0 where there is no step."""
-    if form.window == form.block:
+    if form.every is None:
         rows, missing = states[k][:: form.stride], 0
     else:
         steps = form.rows(k)
@@ -127,7 +127,7 @@ class _Update:
             return
         present = self._present(lengths, blocks)[: self.n_updates]
         tokens, u = self._input_tokens(x, blocks, present)
-        masked = keep or self.form.window != self.form.block
+        masked = keep or self.form.every is not None
         self.masks: list[Any] = self._masks(present, tokens.shape[2]) if masked else [None] * self.n_updates
         self.gates = steady_linear(u, w.update_input, w.update_bias).unbind(0)
         self.tokens = tokens.unbind(0)
@@ -163,7 +163,7 @@ class _Update:
 
     def _input_rows(self, x: Tensor, blocks: int) -> Tensor:
         """The rows of the inputs (T, B, D) of every update, (K, S, B, D), 0 where there is no step."""
-        if self.form.window == self.form.block:
+        if self.form.every is None:
             rows = x[:: self.form.stride]
             rows = pad(rows, (0, 0, 0, 0, 0, blocks * self.form.n_slots - len(rows)))
             return rows.unflatten(0, (blocks, -1))
@@ -195,7 +195,7 @@ class _Update:
             return torch.sigmoid(gates[..., :n]) * new
         gate_new, gate_old = torch.sigmoid(gates + self.by_memory(memory.tanh())).chunk(2, dim=2)
         updated = torch.addcmul(gate_new * new, gate_old, memory)
-        if self.masks[k] is None or self.form.window <= self.form.block:
+        if self.masks[k] is None or self.form.every is None or self.form.every <= self.form.block:
             return updated
         return torch.where(self.masks[k][2][:, None, None], updated, memory)  # a sequence may end before the block
 
