@@ -39,12 +39,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from benchmarks.ablation.paired import holm, paired_t_p
 from benchmarks.claims.coupled.fitting import SETTINGS, run_job
 from benchmarks.claims.coupled.network import FORMS
 from benchmarks.claims.coupled.tasks import TASKS
+from benchmarks.claims.judging import adjusted, by_arm, compared
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, write_json
 from benchmarks.jobs import Job, do_all
@@ -60,14 +59,6 @@ def jobs_of(task: str, arms: Sequence[str], stage: str, seeds: Sequence[int], up
     """A job for every arm and seed."""
     settings = (("stage", stage), ("updates", updates))
     return [Job("coupling", task, arm, seed, settings) for seed in seeds for arm in arms]
-
-
-def scores(rows: Rows, task: str) -> dict[str, list[float]]:
-    """Scores by arm, in the order of the seeds."""
-    found: dict[str, list[float]] = {}
-    for row in sorted((row for row in rows if row["task"] == task), key=lambda row: row["seed"]):
-        found.setdefault(row["arm"], []).append(row["score"])
-    return found
 
 
 def best(found: dict[str, list[float]], setting: str, forms: Sequence[str]) -> str:
@@ -96,35 +87,24 @@ def develop(args: argparse.Namespace, updates: int) -> dict[str, dict[str, list[
     more = [
         job
         for task in args.tasks
-        for job in jobs_of(task, second_round(scores(rows, task)), "development", [0], updates)
+        for job in jobs_of(task, second_round(by_arm(rows, task)), "development", [0], updates)
     ]
     rows += _done(args, more)
-    return {task: scores(rows, task) for task in args.tasks}
+    return {task: by_arm(rows, task) for task in args.tasks}
 
 
 def test(args: argparse.Namespace, chosen: dict[str, tuple[str, str, str]], updates: int) -> dict[str, Any]:
     """Scores on the held parts, differences to no coupling, their intervals and p."""
     seeds = SEEDS[:2] if args.quick else SEEDS
     rows = _done(args, [job for task in args.tasks for job in jobs_of(task, chosen[task], "test", seeds, updates)])
-    found = {task: scores(rows, task) for task in args.tasks}
-    results = {task: _compared(found[task], chosen[task]) for task in args.tasks}
-    adjusted = holm([result["p"] for result in results.values()])
-    return {task: {**result, "adjusted p": p} for (task, result), p in zip(results.items(), adjusted, strict=True)}
+    found = {task: by_arm(rows, task) for task in args.tasks}
+    return adjusted({task: _compared(found[task], chosen[task]) for task in args.tasks})
 
 
 def _compared(found: dict[str, list[float]], arms: tuple[str, str, str]) -> dict[str, Any]:
     none, coupled, _ = arms
-    difference = np.subtract(found[coupled], found[none])
-    p = paired_t_p(difference)
-    n = len(difference)
-    half = stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
-    return {
-        "arms": list(arms),
-        "means": [round(float(np.mean(found[arm])), 4) for arm in arms],
-        "difference": round(float(difference.mean()), 4),
-        "interval": [round(float(difference.mean() + s * half), 4) for s in (-1, 1)],
-        "p": 1.0 if p is None else p,
-    }
+    means = [round(float(np.mean(found[arm])), 4) for arm in arms]
+    return {"arms": list(arms), "means": means, **compared(found[coupled], found[none])}
 
 
 def _done(args: argparse.Namespace, jobs: list[Job]) -> Rows:

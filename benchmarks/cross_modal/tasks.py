@@ -60,10 +60,7 @@ def synthetic(noise: float, n_per_class: int, seed: int) -> Problem:
 
 def omniglot(data: Path, seed: int) -> Problem:
     """Drawings of characters (Lake et al. 2015) as image and as pen trajectory; six drawers, drawn by seed, to test."""
-    with np.load(data / "omniglot_pairs.npz") as file:
-        pens = np.split(file["stroke_values"], np.cumsum(file["stroke_lengths"])[:-1])
-        images, y, drawers = file["images_28"], file["character"], file["drawer"]
-    X = [pen_channels(pen[:, :2], pen[:, 3], CHARACTER_SPACING) for pen in pens]
+    X, y, drawers, images = drawings(data)
     out = np.isin(drawers, held_out_subjects(drawers, TEST_DRAWERS, np.random.default_rng(seed)))
     return Problem(
         chosen((X, y), ~out), chosen((X, y), out), images[~out], test_people=drawers[out], test_images=images[out]
@@ -75,22 +72,20 @@ def digits(data: Path, n_per_class: int | None, seed: int) -> Problem:
 
     All training sequences, or so many of every class, drawn by seed.
     """
-    pens, y, writers = _pen_digits(data)
-    X = [pen_channels(pen[:, :2], pen[:, 2], CHARACTER_SPACING) for pen in pens]
+    X, y, writers = digit_channels(data)
     rng = np.random.default_rng(seed)
     out = np.isin(writers, held_out_subjects(writers, TEST_WRITERS, rng))
     rows = rng.permutation(np.flatnonzero(~out))
     if n_per_class is not None:
         rows = rows[rank_in_group(y[rows]) < n_per_class]
-    return Problem(chosen((X, y), rows), chosen((X, y), np.flatnonzero(out)), *_scanned(data), test_people=writers[out])
+    return Problem(chosen((X, y), rows), chosen((X, y), np.flatnonzero(out)), *scanned(data), test_people=writers[out])
 
 
 def adaptation(data: Path, n_writers: int, seed: int) -> Problem:
     """`digits`, all of them, by so many of the training writers, with fewer scans."""
-    pens, y, writers = _pen_digits(data)
-    X = [pen_channels(pen[:, :2], pen[:, 2], CHARACTER_SPACING) for pen in pens]
+    X, y, writers = digit_channels(data)
     known, out = _writers(writers, n_writers, seed)
-    images, labels = _scanned(data)
+    images, labels = scanned(data)
     few = rank_in_group(labels) < SCANS_TO_ADAPT
     return Problem(chosen((X, y), known), chosen((X, y), out), images[few], labels[few], test_people=writers[out])
 
@@ -100,9 +95,21 @@ def words(data: Path, n_writers: int, seed: int, n_words: int = N_WORDS, n_test:
 
     The words to train on are by so many of the training writers, those to test on by the unseen ones.
     """
-    pens, y, writers = _pen_digits(data)
+    _, _, writers = drawn = pen_digits(data)
+    return words_of(drawn, _writers(writers, n_writers, seed), seed, n_words, n_test)
+
+
+def words_of(
+    drawn: tuple[Sequences, np.ndarray, np.ndarray],
+    sides_of: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    n_words: int,
+    n_test: int,
+) -> Problem:
+    """Words from `pen_digits`, to train on and to test on, each from the trajectories under a mask."""
+    pens, y, writers = drawn
     sides = []
-    for side, (rows, n) in enumerate(zip(_writers(writers, n_writers, seed), (n_words, n_test), strict=True)):
+    for side, (rows, n) in enumerate(zip(sides_of, (n_words, n_test), strict=True)):
         found = make_words(
             [pens[i] for i in np.flatnonzero(rows)],
             y[rows],
@@ -114,6 +121,14 @@ def words(data: Path, n_writers: int, seed: int, n_words: int = N_WORDS, n_test:
         sides.append(([word_channels(x) for x in found[0]], *found[1:]))
     (X, labels, images, _), (X_test, labels_test, images_test, people) = sides
     return Problem((X, labels), (X_test, labels_test), images, test_people=people, test_images=images_test)
+
+
+def drawings(data: Path) -> tuple[Sequences, np.ndarray, np.ndarray, np.ndarray]:
+    """Pen movements as `pen_channels` (T, 5), characters, drawers, and the images (28, 28)."""
+    with np.load(data / "omniglot_pairs.npz") as file:
+        pens = np.split(file["stroke_values"], np.cumsum(file["stroke_lengths"])[:-1])
+        images, y, drawers = file["images_28"], file["character"], file["drawer"]
+    return [pen_channels(pen[:, :2], pen[:, 3], CHARACTER_SPACING) for pen in pens], y, drawers, images
 
 
 def chosen(labelled: tuple[Sequences, Any], rows: np.ndarray) -> tuple[Sequences, Any]:
@@ -132,14 +147,20 @@ def rank_in_group(groups: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _pen_digits(data: Path) -> tuple[Sequences, np.ndarray, np.ndarray]:
+def digit_channels(data: Path) -> tuple[Sequences, np.ndarray, np.ndarray]:
+    """`pen_digits` as `pen_channels` (T, 5)."""
+    pens, y, writers = pen_digits(data)
+    return [pen_channels(pen[:, :2], pen[:, 2], CHARACTER_SPACING) for pen in pens], y, writers
+
+
+def pen_digits(data: Path) -> tuple[Sequences, np.ndarray, np.ndarray]:
     """Trajectories (T, 3) of x, y, stroke; digits as strings; writers."""
     with np.load(data / "pendigits_strokes.npz") as file:
         pens = np.split(file["values"], np.cumsum(file["lengths"])[:-1])
         return pens, file["labels"], file["writer"]
 
 
-def _scanned(data: Path) -> tuple[np.ndarray, np.ndarray]:
+def scanned(data: Path) -> tuple[np.ndarray, np.ndarray]:
     """Scanned digits (LeCun et al. 1990), 16 x 16, and what they are, as strings."""
     with np.load(data / "usps_digits.npz") as file:
         return file["images"], file["labels"].astype(str)
