@@ -1,0 +1,1 @@
+"""What `benchmarks.claims.memory` is made of: tasks with a long range, and fits."""
