@@ -8,6 +8,7 @@ import pytest
 from benchmarks.claims.judging import above_all, adjusted, by_arm, compared
 from benchmarks.claims.memories.fitting import backbone_parameters, count, estimator, units_of_as_many
 from benchmarks.claims.memories.tasks import TASKS
+from benchmarks.claims.pictures.tasks import WRITERS, sides
 
 
 def test_an_arm_is_judged_by_the_comparison_that_speaks_least_for_it() -> None:
@@ -66,3 +67,11 @@ def test_backbone_counts_the_parameters_that_it_uses(name: str) -> None:
     assert backbone_parameters(task, 8) == lstm < count(model)
     units = units_of_as_many(5000, task)
     assert backbone_parameters(task, units - 4) < 5000 <= backbone_parameters(task, units)
+
+
+def test_people_are_tested_chosen_by_or_trained_on() -> None:
+    people = np.arange(30).repeat(2)
+    (train, development), (both, test) = (sides(people, WRITERS, stage) for stage in ("development", "test"))
+    assert (len(train), len(development), len(test)) == (16, 6, 8)
+    assert set(both) == {*train, *development}
+    assert {*both, *test} == set(range(30))

@@ -49,7 +49,7 @@ from benchmarks.claims.memories.fitting import MEMORY, PACE, PARAMETERS, SECONDS
 from benchmarks.claims.memories.tasks import TASKS
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, write_json
-from benchmarks.jobs import Job, do_all
+from benchmarks.jobs import Job, do_all, exit_if_any_failed
 
 UPDATES = {
     "digits by row": 400,
@@ -124,7 +124,9 @@ def _judged(rows: Sequence[Row], task: str) -> dict[str, Any]:
 
 
 def _done(args: argparse.Namespace, jobs: list[Job]) -> list[Row]:
-    return do_all(run_job, jobs, args.data, args.jobs, args.out.with_suffix(".jsonl"), threads=1)
+    rows = do_all(run_job, jobs, args.data, args.jobs, args.out.with_suffix(".jsonl"), threads=1)
+    exit_if_any_failed(jobs, rows)  # settings are known by their place
+    return rows
 
 
 def main() -> None:
