@@ -149,7 +149,8 @@ def _words(job: Job, settings: Settings, data: Path) -> Scores:
     from skseqmetric import CrossModalTranscriber
 
     problem = words(data, WORD_TASKS[job.task], job.seed)
-    transcriber, seconds = fitted(CrossModalTranscriber(**settings), problem, job.arm)
+    # images for the embedding alone: what they add to sequences, as it was measured before images were transcribed
+    transcriber, seconds = fitted(CrossModalTranscriber(transcribe_images=False, **settings), problem, job.arm)
     read = transcriber.predict(problem.test[0])
     return {
         "cer": character_error_rate(problem.test[1], read),
