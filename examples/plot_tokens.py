@@ -2,8 +2,8 @@
 Questions word by word
 ======================
 
-A sequence may consist of words. With ``tokens=True`` a network learns a vector of every word, and reads the vectors.
-Words that it never saw share one vector, that of the unknown word.
+You learn how a network reads words. With ``tokens=True``, :class:`skseqmetric.RecurrentClassifier` learns a vector of
+every word, and reads the vectors. Words that it never saw share one vector, that of the unknown word.
 
 A grammar of ten lines makes the questions here. They ask for a person, a place or a number. "who" and "where" say so at
 once. After "what" the next noun decides. We see three things: when the network makes up its mind, which words it takes
