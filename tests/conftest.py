@@ -27,7 +27,7 @@ from tests.torch_defaults import TORCH_DEFAULTS, set_torch_default
 GLOBAL_STATES = pytest.StashKey[dict[str, object]]()
 
 # Derandomised: a failure found once is found on every machine, and nothing needs a rerun.
-settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.register_profile("suite", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 
 
@@ -52,7 +52,12 @@ def pytest_configure(config: pytest.Config) -> None:
     set_torch_default(config.getoption("--torch-default"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # scikit-learn checks mapped memory twice, in float64 and in float32; one of them is enough for every day
+        if item.name.endswith("(readonly_memmap=True)]"):
+            item.add_marker(pytest.mark.long)
     if torch.cuda.is_available():
         return
     skip = pytest.mark.skip(reason="no CUDA device")

@@ -320,7 +320,7 @@ def _fuzz(examples: int) -> Callable[..., None]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_random_call_answers_or_refuses(case: Case) -> None:
-    _fuzz(32)(case)
+    _fuzz(24)(case)
 
 
 @pytest.mark.long
