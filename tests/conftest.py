@@ -54,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # those that take longest begin first, so that no worker is left alone with them
+    items.sort(key=lambda item: item.path.name != "test_triton.py")
     for item in items:
         # scikit-learn checks mapped memory twice, in float64 and in float32; one of them is enough for every day
         if item.name.endswith("(readonly_memmap=True)]"):

@@ -31,10 +31,8 @@ def run(name: str, *options: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["run_fit", *(pytest.param(name, marks=pytest.mark.long) for name in ("run_import", "run_kneighbors"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["run_fit", "run_import", "run_kneighbors"])
 def test_benchmark_runs_and_writes_its_figures(name: str, tmp_path: Path) -> None:
     run(name, "--out", str(tmp_path / "result.json"))
     for result in json.loads((tmp_path / "result.json").read_text()):
@@ -81,7 +79,7 @@ def test_peers_are_checked_measured_and_drawn(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_benchmark_measures_fits_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "nrnm.json"
     first = run("run_nrnm", "--part", "cost", "memory", "--jobs", "1", "--out", str(out))

@@ -28,7 +28,7 @@ DRAWN = {"subplots", "figure", "from_estimator"}
         ),
         ("unseen_classes.py --quick", ["alignment.png"], "matched states"),
         pytest.param("adapt_to_a_writer.py", ["adaptation.png"], "old writers", marks=pytest.mark.long),
-        (
+        pytest.param(
             "state_maps.py --quick",
             [
                 "learning.gif",
@@ -40,6 +40,7 @@ DRAWN = {"subplots", "figure", "from_estimator"}
                 "units_of_the_cup.png",
             ],
             "Hardest sentences",
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -253,7 +253,7 @@ def test_umap_is_made_as_documented(
     assert Seen.made["n_neighbors"] == 3  # of 4 distinct states
 
 
-@pytest.mark.slow  # importing and compiling UMAP takes 20 s
+@pytest.mark.long  # importing and compiling UMAP takes 20 s
 @pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")  # of importorskip; the map's own is silent
 def test_umap_keeps_what_is_near_together(rng: np.random.Generator) -> None:
     umap = pytest.importorskip("umap")
