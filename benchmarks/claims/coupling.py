@@ -33,7 +33,6 @@ the difference is positive and the adjusted p is below .05; "partly" means on so
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,9 @@ from benchmarks.claims.coupled.fitting import SETTINGS, run_job
 from benchmarks.claims.coupled.network import FORMS
 from benchmarks.claims.coupled.tasks import TASKS
 from benchmarks.claims.judging import adjusted, by_arm, compared
+from benchmarks.claims.options import claim_arguments
 from benchmarks.environment import environment
-from benchmarks.harness import argument_parser, write_json
+from benchmarks.harness import write_json
 from benchmarks.jobs import Job, do_all
 
 UPDATES = 150
@@ -113,15 +113,7 @@ def _done(args: argparse.Namespace, jobs: list[Job]) -> Rows:
 
 def main() -> None:
     """Develop, test, print and write."""
-    parser = argument_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(out=Path("coupling.json"))
-    parser.add_argument("--stage", nargs="+", choices=["development", "test"], default=["development", "test"])
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
-    args = parser.parse_args()
-    if args.data is None:
-        sys.exit("--data DIR is needed: the tasks are real ones")
+    args = claim_arguments(__doc__, Path("coupling.json"), list(TASKS))
     updates = 2 if args.quick else UPDATES
     development = develop(args, updates)
     chosen = {task: chosen_arms(found) for task, found in development.items()}

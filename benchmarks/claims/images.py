@@ -38,7 +38,6 @@ where the adjusted p is below .05. Convergence is compared with "alone" and adju
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,12 +45,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.claims.judging import Row, above_all, adjusted, by_arm, compared
+from benchmarks.claims.options import claim_arguments
 from benchmarks.claims.pictures.fitting import ALONE, BOTH, LONGER, PACE, TRIED, run_job
 from benchmarks.claims.pictures.tasks import A_CLASS, OFFLINE, ONLINE, TASKS
 from benchmarks.cross_modal.fitting import SERIES
 from benchmarks.cross_modal.report import with_epochs
 from benchmarks.environment import environment
-from benchmarks.harness import argument_parser, write_json
+from benchmarks.harness import write_json
 from benchmarks.jobs import Job, do_all, exit_if_any_failed
 
 UPDATES = {
@@ -130,15 +130,7 @@ def _done(args: argparse.Namespace, jobs: list[Job]) -> list[Row]:
 
 def main() -> None:
     """Develop, test, print and write."""
-    parser = argument_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(out=Path("claim_images.json"))
-    parser.add_argument("--stage", nargs="+", choices=["development", "test"], default=["development", "test"])
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
-    args = parser.parse_args()
-    if args.data is None:
-        sys.exit("--data DIR is needed: the tasks are real ones")
+    args = claim_arguments(__doc__, Path("claim_images.json"), list(TASKS))
     development = develop(args)
     chosen = {task: chosen_of(found) for task, found in development.items()}
     for task, found in development.items():

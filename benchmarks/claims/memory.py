@@ -37,7 +37,6 @@ above it. Holm adjusts over the tasks. The claim is shown on a task where the ad
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,9 @@ import numpy as np
 from benchmarks.claims.judging import Row, above_all, adjusted, by_arm
 from benchmarks.claims.memories.fitting import MEMORY, PACE, PARAMETERS, SECONDS, TRIED, run_job
 from benchmarks.claims.memories.tasks import TASKS
+from benchmarks.claims.options import claim_arguments
 from benchmarks.environment import environment
-from benchmarks.harness import argument_parser, write_json
+from benchmarks.harness import write_json
 from benchmarks.jobs import Job, do_all, exit_if_any_failed
 
 UPDATES = {
@@ -131,15 +131,7 @@ def _done(args: argparse.Namespace, jobs: list[Job]) -> list[Row]:
 
 def main() -> None:
     """Develop, test, print and write."""
-    parser = argument_parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(out=Path("claim_memory.json"))
-    parser.add_argument("--stage", nargs="+", choices=["development", "test"], default=["development", "test"])
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
-    args = parser.parse_args()
-    if args.data is None:
-        sys.exit("--data DIR is needed: some of the tasks are real ones")
+    args = claim_arguments(__doc__, Path("claim_memory.json"), list(TASKS))
     development = develop(args)
     chosen = {task: chosen_of(found) for task, found in development.items()}
     for task, found in development.items():
