@@ -21,7 +21,10 @@ clock of one thread, five rounds, medians, never less than 1.
 
 Budget. AdamW with one cycle. Batches of 32; of 16 for activities; gestures take all recordings at once. `UPDATES` lists
 the updates. A fit takes up to about 45 s of one core, and the claim about 2 hours, so that long tasks are trained
-briefly. Where no arm's mean in the test is .05 above the best constant answer, the task says nothing.
+briefly. A task says nothing where nothing learns it: where no setting in development, or no arm's mean in the test, is
+.05 above the best constant answer. A task that nothing learned in development is not tested, and the longer ones of its
+kind are not tried. (Added after the development of the adding problem over 200 steps, and before any test: neither 300
+updates of all settings nor 1,200 of one taught it.)
 
 Score. Accuracy of sequences or of labelled steps; R2 of the sums.
 
@@ -37,7 +40,7 @@ above it. Holm adjusts over the tasks. The claim is shown on a task where the ad
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +82,30 @@ def job_of(args: argparse.Namespace, task: str, arm: str, seed: int, of: Chosen,
     return Job("memory", task, arm, seed, given)
 
 
-def develop(args: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
-    """Scores on the development parts: of each task those of all settings of memory and of backbone."""
+def develop(args: argparse.Namespace) -> tuple[dict[str, dict[str, list[float]]], dict[str, Chosen]]:
+    """Scores of all settings on the development parts, and the best settings of the tasks that something learns."""
     tried = [(MEMORY, {"memory": k, "backbone": 0}) for k in range(len(TRIED[MEMORY]))]
     tried += [(PARAMETERS, {"memory": 0, "backbone": k}) for k in range(len(TRIED["backbone"]))]
-    jobs = [job_of(args, task, arm, 0, of) for task in args.tasks for arm, of in tried]
-    rows = _done(args, jobs)
-    return {task: by_arm(rows, task) for task in args.tasks}
+    found: dict[str, dict[str, list[float]]] = {}
+    chosen: dict[str, Chosen] = {}
+    hopeless: set[str] = set()
+    for task in args.tasks:
+        kind = task.partition(",")[0]
+        if kind in hopeless:
+            continue
+        rows = _done(args, [job_of(args, task, arm, 0, of) for arm, of in tried])
+        found[task] = by_arm(rows, task)
+        if learned(found[task].values(), rows):
+            chosen[task] = chosen_of(found[task])
+        else:
+            hopeless.add(kind)
+    return found, chosen
+
+
+def learned(scores: Iterable[Sequence[float]], rows: Sequence[Row]) -> bool:
+    """Whether one of the scores is well above the best constant answer."""
+    constant = float(np.mean([row["constant"] for row in rows]))
+    return max(max(some) for some in scores) > constant + ENOUGH
 
 
 def chosen_of(found: dict[str, list[float]]) -> Chosen:
@@ -95,10 +115,10 @@ def chosen_of(found: dict[str, list[float]]) -> Chosen:
 
 def test(args: argparse.Namespace, chosen: dict[str, Chosen]) -> dict[str, dict[str, Any]]:
     """Of every task the means on the held part, and the memory against the stronger backbone."""
-    paces = _done(args, [job_of(args, task, PACE, 0, chosen[task]) for task in args.tasks])
+    paces = _done(args, [job_of(args, task, PACE, 0, of) for task, of in chosen.items()])
     ratios = {row["task"]: row["ratio"] for row in paces}
     jobs = []
-    for task in args.tasks:
+    for task in chosen:
         seeds = FEWER_SEEDS if task in LONGEST else SEEDS
         for seed in seeds[:2] if args.quick else seeds:
             jobs += [
@@ -106,18 +126,18 @@ def test(args: argparse.Namespace, chosen: dict[str, Chosen]) -> dict[str, dict[
                 for arm in (MEMORY, PARAMETERS, SECONDS)
             ]
     rows = _done(args, jobs)
-    return adjusted({task: _judged(rows, task) for task in args.tasks})
+    return adjusted({task: _judged(rows, task) for task in chosen})
 
 
 def _judged(rows: Sequence[Row], task: str) -> dict[str, Any]:
     found = by_arm(rows, task)
     means = {arm: round(float(np.mean(values)), 4) for arm, values in found.items()}
     seconds = {arm: round(float(np.median(values)), 1) for arm, values in by_arm(rows, task, "fit_s").items()}
-    constant = float(np.mean([row["constant"] for row in rows if row["task"] == task]))
+    own = [row for row in rows if row["task"] == task]
     return {
         "means": means,
-        "constant": round(constant, 4),
-        "learned": max(means.values()) > constant + ENOUGH,
+        "constant": round(float(np.mean([row["constant"] for row in own])), 4),
+        "learned": learned([[mean] for mean in means.values()], own),
         **above_all(found, MEMORY),
         "seconds": seconds,
     }
@@ -132,10 +152,9 @@ def _done(args: argparse.Namespace, jobs: list[Job]) -> list[Row]:
 def main() -> None:
     """Develop, test, print and write."""
     args = claim_arguments(__doc__, Path("claim_memory.json"), list(TASKS))
-    development = develop(args)
-    chosen = {task: chosen_of(found) for task, found in development.items()}
+    development, chosen = develop(args)
     for task, found in development.items():
-        print(f"{task}: {found}; chosen {chosen[task]}")
+        print(f"{task}: {found}; chosen {chosen.get(task, 'none: not learned')}")
     results = test(args, chosen) if "test" in args.stage else {}
     for task, result in results.items():
         print(f"{task}: {result}")
