@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any, TypeGuard
+from functools import partial
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ class CrossModalNetwork(nn.Module):
     head : "classes" gives one row of scores per sequence, "steps" one per step of the features.
     strips : whether images have features of columns (B, S, F). With the head "steps", only strips have a head.
     n_filters, n_units, n_layers, dropout : parameters of the package's own encoders.
+    common_convolution : whether both of the package's own encoders have the same shared convolution.
     views : columns of `instance_channels` that the series encoder reads beside the channels.
     generator : generator of the initial values.
     """
@@ -70,6 +72,7 @@ class CrossModalNetwork(nn.Module):
         dropout: float,
         views: tuple[int, ...] = (),
         strips: bool = False,
+        common_convolution: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -91,17 +94,12 @@ class CrossModalNetwork(nn.Module):
         self.image_encoder: nn.Module | None = None
         if image_shape is not None and image_encoder is not None:
             self.image_encoder = copy.deepcopy(image_encoder)
-        elif image_shape is not None and strips:
-            self.image_encoder = StripEncoder(
-                image_shape,
-                n_units=n_units,
-                n_layers=n_layers,
-                n_outputs=n_features,
-                dropout=dropout,
-                generator=generator,
-            )
         elif image_shape is not None:
-            self.image_encoder = ImageEncoder(image_shape, n_outputs=n_features, dropout=dropout, generator=generator)
+            common = cast(SeriesEncoder, self.series_encoder).shared if common_convolution else None
+            make = partial(StripEncoder, n_units=n_units, n_layers=n_layers) if strips else ImageEncoder
+            self.image_encoder = make(
+                image_shape, n_outputs=n_features, dropout=dropout, generator=generator, common=common
+            )
         self.head, self.n_features, self.n_outputs = head, n_features, n_components
         self.projection = linear(n_features, n_components, generator)
         self.series_head = linear(n_features, n_classes, generator)
@@ -138,6 +136,24 @@ class CrossModalNetwork(nn.Module):
         if self.image_encoder is None:
             raise ValueError("this network was made without images: it has no image encoder")
         return self._in_precision(_encode(self.image_encoder, images, generator=generator))
+
+    def series_layers(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `encode_series` does, and the mean (B, q) over the steps of the shared convolution's output.
+
+        Only the package's own encoders have a shared convolution.
+        """
+        encoder = cast(SeriesEncoder, self.series_encoder)
+        maps, steps = encoder.shared_map(self._read(values, lengths), lengths, generator)
+        features, _ = encoder.read(maps, steps)
+        return self._in_precision(features), steps, mean_of_steps(maps, steps)
+
+    def image_layers(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Return what `encode_images` does, and the mean (B, q) over the cells of the shared convolution's output."""
+        encoder = cast("ImageEncoder | StripEncoder", self.image_encoder)
+        maps = encoder.shared_map(images, generator)
+        return self._in_precision(encoder.read(maps)), maps.mean((2, 3))
 
     def _in_precision(self, features: Tensor) -> Tensor:
         """Return features in the dtype of the linear layers behind them. A user's encoder may compute in another."""

@@ -71,7 +71,14 @@ class StepConvolution(nn.Module):
         image = pad(x, self.around).transpose(1, 2)[:, :, None]
         if len(x) == 1 and torch.is_inference_mode_enabled():
             image = torch.cat([image, image])  # of a single one, torch computes it by another algorithm
-        return conv2d(image, self.layer.weight[:, :, None], self.layer.bias)[: len(x), :, 0].transpose(1, 2)
+        return self._convolved(image)[: len(x), :, 0].transpose(1, 2)
+
+    def of_rows(self, maps: Tensor) -> Tensor:
+        """Return the convolution of every row of maps along its columns, (B, C, h, w) -> (B, F, h, w)."""
+        return self._convolved(pad(maps, self.around[2:]))
+
+    def _convolved(self, image: Tensor) -> Tensor:
+        return conv2d(image, self.layer.weight[:, :, None], self.layer.bias)
 
 
 def pool_steps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,12 +142,44 @@ class SeriesEncoder(nn.Module):
     def forward(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
+        return self.read(*self.shared_map(values, lengths, generator))
+
+    def shared_map(
+        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the output (B, T', n_shared) of the shared convolution, arbitrary past the end, and its lengths."""
         x = values.masked_fill(~valid_steps(lengths, values.shape[1])[..., None], 0)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x, lengths = pool_steps(convolution(x), lengths)
             x = silence_filters(norm(x, lengths), self.dropout, 2, generator)
-        features = self.output(self.recurrence(relu(self.shared(x)), lengths))
-        return features.masked_fill(~valid_steps(lengths, x.shape[1])[..., None], 0), lengths
+        return relu(self.shared(x)), lengths
+
+    def read(self, maps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and lengths from what `shared_map` returns."""
+        features = self.output(self.recurrence(maps, lengths))
+        return features.masked_fill(~valid_steps(lengths, maps.shape[1])[..., None], 0), lengths
+
+
+class CommonConvolution(nn.Module):
+    """The shared convolution of a series encoder over maps of images, (B, C, h, w) -> (B, F, h, w).
+
+    A pointwise convolution leaves as many channels as sequences have there. The weights behind it are those of the
+    other encoder: what slides along the steps of a sequence slides along every row of an image.
+
+    Parameters
+    ----------
+    n_inputs : channels C of the maps.
+    common : the convolution of the series encoder, which is not copied.
+    generator : generator of the initial values of the pointwise convolution.
+    """
+
+    def __init__(self, n_inputs: int, common: StepConvolution, generator: torch.Generator) -> None:
+        super().__init__()
+        self.pointwise = _image_convolution(n_inputs, common.layer.in_channels, generator, kernel=1)
+        self.common = common
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.common.of_rows(relu(self.pointwise(maps)))
 
 
 class ImageEncoder(nn.Module):
@@ -159,6 +198,7 @@ class ImageEncoder(nn.Module):
     n_outputs : size of the vector.
     dropout : probability that a filter of the blocks is set to zero.
     generator : generator of the initial values.
+    common : the shared convolution of the series encoder, to be that of the images too. None: they have their own.
     """
 
     def __init__(
@@ -169,6 +209,7 @@ class ImageEncoder(nn.Module):
         dropout: float = 0.2,
         *,
         generator: torch.Generator,
+        common: StepConvolution | None = None,
     ) -> None:
         super().__init__()
         channels, *sides = shape
@@ -177,7 +218,7 @@ class ImageEncoder(nn.Module):
         sizes = (channels, *IMAGE_FILTERS[:n_blocks])
         self.convolutions = nn.ModuleList(_image_convolution(a, b, generator, bias=False) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm2d(n, dtype=torch.float32, device="cpu") for n in sizes[1:])
-        self.shared = _image_convolution(sizes[-1], n_shared, generator)
+        self.shared = _shared_convolution(sizes[-1], n_shared, common, generator)
         pooled = [math.ceil(side / 2**n_blocks) for side in sides]
         most = [min(32, CELLS * round(side / min(sides))) for side in sides]
         self.window = tuple(math.ceil(n / cells) for n, cells in zip(pooled, most, strict=True))
@@ -185,13 +226,17 @@ class ImageEncoder(nn.Module):
         self.output = linear(n_cells * n_shared, n_outputs, generator)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        alone = len(images) == 1 and torch.is_inference_mode_enabled()
-        # of a single image, torch computes convolutions by another algorithm
-        x = torch.cat([images, images]) if alone else images
+        return self.read(self.shared_map(images, generator))
+
+    def shared_map(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the output (B, n_shared, h', w') of the shared convolution."""
         pools = [(2, 2)] * len(self.convolutions)
-        x = _image_blocks(x, self.convolutions, self.norms, pools, self.dropout, generator)
-        cells = avg_pool2d(relu(self.shared(x)), self.window, ceil_mode=True)
-        return self.output(cells[: len(images)].flatten(1))
+        x = _image_blocks(_never_alone(images), self.convolutions, self.norms, pools, self.dropout, generator)
+        return relu(self.shared(x))[: len(images)]
+
+    def read(self, maps: Tensor) -> Tensor:
+        """Return vectors (B, n_outputs) from what `shared_map` returns."""
+        return self.output(avg_pool2d(maps, self.window, ceil_mode=True).flatten(1))
 
 
 class StripEncoder(nn.Module):
@@ -210,6 +255,7 @@ class StripEncoder(nn.Module):
     n_outputs : size of the features.
     dropout : probability that a filter of the blocks is set to zero.
     generator : generator of the initial values.
+    common : as in `ImageEncoder`.
     """
 
     def __init__(
@@ -222,6 +268,7 @@ class StripEncoder(nn.Module):
         dropout: float = 0.2,
         *,
         generator: torch.Generator,
+        common: StepConvolution | None = None,
     ) -> None:
         super().__init__()
         channels, height, _ = shape
@@ -231,7 +278,7 @@ class StripEncoder(nn.Module):
         sizes = (channels, *IMAGE_FILTERS[:n_blocks])
         self.convolutions = nn.ModuleList(_image_convolution(a, b, generator, bias=False) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.BatchNorm2d(n, dtype=torch.float32, device="cpu") for n in sizes[1:])
-        self.shared = _image_convolution(sizes[-1], n_shared, generator)
+        self.shared = _shared_convolution(sizes[-1], n_shared, common, generator)
         rows = math.ceil(height / 2**n_blocks)
         self.window = math.ceil(rows / CELLS)
         n_inputs = math.ceil(rows / self.window) * n_shared
@@ -244,13 +291,17 @@ class StripEncoder(nn.Module):
         return math.ceil(shape[2] / 2 ** _n_halvings(shape[1]))
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        alone = len(images) == 1 and torch.is_inference_mode_enabled()
-        # of a single image, torch computes convolutions by another algorithm
-        x = torch.cat([images, images]) if alone else images
-        x = _image_blocks(x, self.convolutions, self.norms, self.pools, self.dropout, generator)
-        cells = avg_pool2d(relu(self.shared(x)), (self.window, 1), ceil_mode=True)[: len(images)]
-        columns = cells.permute(0, 3, 1, 2).flatten(2)
-        steps = torch.full((len(images),), columns.shape[1], dtype=torch.int64, device=images.device)
+        return self.read(self.shared_map(images, generator))
+
+    def shared_map(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the output (B, n_shared, h', S) of the shared convolution."""
+        x = _image_blocks(_never_alone(images), self.convolutions, self.norms, self.pools, self.dropout, generator)
+        return relu(self.shared(x))[: len(images)]
+
+    def read(self, maps: Tensor) -> Tensor:
+        """Return features (B, S, n_outputs) from what `shared_map` returns."""
+        columns = avg_pool2d(maps, (self.window, 1), ceil_mode=True).permute(0, 3, 1, 2).flatten(2)
+        steps = torch.full((len(maps),), columns.shape[1], dtype=torch.int64, device=maps.device)
         return self.output(self.recurrence(columns, steps))
 
 
@@ -262,6 +313,20 @@ def _n_blocks(shape: tuple[int, int, int]) -> int:
 def _n_halvings(height: int) -> int:
     """Return how often the width of a strip is halved."""
     return 1 if height < HIGH_STRIP else 2
+
+
+def _never_alone(images: Tensor) -> Tensor:
+    alone = len(images) == 1 and torch.is_inference_mode_enabled()
+    # of a single image, torch computes convolutions by another algorithm
+    return torch.cat([images, images]) if alone else images
+
+
+def _shared_convolution(
+    n_inputs: int, n_shared: int, common: StepConvolution | None, generator: torch.Generator
+) -> nn.Module:
+    if common is None:
+        return _image_convolution(n_inputs, n_shared, generator)
+    return CommonConvolution(n_inputs, common, generator)
 
 
 def _image_blocks(
@@ -279,8 +344,10 @@ def _image_blocks(
     return x
 
 
-def _image_convolution(n_inputs: int, n_outputs: int, generator: torch.Generator, *, bias: bool = True) -> nn.Conv2d:
-    layer = started(unstarted(nn.Conv2d, n_inputs, n_outputs, 3, padding=1, bias=bias), generator)
+def _image_convolution(
+    n_inputs: int, n_outputs: int, generator: torch.Generator, *, kernel: int = 3, bias: bool = True
+) -> nn.Conv2d:
+    layer = started(unstarted(nn.Conv2d, n_inputs, n_outputs, kernel, padding=kernel // 2, bias=bias), generator)
     # channels last: half the time on a CPU
     layer.weight = nn.Parameter(layer.weight.detach().contiguous(memory_format=torch.channels_last))
     return layer

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from skseqmetric._base import NetworkEstimator, Objective, Stage, shown
 from skseqmetric._estimators.cross_modal.images import GivenImages, ImageColumns, ImagePool, LabelDistances
 from skseqmetric._estimators.cross_modal.moving import MovingDistances
-from skseqmetric._estimators.cross_modal.objective import Course, CrossModalObjective, CrossTerm
+from skseqmetric._estimators.cross_modal.objective import SHARED_LAYERS, Course, CrossModalObjective, CrossTerm
 from skseqmetric._input import Sequences, as_array, check_images, real_numbers
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
@@ -41,6 +41,9 @@ from skseqmetric._training.data import TrainingSet
 
 N_FEATURES = 100
 """Size of the features of the package's own encoders."""
+
+N_SHARED = 100
+"""Filters of the shared convolution of the package's own encoders."""
 
 LEAST_PIXELS = 8
 """Smallest side of images for the package's own encoder."""
@@ -67,6 +70,8 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         "margin": [StrOptions({"dynamic"}), Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="neither"), None],
         "curriculum": ["boolean"],
+        "shared_layers": [StrOptions(set(SHARED_LAYERS))],
+        "common_convolution": ["boolean"],
         "loss_weights": [StrOptions({"equal", "dynamic"}), "array-like"],
         "series_encoder": [StrOptions({"conv_bilstm"}), nn.Module],
         "image_encoder": [StrOptions({"conv"}), nn.Module],
@@ -124,6 +129,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
         if not isinstance(self.series_encoder, str):
             self._refuse_views("an encoder of your own, which has its channels")
+        self._check_shared_layers()
         parts = loss_parts(self._has_image_task(training, task, continued=continued))
         if not isinstance(self.loss_weights, str):
             weights = real_numbers(as_array(self.loss_weights, "loss_weights"), "loss_weights").astype(np.float64)
@@ -135,6 +141,23 @@ class CrossModalEstimator(NetworkEstimator, Metric):
                 )
         if training.images is not None:
             self._label_distances(task, training.images)
+
+    def _check_shared_layers(self) -> None:
+        """Refuse a shared convolution where an encoder of the user has none."""
+        own = [name for name in ("series_encoder", "image_encoder") if not isinstance(getattr(self, name), str)]
+        asked = [
+            f"{name}={value!r}"
+            for name, value, plain in (
+                ("shared_layers", self.shared_layers, "embedding"),
+                ("common_convolution", self.common_convolution, False),
+            )
+            if value != plain
+        ]
+        if own and asked:
+            raise ValueError(
+                f"{asked[0]} needs the package's own encoders, which have a shared convolution, but {own[0]} is a "
+                "module of yours: leave one of both at its default."
+            )
 
     def _network_config(self, training: TrainingSet, task: Task) -> dict[str, Any]:
         series, images = (copied(self, name) for name in ("series_encoder", "image_encoder"))
@@ -161,6 +184,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             "dropout": self.dropout,
             "views": self._views(training, task, whole=series is None),
             "strips": strips,
+            "common_convolution": self.common_convolution,
         }
 
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
@@ -187,9 +211,17 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         distances, choosing = self._label_distances(task, training.images)
         self._moving = distances if isinstance(distances, MovingDistances) else None
         columns = ImageColumns(training.images, distances, choosing, course, rng, self._device)
-        beta = default_beta(self.distance, self.n_components) if self.beta is None else self.beta
-        cross = CrossTerm(course, self.loss, self.distance, None if self.margin == "dynamic" else self.margin, beta)
+        margin = None if self.margin == "dynamic" else self.margin
+        cross = CrossTerm(course, self.loss, self.distance, margin, self._betas())
         return Objective(CrossModalObjective(self.module_, task, generator, cross, self._moving), columns)
+
+    def _betas(self) -> dict[str, float]:
+        """Return the margin per unit of label distance on every shared layer."""
+        sizes = {"embedding": self.n_components, "convolution": N_SHARED}
+        return {
+            layer: default_beta(self.distance, sizes[layer]) if self.beta is None else self.beta
+            for layer in SHARED_LAYERS[self.shared_layers]
+        }
 
     def _remember(self, X: Any, images: Any) -> None:
         """Embed the training data, in the order of the caller, for `kneighbors`."""

@@ -73,6 +73,15 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         Whether training starts with far negatives. Their label distance is at least 5 in the first fifth of training,
         and at least 1 in the last fifth. If a batch has none, the farthest label is taken. It has no effect with
         "classes", "prototypes" and "confusion".
+    shared_layers : {"embedding", "convolution", "both"}, default="embedding"
+        Layers that the loss between both modalities acts on. "embedding" is the projection, u and v above.
+        "convolution" is the shared convolution: the last one of each encoder, with 100 filters in both. Its output is
+        averaged over the steps or over the cells of the image, and divided by its length. "both" is the mean of both
+        losses. The last two need the package's own encoders.
+    common_convolution : bool, default=False
+        Whether the shared convolution has the same weights in both encoders. It slides along the steps of a sequence
+        and along every row of an image. A pointwise convolution before it gives the image as many channels. It needs
+        the package's own encoders.
     loss_weights : {"equal", "dynamic"} or three floats, default="equal"
         Weights :math:`w_s, w_i, w_x`. "equal": one third each. "dynamic" is dynamic weight averaging: every epoch gives
         more weight to the losses that fell least between the last two epochs. Three floats are the weights themselves.
@@ -218,6 +227,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         beta: float | None = None,
         label_distance: Any = "classes",
         curriculum: bool = False,
+        shared_layers: str = "embedding",
+        common_convolution: bool = False,
         loss_weights: Any = "equal",
         series_encoder: Any = "conv_bilstm",
         image_encoder: Any = "conv",
@@ -252,6 +263,8 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
         self.beta = beta
         self.label_distance = label_distance
         self.curriculum = curriculum
+        self.shared_layers = shared_layers
+        self.common_convolution = common_convolution
         self.loss_weights = loss_weights
         self.series_encoder = series_encoder
         self.image_encoder = image_encoder

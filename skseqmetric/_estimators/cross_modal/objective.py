@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
 from skseqmetric._estimators.cross_modal.moving import MovingDistances
 from skseqmetric._networks.cross_modal import CrossModalNetwork
@@ -75,22 +75,49 @@ class Course:
         return least_edit_distance(self.epoch, self.max_epochs) if self.curriculum else 0.0
 
 
+EMBEDDING, CONVOLUTION = "embedding", "convolution"
+SHARED_LAYERS = {EMBEDDING: (EMBEDDING,), CONVOLUTION: (CONVOLUTION,), "both": (EMBEDDING, CONVOLUTION)}
+"""Layers that the loss between both modalities acts on."""
+
+Points = dict[str, tuple[Tensor, Tensor]]
+"""Of a shared layer, what it makes of series and of images, (B, D) each."""
+
+
+class Encoded(NamedTuple):
+    """A batch of both modalities: features of series, their lengths, features of images, and the shared convolution."""
+
+    features: Tensor
+    steps: Tensor
+    vectors: Tensor
+    deeper: tuple[Tensor, Tensor] | None = None
+
+
 @dataclass(frozen=True)
 class CrossTerm:
-    """The loss between both modalities. The margin is `beta` times the label distance if `margin` is None."""
+    """The loss between both modalities: its mean over the shared layers.
+
+    `betas` holds a number for each of these layers. The margin is this number times the label distance if `margin` is
+    None.
+    """
 
     course: Course
     kind: str
     distance: str
     margin: float | None
-    beta: float
+    betas: dict[str, float]
 
-    def __call__(self, series: Tensor, images: Tensor, negatives: Tensor, apart: Tensor, weights: Tensor) -> Tensor:
-        """Return the loss of series and images (B, D).
+    def __call__(self, points: Points, negatives: Tensor, apart: Tensor, weights: Tensor) -> Tensor:
+        """Return the loss of series and images.
 
         negatives (B,) are rows of images, or -1 for none. apart (B,) are the label distances of the negatives.
         """
-        margin = self.beta * apart if self.margin is None else self.margin
+        losses = [self._of_layer(layer, *points[layer], negatives, apart, weights) for layer in self.betas]
+        return torch.stack(losses).mean()
+
+    def _of_layer(
+        self, layer: str, series: Tensor, images: Tensor, negatives: Tensor, apart: Tensor, weights: Tensor
+    ) -> Tensor:
+        margin = self.betas[layer] * apart if self.margin is None else self.margin
         others = images[negatives.clamp_min(0)]
         return cross_modal_loss(self.kind, self.distance, series, images, others, negatives >= 0, margin, weights)
 
@@ -126,25 +153,50 @@ class CrossModalObjective(nn.Module):
     ) -> Tensor:
         noise = self.generator if self.training else None
         weights = weights / self.task.mean_weight
-        features, steps = self.network.encode_series(values, lengths, noise)
-        logits = self.network.series_logits(features, steps)
-        vectors = None if images is None or self.cross is None else self.network.encode_images(images, noise)
+        cross = None if images is None else self.cross
+        if images is None or cross is None:
+            features, steps = self.network.encode_series(values, lengths, noise)
+            return self._task_of_series(self.network.series_logits(features, steps), steps, targets, weights)
+        encoded = self._encoded(values, lengths, images, noise, deep=CONVOLUTION in cross.betas)
+        logits = self.network.series_logits(encoded.features, encoded.steps)
         # losses take differences and moments of similar numbers, so they need full precision
         with torch.autocast(values.device.type, enabled=False):
-            task = (self.task.loss(logits.float(), steps, targets) * weights).mean()
-            if vectors is None or self.cross is None:
-                return task
-            points = self.network.embed_series(features.float(), steps), self.network.embed_images(vectors.float())
+            task = self._task_of_series(logits, encoded.steps, targets, weights)
+            points = self._points(encoded)
             if self.moving is not None:
-                self.moving.record(*points, logits.float(), targets, weights)
-            scores = None if self.network.image_head is None else self.network.image_logits(vectors.float())
-            losses = torch.stack([task, *self._of_images(points, scores, targets, weights, **of_images)])
-            self.cross.course.record(losses, len(values))
-            return losses @ losses.new_tensor(self.cross.course.weights)
+                self.moving.record(*points[EMBEDDING], logits.float(), targets, weights)
+            has_head = self.network.image_head is not None
+            scores = self.network.image_logits(encoded.vectors.float()) if has_head else None
+            losses = torch.stack([task, *self._of_images(cross, points, scores, targets, weights, **of_images)])
+            cross.course.record(losses, len(values))
+            return losses @ losses.new_tensor(cross.course.weights)
+
+    def _encoded(
+        self, values: Tensor, lengths: Tensor, images: Tensor, noise: torch.Generator | None, *, deep: bool
+    ) -> Encoded:
+        network = self.network
+        if not deep:
+            return Encoded(*network.encode_series(values, lengths, noise), network.encode_images(images, noise))
+        features, steps, of_series = network.series_layers(values, lengths, noise)
+        vectors, of_images = network.image_layers(images, noise)
+        return Encoded(features, steps, vectors, (of_series, of_images))
+
+    def _points(self, encoded: Encoded) -> Points:
+        series = self.network.embed_series(encoded.features.float(), encoded.steps)
+        points: Points = {EMBEDDING: (series, self.network.embed_images(encoded.vectors.float()))}
+        if encoded.deeper is not None:
+            of_series, of_images = (normalize(x.float(), dim=1) for x in encoded.deeper)
+            points[CONVOLUTION] = (of_series, of_images)
+        return points
+
+    def _task_of_series(self, logits: Tensor, steps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        with torch.autocast(logits.device.type, enabled=False):
+            return (self.task.loss(logits.float(), steps, targets) * weights).mean()
 
     def _of_images(
         self,
-        points: tuple[Tensor, Tensor],
+        cross: CrossTerm,
+        points: Points,
         scores: Tensor | None,
         targets: Tensor,
         weights: Tensor,
@@ -155,8 +207,7 @@ class CrossModalObjective(nn.Module):
         """Yield the parts of the loss from images: their own task, if they have one, and the cross term."""
         if scores is not None:
             yield (self._task_of_images(scores, targets, image_labels) * weights).mean()
-        if self.cross is not None:
-            yield self.cross(*points, negatives, apart, weights) * weights.mean()
+        yield cross(points, negatives, apart, weights) * weights.mean()
 
     def _task_of_images(self, scores: Tensor, targets: Tensor, image_labels: Tensor) -> Tensor:
         """Return the losses (B,) of class scores (B, K), or of those of columns (B, S, K)."""

@@ -79,6 +79,15 @@ class CrossModalTranscriber(CrossModalEstimator):
         Whether training starts with far negatives. At least 5 symbols differ in the first fifth of training, and at
         least 1 in the last fifth. If a batch has none, the farthest label is taken. Negatives are labels of the same
         length. If a batch has no other label of this length, all labels are taken, by their edit distance.
+    shared_layers : {"embedding", "convolution", "both"}, default="embedding"
+        Layers that the loss between both modalities acts on. "embedding" is the projection, u and v above.
+        "convolution" is the shared convolution: the last one of each encoder, with 100 filters in both. Its output is
+        averaged over the steps or over the cells of the image, and divided by its length. "both" is the mean of both
+        losses. The last two need the package's own encoders.
+    common_convolution : bool, default=False
+        Whether the shared convolution has the same weights in both encoders. It slides along the steps of a sequence
+        and along every row of an image. A pointwise convolution before it gives the image as many channels. It needs
+        the package's own encoders.
     loss_weights : {"equal", "dynamic"}, two floats or three floats, default="equal"
         Weights :math:`w_s, w_i, w_x`. "equal": all the same, with the sum 1. "dynamic" is dynamic weight averaging:
         every epoch gives more weight to the losses that fell least between the last two epochs. Three floats are the
@@ -251,6 +260,8 @@ class CrossModalTranscriber(CrossModalEstimator):
         margin: float | str = "dynamic",
         beta: float | None = None,
         curriculum: bool = True,
+        shared_layers: str = "embedding",
+        common_convolution: bool = False,
         loss_weights: Any = "equal",
         series_encoder: Any = "conv_bilstm",
         image_encoder: Any = "conv",
@@ -287,6 +298,8 @@ class CrossModalTranscriber(CrossModalEstimator):
         self.margin = margin
         self.beta = beta
         self.curriculum = curriculum
+        self.shared_layers = shared_layers
+        self.common_convolution = common_convolution
         self.loss_weights = loss_weights
         self.series_encoder = series_encoder
         self.image_encoder = image_encoder
