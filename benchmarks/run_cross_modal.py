@@ -4,6 +4,8 @@ python -m benchmarks.run_cross_modal --data DIR --out FILE.json [--part NAME ...
 
 synthetic  : ten sines under noise, with Gramian angular fields; series alone and four losses over four distances, four
              levels of noise, 100 and 20 sequences a class; accuracy after every epoch.
+layers     : the same with 20 sequences a class, the loss on the embedding, on the shared convolution or on both, whose
+             weights are common to both encoders or not.
 omniglot   : characters as drawing and as pen trajectory, unseen drawers: retrieval, accuracy with and without images.
 digits     : pen digits of unseen writers, 10, 50 and all sequences a class, without images and with a pool of scans.
 words      : numbers of three to six pen digits of unseen writers, transcribed; without images and with their picture.
@@ -21,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.cross_modal.cost import step_cost
-from benchmarks.cross_modal.fitting import ARMS, TASKS, run_job
+from benchmarks.cross_modal.fitting import ARMS, OF_SINES, TASKS, run_job
 from benchmarks.cross_modal.report import bars, tables, with_epochs
 from benchmarks.environment import environment
 from benchmarks.harness import print_table, write_json
@@ -36,6 +38,7 @@ SINES = (*SMALL, ("augment", "jitter"))
 
 SETTINGS: dict[str, Settings] = {
     "synthetic": SINES,
+    "layers": SINES,
     "omniglot": (
         ("n_filters", 64),
         ("batch_size", 64),
@@ -54,14 +57,14 @@ UPDATES_OF_ALL_DIGITS = 4000
 
 QUICK: Settings = (("max_epochs", 1), ("max_updates", 2), ("n_filters", 8), ("n_units", 4), ("min_batches", 1))
 
-SECONDS = {"synthetic": 25, "omniglot": 50, "digits": 20, "words": 60, "offline": 90, "adaptation": 60}
+SECONDS = {"synthetic": 25, "layers": 25, "omniglot": 50, "digits": 20, "words": 60, "offline": 90, "adaptation": 60}
 """Of one fit on one core of the machine that the published tables come from, about; for the estimate alone."""
 
 
 def settings_of(part: str, task: str) -> Settings:
     """Parameters that all arms of a task share; the rest are at their defaults."""
     settings = dict(SETTINGS[part])
-    if part == "synthetic":
+    if part in OF_SINES:
         settings["max_epochs"] = next(n for end, n in EPOCHS_OF_SINES.items() if task.endswith(end))
     if (part, task) == ("digits", "all"):
         settings["max_updates"] = UPDATES_OF_ALL_DIGITS

@@ -68,16 +68,26 @@ def _synthetic_arms() -> dict[str, Settings]:
     return arms
 
 
+def _layer_arms() -> dict[str, Settings]:
+    dynamic = {"label_distance": "ordered"}
+    own = {f"loss on {layers}": {**dynamic, "shared_layers": layers} for layers in ("embedding", "convolution", "both")}
+    common = {f"{arm}, common weights": {**settings, "common_convolution": True} for arm, settings in own.items()}
+    return {SERIES: {}, **own, **common}
+
+
 ARMS: dict[str, dict[str, Settings]] = {
     "synthetic": _synthetic_arms(),
+    "layers": _layer_arms(),
     "omniglot": PAIR_OF_ARMS,
     "digits": PAIR_OF_ARMS,
     "words": PAIR_OF_ARMS,
     "offline": OFFLINE_ARMS,
     "adaptation": PAIR_OF_ARMS,
 }
+OF_SINES = ("synthetic", "layers")
 TASKS: dict[str, tuple[str, ...]] = {
     "synthetic": tuple(SYNTHETIC_TASKS),
+    "layers": ("noise 0.9, 20 a class", "noise 1.9, 20 a class"),
     "omniglot": ("136 characters",),
     "digits": tuple(DIGIT_TASKS),
     "words": tuple(WORD_TASKS),
@@ -112,7 +122,7 @@ class TestCurve(Callback):
 def run_job(job: Job, data: Path | None) -> Scores:
     """Scores and seconds of one fit; the part is a key of `ARMS`."""
     settings = {**dict(job.settings), **ARMS[job.part][job.arm], "random_state": job.seed}
-    if job.part == "synthetic":
+    if job.part in OF_SINES:
         return _synthetic(job, settings)
     if data is None:
         raise ValueError("--data DIR is needed for real tasks.")

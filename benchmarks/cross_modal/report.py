@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.ablation.paired import sign_flip_p
 from benchmarks.cross_modal.cost import ENCODERS, STEP
-from benchmarks.cross_modal.fitting import ALONE, IMAGES, SERIES
+from benchmarks.cross_modal.fitting import ALONE, IMAGES, OF_SINES, SERIES
 from benchmarks.harness import Result
 from benchmarks.peers.bars import Bar
 from benchmarks.summaries import head, line, spread
@@ -46,7 +46,7 @@ def tables(rows: Sequence[Row]) -> list[str]:
     for part in dict.fromkeys(row["part"] for row in rows):
         of_part = [row for row in rows if row["part"] == part]
         lines += ["", f"**{part}**", ""]
-        lines += synthetic_tables(of_part) if part == "synthetic" else part_table(of_part, COLUMNS[part], MAIN[part])
+        lines += synthetic_tables(of_part) if part in OF_SINES else part_table(of_part, COLUMNS[part], MAIN[part])
         lines += offline_gains(of_part) if part == "offline" else []
     return lines
 
