@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -140,6 +142,19 @@ def do_all(
     return [done[job.key] for job in jobs if job.key in done]
 
 
+def _start(threads: int) -> None:
+    """Begin a process: so many threads, and an end with that of the process that started it, even if it was killed."""
+    limit_threads(threads)
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 def finished(
     work: Callable[[AnyJob, Any], dict[str, Any]],
     jobs: Sequence[AnyJob],
@@ -149,8 +164,8 @@ def finished(
 ) -> Iterator[tuple[AnyJob, dict[str, Any]]]:
     """Do the jobs in processes of `threads` each; every job, and what `work` returned of it, as soon as it is done."""
     context = multiprocessing.get_context("spawn")
-    limits = {"initializer": limit_threads, "initargs": (threads,)}
-    with threads_of_children(threads), ProcessPoolExecutor(n_processes, mp_context=context, **limits) as pool:
+    start = {"initializer": _start, "initargs": (threads,)}
+    with threads_of_children(threads), ProcessPoolExecutor(n_processes, mp_context=context, **start) as pool:
         waiting = {pool.submit(work, job, data): job for job in jobs}
         try:
             for future in as_completed(waiting):
