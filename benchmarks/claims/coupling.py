@@ -37,12 +37,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.claims.coupled.fitting import SETTINGS, run_job
 from benchmarks.claims.coupled.network import FORMS
 from benchmarks.claims.coupled.tasks import TASKS
-from benchmarks.claims.judging import adjusted, by_arm, compared
+from benchmarks.claims.judging import adjusted, by_arm, compared, summed_up, table
 from benchmarks.claims.options import claim_arguments
 from benchmarks.environment import environment
 from benchmarks.harness import write_json
@@ -97,14 +95,13 @@ def test(args: argparse.Namespace, chosen: dict[str, tuple[str, str, str]], upda
     """Scores on the held parts, differences to no coupling, their intervals and p."""
     seeds = SEEDS[:2] if args.quick else SEEDS
     rows = _done(args, [job for task in args.tasks for job in jobs_of(task, chosen[task], "test", seeds, updates)])
-    found = {task: by_arm(rows, task) for task in args.tasks}
-    return adjusted({task: _compared(found[task], chosen[task]) for task in args.tasks})
+    return adjusted({task: _compared(rows, task, chosen[task]) for task in args.tasks})
 
 
-def _compared(found: dict[str, list[float]], arms: tuple[str, str, str]) -> dict[str, Any]:
+def _compared(rows: Rows, task: str, arms: tuple[str, str, str]) -> dict[str, Any]:
     none, coupled, _ = arms
-    means = [round(float(np.mean(found[arm])), 4) for arm in arms]
-    return {"arms": list(arms), "means": means, **compared(found[coupled], found[none])}
+    found = by_arm(rows, task)
+    return {**summed_up(rows, task), **compared(found[coupled], found[none])}
 
 
 def _done(args: argparse.Namespace, jobs: list[Job]) -> Rows:
@@ -121,8 +118,7 @@ def main() -> None:
         print(f"\n{task}: {', '.join(f'{arm} {values[0]:.3f}' for arm, values in found.items())}")
         print(f"chosen: {', '.join(chosen[task])}")
     results = test(args, chosen, updates) if "test" in args.stage else {}
-    for task, result in results.items():
-        print(f"{task}: {result}")
+    print("\n".join(table(results)))
     rounded = {task: {arm: round(v[0], 4) for arm, v in found.items()} for task, found in development.items()}
     write_json(args.out, {"environment": environment(threads=1), "development": rounded, "test": results})
 

@@ -44,7 +44,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims.judging import Row, above_all, adjusted, by_arm, compared
+from benchmarks.claims.judging import Row, above_all, adjusted, by_arm, compared, summed_up, table
 from benchmarks.claims.options import claim_arguments
 from benchmarks.claims.pictures.fitting import ALONE, BOTH, LONGER, PACE, TRIED, run_job
 from benchmarks.claims.pictures.tasks import A_CLASS, OFFLINE, ONLINE, TASKS
@@ -116,10 +116,7 @@ def convergence(rows: Sequence[Row], task: str) -> dict[str, Any]:
 
 
 def _judged(rows: Sequence[Row], task: str) -> dict[str, Any]:
-    found = by_arm(rows, task)
-    means = {arm: round(float(np.mean(values)), 4) for arm, values in found.items()}
-    seconds = {arm: round(float(np.median(values)), 1) for arm, values in by_arm(rows, task, "fit_s").items()}
-    return {"means": means, **above_all(found, BOTH), "seconds": seconds}
+    return {**summed_up(rows, task), **above_all(by_arm(rows, task), BOTH)}
 
 
 def _done(args: argparse.Namespace, jobs: list[Job]) -> list[Row]:
@@ -136,9 +133,9 @@ def main() -> None:
     for task, found in development.items():
         print(f"{task}: {found}; chosen {chosen[task]}")
     results, speeds = test(args, chosen) if "test" in args.stage else ({}, {})
-    for name, of in (("score", results), ("convergence", speeds)):
-        for task, result in of.items():
-            print(f"{name}, {task}: {result}")
+    print("\n".join(table(results)))
+    for task, result in speeds.items():
+        print(f"convergence, {task}: {result}")
     document = {"environment": environment(threads=1), "development": development, "chosen": chosen}
     write_json(args.out, {**document, "test": results, "convergence": speeds})
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.ablation.paired import holm, paired_t_p
+from benchmarks.summaries import head, line
 
 Row = dict[str, Any]
 
@@ -38,6 +39,28 @@ def adjusted(results: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
     """The results of a family of tests, each with Holm's "adjusted p"."""
     found = holm([result["p"] for result in results.values()])
     return {name: {**result, "adjusted p": p} for (name, result), p in zip(results.items(), found, strict=True)}
+
+
+def summed_up(rows: Sequence[Row], task: str, score: str = "score") -> dict[str, dict[str, float]]:
+    """Of a task the mean score and the median seconds of a fit, by arm."""
+    scores, seconds = by_arm(rows, task, score), by_arm(rows, task, "fit_s")
+    return {
+        "means": {arm: round(float(np.mean(values)), 4) for arm, values in scores.items()},
+        "seconds": {arm: round(float(np.median(values)), 1) for arm, values in seconds.items()},
+    }
+
+
+def table(results: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Lines of Markdown: a task each, its scores, difference, interval, adjusted p, seconds of a fit."""
+    lines = head(["task", "score", "difference", "95 %", "adjusted p", "seconds of a fit"])
+    for task, of in results.items():
+        scores = "; ".join(f"{arm} {mean:.3f}" for arm, mean in of["means"].items())
+        against = f" to {of['against']}" if "against" in of else ""
+        seconds = "; ".join(f"{value:.0f}" for value in of["seconds"].values())
+        low, high = of["interval"]
+        interval, p = f"{low:+.3f} to {high:+.3f}", f"{of['adjusted p']:.3f}"
+        lines.append(line([task, scores, f"{of['difference']:+.3f}{against}", interval, p, seconds]))
+    return lines
 
 
 def above_all(found: Mapping[str, Sequence[float]], arm: str) -> dict[str, Any]:

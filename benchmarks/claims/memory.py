@@ -46,7 +46,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims.judging import Row, above_all, adjusted, by_arm
+from benchmarks.claims.judging import Row, above_all, adjusted, by_arm, summed_up, table
 from benchmarks.claims.memories.fitting import MEMORY, PACE, PARAMETERS, SECONDS, TRIED, run_job
 from benchmarks.claims.memories.tasks import TASKS
 from benchmarks.claims.options import claim_arguments
@@ -131,15 +131,13 @@ def test(args: argparse.Namespace, chosen: dict[str, Chosen]) -> dict[str, dict[
 
 def _judged(rows: Sequence[Row], task: str) -> dict[str, Any]:
     found = by_arm(rows, task)
-    means = {arm: round(float(np.mean(values)), 4) for arm, values in found.items()}
-    seconds = {arm: round(float(np.median(values)), 1) for arm, values in by_arm(rows, task, "fit_s").items()}
+    told = summed_up(rows, task)
     own = [row for row in rows if row["task"] == task]
     return {
-        "means": means,
+        **told,
         "constant": round(float(np.mean([row["constant"] for row in own])), 4),
-        "learned": learned([[mean] for mean in means.values()], own),
+        "learned": learned([[mean] for mean in told["means"].values()], own),
         **above_all(found, MEMORY),
-        "seconds": seconds,
     }
 
 
@@ -157,7 +155,8 @@ def main() -> None:
         print(f"{task}: {found}; chosen {chosen.get(task, 'none: not learned')}")
     results = test(args, chosen) if "test" in args.stage else {}
     for task, result in results.items():
-        print(f"{task}: {result}")
+        print(f"{task}: the best constant answer scores {result['constant']}; learned: {result['learned']}")
+    print("\n".join(table(results)))
     document = {"environment": environment(threads=1), "development": development, "chosen": chosen, "test": results}
     write_json(args.out, document)
 
