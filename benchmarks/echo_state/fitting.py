@@ -104,9 +104,9 @@ def run_job(job: Job, data: Path | None) -> Scores:
 def language(estimator: Any, n_objects: int, seed: int, of_words: bool) -> Scores:
     """Valid and exact error on unseen sentences; `of_words` for what reads words instead of numbers."""
     corpus = make_cross_situational(n_objects, random_state=seed)
-    start = time.perf_counter()
+    start = time.process_time()
     estimator.fit(corpus.train.sentences if of_words else corpus.train.X, corpus.train.y)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     outputs = estimator.predict(corpus.test.sentences if of_words else corpus.test.X)
     decoded = decode_meanings(outputs, n_objects)
     return {
