@@ -115,17 +115,18 @@ def test_a_row_of_an_image_is_read_like_a_sequence(pairs: Data) -> None:
         torch.testing.assert_close(shared.of_rows(maps), rows)
 
 
-@pytest.mark.parametrize("layers", ["convolution", "both"])
-def test_padding_does_not_reach_the_shared_convolution(layers: str, pairs: Data) -> None:
+def test_padding_does_not_reach_the_shared_convolution(pairs: Data) -> None:
     X, y, images = pairs
-    network = small(shared_layers=layers, max_epochs=1).fit(X, y, images=images).module_.eval()
-    lengths = torch.tensor([5, 9])
+    network = small(shared_layers="both", max_epochs=1).fit(X, y, images=images).module_.eval()
+    lengths, pixels = torch.tensor([5, 9]), torch.zeros(2, 1, 9, 8, dtype=torch.float32)
     values = torch.rand(2, 9, X[0].shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     dirty = torch.cat([values, torch.full_like(values, 7.0)], dim=1)
     dirty[0, 5:] = -3.0
     with torch.no_grad():
-        clean, padded = network.series_layers(values, lengths), network.series_layers(dirty, lengths)
-    torch.testing.assert_close(padded[2], clean[2])
+        clean, padded = (network.points(network.encode(x, lengths, pixels, deep=True)) for x in (values, dirty))
+    assert set(clean) == {"embedding", "convolution"}
+    for layer, (series, _) in clean.items():
+        torch.testing.assert_close(padded[layer][0], series)
 
 
 def test_transcribers_share_layers_too(words: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from functools import partial
-from typing import Any, TypeGuard, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,22 @@ def mean_of_steps(features: Tensor, lengths: Tensor) -> Tensor:
     """Return the mean over the valid steps, (B, T', F) -> (B, F). Steps past the end are not read."""
     outside = ~valid_steps(lengths, features.shape[1])[..., None]
     return sum_of_steps(features.masked_fill(outside, 0), 1) / lengths[:, None].to(features.dtype)
+
+
+EMBEDDING, CONVOLUTION = "embedding", "convolution"
+"""The layers that sequences and images share."""
+
+Points = dict[str, tuple[Tensor, Tensor]]
+"""What each shared layer makes of series and of images, (B, D) each, of length 1."""
+
+
+class Encoded(NamedTuple):
+    """A batch of both modalities: features of series, their lengths, features of images, and the shared convolution."""
+
+    features: Tensor
+    steps: Tensor
+    vectors: Tensor
+    deeper: tuple[Tensor, Tensor] | None = None
 
 
 class CrossModalNetwork(nn.Module):
@@ -137,23 +153,30 @@ class CrossModalNetwork(nn.Module):
             raise ValueError("this network was made without images: it has no image encoder")
         return self._in_precision(_encode(self.image_encoder, images, generator=generator))
 
-    def series_layers(
-        self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what `encode_series` does, and the mean (B, q) over the steps of the shared convolution's output.
+    def encode(
+        self, values: Tensor, lengths: Tensor, images: Tensor, generator: torch.Generator | None = None, *, deep: bool
+    ) -> Encoded:
+        """Return what `encode_series` and `encode_images` do. If `deep`, also what the shared convolution gives.
 
-        Only the package's own encoders have a shared convolution.
+        This is its mean over the steps and over the cells, (B, q) each. Only the package's own encoders have one.
         """
-        encoder = cast(SeriesEncoder, self.series_encoder)
-        maps, steps = encoder.shared_map(self._read(values, lengths), lengths, generator)
-        features, _ = encoder.read(maps, steps)
-        return self._in_precision(features), steps, mean_of_steps(maps, steps)
+        if not deep:
+            series = self.encode_series(values, lengths, generator)
+            return Encoded(*series, self.encode_images(images, generator))
+        of_series, of_images = cast(SeriesEncoder, self.series_encoder), cast(ImageEncoder, self.image_encoder)
+        maps, steps = of_series.shared_map(self._read(values, lengths), lengths, generator)
+        cells = of_images.shared_map(images, generator)
+        features, vectors = (self._in_precision(x) for x in (of_series.read(maps, steps)[0], of_images.read(cells)))
+        return Encoded(features, steps, vectors, (mean_of_steps(maps, steps), cells.mean((2, 3))))
 
-    def image_layers(self, images: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Return what `encode_images` does, and the mean (B, q) over the cells of the shared convolution's output."""
-        encoder = cast("ImageEncoder | StripEncoder", self.image_encoder)
-        maps = encoder.shared_map(images, generator)
-        return self._in_precision(encoder.read(maps)), maps.mean((2, 3))
+    def points(self, encoded: Encoded) -> Points:
+        """Return what the shared layers make of a batch, in float32: the embeddings, and the convolution if encoded."""
+        series = self.embed_series(encoded.features.float(), encoded.steps)
+        points: Points = {EMBEDDING: (series, self.embed_images(encoded.vectors.float()))}
+        if encoded.deeper is not None:
+            of_series, of_images = (normalize(x.float(), dim=1) for x in encoded.deeper)
+            points[CONVOLUTION] = (of_series, of_images)
+        return points
 
     def _in_precision(self, features: Tensor) -> Tensor:
         """Return features in the dtype of the linear layers behind them. A user's encoder may compute in another."""

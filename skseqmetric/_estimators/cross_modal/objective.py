@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
 from skseqmetric._estimators.cross_modal.moving import MovingDistances
-from skseqmetric._networks.cross_modal import CrossModalNetwork
+from skseqmetric._networks.cross_modal import CONVOLUTION, EMBEDDING, CrossModalNetwork, Points
 from skseqmetric._ops.cross_modal_losses import cross_modal_loss
 from skseqmetric._ops.loss_balance import task_weights
 from skseqmetric._ops.margins import least_edit_distance
@@ -75,21 +75,8 @@ class Course:
         return least_edit_distance(self.epoch, self.max_epochs) if self.curriculum else 0.0
 
 
-EMBEDDING, CONVOLUTION = "embedding", "convolution"
 SHARED_LAYERS = {EMBEDDING: (EMBEDDING,), CONVOLUTION: (CONVOLUTION,), "both": (EMBEDDING, CONVOLUTION)}
 """Layers that the loss between both modalities acts on."""
-
-Points = dict[str, tuple[Tensor, Tensor]]
-"""Of a shared layer, what it makes of series and of images, (B, D) each."""
-
-
-class Encoded(NamedTuple):
-    """A batch of both modalities: features of series, their lengths, features of images, and the shared convolution."""
-
-    features: Tensor
-    steps: Tensor
-    vectors: Tensor
-    deeper: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,15 +98,13 @@ class CrossTerm:
 
         negatives (B,) are rows of images, or -1 for none. apart (B,) are the label distances of the negatives.
         """
-        losses = [self._of_layer(layer, *points[layer], negatives, apart, weights) for layer in self.betas]
+        losses = []
+        for layer, beta in self.betas.items():
+            margin = beta * apart if self.margin is None else self.margin
+            series, images = points[layer]
+            of_rows = series, images, images[negatives.clamp_min(0)], negatives >= 0
+            losses.append(cross_modal_loss(self.kind, self.distance, *of_rows, margin, weights))
         return torch.stack(losses).mean()
-
-    def _of_layer(
-        self, layer: str, series: Tensor, images: Tensor, negatives: Tensor, apart: Tensor, weights: Tensor
-    ) -> Tensor:
-        margin = self.betas[layer] * apart if self.margin is None else self.margin
-        others = images[negatives.clamp_min(0)]
-        return cross_modal_loss(self.kind, self.distance, series, images, others, negatives >= 0, margin, weights)
 
 
 class CrossModalObjective(nn.Module):
@@ -153,45 +138,24 @@ class CrossModalObjective(nn.Module):
     ) -> Tensor:
         noise = self.generator if self.training else None
         weights = weights / self.task.mean_weight
-        cross = None if images is None else self.cross
+        cross, network = self.cross, self.network
         if images is None or cross is None:
-            features, steps = self.network.encode_series(values, lengths, noise)
-            return self._task_of_series(self.network.series_logits(features, steps), steps, targets, weights)
-        encoded = self._encoded(values, lengths, images, noise, deep=CONVOLUTION in cross.betas)
-        logits = self.network.series_logits(encoded.features, encoded.steps)
+            features, steps = network.encode_series(values, lengths, noise)
+            logits = network.series_logits(features, steps)
+            with torch.autocast(values.device.type, enabled=False):
+                return (self.task.loss(logits.float(), steps, targets) * weights).mean()
+        encoded = network.encode(values, lengths, images, noise, deep=CONVOLUTION in cross.betas)
+        logits = network.series_logits(encoded.features, encoded.steps)
         # losses take differences and moments of similar numbers, so they need full precision
         with torch.autocast(values.device.type, enabled=False):
-            task = self._task_of_series(logits, encoded.steps, targets, weights)
-            points = self._points(encoded)
+            task = (self.task.loss(logits.float(), encoded.steps, targets) * weights).mean()
+            points = network.points(encoded)
             if self.moving is not None:
                 self.moving.record(*points[EMBEDDING], logits.float(), targets, weights)
-            has_head = self.network.image_head is not None
-            scores = self.network.image_logits(encoded.vectors.float()) if has_head else None
+            scores = None if network.image_head is None else network.image_logits(encoded.vectors.float())
             losses = torch.stack([task, *self._of_images(cross, points, scores, targets, weights, **of_images)])
             cross.course.record(losses, len(values))
             return losses @ losses.new_tensor(cross.course.weights)
-
-    def _encoded(
-        self, values: Tensor, lengths: Tensor, images: Tensor, noise: torch.Generator | None, *, deep: bool
-    ) -> Encoded:
-        network = self.network
-        if not deep:
-            return Encoded(*network.encode_series(values, lengths, noise), network.encode_images(images, noise))
-        features, steps, of_series = network.series_layers(values, lengths, noise)
-        vectors, of_images = network.image_layers(images, noise)
-        return Encoded(features, steps, vectors, (of_series, of_images))
-
-    def _points(self, encoded: Encoded) -> Points:
-        series = self.network.embed_series(encoded.features.float(), encoded.steps)
-        points: Points = {EMBEDDING: (series, self.network.embed_images(encoded.vectors.float()))}
-        if encoded.deeper is not None:
-            of_series, of_images = (normalize(x.float(), dim=1) for x in encoded.deeper)
-            points[CONVOLUTION] = (of_series, of_images)
-        return points
-
-    def _task_of_series(self, logits: Tensor, steps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        with torch.autocast(logits.device.type, enabled=False):
-            return (self.task.loss(logits.float(), steps, targets) * weights).mean()
 
     def _of_images(
         self,
