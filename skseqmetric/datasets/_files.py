@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skseqmetric._files import replacing
 from skseqmetric._input import as_array, joined_labels, label_array, positional
 
 Split = tuple[list[np.ndarray], Any]
@@ -109,14 +109,8 @@ def write_sequences(path: str | os.PathLike[str], splits: Mapping[str, tuple[Any
     arrays: dict[str, np.ndarray] = {}
     for split, (X, y) in _checked_splits(splits):
         arrays.update(_pack_split(split, X, y))
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "xb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _key(split: str, part: str) -> str:
