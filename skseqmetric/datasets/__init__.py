@@ -13,11 +13,12 @@ from skseqmetric.datasets._cross_situational_scores import (
     rate_meanings,
     valid_error,
 )
-from skseqmetric.datasets._files import read_sequences, write_sequences
 from skseqmetric.datasets._japanese_vowels import load_japanese_vowels
 from skseqmetric.datasets._pen import make_words, render_trajectory
+from skseqmetric.datasets._reading import read_sequences
 from skseqmetric.datasets._synthetic import make_shifted_sequences
 from skseqmetric.datasets._trips import make_trips
+from skseqmetric.datasets._writing import write_sequences
 
 __all__ = [
     "KeywordMemory",

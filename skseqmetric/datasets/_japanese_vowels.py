@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skseqmetric.datasets._files import read_sequences
+from skseqmetric.datasets._reading import read_sequences
 
 _N_SPEAKERS = 9
 

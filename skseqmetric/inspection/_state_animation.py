@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skseqmetric._files import replacing
 from skseqmetric._input import as_array, joined_labels, label_array, positional
 from skseqmetric._ops.progress import titled
 from skseqmetric.inspection._state_film import StageDrawing, save_film
@@ -311,7 +312,8 @@ class StateAnimation:
         Parameters
         ----------
         path : str or Path
-            With the ending ".gif" or ".mp4". A video needs the program ffmpeg.
+            With the ending ".gif" or ".mp4". A video needs the program ffmpeg. The file is replaced in one step: even
+            after a crash it holds either the old or the new film.
         fps : float, default=4
             Stages per second.
         dpi : float, default=100
@@ -362,7 +364,7 @@ class StateAnimation:
         Parameters
         ----------
         path : str or Path
-            The file, which is replaced.
+            The file. It is replaced in one step: even after a crash it holds either the old or the new page.
         fps : float, default=2
             Stages per second.
         verbose : int, default=0
@@ -374,4 +376,6 @@ class StateAnimation:
             If plotly is missing.
         """
         figure = self.to_plotly(fps=fps, verbose=verbose)
-        figure.write_html(path, include_plotlyjs=True, auto_play=False, config={"displaylogo": False}, div_id="map")
+        page = figure.to_html(include_plotlyjs=True, auto_play=False, config={"displaylogo": False}, div_id="map")
+        with replacing(path) as file:
+            file.write(page.encode())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._files import replacing
 from skseqmetric._ops.progress import tracked
 from skseqmetric.inspection._state_drawing import INCHES, outside_legend, state_axes
 from skseqmetric.inspection._state_stages import Stages
@@ -120,7 +121,8 @@ def _save_gif(drawing: StageDrawing, path: Path, fps: float, frames: Iterable[in
     ]
     durations = [round(1000 / fps)] * len(pictures)
     durations[-1] += round(1000 * _HOLD)
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+    with replacing(path) as file:
+        pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
 def _palette(colours: list[str], categories: bool) -> np.ndarray:
@@ -136,6 +138,7 @@ def _palette(colours: list[str], categories: bool) -> np.ndarray:
 
 
 def _save_mp4(drawing: StageDrawing, path: Path, fps: Any, frames: Iterable[int]) -> None:
+    from matplotlib import rcParams
     from matplotlib.animation import FFMpegWriter
 
     if not FFMpegWriter.isAvailable():
@@ -143,8 +146,9 @@ def _save_mp4(drawing: StageDrawing, path: Path, fps: Any, frames: Iterable[int]
             f"{path.name} needs the program ffmpeg, which was not found: install it and put it on the PATH, or "
             "save a .gif."
         )
-    writer, last = FFMpegWriter(fps=fps), len(drawing.stages.names) - 1
-    with writer.saving(drawing.ax.figure, str(path), drawing.ax.figure.dpi):
+    as_mp4 = [*rcParams["animation.ffmpeg_args"], "-f", "mp4"]  # the name of the file does not say it yet
+    writer, last = FFMpegWriter(fps=fps, extra_args=as_mp4), len(drawing.stages.names) - 1
+    with replacing(path) as file, writer.saving(drawing.ax.figure, file.name, drawing.ax.figure.dpi):
         for frame in frames:
             drawing.show(frame)
             for _ in range(1 + round(_HOLD * fps) if frame == last else 1):
