@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skseqmetric.datasets import read_sequences
+from skseqmetric.datasets import read_sequences, write_sequences
 from tests.small_data_files import (
     MUTATIONS,
     REWRITTEN,
@@ -242,3 +244,132 @@ def test_hostile_files_are_refused(tmp_path: Path, name: str) -> None:
     assert str(caught.value).startswith(str(path))
     assert len(str(caught.value)) < len(str(path)) + 500
     assert tracemalloc.get_traced_memory()[1] - before < 8 * MIB
+
+
+# ---------------------------------------------------------------------------------------- limits and forms
+
+
+def test_a_file_beyond_the_limit_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.npz"
+    write_sequences(path, {"train": (np.zeros((2, 2**18, 2)), None)})
+    assert path.stat().st_size < MIB // 32
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"zeros\.npz would unpack to 8388\d+ bytes, more than max_bytes=8388608"):
+        read_sequences(path, max_bytes=2**23)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < MIB // 2
+    for limit in (2**23 + 1000, None):
+        assert [x.shape for x in read_sequences(path, max_bytes=limit)["train"][0]] == [(2**18, 2)] * 2
+
+
+def test_the_limit_counts_all_splits_and_every_sequence(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    write_sequences(path, {"a": (np.zeros((1, 5000, 1)), None), "b": (np.zeros((1, 5000, 1)), None)})
+    with pytest.raises(ValueError, match="more than max_bytes=70000"):
+        read_sequences(path, max_bytes=70_000)
+    np.savez(path, values=np.ones((10_000, 1), np.int8), lengths=np.ones(10_000, np.int8))
+    with pytest.raises(ValueError, match=r"would unpack to 1460256 bytes"):
+        read_sequences(path, max_bytes=10**6)
+    assert len(read_sequences(path)[""][0]) == 10_000
+    np.savez(path, values=V, lengths=L, more=np.zeros(10**6))
+    assert list(read_sequences(path, max_bytes=10_000)) == [""], "what is ignored is not unpacked, and does not count"
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "1", np.inf])
+def test_a_limit_is_a_positive_int(tmp_path: Path, limit: Any) -> None:
+    with pytest.raises(ValueError, match="max_bytes must be a positive int, or None for no limit, got"):
+        read_sequences(tmp_path / "x.npz", max_bytes=limit)
+
+
+def test_what_the_system_says_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_sequences(tmp_path / "x.npz")
+    with pytest.raises((IsADirectoryError, PermissionError)):
+        read_sequences(tmp_path)
+    with pytest.raises(TypeError):
+        read_sequences(3)  # type: ignore[arg-type]
+    path = tmp_path / "x.npz"
+    path.write_bytes(split_of())
+
+    def fail(*args: Any, **options: Any) -> None:
+        raise OSError(errno.EIO, "the disk")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", fail)
+    with pytest.raises(OSError, match="the disk"):
+        read_sequences(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="a device or a pipe"):
+        read_sequences(tmp_path / "pipe")
+
+
+def test_memory_that_is_not_there_is_a_value_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npz"
+    path.write_bytes(split_of())
+
+    def fail(*args: Any, **options: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "frombuffer", fail)
+    with pytest.raises(ValueError, match=r"x\.npz needs more memory than there is"):
+        read_sequences(path)
+
+
+FORMS = {
+    "in Fortran's order": npy(np.asfortranarray(np.arange(10.0).reshape(5, 2))),
+    "big-endian": npy(np.arange(10.0).reshape(5, 2).astype(">f8")),
+    "version 2": npy_of(header(), np.arange(10.0).tobytes(), version=2),
+    "version 3": npy_of(header(), np.arange(10.0).tobytes(), version=3),
+    "with keys in another order": npy_of(
+        "{'shape': (5, 2), 'fortran_order': False, 'descr': '<f8'}   ", np.arange(10.0).tobytes()
+    ),
+    "of Python 2": npy_of(header(shape="(5L, 2L)"), np.arange(10.0).tobytes()),
+    "tight": npy_of("{'descr':'<f8','fortran_order':False,'shape':(5,2)}", np.arange(10.0).tobytes()),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_arrays_of_other_writers_are_read(tmp_path: Path, form: str) -> None:
+    (tmp_path / "x.npz").write_bytes(with_values(FORMS[form]))
+    X, y = read_sequences(tmp_path / "x.npz")[""]
+    assert [x.tolist() for x in X] == [[[0, 1], [2, 3]], [[4, 5], [6, 7], [8, 9]]]
+    assert y is None
+
+
+def test_dates_and_bytes_are_labels(tmp_path: Path) -> None:
+    for labels in (np.array(["2026-01-01", "2026-02-01"], "M8[D]"), np.array([b"a", b"bc"]), np.array([3, 4], "m8[s]")):
+        np.savez(tmp_path / "x.npz", values=V, lengths=L, labels=labels)
+        np.testing.assert_array_equal(read_sequences(tmp_path / "x.npz")[""][1], labels, strict=True)
+
+
+def test_a_file_streamed_to_a_pipe_is_read(tmp_path: Path) -> None:
+    """Its members have their sizes behind them."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *place: int) -> int:
+            raise io.UnsupportedOperation
+
+        def tell(self) -> int:
+            raise io.UnsupportedOperation
+
+    file = Pipe()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members(split_of()).items():
+            archive.writestr(name, content)
+    (tmp_path / "x.npz").write_bytes(file.getvalue())
+    assert [x.shape for x in read_sequences(tmp_path / "x.npz")[""][0]] == [(2, 2), (3, 2)]
+
+
+def test_values_can_be_written_to(tmp_path: Path) -> None:
+    write_sequences(tmp_path / "x.npz", {"train": ([V, V], ["a", "b"])})
+    X, y = read_sequences(tmp_path / "x.npz")["train"]
+    X[0][:], y[0] = 7, "c"
+    assert X[1].tolist() == V.tolist()
+    assert y.tolist() == ["c", "b"]
