@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the pins of constraints.txt with the SHA-256 sums of their files, as pip finds them here, to a requirements file.
+"""Write the pins of constraints.txt, with the SHA-256 sums of the files that pip finds, to a requirements file.
 
 `.venv/bin/python .ci/hash_pins.py` writes requirements-hashed.txt. Nothing is installed. Sums are of the files for this
 platform and this version of Python, as the pins are.

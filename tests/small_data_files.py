@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -113,7 +114,7 @@ def _edit_field(data: bytearray, rng: np.random.Generator) -> bytes:
     """Another number in one of the headers of the archive."""
     marks = [b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"]
     mark = marks[rng.integers(3)]
-    places = [i for i in range(len(data)) if data[i : i + 4] == mark]
+    places = [match.start() for match in re.finditer(mark, data)]
     place = places[rng.integers(len(places))] + int(rng.integers(4, {1: 44, 3: 28, 5: 20}[mark[2]]))
     width = int(rng.choice([1, 2, 4]))
     number = int(rng.choice([0, 1, 2**31, 2**32 - 1, int(rng.integers(2**32))])) % 2 ** (8 * width)

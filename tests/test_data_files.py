@@ -95,7 +95,9 @@ def traced() -> Any:
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize(("n", "seed"), [(64, 0), pytest.param(3000, 1, marks=[pytest.mark.long])])
+@pytest.mark.parametrize(
+    ("n", "seed"), [(64, 0), pytest.param(3000, 1, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+)
 def test_a_mutated_file_is_read_rightly_or_refused(tmp_path: Path, n: int, seed: int) -> None:
     counts = mutate_and_read(tmp_path, n, seed)
     print(counts)  # noqa: T201
