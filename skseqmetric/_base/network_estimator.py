@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -33,8 +34,9 @@ from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
 from skseqmetric._tensors.scaling import LARGEST, channel_scaling
 from skseqmetric._training.augmentation import Augment
-from skseqmetric._training.batches import Columns, PairBatches, Plan, TargetBatches
+from skseqmetric._training.batches import Columns, Plan, TargetBatches
 from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
+from skseqmetric._training.checkpoints import Streams, add_start, checkpoint_in, identity_of
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.loop import TrainingOptions, train
 from skseqmetric._training.running import RUNNING, RunningFit
@@ -84,6 +86,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "callbacks": [list, tuple, None],
+        "checkpoint": [str, os.PathLike, None],
         "augment": ["array-like", str, HasMethods(["__call__"]), None],
         "instance_channels": ["boolean", StrOptions({"auto"})],
     }
@@ -98,7 +101,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     n_token_features: int
     token_dropout: float
 
+    # models that were saved before there were checkpoints have none
+    checkpoint: str | os.PathLike[str] | None = None
+
     _network: ClassVar[type[nn.Module]]
+    # parameters that only say how a fitted estimator answers
+    _only_after_fits: ClassVar[frozenset[str]] = frozenset()
 
     _seed: int
     _task: Any
@@ -140,6 +148,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             X, y, sample_weight, groups, images, task, reset=not continued, several_classes=True
         )
         seed, device = self._seed if continued else draw_seed(self.random_state), resolve_device(self.device)
+        seed = self._open_checkpoint("fit", training, task, device, seed, continued=continued)
         validation = None
         if self.early_stopping:
             training, validation = training.split(self.validation_fraction, seed)
@@ -245,6 +254,24 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
 
+    def _open_checkpoint(
+        self, method: str, training: TrainingSet, task: Task, device: torch.device, seed: int, *, continued: bool
+    ) -> int:
+        """Hold the checkpoint of this fit until it ends. Return the seed, which an earlier one has decided."""
+        if self.checkpoint is None:
+            return seed
+        decided = continued or self.random_state is not None
+        identity = identity_of(self, method, training, task, device, seed if decided else None)
+        if continued:
+            rows = [{name: value for name, value in row.items() if name != "dur"} for row in self.history_]
+            others = getattr(self, "loss_", None), vars(self).get("_moving"), rows, self.mean_, self.scale_
+            identity = add_start(identity, self.module_, others)
+        running = self._running()
+        running.checkpoint = running.held.enter_context(
+            checkpoint_in(self.checkpoint, identity, seed, goes_on=continued)
+        )
+        return running.checkpoint.seed
+
     def _views(self, training: TrainingSet, task: Task, *, whole: bool = True) -> tuple[int, ...]:
         """Return the columns of `instance_channels` that a new network reads beside the channels.
 
@@ -292,7 +319,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         if validation is not None:
             validation = replace(validation, targets=self._task.network_targets(validation.targets))
             held_out = self._batches(validation, self._fixed_plan(validation, size))
-        return self._minimise(objective, batches, held_out, epochs or all_epochs, None if epochs else updates, data)
+        streams = Streams(rng, generator, batches, objective.columns)
+        return self._minimise(objective, streams, held_out, epochs or all_epochs, None if epochs else updates, data)
 
     def _generators(self) -> tuple[np.random.Generator, torch.Generator]:
         # n_iter_ gives every call of partial_fit its own random numbers; a repeated fit draws the same again
@@ -331,7 +359,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _minimise(
         self,
         objective: Objective,
-        batches: TargetBatches | PairBatches,
+        streams: Streams,
         validation: TargetBatches | None,
         epochs: int,
         n_updates: int | None,
@@ -341,12 +369,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         running = self._running()
         followed = vars(self).get("_skl_callbacks")  # set by set_callbacks, a pipeline or a search
         reporter = EpochReporter(self, *data, epochs, self._fitted_copy) if followed else None
-        options = self._training_options(epochs, n_updates, validation is not None, reporter, objective.columns)
-        result = train(objective.module, batches, validation, options, self._optimizer_state)
+        options = self._training_options(epochs, n_updates, validation is not None, reporter, streams)
+        result = train(objective.module, streams.batches, validation, options, self._optimizer_state)
         rows = [{**row, "epoch": self.n_iter_ + row["epoch"]} for row in result.history]
         self.history_, self.n_iter_ = [*self.history_, *rows], self.n_iter_ + len(rows)
         if result.failure is not None:
-            self._diverged(result.failure, batches.sequences)
+            self._diverged(result.failure, streams.batches.sequences)
         running.keeps = (KeyboardInterrupt,)
         if reporter is not None:
             reporter.end()
@@ -387,7 +415,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         n_updates: int | None,
         early_stopping: bool,
         reporter: EpochReporter | None,
-        columns: Columns | None,
+        streams: Streams,
     ) -> TrainingOptions:
         return TrainingOptions(
             max_epochs=epochs,
@@ -397,7 +425,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             callbacks=tuple(self.callbacks or ()),
             on_epoch_begin=None if reporter is None else reporter.begin_epoch,
             on_epoch_end=None if reporter is None else reporter.end_epoch,
-            parts=getattr(columns, "losses", None),
+            parts=getattr(streams.columns, "losses", None),
+            checkpoint=self._running().checkpoint,
+            streams=streams,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             n_iter_no_change=self.n_iter_no_change,

@@ -144,6 +144,10 @@ class SyncGRUMetric(EmbeddingMetric):
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks for the training loop.
+    checkpoint : str, path-like or None, default=None
+        Folder for a checkpoint. `fit` writes it after every epoch. If it finds one, it goes on from there, and ends
+        with the bits of a fit that was never interrupted. A checkpoint of other data or parameters is refused. None:
+        nothing is written.
 
     Attributes
     ----------
@@ -256,6 +260,7 @@ class SyncGRUMetric(EmbeddingMetric):
         warm_start: bool = False,
         verbose: int = 0,
         callbacks: list[Any] | None = None,
+        checkpoint: Any = None,
     ) -> None:
         self.n_units = n_units
         self.coupling = coupling
@@ -291,6 +296,7 @@ class SyncGRUMetric(EmbeddingMetric):
         self.warm_start = warm_start
         self.verbose = verbose
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
 
     _network = SyncGRUNetwork
     module_: SyncGRUNetwork

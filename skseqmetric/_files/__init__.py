@@ -1,7 +1,8 @@
-"""Files: how the package writes them."""
+"""Files: how the package writes them, and who may."""
 
 from __future__ import annotations
 
 from skseqmetric._files.atomic import replacing
+from skseqmetric._files.lock import HeldElsewhere, locked
 
-__all__ = ["replacing"]
+__all__ = ["HeldElsewhere", "locked", "replacing"]

@@ -26,6 +26,7 @@ from skseqmetric._tensors.modules import own_copy
 from skseqmetric._tensors.resolve import draw_seed, resolve_device
 from skseqmetric._training.augmentation import Augment
 from skseqmetric._training.batches import PairBatches, Plan, balanced_batches, shuffled_batches
+from skseqmetric._training.checkpoints import Streams
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import BlockObjective, PairObjective
 
@@ -161,8 +162,9 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         """
         continued = self.warm_start and "module_" in vars(self)
         task, training, augment = self._checked_pairs(X, pairs, same, reset=not continued)
-        seed, device = None if continued else draw_seed(self.random_state), resolve_device(self.device)
-        self._begin(training, task, seed, device)
+        seed, device = self._seed if continued else draw_seed(self.random_state), resolve_device(self.device)
+        seed = self._open_checkpoint("fit_pairs", training, task, device, seed, continued=continued)
+        self._begin(training, task, None if continued else seed, device)
         self._optimizer_state = None
         self._learn_pairs(training, task, augment, (X, same))
         return self
@@ -195,7 +197,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         )
         weight = self._resolved_embedding_weight()
         objective = PairObjective(self.module_, task, embedding_weight=weight, generator=generator)
-        self._minimise(Objective(objective), batches, None, epochs, n_updates, data)
+        self._minimise(Objective(objective), Streams(rng, generator, batches), None, epochs, n_updates, data)
 
     def _make_task(self) -> Task:
         if isinstance(self.loss, str) and self.loss not in BLOCK_LOSSES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,13 +21,20 @@ Augmentation = Callable[[Tensor, Tensor], Tensor]
 
 
 class Columns(Protocol):
-    """Further tensors for every batch, such as images of the sequences. An epoch begins and ends by two calls."""
+    """Further tensors for every batch, such as images of the sequences. An epoch begins and ends by two calls.
+
+    `state` is what they remember between two epochs, as plain values and arrays.
+    """
 
     def begin_epoch(self) -> None: ...
 
     def __call__(self, rows: np.ndarray) -> dict[str, Tensor]: ...
 
     def end_epoch(self) -> None: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass

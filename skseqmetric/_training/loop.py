@@ -18,6 +18,10 @@ from torch.utils.data import Dataset
 from skseqmetric._ops import buffer_pool
 from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._ops.progress import Bar, progress
+from skseqmetric._training.checkpoints import Checkpoint, Streams
+from skseqmetric._training.checkpoints.hooks import callback_state, restore_callback
+from skseqmetric._training.checkpoints.modules import module_state, restore_module, restore_optimizer
+from skseqmetric._training.checkpoints.trees import fits_a_tree
 from skseqmetric._training.running import RUNNING
 
 CLIP_NORM = 1.0
@@ -55,6 +59,8 @@ class TrainingOptions:
     on_epoch_begin: Callable[[], None] | None = None
     on_epoch_end: Callable[[], bool] | None = None
     parts: Callable[[], dict[str, float]] | None = None  # further entries of the history, per epoch
+    checkpoint: Checkpoint | None = None
+    streams: Streams | None = None  # what a checkpoint keeps of the batches
 
 
 @dataclass
@@ -85,6 +91,9 @@ def train(
     """
     guard, report = _Guard(options), _Report(options)
     net = _make_net(objective, validation, options, [guard, report])
+    recorder = _Recorder(options, objective, guard, report)
+    if options.checkpoint is not None:
+        net.callbacks.append(recorder)
     net.initialize()
     if optimizer_state is not None:
         # a copy, because the optimizer changes the moments in place
@@ -92,7 +101,7 @@ def train(
     failure = None
     try:
         with one_intra_op_thread(), progress("training", options.max_epochs, "epoch", delay=0) as report.bar:
-            net.partial_fit(_Epochs(batches), None)
+            net.partial_fit(_Epochs(batches), None, epochs=recorder.epochs_left)
     except _Divergence as error:
         failure = str(error)
     finally:
@@ -371,3 +380,82 @@ class _Report(Callback):
         if self.options.on_epoch_end is not None and self.options.on_epoch_end():
             self.stopped = True
             raise KeyboardInterrupt  # skorch ends training on this exception
+
+
+class _Recorder(Callback):
+    """Goes on from a checkpoint before the first epoch, and writes one after every epoch. It is the last callback."""
+
+    def __init__(self, options: TrainingOptions, objective: nn.Module, guard: _Guard, report: _Report) -> None:
+        self.options, self.objective, self.guard, self.report = options, objective, guard, report
+        self.checkpoint, self.streams = options.checkpoint, options.streams
+        self.written = 0
+        self.found = None if self.checkpoint is None or not self.checkpoint.found else self._read(self.checkpoint)
+
+    def _read(self, checkpoint: Checkpoint) -> Any:
+        found = checkpoint.read(sum(p.nbytes for p in self.objective.state_dict().values() if isinstance(p, Tensor)))
+        done = found.get("epochs") if isinstance(found, dict) else None
+        if type(done) is not int or not 1 <= done <= self.options.max_epochs:
+            raise checkpoint.damaged(f"it is of epoch {done!r:.20} of {self.options.max_epochs}")
+        return found
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs that are still to be trained."""
+        if self.found is None:
+            return self.options.max_epochs
+        return 0 if self.found.get("finished") is True else self.options.max_epochs - int(self.found["epochs"])
+
+    def on_train_begin(self, net: _Net, **kwargs: Any) -> None:
+        if self.checkpoint is None or self.found is None:
+            return
+        try:
+            self._restore(net, self.found)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise self.checkpoint.damaged(error) from error
+        self.found = None  # its numbers are copied
+
+    def on_epoch_end(self, net: _Net, **kwargs: Any) -> None:
+        self._write(net, finished=len(self.report.history) == self.options.max_epochs)
+
+    def on_train_end(self, net: _Net, **kwargs: Any) -> None:
+        # early stopping ends an epoch before this callback hears of it
+        if _stopped_early(net) and self.written < len(self.report.history):
+            self._write(net, finished=True)
+
+    def _write(self, net: _Net, *, finished: bool) -> None:
+        self.written = len(self.report.history)
+        if self.checkpoint is None or self.streams is None:
+            return
+        state = {
+            "epochs": self.written,
+            "finished": finished,
+            "objective": module_state(self.objective),
+            "optimizer": net.optimizer_.state_dict(),
+            "history": self.report.history,
+            "rows": [{**{k: v for k, v in row.items() if fits_a_tree(v)}, "batches": []} for row in net.history],
+            "updates": self.guard.updates,
+            "callbacks": [[name, callback_state(callback)] for name, callback in self._others(net)],
+            "streams": self.streams.state(),
+        }
+        self.checkpoint.write(state)
+
+    def _restore(self, net: _Net, state: dict[str, Any]) -> None:
+        names = [name for name, _ in self._others(net)]
+        if [name for name, _ in state["callbacks"]] != names or len(state["history"]) != state["epochs"]:
+            raise ValueError("it has other callbacks, or another number of epochs in its history")
+        restore_module(self.objective, state["objective"])
+        restore_optimizer(net.optimizer_, state["optimizer"])
+        for (_, callback), (_, own) in zip(self._others(net), state["callbacks"], strict=True):
+            restore_callback(callback, own)
+        if self.streams is not None:
+            self.streams.restore(state["streams"])
+        net.history.extend(state["rows"])
+        self.report.history.extend(state["history"])
+        self.report.bar.advance(state["epochs"])
+        self.guard.epoch, self.guard.updates = state["epochs"], int(state["updates"])
+        self.written = state["epochs"]
+
+    def _others(self, net: _Net) -> list[tuple[str, Any]]:
+        """Return all callbacks that remember something which is not kept here already."""
+        own = (self, self.guard, self.report)
+        return [(name, callback) for name, callback in net.callbacks_ if callback not in own]

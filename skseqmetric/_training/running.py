@@ -11,13 +11,16 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skseqmetric._training.callbacks import with_callbacks
 from skseqmetric._training.verbose import shown_by
+
+if TYPE_CHECKING:
+    from skseqmetric._training.checkpoints import Checkpoint
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -63,10 +66,16 @@ class RunningFit:
 
     keeps : kinds of errors that end the fit without undoing it from now on.
     told : whether the user was told that the fit ended early.
+    is_part : whether it is a part of another fit, such as that of an ensemble.
+    checkpoint : what the fit goes on from and writes to, if it was asked for.
+    held : what is released when the fit ends.
     """
 
-    def __init__(self, ctrl_c: CtrlC) -> None:
-        self.ctrl_c = ctrl_c
+    checkpoint: Checkpoint | None = None
+
+    def __init__(self, ctrl_c: CtrlC, *, is_part: bool = False) -> None:
+        self.ctrl_c, self.is_part = ctrl_c, is_part
+        self.held = ExitStack()
         self.keeps: tuple[type[BaseException], ...] = ()
         self.told = False
         self._undo: list[Callable[[], object]] = []
@@ -81,7 +90,7 @@ class RunningFit:
 
     def leave(self, name: str) -> None:
         """Raise KeyboardInterrupt again where the caller would go on with a model that is only half trained."""
-        if self.ctrl_c.count > 1 or (self.ctrl_c.count and _fitted_by_a_library()):
+        if self.ctrl_c.count > 1 or (self.ctrl_c.count and fitted_by_a_library()):
             raise KeyboardInterrupt
         if self.ctrl_c.count and not self.told:
             warnings.warn(
@@ -127,10 +136,10 @@ def _whole_or_undone(estimator: Any) -> Iterator[RunningFit]:
     """Run a fit in the body. An error restores the estimator, unless it is one of the kinds that the fit keeps."""
     before, outer = dict(vars(estimator)), RUNNING.get()
     # a fit within a callback of another one hears the same Ctrl-C
-    running = RunningFit(CtrlC() if outer is None else outer.ctrl_c)
+    running = RunningFit(CtrlC() if outer is None else outer.ctrl_c, is_part=outer is not None)
     token = RUNNING.set(running)
     try:
-        with running.ctrl_c, ExitStack() as modes:
+        with running.ctrl_c, running.held, ExitStack() as modes:
             # gradients in full precision, whatever modes of torch the caller is in
             modes.enter_context(torch.inference_mode(False))
             modes.enter_context(torch.enable_grad())
@@ -173,7 +182,7 @@ def _restore(estimator: Any, attributes: dict[str, Any]) -> None:
     vars(estimator).update(attributes)
 
 
-def _fitted_by_a_library() -> bool:
+def fitted_by_a_library() -> bool:
     """Return whether a search, a cross-validation, a pipeline or the like is among the callers."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:

@@ -63,6 +63,12 @@ class ImagePool:
             return [b""] * len(self.of_sequences)
         return [digest.tobytes() for digest in self.images.digests()[self.own]]
 
+    def identity(self) -> list[Any]:
+        """Return arrays and hashes that are equal for pools of which a fit learns the same."""
+        if self.own is not None:
+            return [*self.tags(), self.of_sequences]
+        return [self.images.values, self.of_images, self.of_sequences]
+
     def __getitem__(self, rows: np.ndarray) -> ImagePool:
         own = None if self.own is None else self.own[rows]
         return replace(self, of_sequences=self.of_sequences[rows], own=own)
@@ -142,6 +148,18 @@ class ImageColumns:
         self.course.end_epoch()
         if isinstance(self.distances, MovingDistances):
             self.distances.end_epoch()
+
+    def state(self) -> dict[str, Any]:
+        """Return what the columns remember between two epochs."""
+        moving = self.distances.matrix if isinstance(self.distances, MovingDistances) else None
+        return {"numpy": self.rng.bit_generator.state, "course": self.course.state(), "distances": moving}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.rng.bit_generator.state = state["numpy"]
+        self.course.restore(state["course"])
+        if isinstance(self.distances, MovingDistances):
+            self.distances.restore(state["distances"])
 
     def losses(self) -> dict[str, float]:
         """Return the parts of the loss in the last epoch."""

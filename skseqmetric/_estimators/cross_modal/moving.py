@@ -38,6 +38,12 @@ class MovingDistances:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_sums": None}
 
+    def restore(self, matrix: np.ndarray) -> None:
+        """Go on from distances (K, K)."""
+        if matrix.shape != self.matrix.shape or matrix.dtype != self.matrix.dtype:
+            raise ValueError(f"label distances have shape {matrix.shape} and not {self.matrix.shape}")
+        self.matrix = matrix
+
     def record(self, series: Tensor, images: Tensor, logits: Tensor, codes: Tensor, weights: Tensor) -> None:
         """Add a batch: embeddings (B, D) of both modalities and class scores (B, K) of sequences of classes (B,)."""
         rows = (series + images) / 2 if self.kind == "prototypes" else logits.softmax(1)

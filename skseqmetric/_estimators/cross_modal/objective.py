@@ -69,6 +69,15 @@ class Course:
         self.rows.append(dict(zip(self.parts, means, strict=True)))
         self.epoch += 1
 
+    def state(self) -> dict[str, Any]:
+        """Return what the course remembers between two epochs."""
+        return {"epoch": self.epoch, "rows": self.rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. Its rows are finished epochs."""
+        self.epoch = int(state["epoch"])
+        self.rows = [{part: float(row[part]) for part in self.parts} for row in state["rows"]]
+
     @property
     def least(self) -> float:
         """Smallest label distance that negatives should have."""

@@ -171,6 +171,10 @@ class CrossModalTranscriber(CrossModalEstimator):
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks for the training loop.
+    checkpoint : str, path-like or None, default=None
+        Folder for a checkpoint. `fit` writes it after every epoch. If it finds one, it goes on from there, and ends
+        with the bits of a fit that was never interrupted. A checkpoint of other data or parameters is refused. None:
+        nothing is written.
 
     Attributes
     ----------
@@ -248,6 +252,7 @@ class CrossModalTranscriber(CrossModalEstimator):
     }
 
     _head = "steps"
+    _only_after_fits = frozenset({"decoding", "beam_width"})
     # whether the last training was a `partial_fit` that left a network which writes blanks alone
     _blanks_untold: bool = False
 
@@ -291,6 +296,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         callbacks: list[Any] | None = None,
+        checkpoint: Any = None,
     ) -> None:
         self.n_components = n_components
         self.loss = loss
@@ -329,6 +335,7 @@ class CrossModalTranscriber(CrossModalEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
 
     # ------------------------------------------------------------------ fitting
     @fitting

@@ -147,6 +147,10 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks for the training loop.
+    checkpoint : str, path-like or None, default=None
+        Folder for a checkpoint. `fit` writes it after every epoch. If it finds one, it goes on from there, and ends
+        with the bits of a fit that was never interrupted. A checkpoint of other data or parameters is refused. None:
+        nothing is written.
 
     Attributes
     ----------
@@ -259,6 +263,7 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         callbacks: list[Any] | None = None,
+        checkpoint: Any = None,
     ) -> None:
         self.n_units = n_units
         self.cell = cell
@@ -300,6 +305,7 @@ class NRNMClassifier(ClassifierMixin, MemoryEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
 
     # ------------------------------------------------------------------ a task of classes
     _make_task = class_methods.make_task

@@ -155,6 +155,10 @@ class NRNMMetric(EmbeddingMetric):
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks for the training loop.
+    checkpoint : str, path-like or None, default=None
+        Folder for a checkpoint. `fit` writes it after every epoch. If it finds one, it goes on from there, and ends
+        with the bits of a fit that was never interrupted. A checkpoint of other data or parameters is refused. None:
+        nothing is written.
 
     Attributes
     ----------
@@ -269,6 +273,7 @@ class NRNMMetric(EmbeddingMetric):
         warm_start: bool = False,
         verbose: int = 0,
         callbacks: list[Any] | None = None,
+        checkpoint: Any = None,
     ) -> None:
         self.n_units = n_units
         self.cell = cell
@@ -315,6 +320,7 @@ class NRNMMetric(EmbeddingMetric):
         self.warm_start = warm_start
         self.verbose = verbose
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
 
     _network = MemoryNetwork
     module_: MemoryNetwork

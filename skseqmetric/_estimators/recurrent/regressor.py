@@ -109,6 +109,10 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         1 shows a progress bar with the loss.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks for the training loop.
+    checkpoint : str, path-like or None, default=None
+        Folder for a checkpoint. `fit` writes it after every epoch. If it finds one, it goes on from there, and ends
+        with the bits of a fit that was never interrupted. A checkpoint of other data or parameters is refused. None:
+        nothing is written.
 
     Attributes
     ----------
@@ -209,6 +213,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         callbacks: list[Any] | None = None,
+        checkpoint: Any = None,
     ) -> None:
         self.n_units = n_units
         self.cell = cell
@@ -239,6 +244,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
 
     # ------------------------------------------------------------------ a task of numbers
     _make_task = number_methods.make_task

@@ -1,0 +1,67 @@
+"""The numbers of modules and optimizers, as trees that a checkpoint can hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def module_state(module: nn.Module) -> dict[str, Any]:
+    """Return weights and buffers, also those buffers that a module does not save."""
+    return {"saved": dict(module.state_dict()), "others": _other_buffers(module)}
+
+
+def restore_module(module: nn.Module, state: dict[str, Any]) -> None:
+    """Put weights and buffers back.
+
+    Raises
+    ------
+    ValueError
+        Names, shapes or kinds of numbers are not those of the module, or a weight is not finite.
+    """
+    _check(dict(module.state_dict()), state["saved"])
+    others = _other_buffers(module)
+    _check(others, state["others"])
+    module.load_state_dict(state["saved"])
+    for name, buffer in others.items():
+        buffer.copy_(state["others"][name])
+    if not all(torch.isfinite(p).all() for p in module.parameters()):
+        raise ValueError("a weight is not finite")
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put the moments and settings of an optimizer back.
+
+    Raises
+    ------
+    ValueError
+        They are not those of these parameters.
+    """
+    groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    if [set(group) - {"params"} for group in state["param_groups"]] != [set(group) for group in groups]:
+        raise ValueError("the settings of the optimizer have other names")
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for number, moments in state["state"].items():
+        parameter = parameters[number]
+        for name, value in moments.items():
+            shape = () if name == "step" else parameter.shape
+            if not isinstance(value, Tensor) or value.shape != shape or not torch.isfinite(value).all():
+                raise ValueError(f"{name} of parameter {number} does not fit it")
+    optimizer.load_state_dict(state)
+
+
+def _other_buffers(module: nn.Module) -> dict[str, Tensor]:
+    saved = module.state_dict()
+    return {name: buffer for name, buffer in module.named_buffers() if name not in saved}
+
+
+def _check(expected: dict[str, Any], found: dict[str, Any]) -> None:
+    if set(expected) != set(found):
+        raise ValueError(f"the weights have other names: {sorted(set(expected) ^ set(found))[:3]}")
+    for name, value in expected.items():
+        if isinstance(value, Tensor):
+            given = found[name]
+            if not isinstance(given, Tensor) or given.shape != value.shape or given.dtype != value.dtype:
+                raise ValueError(f"{name} has another shape or another kind of numbers")
