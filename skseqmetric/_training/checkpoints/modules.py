@@ -43,13 +43,19 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
     if [set(group) - {"params"} for group in state["param_groups"]] != [set(group) for group in groups]:
         raise ValueError("the settings of the optimizer have other names")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for number, moments in state["state"].items():
-        parameter = parameters[number]
-        for name, value in moments.items():
-            shape = () if name == "step" else parameter.shape
-            if not isinstance(value, Tensor) or value.shape != shape or not torch.isfinite(value).all():
-                raise ValueError(f"{name} of parameter {number} does not fit it")
-    optimizer.load_state_dict(state)
+    found = {
+        number: {name: _moment(parameters[number], name, value) for name, value in moments.items()}
+        for number, moments in state["state"].items()
+    }
+    optimizer.load_state_dict({"state": found, "param_groups": state["param_groups"]})
+
+
+def _moment(parameter: Tensor, name: str, value: Any) -> Tensor:
+    """Return a moment with the strides of its parameter: fused optimizers go through the memory of both alike."""
+    shape = () if name == "step" else parameter.shape
+    if not isinstance(value, Tensor) or value.shape != shape or not torch.isfinite(value).all():
+        raise ValueError(f"{name} of a weight does not fit it")
+    return value if name == "step" else torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def _other_buffers(module: nn.Module) -> dict[str, Tensor]:
