@@ -64,10 +64,8 @@ class ImagePool:
         return [digest.tobytes() for digest in self.images.digests()[self.own]]
 
     def identity(self) -> list[Any]:
-        """Return arrays and hashes that are equal for pools of which a fit learns the same."""
-        if self.own is not None:
-            return [*self.tags(), self.of_sequences]
-        return [self.images.values, self.of_images, self.of_sequences]
+        """Return what a fit learns from, beside the own images of sequences."""
+        return [] if self.own is not None else [self.images.values, self.of_images]
 
     def __getitem__(self, rows: np.ndarray) -> ImagePool:
         own = None if self.own is None else self.own[rows]

@@ -21,6 +21,9 @@ from skseqmetric._training.data import TrainingSet
 NEUTRAL = frozenset({"checkpoint", "device", "random_state", "verbose", "warm_start"})
 """Parameters that are compared in another form, or that do not change what is learned."""
 
+OF_SEQUENCES = frozenset({"y", "sample_weight", "groups", "images", "rows"})
+"""Parts of the data that belong to the sequences."""
+
 LONGEST = 60
 """Characters of a description. Longer ones end in a digest."""
 
@@ -64,27 +67,44 @@ def add_start(identity: Identity, network: nn.Module, others: Any) -> Identity:
 def differences(now: Identity, then: Identity) -> list[str]:
     """Return how a fit differs from that of a checkpoint, one text for each difference."""
     names = [*now, *(name for name in then if name not in now)]
+    found = [name for name in names if now.get(name) != then.get(name)]
+    # the digests of what belongs to sequences hold the sequences, and the last part of the data holds all others
+    implied = OF_SEQUENCES if "X" in found else ()
+    found = [name for name in found if name not in implied and (name != "rows" or len(found) == 1)]
     missing = "nothing of the kind"
-    return [
-        f"{name} is {now.get(name, missing)}, and was {then.get(name, missing)[: 2 * LONGEST]}"
-        for name in names
-        if now.get(name) != then.get(name)
-    ]
+    return [f"{name} is {now.get(name, missing)}, and was {then.get(name, missing)[: 2 * LONGEST]}" for name in found]
 
 
 def _data(estimator: Any, training: TrainingSet, task: Task) -> Identity:
-    sequences, pairs = training.sequences, getattr(task, "pairs", None)
+    """Return digests of X and of what belongs to it, which do not depend on the order of the sequences, and of all."""
+    sequences, images, targets = training.sequences, training.images, training.targets
     n_steps, n_channels = sequences.values.shape
-    counts = f"{len(sequences)} sequences, {n_steps} steps, {n_channels} channels"
-    vocabulary = vars(estimator).get("vocabulary_")
-    images = training.images
-    return {
-        "X": f"{counts}, {digest([sequences.values, sequences.lengths, described(vocabulary)])}",
-        "y": digest([_array(training.targets), described(task.attributes), _array(pairs)]),
-        "sample_weight": digest([training.weights]),
-        "groups": digest([_array(training.groups)]),
-        "images": digest([] if images is None else images.identity()),
+    own = [digest([x]) for x in sequences.to_list()]
+    pairs, vocabulary = getattr(task, "pairs", None), described(vars(estimator).get("vocabulary_"))
+    parts: dict[str, Any] = {
+        "y": targets if pairs is None else None,
+        "sample_weight": training.weights,
+        "groups": training.groups,
+        "images": None if images is None else images.tags(),
     }
+    labels = [described(task.attributes), *([] if pairs is None else [_array(targets), pairs])]
+    pool = [] if images is None else images.identity()
+    others = {"y": labels, "images": pool}
+    digests = {name: digest([*_sorted(own, column), *others.get(name, [])]) for name, column in parts.items()}
+    x = digest([sequences.values.dtype.str, vocabulary, *sorted(own)])
+    everything = [*own, _array(targets), training.weights, _array(training.groups), pairs, *pool]
+    return {
+        "X": f"{len(sequences)} sequences, {n_steps} steps, {n_channels} channels, {x}",
+        **digests,
+        "rows": digest("None" if part is None else part for part in everything),
+    }
+
+
+def _sorted(own: list[str], column: Any) -> list[str]:
+    """Return the digests of sequences with what belongs to each of them, in an order that is always the same."""
+    if column is None:
+        return []
+    return sorted(x + digest([_array(entry)]) for x, entry in zip(own, column, strict=True))
 
 
 # ------------------------------------------------------------------ digests and descriptions
@@ -143,6 +163,8 @@ def _array(value: Any) -> Any:
     """Return targets, groups and the like as an array, or as a text where they are no numbers."""
     if value is None:
         return "None"
+    if isinstance(value, bytes):
+        return value
     if hasattr(value, "values") and hasattr(value, "lengths"):  # targets of steps
         return _array(value.values)
     array = _numbers(value) if isinstance(value, Tensor) else np.asarray(value)
