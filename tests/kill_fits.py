@@ -33,9 +33,6 @@ Fit = Callable[..., Any]
 class Told(Callback):
     """Writes the number of every epoch that begins and ends into a file, without a buffer."""
 
-    def __init__(self, path: str | None = None) -> None:
-        self.path = path
-
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self._tell("begin", len(net.history))
 

@@ -20,7 +20,7 @@ from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._ops.progress import Bar, progress
 from skseqmetric._training.checkpoints import Checkpoint, Streams
 from skseqmetric._training.checkpoints.hooks import callback_state, restore_callback
-from skseqmetric._training.checkpoints.modules import module_state, restore_module, restore_optimizer
+from skseqmetric._training.checkpoints.modules import check_weights_of, module_state, restore_module, restore_optimizer
 from skseqmetric._training.checkpoints.trees import fits_a_tree
 from skseqmetric._training.running import RUNNING
 
@@ -440,13 +440,17 @@ class _Recorder(Callback):
         self.checkpoint.write(state)
 
     def _restore(self, net: _Net, state: dict[str, Any]) -> None:
-        names = [name for name, _ in self._others(net)]
-        if [name for name, _ in state["callbacks"]] != names or len(state["history"]) != state["epochs"]:
-            raise ValueError("it has other callbacks, or another number of epochs in its history")
+        names, epochs = [name for name, _ in self._others(net)], list(range(1, state["epochs"] + 1))
+        if [name for name, _ in state["callbacks"]] != names:
+            raise ValueError("it has other callbacks")
+        if any([row["epoch"] for row in rows] != epochs for rows in (state["rows"], state["history"])):
+            raise ValueError("its history does not have all of its epochs")
         restore_module(self.objective, state["objective"])
         restore_optimizer(net.optimizer_, state["optimizer"])
         for (_, callback), (_, own) in zip(self._others(net), state["callbacks"], strict=True):
             restore_callback(callback, own)
+        if (best := getattr(dict(net.callbacks_).get("early_stopping"), "best_model_weights_", None)) is not None:
+            check_weights_of(net.module_, best)
         if self.streams is not None:
             self.streams.restore(state["streams"])
         net.history.extend(state["rows"])

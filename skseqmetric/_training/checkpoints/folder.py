@@ -28,8 +28,11 @@ MOST_DIFFERENCES = 5
 MOST_FILES = 100
 """Files of other fits that are looked at, the latest ones, to find the fit with the fewest differences."""
 
-PAUSE = 0.1
-"""Seconds between two looks at a lock."""
+PAUSE, PATIENCE = 0.1, 5.0
+"""Seconds between two looks at a lock, and those after which a lock that can be shared is held by a fit by itself.
+
+Whoever leaves such a lock last has it alone for a moment.
+"""
 
 _threads: dict[Path, int] = {}  # which thread of this process holds a lock
 
@@ -131,13 +134,15 @@ def _made(folder: str | os.PathLike[str]) -> Path:
 
 def _enter(locks: ExitStack, path: Path, *, shared: bool = False, waits: bool = False) -> None:
     """Take a lock, and hold it until the stack is closed."""
+    refused_from = time.monotonic() + (PATIENCE if shared else 0)
     while True:
         try:
             locks.enter_context(locked(path, shared=shared))
             break
         except HeldElsewhere as error:
             # a fit within a callback of the same fit would wait for itself
-            if not waits or _threads.get(path) == threading.get_ident():
+            is_own = _threads.get(path) == threading.get_ident()
+            if is_own or not (waits or time.monotonic() < refused_from):
                 raise ValueError(
                     f"checkpoint={os.fspath(path.parent)!r} is in use by {error}: wait until it ends, or pass another "
                     "folder."

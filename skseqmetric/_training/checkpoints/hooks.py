@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from skseqmetric._training.checkpoints.trees import fits_a_tree
+from skseqmetric._training.checkpoints.trees import fits_a_tree, is_like
 
 PLAIN = (bool, int, float, str, type(None))
 
@@ -36,10 +36,16 @@ def restore_callback(callback: Any, state: dict[str, Any]) -> None:
     if "own" in state:
         callback.load_state_dict(state["own"])
         return
+    is_known = type(callback).__module__.startswith("skorch.")
     for name, value in state["plain"].items():
+        now = vars(callback).get(name)
+        if is_known and isinstance(now, int | float) and not is_like(value, now):
+            raise ValueError(f"{name!r} of the callback {type(callback).__name__} is no number")
         _set(callback, name, value)
     for name, value in state["held"].items():
         holder = vars(callback).get(name)
+        if is_known and _has_state(holder) and not is_like(value, holder.state_dict()):
+            raise ValueError(f"{name!r} of the callback {type(callback).__name__} has a state of another kind")
         if not _has_state(holder):
             raise ValueError(
                 f"the callback {type(callback).__name__} made its {name!r} during the training, which cannot be made "

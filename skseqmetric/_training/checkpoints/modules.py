@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skseqmetric._training.checkpoints.trees import is_like
+
 
 def module_state(module: nn.Module) -> dict[str, Any]:
     """Return weights and buffers, also those buffers that a module does not save."""
@@ -21,14 +23,21 @@ def restore_module(module: nn.Module, state: dict[str, Any]) -> None:
     ValueError
         Names, shapes or kinds of numbers are not those of the module, or a weight is not finite.
     """
-    _check(dict(module.state_dict()), state["saved"])
+    check_weights_of(module, state["saved"])
     others = _other_buffers(module)
     _check(others, state["others"])
-    module.load_state_dict(state["saved"])
+    saved = module.state_dict()  # with the versions of its parts
+    saved.update(state["saved"])
+    module.load_state_dict(saved)
     for name, buffer in others.items():
         buffer.copy_(state["others"][name])
     if not all(torch.isfinite(p).all() for p in module.parameters()):
         raise ValueError("a weight is not finite")
+
+
+def check_weights_of(module: nn.Module, saved: dict[str, Any]) -> None:
+    """Refuse weights and buffers whose names, shapes or kinds of numbers are not those of the module: ValueError."""
+    _check(dict(module.state_dict()), saved)
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -39,9 +48,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
     ValueError
         They are not those of these parameters.
     """
-    groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    if [set(group) - {"params"} for group in state["param_groups"]] != [set(group) for group in groups]:
-        raise ValueError("the settings of the optimizer have other names")
+    if not is_like(state["param_groups"], optimizer.state_dict()["param_groups"]):
+        raise ValueError("the settings of the optimizer are of other kinds")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     found = {
         number: {name: _moment(parameters[number], name, value) for name, value in moments.items()}

@@ -39,6 +39,6 @@ class Streams:
         """Go on from a state."""
         self.numpy.bit_generator.state = state["numpy"]
         self.torch.set_state(state["torch"])
-        self.batches.left = None if self.batches.left is None else int(state["left"])
+        self.batches.left = None if self.batches.left is None else max(0, int(state["left"]))
         if self.columns is not None:
             self.columns.restore(state["columns"])

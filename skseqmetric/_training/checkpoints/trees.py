@@ -61,6 +61,19 @@ def fits_a_tree(value: Any, depth: int = DEEPEST) -> bool:
     return True
 
 
+def is_like(found: Any, expected: Any) -> bool:
+    """Return whether a value that was read is of the kind of another: a number, a text, a list of equal length."""
+    if isinstance(expected, int | float | np.number) and not isinstance(expected, bool):
+        return isinstance(found, int | float | np.number) and not isinstance(found, bool)
+    if isinstance(expected, list | tuple):
+        same = isinstance(found, list | tuple) and len(found) == len(expected)
+        return same and all(map(is_like, found, expected))
+    if isinstance(expected, dict):
+        same = isinstance(found, dict) and expected.keys() <= found.keys()
+        return same and all(is_like(found[name], value) for name, value in expected.items())
+    return type(found) is type(expected)
+
+
 def _written(value: Any, tensors: dict[str, Tensor], depth: int) -> Any:
     if depth == 0:
         raise CannotBeWritten("it is nested too deeply")
