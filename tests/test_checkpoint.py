@@ -6,9 +6,11 @@ import contextlib
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ from tests.every_estimator import CASES, IMAGES, LABELS, NUMBERS, QUICK, SMALL, 
 from tests.kill_fits import FAMILIES, child, equal, report
 from tests.small_embedder import Steps, Vectors
 
-pytest.importorskip("safetensors")
+safetensors = pytest.importorskip("safetensors.torch")
+load, save = safetensors.load, safetensors.save
 
 ENDING = ".checkpoint.safetensors"
 TRAINED = [case for case in CASES if case.trained and " " not in case.name]
@@ -262,6 +265,17 @@ def test_another_image_and_another_encoder_are_refused(tmp_path: Path) -> None:
         RecurrentRegressor(4, **QUICK, checkpoint=tmp_path).fit(X, NUMBERS)
 
 
+def test_functions_count_by_what_they_hold(tmp_path: Path) -> None:
+    def scaled(factor: float) -> Callable[..., Any]:
+        return lambda values, lengths, generator: values * factor
+
+    with crashing_in(epoch=2):
+        recurrent(tmp_path, augment=scaled(1.0)).fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"augment is .*test_functions"):
+        recurrent(tmp_path, augment=scaled(2.0)).fit(X, LABELS)
+    assert equal(recurrent(tmp_path, augment=scaled(1.0)).fit(X, LABELS), recurrent().fit(X, LABELS))
+
+
 def test_what_changes_nothing_may_change(begun: Path) -> None:
     order = np.random.default_rng(0).permutation(len(X))
     model = recurrent(Path(os.path.relpath(begun)), device="cpu", warm_start=True)
@@ -426,6 +440,52 @@ def test_a_file_holds_arrays_and_text_alone(begun: Path) -> None:
     assert set(metadata) == {"format", "identity", "seed", "state", "checksum"}
     json.loads(metadata["identity"]), json.loads(metadata["state"])
     assert {entry["dtype"] for entry in header.values()} <= {"F32", "U8", "I64", "F64"}
+
+
+def forge(path: Path, change: Callable[[str], str]) -> None:
+    """Change the state of a checkpoint, and give it the checksum that it then must have."""
+    header, _ = header_of(path)
+    metadata, tensors = header["__metadata__"], load(path.read_bytes())
+    changed = change(metadata["state"])
+    assert changed != metadata["state"]
+    metadata["state"] = changed
+    checksum = blake2b(digest_size=16)
+    for name in ("format", "identity", "seed", "state"):
+        checksum.update(f"{name} {len(metadata[name])} {metadata[name]}".encode())
+    for name, tensor in sorted(tensors.items()):
+        checksum.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        checksum.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    path.write_bytes(save(tensors, {**metadata, "checksum": checksum.hexdigest()}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r'\["epochs",1\]', '["epochs",1000000000]'),
+        (r'\["epochs",1\]', '["epochs",0]'),
+        (r'\["epochs",1\]', '["epochs",3]'),
+        (r'\["lr",[^]]*\]', '["lr","high"]'),
+        (r'\["left",[0-9]+\]', '["left",["list"]]'),
+        (r'\["updates",[0-9]+\]', '["updates","many"]'),
+        (r'\["tensor","0"\]', '["tensor","1"]'),
+        (r'\["tensor","0"\]', '["tensor","1000"]'),
+        (r'\["tensor","0"\]', '["module","os"]'),
+        ("PCG64", "MT19937"),
+        ('"misses|"best_score_"', '"__class__"'),
+        (r'\["last_epoch",[0-9]+\]', '["last_epoch",null]'),
+        (r'\["_step_count",', '["step",'),
+        ("^.*$", "[" * 100_000),
+        ("^.*$", '["list",' * 500 + "1" + "]" * 500),
+        ("^.*$", "{}"),
+        ("^.*$", "3"),
+    ],
+)
+def test_a_forged_checkpoint_is_refused(old: str, new: str, begun: Path) -> None:
+    forge(the_file(begun), lambda state: re.sub(old, new, state, count=1, flags=re.DOTALL))
+    model = recurrent(begun)
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        model.fit(X, LABELS, groups=np.arange(len(X)))
+    assert not hasattr(model, "module_")
 
 
 def test_another_version_and_huge_files_are_refused(begun: Path) -> None:

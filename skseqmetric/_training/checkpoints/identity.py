@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import types
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ LONGEST = 60
 """Characters of a description. Longer ones end in a digest."""
 
 _DEEPEST = 6
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def identity_of(
@@ -140,15 +142,25 @@ def _text(value: Any, depth: int) -> str:
     if isinstance(value, dict | set | frozenset):
         pairs = value.items() if isinstance(value, dict) else ((item, None) for item in value)
         return f"{{{', '.join(sorted(f'{_text(k, 1)}: {_text(v, depth - 1)}' for k, v in pairs))}}}"
+    return _text_of_object(value, depth)
+
+
+def _text_of_object(value: Any, depth: int) -> str:
     if isinstance(value, nn.Module):
         return f"{_name(type(value))} {_module(value)}"
-    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType | functools.partial):
+    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
         return _function(value, depth)
+    if isinstance(value, types.MethodType):
+        return f"{_text(value.__func__, depth - 1)} of {_text(value.__self__, depth - 1)}"
+    if isinstance(value, functools.partial):
+        return f"partial{_text([value.func, value.args, value.keywords], depth - 1)}"
     if isinstance(value, np.ndarray | Tensor) or hasattr(value, "to_numpy"):
         return f"array {digest([_array(value)])}"
     if hasattr(value, "get_params"):
         return f"{_name(type(value))}{_text(value.get_params(deep=False), depth - 1)}"
-    return f"{_name(type(value))}{_text(getattr(value, '__dict__', {}), depth - 1)}"
+    if hasattr(value, "__dict__"):
+        return f"{_name(type(value))}{_text(vars(value), depth - 1)}"
+    return _ADDRESS.sub("", repr(value))  # dates, fractions and the like
 
 
 def _short(text: str) -> str:
@@ -184,23 +196,25 @@ def _module(module: nn.Module) -> str:
         f"{place}.{name}={value!r}"
         for place, part in module.named_modules()
         for name, value in sorted(vars(part).items())
-        if isinstance(value, PLAIN) and name != "training"
+        if isinstance(value, PLAIN) and name != "training" and name[0] != "_"
     ]
     numbers = [_array(tensor) for tensor in [*module.parameters(), *module.buffers()]]
-    return digest([repr(module), *settings, *numbers])
+    return digest([_ADDRESS.sub("", repr(module)), *settings, *numbers])
 
 
 def _function(value: Any, depth: int) -> str:
-    if isinstance(value, functools.partial):
-        return f"partial{_text([value.func, value.args, value.keywords], depth - 1)}"
     code = getattr(value, "__code__", None)
-    return _name(value) if code is None else f"{_name(value)} {digest(_code(code))}"
+    if code is None:
+        return _name(value)
+    held = [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
+    settings = _text([value.__defaults__, value.__kwdefaults__, held], depth - 1)
+    return f"{_name(value)} {digest([*_code(code), settings])}"
 
 
 def _code(code: types.CodeType) -> list[Any]:
     """Return what a function does, without where it is written."""
     inner = [part for constant in code.co_consts if isinstance(constant, types.CodeType) for part in _code(constant)]
-    constants = [repr(constant) for constant in code.co_consts if isinstance(constant, PLAIN)]
+    constants = [_text(part, _DEEPEST) for part in code.co_consts if not isinstance(part, types.CodeType)]
     return [code.co_code, *code.co_names, *constants, *inner]
 
 
