@@ -27,6 +27,9 @@ from tests.every_estimator import IMAGES, LABELS, NUMBERS, X
 SMALL: dict[str, Any] = {"max_epochs": 12, "min_batches": 2, "batch_size": 8, "random_state": 0, "n_units": 4}
 IMAGES_OF_X = np.repeat(IMAGES, 2, axis=2)
 
+EPOCHS = 4
+"""Epochs in which a child is killed, as long as they take without a checkpoint."""
+
 Fit = Callable[..., Any]
 
 
@@ -87,13 +90,15 @@ def child(work: Callable[[], object]) -> int:
         os._exit(status)
 
 
-def killed(number: int, after: float) -> int | None:
-    """Kill a child after some seconds. Its status if it ended before, else None."""
-    end = time.monotonic() + after
-    while time.monotonic() < end:
+def killed(number: int, told: Path, after: float | None) -> int | None:
+    """Kill a child some seconds after its first epoch began, or never. Its status if it ended by itself, else None."""
+    end = None
+    while end is None or time.monotonic() < end:
         found, status = os.waitpid(number, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
+        if end is None and after is not None and told.stat().st_size:
+            end = time.monotonic() + after
         time.sleep(0.001)
     os.kill(number, signal.SIGKILL)
     os.waitpid(number, 0)
@@ -110,15 +115,13 @@ def report(fit: Fit, moments: int, folder: Path, seed: int = 0) -> dict[str, Any
     told, run, rng = folder / "told", folder / "run", np.random.default_rng(seed)
     os.environ["TOLD"] = str(told)
     expected = fit(callbacks=[Told()])
-    began = time.monotonic()  # of a second fit, because a first one also loads and compiles
-    fit(callbacks=[Told()])
-    seconds = time.monotonic() - began
+    seconds = EPOCHS * float(np.median([row["dur"] for row in expected.history_]))
     found = {"kills": 0, "failed": 0, "resumed": 0, "whole": 0, "unequal": 0, "lost": 0}
-    while found["kills"] < moments or run.exists():
+    while found["kills"] < moments or run.exists() or not found["whole"]:
         told.write_text("")
         done = int(max([0, *_ended(folder / "before")]))
         number = child(lambda: fit(checkpoint=run, callbacks=[Told()]))
-        status = killed(number, rng.uniform(0, seconds / 3) if found["kills"] < moments else 600)
+        status = killed(number, told, rng.uniform(0, seconds) if found["kills"] < moments else None)
         epochs = [line.split() for line in told.read_text().splitlines()]
         first = next((int(epoch) for what, epoch in epochs if what == "begin"), None)
         if first is not None:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -501,14 +502,24 @@ def test_another_version_and_huge_files_are_refused(begun: Path) -> None:
         recurrent(begun).fit(X, LABELS, groups=np.arange(len(X)))
 
 
-def test_partial_files_of_killed_processes_are_removed(begun: Path) -> None:
-    left = begun / f".{the_file(begun).name}.1.abc.partial"
-    left.write_text("half")
-    recurrent(begun).fit(X, LABELS, groups=np.arange(len(X)))
-    assert not left.exists()
-
-
 # ------------------------------------------------------------------ kills
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+def test_a_process_killed_while_it_writes_leaves_the_earlier_checkpoint(begun: Path) -> None:
+    def fit() -> Any:
+        return recurrent(begun).fit(X, LABELS, groups=np.arange(len(X)))
+
+    def killed() -> None:
+        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        fit()
+
+    before = the_file(begun).read_bytes()
+    assert os.waitstatus_to_exitcode(os.waitpid(child(killed), 0)[1]) == -signal.SIGKILL
+    assert the_file(begun).read_bytes() == before
+    assert len(list(begun.iterdir())) == 4  # with two locks that nobody holds, and the half of a file
+    assert equal(fit(), recurrent().fit(X, LABELS, groups=np.arange(len(X))))
+    assert len(list(begun.iterdir())) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skseqmetric._files.atomic import replacing
+from skseqmetric._files.atomic import partial_files, replacing
 from skseqmetric._files.lock import HeldElsewhere, locked
 
-__all__ = ["HeldElsewhere", "locked", "replacing"]
+__all__ = ["HeldElsewhere", "locked", "partial_files", "replacing"]

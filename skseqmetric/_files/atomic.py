@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import stat
@@ -45,6 +46,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         _sync_folder(target.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the temporary files of `path`: of processes that write it, or that were killed while they did."""
+    target = _target(path)
+    return list(target.parent.glob(f".{glob.escape(target.name[:_LONGEST_STEM])}.*.partial"))
 
 
 def _opener(mode: int | None) -> Callable[[str, int], int]:

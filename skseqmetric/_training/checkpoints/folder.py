@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import threading
 import time
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skseqmetric._files import HeldElsewhere, locked
+from skseqmetric._files import HeldElsewhere, locked, partial_files
 from skseqmetric._training.checkpoints.file import ENDING, Identity, damaged, read_file, read_header, write_file
 from skseqmetric._training.checkpoints.identity import differences, digest
 from skseqmetric._training.checkpoints.trees import CannotBeWritten
@@ -112,7 +111,8 @@ def checkpoint_in(
     with ExitStack() as locks:
         _enter(locks, folder / ".lock", shared=shared)
         _enter(locks, path.with_name(f".{path.name}.lock"), waits=shared)
-        _remove_partial_files(path)
+        for left in partial_files(path):  # of processes that were killed: nobody else writes now
+            left.unlink(missing_ok=True)
         if path.exists():
             yield _found(path, identity)
         else:
@@ -160,12 +160,6 @@ def _pause() -> None:
     running = RUNNING.get()
     if running is not None and running.ctrl_c.count:
         raise KeyboardInterrupt
-
-
-def _remove_partial_files(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        left.unlink(missing_ok=True)
 
 
 def _found(path: Path, identity: Identity) -> Checkpoint:
