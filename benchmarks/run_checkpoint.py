@@ -21,7 +21,7 @@ from skseqmetric._training.checkpoints import folder
 from skseqmetric.datasets import make_shifted_sequences
 
 ESTIMATORS = (SyncGRUMetric, NRNMClassifier, RecurrentClassifier, CrossModalTripletEmbedder)
-EPOCHS = 10
+EPOCHS = 5
 
 
 def row(cls: Any, X: list[Any], y: Any, epochs: int) -> str:
