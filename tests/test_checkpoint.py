@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,10 +217,17 @@ def test_ctrl_c_leaves_a_checkpoint_and_a_model(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ other fits
 
 
-@pytest.fixture
-def begun(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def first_epoch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("first_epoch")
     with crashing_in(epoch=2):
-        recurrent(tmp_path).fit(X, LABELS, np.ones(len(X)), np.arange(len(X)))
+        recurrent(folder).fit(X, LABELS, np.ones(len(X)), np.arange(len(X)))
+    return folder
+
+
+@pytest.fixture
+def begun(first_epoch: Path, tmp_path: Path) -> Path:
+    shutil.copy(the_file(first_epoch), tmp_path)
     return tmp_path
 
 
@@ -315,7 +323,7 @@ def test_a_fit_within_the_fit_is_refused(tmp_path: Path) -> None:
 
 
 def search(folder: Any) -> GridSearchCV:
-    metric = SyncGRUMetric(**SMALL, callbacks=[Crash(), Epochs()], checkpoint=folder)
+    metric = SyncGRUMetric(**SMALL, coupling=None, callbacks=[Crash(), Epochs()], checkpoint=folder)
     grid = {"metric__n_units": [3, 4], "n_neighbors": [1, 2]}
     return GridSearchCV(SequenceKNeighborsClassifier(metric), grid, cv=StratifiedKFold(2), error_score="raise")
 
