@@ -1,6 +1,6 @@
 """The base class of estimators that are trained by gradient descent."""
 
-from skseqmetric._base import class_methods, number_methods, streaming
+from skseqmetric._base import class_methods, exporting, number_methods, streaming
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
 from skseqmetric._base.renamed import renamed, with_defaults
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported
@@ -13,6 +13,7 @@ __all__ = [
     "Objective",
     "Stage",
     "class_methods",
+    "exporting",
     "finished_despite_ctrl_c",
     "fitting",
     "number_methods",

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from skseqmetric._base import exporting
 from skseqmetric._input import (
     Sequences,
     check_sequences,
@@ -62,9 +63,9 @@ class Objective(NamedTuple):
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator, ABC):
     """An estimator that learns its parameters by gradient descent. Equal rows become one row of summed weight.
 
-    A subclass names the class of its network and implements five hooks. They choose the task, check combinations of
-    parameters, and define the network's arguments, the loss and the batches. The public `fit` and `partial_fit` of a
-    subclass call `_fit` and `_partial_fit`, and are decorated with `fitting`. After a fit,
+    A subclass names the class of its network and implements six hooks. They choose the task, check combinations of
+    parameters, and define the network's arguments, the loss, the batches and the export. The public `fit` and
+    `partial_fit` of a subclass call `_fit` and `_partial_fit`, and are decorated with `fitting`. After a fit,
     `type(module_)(**network_config_)` is the same network with new weights.
     """
 
@@ -134,6 +135,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     @abstractmethod
     def _make_objective(self, training: TrainingSet, task: Any, generator: torch.Generator, stage: Stage) -> Objective:
         """Return the loss of `module_`. The network draws its random numbers from the generator."""
+
+    @abstractmethod
+    def _exportable(self) -> exporting.ExportedModel:
+        """Return the fitted model for `export`. ValueError if it has a form that cannot be exported."""
 
     @abstractmethod
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from skseqmetric._base import CallbackSupportMixin, reported, unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, exporting, reported, unchanged_if_refused
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric, register_metric
 from skseqmetric._ops import compiled
@@ -148,6 +148,14 @@ class DTWMetric(CallbackSupportMixin, Metric):
         if self.window is None or isinstance(self.window, Integral):
             return None if self.window is None else int(self.window)
         return int(self.window * longest)
+
+    export = exporting.export
+
+    def _exportable(self) -> NoReturn:
+        raise ValueError(
+            "DTWMetric cannot be exported: it has no network, and every distance aligns the steps of a pair. Serve the "
+            "estimator itself, or learn a metric that embeds, such as RandomConvolutionMetric."
+        )
 
     def _prepare(self, sequences: Sequences) -> SteppedSeries:
         return SteppedSeries(np.ascontiguousarray(sequences.values, dtype=np.float64), sequences.lengths)

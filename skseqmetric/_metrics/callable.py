@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from skseqmetric._base import unchanged_if_refused
+from skseqmetric._base import exporting, unchanged_if_refused
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric
 
@@ -72,6 +72,14 @@ class CallableMetric(Metric):
             self.takes_lists_ = _takes_lists(self.function, *_trial_sequences(sequences))
             self.__dict__.pop("threshold_", None)
         return self
+
+    export = exporting.export
+
+    def _exportable(self) -> NoReturn:
+        raise ValueError(
+            f"{type(self).__name__} cannot be exported: its distance is a function of Python. Serve the estimator "
+            "itself, or learn a metric that embeds, such as RandomConvolutionMetric."
+        )
 
     def _prepare(self, sequences: Sequences) -> PreparedList:
         return PreparedList(sequences.to_list(), sequences.lengths)

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from torch import nn
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage, fitting
+from skseqmetric._base import NetworkEstimator, Objective, Stage, exporting, fitting
 from skseqmetric._input import Sequences
 from skseqmetric._metrics.alignment import Alignment, alignments
 from skseqmetric._metrics.euclidean import embedded_nearest
@@ -224,6 +224,12 @@ class EmbeddingMetric(NetworkEstimator, Metric):
             generator=generator,
         )
         return Objective(objective)
+
+    export = exporting.export
+
+    def _exportable(self) -> exporting.ExportedModel:
+        exporting.refuse_tokens(self)
+        return exporting.of_metric(self)
 
     def _resolved_embedding_weight(self) -> float:
         """Return the weight of the embeddings' loss: "auto" is 0 where the matched distance trains the embedding."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
 from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started, unstarted
+from skseqmetric._ops.dispatch import exported
 from skseqmetric._ops.steps import valid_steps
 
 Length = TypeVar("Length", int, np.ndarray, Tensor)
@@ -41,6 +42,8 @@ class MaskedBatchNorm1d(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         flat = x.reshape(-1, x.shape[2])
         valid = valid_steps(lengths, x.shape[1]).flatten()
+        if exported():  # without a choice by the lengths
+            return torch.where(valid[:, None], self._normalised(flat), 0).view_as(x)
         if bool(valid.all()):
             return self._normalised(flat).view_as(x)
         rows = valid.nonzero()[:, 0]
@@ -48,7 +51,7 @@ class MaskedBatchNorm1d(nn.Module):
         return torch.zeros_like(flat).index_copy(0, rows, result).view_as(x)
 
     def _normalised(self, rows: Tensor) -> Tensor:
-        if len(rows) > 1 or not self.training:
+        if not self.training or len(rows) > 1:
             return self.norm(rows)
         norm = self.norm
         return batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
@@ -69,9 +72,9 @@ class StepConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # as an image of height 1 with its channels last, which needs no copy to (B, C, T) and back
         image = pad(x, self.around).transpose(1, 2)[:, :, None]
-        if len(x) == 1 and torch.is_inference_mode_enabled():
-            image = torch.cat([image, image])  # of a single one, torch computes it by another algorithm
-        return self._convolved(image)[: len(x), :, 0].transpose(1, 2)
+        alone = _is_alone(x)
+        found = self._convolved(torch.cat([image, image]) if alone else image)
+        return (found[:1] if alone else found)[:, :, 0].transpose(1, 2)
 
     def of_rows(self, maps: Tensor) -> Tensor:
         """Return the convolution of every row of maps along its columns, (B, C, h, w) -> (B, F, h, w)."""
@@ -230,9 +233,10 @@ class ImageEncoder(nn.Module):
 
     def shared_map(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the output (B, n_shared, h', w') of the shared convolution."""
-        pools = [(2, 2)] * len(self.convolutions)
-        x = _image_blocks(_never_alone(images), self.convolutions, self.norms, pools, self.dropout, generator)
-        return relu(self.shared(x))[: len(images)]
+        alone, pools = _is_alone(images), [(2, 2)] * len(self.convolutions)
+        x = torch.cat([images, images]) if alone else images
+        maps = relu(self.shared(_image_blocks(x, self.convolutions, self.norms, pools, self.dropout, generator)))
+        return maps[:1] if alone else maps
 
     def read(self, maps: Tensor) -> Tensor:
         """Return vectors (B, n_outputs) from what `shared_map` returns."""
@@ -295,13 +299,15 @@ class StripEncoder(nn.Module):
 
     def shared_map(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the output (B, n_shared, h', S) of the shared convolution."""
-        x = _image_blocks(_never_alone(images), self.convolutions, self.norms, self.pools, self.dropout, generator)
-        return relu(self.shared(x))[: len(images)]
+        alone = _is_alone(images)
+        x = torch.cat([images, images]) if alone else images
+        maps = relu(self.shared(_image_blocks(x, self.convolutions, self.norms, self.pools, self.dropout, generator)))
+        return maps[:1] if alone else maps
 
     def read(self, maps: Tensor) -> Tensor:
         """Return features (B, S, n_outputs) from what `shared_map` returns."""
         columns = avg_pool2d(maps, (self.window, 1), ceil_mode=True).permute(0, 3, 1, 2).flatten(2)
-        steps = torch.full((len(maps),), columns.shape[1], dtype=torch.int64, device=maps.device)
+        steps = torch.full((maps.shape[0],), columns.shape[1], dtype=torch.int64, device=maps.device)
         return self.output(self.recurrence(columns, steps))
 
 
@@ -315,10 +321,9 @@ def _n_halvings(height: int) -> int:
     return 1 if height < HIGH_STRIP else 2
 
 
-def _never_alone(images: Tensor) -> Tensor:
-    alone = len(images) == 1 and torch.is_inference_mode_enabled()
-    # of a single image, torch computes convolutions by another algorithm
-    return torch.cat([images, images]) if alone else images
+def _is_alone(x: Tensor) -> bool:
+    """Return whether a single row is asked for. It is computed twice: of one, torch convolves by another algorithm."""
+    return torch.is_inference_mode_enabled() and len(x) == 1
 
 
 def _shared_convolution(

@@ -4,6 +4,8 @@ reference : the plain loops of `_ops.reference`, any dtype and device, different
 eager     : torch operations with gradients by hand, any dtype and device.
 compiled  : fused kernels of the optional C++ extension, float32 on the CPU.
 triton    : fused kernels for CUDA, float32; products of training in bfloat16 under autocast.
+scanned   : one scan over the steps, any number of them, without gradients; for programs that are exported.
+onnx      : the same, but with the operators of ONNX for GRU and LSTM. Only an export can run it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from skseqmetric._ops import compiled, triton
 
-IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton")
+IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton", "scanned", "onnx")
 
 COMPILED = frozenset(
     {"gru", "sync_gru", "memory", "reservoir", "random_convolution", "stem", "alignment", "alignment_block"}
@@ -26,6 +28,11 @@ COMPILED = frozenset(
 
 TRITON = frozenset({"sync_gru"})
 """Recurrences that have Triton kernels; the plain GRU is cuDNN's on CUDA, within eager."""
+
+SCANNED = frozenset({"gru", "memory", "reservoir", "stem"})
+"""Ops that an export can record: the stem by torch's operations."""
+
+SCANNED_FORMS = ("scanned", "onnx")
 
 _forced: ContextVar[str | None] = ContextVar("skseqmetric_implementation", default=None)
 
@@ -62,6 +69,12 @@ def choose(op: str, x: Tensor, n_units: int) -> str:
     return "eager"
 
 
+def exported() -> str | None:
+    """Return "scanned" or "onnx" where a program is recorded for export, else None."""
+    forced = _forced.get()
+    return forced if forced in SCANNED_FORMS else None
+
+
 def choose_dtw() -> str:
     """Return the implementation of dynamic time warping: "compiled" where it is built, unless "reference" is forced."""
     return "reference" if _forced.get() == "reference" or compiled.obstacle() else "compiled"
@@ -71,6 +84,8 @@ def obstacle(name: str, op: str, x: Tensor, n_units: int) -> str | None:
     """Return why implementation `name` cannot compute `op` on an operand like `x`, or None if it can."""
     if name in ("reference", "eager"):
         return None
+    if name in SCANNED_FORMS:
+        return None if op in SCANNED else "it has no form that can be exported"
     if op not in (COMPILED if name == "compiled" else TRITON):
         return "it has no kernel for it"
     if x.dtype != torch.float32:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import compiled, eager
-from skseqmetric._ops.dispatch import choose
+from skseqmetric._ops import compiled, eager, scanned
+from skseqmetric._ops.dispatch import SCANNED_FORMS, choose
 from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.steps import freeze_ended, pool_states, reverse_valid
 from skseqmetric._ops.weights import RecurrentWeights
@@ -46,6 +46,8 @@ def _free_states(chosen: str, features: Tensor, lengths: Tensor, weights: list[R
         features = torch.cat([features, back[None]])
     if chosen == "reference":
         return _reference(features, lengths, weights)
+    if chosen in SCANNED_FORMS:
+        return scanned.gru_states(features, weights, onnx=chosen == "onnx")
     return eager.gru_states(features, weights)
 
 

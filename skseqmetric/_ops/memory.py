@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.dispatch import choose
+from skseqmetric._ops.dispatch import SCANNED_FORMS, choose
 from skseqmetric._ops.eager import memory as eager
 from skseqmetric._ops.products import compiled_products
 from skseqmetric._ops.reference import memory as reference
+from skseqmetric._ops.scanned import memory_states
+from skseqmetric._ops.steps import freeze_ended
 from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
 __all__ = [
@@ -63,6 +65,9 @@ def memory_scan(
     chosen = choose("memory", x, weights.n_units)
     if chosen == "reference":
         scan = reference.memory_scan(x, lengths, weights, noise)
+    elif chosen in SCANNED_FORMS:
+        states = memory_states(x, weights, noise).transpose(0, 1)[:, None]
+        return MemoryScan(freeze_ended(states, lengths)[:, 0].transpose(0, 1), None, None)
     else:
         keep: dict[str, Any] = {"keep_memory": keep_memory, "keep_attention": keep_attention}
         if chosen == "compiled":

@@ -54,7 +54,7 @@ class _BetweenRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
         ctx.save_for_backward(first, second, share)
-        ctx.n_rows = len(x)
+        ctx.n_rows = x.shape[0]
         return torch.lerp(x.index_select(0, first), x.index_select(0, second), share)
 
     @staticmethod

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops import compiled
-from skseqmetric._ops.dispatch import choose
+from skseqmetric._ops.dispatch import SCANNED_FORMS, choose
 from skseqmetric._ops.eager import reservoir as eager
 from skseqmetric._ops.products import compiled_products
 from skseqmetric._ops.reference import reservoir as reference
-from skseqmetric._ops.steps import pool_states, valid_steps
+from skseqmetric._ops.scanned import reservoir_states
+from skseqmetric._ops.steps import freeze_ended, pool_states, valid_steps
 from skseqmetric._ops.weights import ReservoirWeights
 
 __all__ = [
@@ -48,6 +49,8 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
     chosen = choose("reservoir", features, weights[0].n_units)
     if chosen == "reference":
         return _reference(features, lengths, weights)
+    if chosen in SCANNED_FORMS:
+        return freeze_ended(reservoir_states(features, weights), lengths)
     return eager.reservoir_states(features, lengths, weights, _fused(chosen))
 
 
@@ -71,8 +74,8 @@ def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirW
     "both" gives (B, 2 D N), last state first.
     """
     chosen = choose("reservoir", features, weights[0].n_units)
-    if chosen == "reference":
-        states = _reference(features, lengths, weights)
+    if chosen in ("reference", *SCANNED_FORMS):
+        states = reservoir_scan(features, lengths, weights)
         kinds = ("last", "mean") if how == "both" else (how,)
         return torch.cat([pool_states(states, lengths, kind) for kind in kinds], 1)
     return eager.reservoir_pooled(features, lengths, weights, how, _fused(chosen))

@@ -46,7 +46,7 @@ def _by_torch(
     """At inference a single sequence comes twice: torch convolves one by another algorithm, which rounds otherwise."""
     n, n_steps = x.shape[:2]
     x = x.masked_fill(~valid_steps(lengths, n_steps)[..., None], 0).transpose(1, 2)
-    if n == 1 and torch.is_inference_mode_enabled():
+    if torch.is_inference_mode_enabled() and n == 1:
         x = x.expand(2, -1, -1)
     for layer, stride in enumerate(shape.strides):
         kernel, in_front = shape.kernels[layer], shape.in_front[layer]

@@ -20,7 +20,7 @@ def reverse_valid(features: Tensor, lengths: Tensor) -> Tensor:
 
 def freeze_ended(states: Tensor, lengths: Tensor) -> Tensor:
     """Replace states (T, D, B, H) past the end of a sequence by its last state."""
-    t = torch.minimum(torch.arange(len(states), dtype=torch.int64, device=lengths.device)[:, None], lengths - 1)
+    t = torch.minimum(torch.arange(states.shape[0], dtype=torch.int64, device=lengths.device)[:, None], lengths - 1)
     return states.gather(0, t[:, None, :, None].expand_as(states))
 
 
@@ -32,9 +32,10 @@ def pool_states(states: Tensor, lengths: Tensor, how: str) -> Tensor:
     if how == "both":
         return torch.cat([pool_states(states, lengths, one) for one in ("last", "mean")], 1)
     if how == "last":
-        return states[lengths - 1, :, torch.arange(len(lengths), dtype=torch.int64, device=states.device)].flatten(1)
+        rows = torch.arange(lengths.shape[0], dtype=torch.int64, device=states.device)
+        return states[lengths - 1, :, rows].flatten(1)
     # a product is a safe mask: |h| < 1 at every step, also at those computed from padding
-    share = valid_steps(lengths, len(states)).to(states.dtype) / lengths[:, None].to(states.dtype)
+    share = valid_steps(lengths, states.shape[0]).to(states.dtype) / lengths[:, None].to(states.dtype)
     return sum_of_steps(states * share.T[:, None, :, None], 0).transpose(0, 1).flatten(1)
 
 

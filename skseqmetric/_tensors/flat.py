@@ -87,7 +87,7 @@ def standardised(
         A scaled value is beyond `LARGEST`. The message names sequence, step and channel.
     """
     values = np.empty(sequences.values.shape, dtype=np.float32)
-    mean, scale = _in_precision(sequences.values.dtype, mean, scale)
+    mean, scale = in_precision(sequences.values.dtype, mean, scale)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(values), _STEPS):
             part = sequences.values[start : start + _STEPS] - mean
@@ -105,7 +105,7 @@ def standardised_step(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.
     return standardised(Sequences(x[np.newaxis], np.ones(1, dtype=np.int64)), mean, scale)[0]
 
 
-def _in_precision(dtype: np.dtype, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def in_precision(dtype: np.dtype, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and scale in the precision of the input, or in float64 if they do not fit into it."""
     if dtype == np.float64:
         return mean, scale

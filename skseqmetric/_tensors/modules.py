@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,11 @@ def own_copy(module: nn.Module, name: str) -> nn.Module:
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"{name} cannot be copied, and a fit trains a copy only: {error}") from error
     return copied._apply(_in_single_precision)
+
+
+def frozen_copy(module: Any) -> Any:
+    """Return a copy of a module of the package on the CPU, in evaluation mode and without gradients."""
+    return copy.deepcopy(module).to("cpu").eval().requires_grad_(False)
 
 
 def _in_single_precision(tensor: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skseqmetric._base import NetworkEstimator, Objective, Stage, shown
+from skseqmetric._base.exporting import ExportedModel
+from skseqmetric._estimators.cross_modal import exported
 from skseqmetric._estimators.cross_modal.images import GivenImages, ImageColumns, ImagePool, LabelDistances
 from skseqmetric._estimators.cross_modal.moving import MovingDistances
 from skseqmetric._estimators.cross_modal.objective import SHARED_LAYERS, Course, CrossModalObjective, CrossTerm
@@ -266,6 +268,12 @@ class CrossModalEstimator(NetworkEstimator, Metric):
             `check_sequences` does not accept X.
         """
         return run_steps(self._checked(X), self.module_.series_states)
+
+    export = exported.export
+
+    @abstractmethod
+    def _exportable_images(self) -> ExportedModel:
+        """Return the fitted model of images for `export`."""
 
     def _embed_images(self, images: Any) -> np.ndarray:
         """Return the embeddings (m, n_components) of images, float32."""

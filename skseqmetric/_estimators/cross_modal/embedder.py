@@ -11,8 +11,10 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 
 from skseqmetric._base import class_methods, fitting
+from skseqmetric._base.exporting import ExportedModel
 from skseqmetric._estimators.cross_modal import image_methods
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator
+from skseqmetric._estimators.cross_modal.exported import image_model, series_model
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._estimators.cross_modal.moving import KINDS, MovingDistances
 from skseqmetric._input import as_array, check_classes, one_label_each, real_numbers
@@ -445,3 +447,10 @@ class CrossModalTripletEmbedder(ClassifierMixin, CrossModalEstimator):
     predict_proba_images = image_methods.predict_proba_images
     decision_function_images = image_methods.decision_function_images
     score_images = image_methods.score_images
+
+    # ------------------------------------------------------------------ export
+    def _exportable(self) -> ExportedModel:
+        return series_model(self, symbols=False)
+
+    def _exportable_images(self) -> ExportedModel:
+        return image_model(self, symbols=False)

@@ -14,8 +14,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
 from skseqmetric._base import fitting, shown
+from skseqmetric._base.exporting import ExportedModel
 from skseqmetric._estimators.cross_modal import blanks, strips
 from skseqmetric._estimators.cross_modal.base import CrossModalEstimator, copied
+from skseqmetric._estimators.cross_modal.exported import image_model, series_model
 from skseqmetric._estimators.cross_modal.images import ImagePool, LabelDistances
 from skseqmetric._input import Sequences
 from skseqmetric._networks.cross_modal import encoder_steps
@@ -566,6 +568,13 @@ class CrossModalTranscriber(CrossModalEstimator):
 
         over_batches(flat, each)
         return out
+
+    # ------------------------------------------------------------------ export
+    def _exportable(self) -> ExportedModel:
+        return series_model(self, symbols=True)
+
+    def _exportable_images(self) -> ExportedModel:
+        return image_model(self, symbols=True)
 
 
 def _distances(how: str, codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -14,11 +14,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skseqmetric._base import CallbackSupportMixin, shown, unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, exporting, shown, unchanged_if_refused
+from skseqmetric._estimators.echo_state.exported import ExportedReservoirs
 from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
+from skseqmetric._estimators.echo_state.states import all_states, pooled_states
 from skseqmetric._input import Sequences, as_array, check_sequences, real_numbers
-from skseqmetric._ops.reservoir import reservoir_pooled, reservoir_scan
-from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import ReservoirWeights
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import MAX_STEPS, run_steps
@@ -172,24 +172,22 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     @answering
     def _states(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (B, T, F) at every step. States past the end of a sequence are arbitrary."""
-        states = reservoir_scan(self._directions(values, lengths), lengths, self.reservoirs_)  # (T, D, B, N)
-        parts = list(states.permute(1, 2, 0, 3))
-        for k in range(self._n_forward, len(parts)):
-            parts[k] = reverse_valid(parts[k], lengths)
-        return torch.cat(parts, 2)
+        return all_states(values, lengths, self.reservoirs_, self._n_forward)
 
     @answering
     def _pooled(self, values: Tensor, lengths: Tensor, pooling: str) -> Tensor:
         """Return the pooled states of whole sequences: (B, F), or (B, 2 F) for "both"."""
-        return reservoir_pooled(self._directions(values, lengths), lengths, self.reservoirs_, pooling)
+        return pooled_states(values, lengths, self.reservoirs_, self._n_forward, pooling)
 
-    def _directions(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Return the input of every reservoir, time first: (B, T, C) -> (D, T, B, C)."""
-        backward = len(self.reservoirs_) - self._n_forward
-        parts = [values] * self._n_forward
-        if backward:
-            parts += [reverse_valid(values, lengths)] * backward
-        return torch.stack(parts).transpose(1, 2)
+    # ------------------------------------------------------------------ export
+    export = exporting.export
+
+    @abstractmethod
+    def _exportable(self) -> exporting.ExportedModel:
+        """Return the fitted model for `export`."""
+
+    def _exported_states(self, pooling: str | None) -> ExportedReservoirs:
+        return ExportedReservoirs(self.reservoirs_, self._n_forward, pooling)
 
     # ------------------------------------------------------------------ scikit-learn
     def __sklearn_tags__(self) -> Any:

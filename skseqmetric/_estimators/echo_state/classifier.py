@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skseqmetric._base import class_methods, renamed, reported, shown_by, unchanged_if_refused
+from skseqmetric._base.exporting import ExportedModel
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
 from skseqmetric._input import check_classes
 from skseqmetric._tasks import Classes, class_factors, probabilities
@@ -340,6 +341,9 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         if self._variance is None:
             return 1.0
         return 2 / self._variance if self._variance > 2 / MOST_CERTAIN else MOST_CERTAIN
+
+    def _exportable(self) -> ExportedModel:
+        return self._exported_task(self._sharpness)
 
     # ------------------------------------------------------------------ prediction
     predict = class_methods.predict

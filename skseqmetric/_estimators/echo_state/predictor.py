@@ -14,8 +14,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skseqmetric._base import shown, streaming
+from skseqmetric._base import exporting, shown, streaming
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
+from skseqmetric._estimators.echo_state.exported import ExportedReadout
 from skseqmetric._input import as_array, check_sequences, check_weights, real_numbers
 from skseqmetric._networks.pooling import POOLINGS, pooled
 from skseqmetric._ops.progress import tracked
@@ -245,6 +246,13 @@ class EchoStatePredictor(EchoStateEstimator):
         inside = valid_steps(lengths, states.shape[1])[..., None]
         means = (backward * inside).sum(1, keepdim=True) / lengths[:, None, None]
         return torch.cat([forward.cumsum(1) / counts, means.expand_as(backward)], 2)
+
+    # ------------------------------------------------------------------ export
+    def _exported_task(self, sharpness: float = 1.0) -> exporting.ExportedModel:
+        """Return the fitted model. `sharpness` is the factor from class scores to logits."""
+        pooling = None if self._form.target == "step" else self._form.pooling
+        run = ExportedReadout(self._exported_states(pooling), *self._readout())
+        return exporting.of_task(self, run, self._task, sharpness)
 
     # ------------------------------------------------------------------ one incoming step at a time
     @property

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from skseqmetric._base import number_methods, renamed, reported, shown_by, unchanged_if_refused
+from skseqmetric._base.exporting import ExportedModel
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
 from skseqmetric._tasks import Task
 
@@ -235,6 +236,9 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
 
     def _encode(self, targets: np.ndarray) -> tuple[np.ndarray, float]:
         return targets, 1.0
+
+    def _exportable(self) -> ExportedModel:
+        return self._exported_task()
 
     # ------------------------------------------------------------------ prediction
     predict = number_methods.predict

@@ -7,8 +7,9 @@ from typing import Any, Self
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skseqmetric._base import renamed, reported, shown
+from skseqmetric._base import exporting, renamed, reported, shown
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
+from skseqmetric._estimators.echo_state.exported import ExportedStates
 from skseqmetric._tensors.inference import run_sequences
 
 
@@ -177,6 +178,13 @@ class EchoStateTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ec
             return self.hidden_states(X)
         flat, pooling = self._checked(X), self.pooling
         return run_sequences(flat, lambda values, lengths: self._pooled(values, lengths, pooling), self._n_features_out)
+
+    def _exportable(self) -> exporting.ExportedModel:
+        pooling = self.pooling
+        axes = ("batch", "feature") if pooling else ("batch", "time", "feature")
+        name = "features" if pooling else "states"
+        run = ExportedStates(self._exported_states(pooling))
+        return exporting.of_series(self, run, {name: axes}, lambda X: (self.transform(X),))
 
     @property
     def _n_features_out(self) -> int:

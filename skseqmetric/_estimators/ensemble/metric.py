@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from sklearn import get_config
@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _BaseComposition, available_if
 
-from skseqmetric._base import fitting
+from skseqmetric._base import exporting, fitting
 from skseqmetric._estimators.ensemble.defaults import DEFAULT_WEIGHTS, default_metrics, names_default
 from skseqmetric._estimators.ensemble.folds import Fold, HeldOut, Outcome, chosen_weights, make_folds
 from skseqmetric._estimators.ensemble.fusion import Fusion, PreparedEnsemble, Term
@@ -483,6 +483,16 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         embeddings : ndarray of shape (n, D), float32
         """
         return self.fit(X, y, **fit_params).transform(X)
+
+    # ------------------------------------------------------------------ export
+    export = exporting.export
+
+    def _exportable(self) -> NoReturn:
+        raise ValueError(
+            "MetricEnsemble cannot be exported as one program: its distance is a weighted sum of those of its members. "
+            "Export the members, as in ensemble.metrics_[0].export(path), and add their squared distances by "
+            "ensemble.weights_ and ensemble.scales_."
+        )
 
     # ------------------------------------------------------------------ scikit-learn
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from numbers import Integral
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import CallbackSupportMixin, finished_despite_ctrl_c, shown, shown_by
+from skseqmetric._base import CallbackSupportMixin, exporting, finished_despite_ctrl_c, shown, shown_by
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.given import unfitted_metric
 from skseqmetric._metrics.hooks import prepare
@@ -200,6 +200,16 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         rows = np.arange(0, indices.size + 1, k)
         form = csr_array if get_config().get("sparse_interface") == "sparray" else csr_matrix
         return form((data.ravel(), indices.ravel(), rows), shape=(len(indices), self.n_samples_fit_))
+
+    # ----------------------------------------------------------------------------------------------------------- export
+    export = exporting.export
+
+    def _exportable(self) -> NoReturn:
+        raise ValueError(
+            f"{type(self).__name__} cannot be exported: its answers come from a search among the sequences it was "
+            "fitted to, and a program holds a network alone. Export its metric, as in estimator.metric_.export(path), "
+            "keep estimator.metric_.transform(references), and search the nearest rows of that array."
+        )
 
     # ----------------------------------------------------------------------------------------------------- scikit-learn
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage, shown, streaming
+from skseqmetric._base import NetworkEstimator, Objective, Stage, exporting, shown, streaming
 from skseqmetric._estimators.nrnm import memory
 from skseqmetric._networks.memory import MemoryNetwork
 from skseqmetric._tasks import Task
 from skseqmetric._tensors.inference import run_steps
+from skseqmetric._tensors.modules import frozen_copy
 from skseqmetric._training.batches import Plan, shuffled_batches
 from skseqmetric._training.data import TrainingSet
 from skseqmetric._training.objectives import TaskObjective
@@ -46,6 +47,12 @@ class MemoryEstimator(NetworkEstimator):
 
     def _plan_batches(self, training: TrainingSet, size: int, n_batches: int, rng: np.random.Generator) -> Plan:
         return partial(shuffled_batches, training.sequences.lengths, size, n_batches, rng)
+
+    export = exporting.export
+
+    def _exportable(self) -> exporting.ExportedModel:
+        exporting.refuse_tokens(self)
+        return exporting.of_task(self, frozen_copy(self.module_), self._task)
 
     # ------------------------------------------------------------------ looks into the network
     hidden_states = memory.hidden_states

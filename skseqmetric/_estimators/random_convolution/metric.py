@@ -12,7 +12,8 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skseqmetric._base import CallbackSupportMixin, reported, shown_by, unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, exporting, reported, shown_by, unchanged_if_refused
+from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._estimators.random_convolution.targets import Meaning
 from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
@@ -506,6 +507,13 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             One number for each class or column of numbers, then one for each principal direction.
         """
         return self._prepared(X).embeddings
+
+    export = exporting.export
+
+    def _exportable(self) -> exporting.ExportedModel:
+        run = ExportedFeatures(self.convolutions_, shift=self.feature_mean_, components=self.components_)
+        outputs: exporting.Axes = {"embedding": ("batch", "component")}
+        return exporting.of_series(self, run, outputs, lambda X: (self.transform(X),), distance="euclidean")
 
     def _prepare(self, sequences: Sequences) -> Embedded:
         out = np.empty((len(sequences), self._n_features_out), dtype=np.float32)

@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import CallbackSupportMixin, reported, shown, shown_by, unchanged_if_refused
+from skseqmetric._base import CallbackSupportMixin, exporting, reported, shown, shown_by, unchanged_if_refused
 from skseqmetric._estimators.random_convolution.columns import ColumnMoments
+from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._input import check_sequences, check_weights
 from skseqmetric._ops.random_convolution import N_KERNELS
@@ -244,6 +245,16 @@ class RandomConvolutionTransformer(
             return rows
         rows = rows if len(self.columns_) == rows.shape[1] else rows[:, self.columns_]
         return (rows - self.column_mean_.astype(np.float32)) / self.column_scale_.astype(np.float32)
+
+    export = exporting.export
+
+    def _exportable(self) -> exporting.ExportedModel:
+        scaled: dict[str, np.ndarray] = {}
+        if self.standardize:
+            shift, scale = self.column_mean_.astype(np.float32), self.column_scale_.astype(np.float32)
+            scaled = {"columns": self.columns_, "shift": shift, "scale": scale}
+        run = ExportedFeatures(self.convolutions_, **scaled)
+        return exporting.of_series(self, run, {"features": ("batch", "feature")}, lambda X: (self.transform(X),))
 
     @property
     def _n_features_out(self) -> int:
