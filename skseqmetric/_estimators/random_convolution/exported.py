@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures
 from skseqmetric._ops.random_convolution import TAPS
-from skseqmetric._ops.scanned import shares_of_padded
+from skseqmetric._ops.scanned import BankArrays, shares_of_padded
 
 Padded = tuple[Tensor, Tensor]
 """Steps (B, T, C), zero past the end, and lengths (B,)."""
@@ -35,7 +35,8 @@ class ExportedFeatures(nn.Module):
         components: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self.convolutions = convolutions
+        n_channels = len(convolutions.mean)
+        self.banks = {name: BankArrays.of(bank, TAPS, n_channels) for name, bank in convolutions.banks.items()}
         self.places = np.linspace(0, 1, convolutions.n_steps)
         given = {"columns": columns, "shift": shift, "scale": scale, "components": components}
         for name, array in given.items():
@@ -43,9 +44,9 @@ class ExportedFeatures(nn.Module):
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor]:
         parts = []
-        for name, bank in self.convolutions.banks.items():
+        for name, bank in self.banks.items():
             x, steps = self._viewed(name, values, lengths)
-            parts.append(shares_of_padded(x, steps, bank, TAPS))
+            parts.append(shares_of_padded(x, steps, bank))
         found = torch.cat(parts, 1)
         columns, shift, scale, components = (getattr(self, n) for n in ("columns", "shift", "scale", "components"))
         found = found if columns is None else found[:, columns]

@@ -1,0 +1,248 @@
+"""Exported programs answer as the estimators they were made from, whatever the lengths and the padding."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import skseqmetric
+from skseqmetric import (
+    CrossModalTripletEmbedder,
+    DTWMetric,
+    MetricEnsemble,
+    NRNMClassifier,
+    RandomConvolutionMetric,
+    RecurrentClassifier,
+    SequenceKNeighborsClassifier,
+    SequenceKNeighborsRegressor,
+    SequenceNeighborsTransformer,
+    SyncGRUMetric,
+)
+from tests.every_estimator import LABELS, NUMBERS, QUICK, SMALL, SMALL_BANK, X
+from tests.small_embedder import Steps
+from tests.small_exported import EXPORTABLE, OF_IMAGES
+
+TOLERANCE = 1e-5
+"""Of the largest answer."""
+
+Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+def loaded(path: Path) -> tuple[Run, dict[str, Any]]:
+    """The program of a file, without the package, and its notes."""
+    return loaded_onnx(path) if path.suffix == ".onnx" else loaded_pt2(path)
+
+
+def loaded_pt2(path: Path) -> tuple[Run, dict[str, Any]]:
+    notes = {"skseqmetric.json": ""}
+    module = torch.export.load(path, extra_files=notes).module()
+    known = json.loads(notes["skseqmetric.json"])
+
+    def run(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = module(*map(torch.from_numpy, arrays.values()))
+        return {name: part.numpy() for name, part in zip(known["outputs"], found, strict=True)}
+
+    return run, known
+
+
+def loaded_onnx(path: Path) -> tuple[Run, dict[str, Any]]:
+    session = pytest.importorskip("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    notes = session.get_modelmeta().custom_metadata_map
+    known = {key.removeprefix("skseqmetric."): value for key, value in notes.items()}
+    read = {key: json.loads(value) if value[:1] in "[{" else value for key, value in known.items()}
+    return lambda arrays: dict(zip(names, session.run(names, arrays), strict=True)), read
+
+
+def padded(sequences: list[np.ndarray], filler: float = 0.0) -> dict[str, np.ndarray]:
+    lengths = np.array([len(x) for x in sequences])
+    values = np.full((len(sequences), lengths.max(), sequences[0].shape[1]), filler, dtype=np.float32)
+    for row, x in zip(values, sequences, strict=True):
+        row[: len(x)] = x
+    return {"values": values, "lengths": lengths}
+
+
+def batches(n: int, seed: int, n_channels: int = 2) -> list[list[np.ndarray]]:
+    """Batches of unseen lengths, and as many single sequences."""
+    rng = np.random.default_rng(seed)
+    sizes = [*rng.integers(2, 7, n), *[1] * n]
+    return [[rng.normal(size=(t, n_channels)).astype(np.float32) for t in rng.integers(1, 60, size)] for size in sizes]
+
+
+def answers(estimator: Any, name: str, sequences: list[np.ndarray]) -> Any:
+    """What the public methods of the estimator say."""
+    if name == "scores":
+        return estimator.decision_function(sequences)
+    if name == "steps":
+        return np.array([len(rows) for rows in estimator.predict_log_proba(sequences)])
+    methods = {
+        "probabilities": "predict_proba",
+        "predictions": "predict",
+        "log_probabilities": "predict_log_proba",
+        "states": "hidden_states",
+    }
+    return getattr(estimator, methods.get(name, "transform"))(sequences)
+
+
+def comparable(name: str, found: np.ndarray) -> np.ndarray:
+    """Scores of two classes as scikit-learn returns them."""
+    return found[..., 1] - found[..., 0] if name == "scores" and found.shape[-1] == 2 else found
+
+
+def assert_same(name: str, found: np.ndarray, true: Any) -> None:
+    found = comparable(name, found)
+    if isinstance(true, list):
+        for mine, theirs in zip(found, true, strict=True):
+            assert not mine[len(theirs) :].any()
+        found, true = np.concatenate([m[: len(t)] for m, t in zip(found, true, strict=True)]), np.concatenate(true)
+    assert found.shape == true.shape
+    assert np.abs(found - true).max() <= TOLERANCE * max(1e-2, np.abs(true).max()), name
+
+
+def assert_program_is(estimator: Any, path: Path, tries: list[list[np.ndarray]]) -> None:
+    run, notes = loaded(path)
+    assert notes["estimator"] == type(estimator).__name__
+    for sequences in tries:
+        found = run(padded(sequences, filler=np.nan))
+        assert list(found) == list(notes["outputs"])
+        if notes.get("distance") == "alignment":
+            assert_distances_are(estimator, sequences, found, float(notes["pooled_weight"]))
+            found.pop("states")
+        for name, mine in found.items():
+            assert_same(name, mine, answers(estimator, name, sequences))
+
+
+def assert_distances_are(estimator: Any, sequences: list[np.ndarray], found: dict[str, np.ndarray], w: float) -> None:
+    """The distance of matched states follows from what the program returns."""
+    states, embedding = (found[name].astype(np.float64) for name in ("states", "embedding"))
+    for other in range(len(sequences)):
+        costs = np.square(states[0][:, None] - states[other][None]).sum(2)
+        squared = costs.min(0).mean() + costs.min(1).mean() + w * np.square(embedding[0] - embedding[other]).sum()
+        true = estimator.pair_distance(sequences[:1], [sequences[other]])[0]
+        assert np.sqrt(squared) == pytest.approx(true, rel=1e-4, abs=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------ what is exported
+
+
+def test_a_pt2_program_answers_as_its_estimator(tmp_path: Path) -> None:
+    estimator = EXPORTABLE["lstm"]()
+    estimator.export(tmp_path / "model.pt2", format="pt2")
+    assert_program_is(estimator, tmp_path / "model.pt2", batches(3, seed=1))
+    _, notes = loaded_pt2(tmp_path / "model.pt2")
+    assert notes["classes"] == ["rest", "walk"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "pt2"])
+@pytest.mark.parametrize("form", EXPORTABLE)
+def test_every_program_answers_as_its_estimator(form: str, format: str, tmp_path: Path) -> None:
+    if format == "onnx":
+        pytest.importorskip("onnx"), pytest.importorskip("onnxscript"), pytest.importorskip("onnxruntime")
+    estimator, path = EXPORTABLE[form](), tmp_path / f"model.{format}"
+    estimator.export(path, format)
+    assert_program_is(estimator, path, batches(20, seed=2, n_channels=estimator.n_channels_))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", OF_IMAGES)
+def test_programs_of_images_answer_as_their_estimator(form: str, tmp_path: Path) -> None:
+    estimator, path = EXPORTABLE[form](), tmp_path / "images.pt2"
+    estimator.export(path, "pt2", modality="images")
+    run, notes = loaded(path)
+    channels, height, width = estimator.image_shape_
+    images = np.random.default_rng(0).uniform(size=(5, height, width, channels)).astype(np.float32)
+    given = images[:, :, :, 0] if channels == 1 else images
+    for rows in (slice(0, 5), slice(0, 1)):
+        found = run({"images": np.moveaxis(images[rows], 3, 1).copy()})
+        assert list(found) == list(notes["outputs"])
+        assert_same("embedding", found["embedding"], estimator.transform_images(given[rows]))
+        if "scores" in found:
+            assert_same("scores", found["scores"], estimator.decision_function_images(given[rows]))
+        else:
+            assert_same("log", found["log_probabilities"], np.stack(estimator.predict_log_proba_images(given[rows])))
+
+
+# ------------------------------------------------------------------------------------------------ what is refused
+
+
+def refused() -> dict[str, tuple[Any, str]]:
+    """Estimators that cannot be exported, and what the error names as another way."""
+    pairs = [(a[:, 0], b) for a, b in zip(X, LABELS, strict=True)]
+    tokens = [np.array(["a", "b", "c"])[(x > 0).astype(int)] for x, _ in pairs]
+    neighbors = RandomConvolutionMetric(**SMALL_BANK)
+    own = CrossModalTripletEmbedder(4, series_encoder=Steps(), **QUICK)
+    members = [("c", RandomConvolutionMetric(**SMALL_BANK)), ("d", DTWMetric())]
+    return {
+        "coupled": (SyncGRUMetric(coupling="symmetric", **SMALL).fit(X, LABELS), 'coupling="alignment"'),
+        "tokens": (NRNMClassifier(tokens=True, n_heads=2, **SMALL).fit(tokens, LABELS), "Serve the estimator itself"),
+        "own encoder": (own.fit(X, LABELS), "the package's own encoder"),
+        "dtw": (DTWMetric().fit(X), "RandomConvolutionMetric"),
+        "function": (SequenceKNeighborsClassifier(count).fit(X, LABELS).metric_, "RandomConvolutionMetric"),
+        "ensemble": (MetricEnsemble(members).fit(X, LABELS), "Export the members"),
+        "classifier": (SequenceKNeighborsClassifier(neighbors).fit(X, LABELS), "Export its metric"),
+        "regressor": (SequenceKNeighborsRegressor(neighbors).fit(X, NUMBERS), "Export its metric"),
+        "graph": (SequenceNeighborsTransformer(neighbors).fit(X, LABELS), "Export its metric"),
+    }
+
+
+def count(x: np.ndarray, y: np.ndarray) -> float:
+    return float(abs(len(x) - len(y)))
+
+
+def test_what_cannot_be_exported_says_why_and_what_to_do(tmp_path: Path) -> None:
+    for name, (estimator, remedy) in refused().items():
+        with pytest.raises(ValueError, match="cannot be exported") as error:
+            estimator.export(tmp_path / "model", "pt2")
+        assert remedy in str(error.value), name
+        assert type(estimator).__name__ in str(error.value), name
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_estimator_is_exported_or_refused() -> None:
+    tried = {type(make()).__name__ for make in EXPORTABLE.values()}
+    tried |= {type(estimator).__name__ for estimator, _ in refused().values()}
+    public = [getattr(skseqmetric, name) for name in skseqmetric.__all__]
+    named = {cls.__name__ for cls in public if isinstance(cls, type) and hasattr(cls, "export")}
+    assert named <= tried
+    assert {cls.__name__ for cls in public if isinstance(cls, type) and hasattr(cls, "get_params")} - named == {
+        "Metric"
+    }
+
+
+def test_mistakes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator = RecurrentClassifier(3, **QUICK)
+    with pytest.raises(ValueError, match="not fitted"):
+        estimator.export(tmp_path / "model.onnx")
+    estimator.fit(X, LABELS)
+    with pytest.raises(ValueError, match="format='tflite': must be"):
+        estimator.export(tmp_path / "model.tflite", "tflite")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"skseqmetric\[onnx\]"):
+        estimator.export(tmp_path / "model.onnx")
+    embedder = CrossModalTripletEmbedder(4, n_units=4, n_filters=4, **QUICK).fit(X, LABELS)
+    with pytest.raises(ValueError, match="modality='text': must be"):
+        embedder.export(tmp_path / "model", "pt2", modality="text")
+    with pytest.raises(ValueError, match="fitted without images"):
+        embedder.export(tmp_path / "model", "pt2", modality="images")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metric = RandomConvolutionMetric(n_features=84, views=["channels"], random_state=0).fit(X, LABELS)
+    true = type(metric).transform
+    monkeypatch.setattr(type(metric), "transform", lambda self, X: true(self, X) * np.float32(1.0001))
+    path = tmp_path / "model.pt2"
+    path.write_text("the earlier file")
+    with pytest.raises(RuntimeError, match="'embedding' differs by"):
+        metric.export(path, "pt2")
+    assert path.read_text() == "the earlier file"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt2"]
