@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
 from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started, unstarted
-from skseqmetric._ops.dispatch import exported
+from skseqmetric._ops.dispatch import FORCED, SCANNED_FORMS
 from skseqmetric._ops.steps import valid_steps
 
 Length = TypeVar("Length", int, np.ndarray, Tensor)
@@ -42,7 +42,7 @@ class MaskedBatchNorm1d(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         flat = x.reshape(-1, x.shape[2])
         valid = valid_steps(lengths, x.shape[1]).flatten()
-        if exported():  # without a choice by the lengths
+        if FORCED.get() in SCANNED_FORMS:  # without a choice by the lengths
             return torch.where(valid[:, None], self._normalised(flat), 0).view_as(x)
         if bool(valid.all()):
             return self._normalised(flat).view_as(x)

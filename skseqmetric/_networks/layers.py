@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from skseqmetric._ops.dispatch import exported
+from skseqmetric._ops.dispatch import FORCED, SCANNED_FORMS
 from skseqmetric._ops.gru import gru_scan
 from skseqmetric._ops.products import steady_linear
 from skseqmetric._ops.scanned import lstm_states
@@ -167,8 +167,8 @@ def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Gener
 def _states(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
     """Return the states (B, T, H) of one layer and direction."""
     if isinstance(layer, nn.LSTM):
-        form = exported()
-        if form is not None:
+        form = FORCED.get()
+        if form in SCANNED_FORMS:
             return lstm_states(x.transpose(0, 1), _parameters(layer), onnx=form == "onnx").transpose(0, 1)
         if x.device.type != "cpu":
             return layer(x)[0]

@@ -34,7 +34,8 @@ SCANNED = frozenset({"gru", "memory", "reservoir", "stem"})
 
 SCANNED_FORMS = ("scanned", "onnx")
 
-_forced: ContextVar[str | None] = ContextVar("skseqmetric_implementation", default=None)
+FORCED: ContextVar[str | None] = ContextVar("skseqmetric_implementation", default=None)
+"""The implementation that this thread asks for, one of `SCANNED_FORMS` while a program is recorded."""
 
 
 @contextmanager
@@ -45,16 +46,16 @@ def implementation(name: str) -> Iterator[None]:
     """
     if name not in IMPLEMENTATIONS:
         raise ValueError(f"implementation={name!r}: must be one of {', '.join(IMPLEMENTATIONS)}.")
-    token = _forced.set(name)
+    token = FORCED.set(name)
     try:
         yield
     finally:
-        _forced.reset(token)
+        FORCED.reset(token)
 
 
 def choose(op: str, x: Tensor, n_units: int) -> str:
     """Return the implementation for `op`, one of `COMPILED`, on an operand like `x`."""
-    forced = _forced.get()
+    forced = FORCED.get()
     if forced is not None:
         reason = obstacle(forced, op, x, n_units)
         if reason is not None:
@@ -69,15 +70,9 @@ def choose(op: str, x: Tensor, n_units: int) -> str:
     return "eager"
 
 
-def exported() -> str | None:
-    """Return "scanned" or "onnx" where a program is recorded for export, else None."""
-    forced = _forced.get()
-    return forced if forced in SCANNED_FORMS else None
-
-
 def choose_dtw() -> str:
     """Return the implementation of dynamic time warping: "compiled" where it is built, unless "reference" is forced."""
-    return "reference" if _forced.get() == "reference" or compiled.obstacle() else "compiled"
+    return "reference" if FORCED.get() == "reference" or compiled.obstacle() else "compiled"
 
 
 def obstacle(name: str, op: str, x: Tensor, n_units: int) -> str | None:
