@@ -29,6 +29,8 @@ from skseqmetric._ops.weights import (
     ReservoirWeights,
     Side,
 )
+from tests.small_exported import EXPORTABLE
+from tests.test_export import assert_answers_are, batches
 
 COUPLINGS = [None, "scalar", "symmetric", "diffusive"]
 FORMS = [("eager", torch.float64), ("eager", torch.float32), ("compiled", torch.float32), ("triton", torch.float32)]
@@ -396,8 +398,23 @@ def test_random_convolutions_have_the_same_bits(n_channels: int) -> None:
     lengths = SCANNED_LENGTHS.numpy()
     steps = torch.from_numpy(rng.normal(size=(int(lengths.sum()), n_channels)).astype(np.float32))
     padded = nn.utils.rnn.pad_sequence(list(steps.split(lengths.tolist())), batch_first=True)
-    found = scanned.shares_of_padded(padded, SCANNED_LENGTHS, scanned.BankArrays.of(bank, TAPS, n_channels))
-    assert torch.equal(found, convolution_shares(steps, lengths, bank))
+    banks = scanned.BankArrays.of([bank, bank], TAPS, n_channels)
+    found = scanned.shares_of_padded(padded.expand(2, -1, -1, -1), SCANNED_LENGTHS.expand(2, -1), banks)
+    assert torch.equal(found, convolution_shares(steps, lengths, bank).repeat(1, 2))
+
+
+@pytest.mark.parametrize("form", EXPORTABLE)
+def test_what_is_recorded_answers_as_its_estimator(form: str) -> None:
+    """The operations of a program, run as they are, without the recording, which takes seconds."""
+    estimator = EXPORTABLE[form]()
+    model = estimator._exportable()
+
+    def run(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with implementation("scanned"), torch.no_grad():
+            found = model.module(*map(torch.from_numpy, arrays.values()))
+        return {name: part.numpy() for name, part in zip(model.outputs, found, strict=True)}
+
+    assert_answers_are(estimator, run, model.notes, batches(2, seed=3, n_channels=estimator.n_channels_))
 
 
 def test_a_coupled_run_has_no_form_for_export() -> None:

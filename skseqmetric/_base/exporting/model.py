@@ -151,6 +151,8 @@ def channel_names(estimator: Any) -> list[str] | None:
 
 def plain(labels: np.ndarray) -> list[Any]:
     """Return labels as text, numbers and bools; dates as text of ISO 8601, and other objects as `str` writes them."""
+    if labels.dtype.kind == "M":
+        return np.datetime_as_string(labels).tolist()
     return [_plain(label) for label in labels.tolist()]
 
 

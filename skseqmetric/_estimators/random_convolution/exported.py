@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures
+from skseqmetric._estimators.random_convolution.features import VIEWS, ConvolutionFeatures
 from skseqmetric._ops.random_convolution import TAPS
 from skseqmetric._ops.scanned import BankArrays, shares_of_padded
 
@@ -35,19 +35,24 @@ class ExportedFeatures(nn.Module):
         components: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        n_channels = len(convolutions.mean)
-        self.banks = {name: BankArrays.of(bank, TAPS, n_channels) for name, bank in convolutions.banks.items()}
-        self.places = np.linspace(0, 1, convolutions.n_steps)
+        n_channels, n_steps = len(convolutions.mean), convolutions.n_steps
+        names = [name for name in VIEWS if name in convolutions.banks]
+        # views of equal numbers of steps are read together
+        groups = [[name for name in names if name in some] for some in (VIEWS[:2], VIEWS[2:])]
+        self.groups = [group for group in groups if group]
+        self.banks = [BankArrays.of([convolutions.banks[n] for n in group], TAPS, n_channels) for group in self.groups]
+        self.order = _places([n for group in self.groups for n in group], convolutions)
+        self.places = np.linspace(0, 1, n_steps)
         given = {"columns": columns, "shift": shift, "scale": scale, "components": components}
         for name, array in given.items():
             self.register_buffer(name, None if array is None else torch.tensor(array, device="cpu"))
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor]:
         parts = []
-        for name, bank in self.banks.items():
-            x, steps = self._viewed(name, values, lengths)
-            parts.append(shares_of_padded(x, steps, bank))
-        found = torch.cat(parts, 1)
+        for group, banks in zip(self.groups, self.banks, strict=True):
+            x, steps = zip(*(self._viewed(name, values, lengths) for name in group), strict=True)
+            parts.append(shares_of_padded(torch.stack(x), torch.stack(steps), banks))
+        found = torch.cat(parts, 1)[:, torch.tensor(self.order, device="cpu")]
         columns, shift, scale, components = (getattr(self, n) for n in ("columns", "shift", "scale", "components"))
         found = found if columns is None else found[:, columns]
         found = found if shift is None else found - shift
@@ -72,9 +77,16 @@ class ExportedFeatures(nn.Module):
         return found, torch.full_like(lengths, n_steps)
 
 
+def _places(names: list[str], convolutions: ConvolutionFeatures) -> np.ndarray:
+    """Return where the features, in the order of the banks, are among those in the order of `names`."""
+    sizes = {name: bank.n_features for name, bank in convolutions.banks.items()}
+    starts = dict(zip(names, np.cumsum([0, *(sizes[name] for name in names)]), strict=False))
+    return np.concatenate([starts[name] + np.arange(size) for name, size in sizes.items()])
+
+
 def _differences(x: Tensor, lengths: Tensor) -> Padded:
-    """Return x_(t+1) - x_t for every step but the last; one step of zeros if there is no other step."""
-    found = x[:, 1:] - x[:, :-1]
+    """Return x_(t+1) - x_t for every step but the last, or a step of zeros if there is no other, and zeros behind."""
+    found = torch.nn.functional.pad(x[:, 1:] - x[:, :-1], (0, 0, 0, 1))
     t = torch.arange(found.shape[1], dtype=torch.int64, device=x.device)
     inside = (t < lengths[:, None] - 1)[..., None]
     return torch.where(inside, found, 0), (lengths - 1).clamp(min=1)
