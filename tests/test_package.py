@@ -21,7 +21,17 @@ import pytest
 import skseqmetric
 
 ROOT = Path(skseqmetric.__file__).parents[1]
-NEEDED_LATE_OR_NEVER = {"matplotlib", "numba", "pandas", "plotly", "tslearn", "umap"}
+NEEDED_LATE_OR_NEVER = {
+    "matplotlib",
+    "numba",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pandas",
+    "plotly",
+    "tslearn",
+    "umap",
+}
 SUBMODULES = ["skseqmetric.datasets", "skseqmetric.inspection"]
 CALLABLES = [name for name in skseqmetric.__all__ if callable(getattr(skseqmetric, name))]
 

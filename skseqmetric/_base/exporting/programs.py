@@ -23,6 +23,9 @@ Run = Callable[[Arrays], list[np.ndarray]]
 NOTES = "skseqmetric.json"
 """The name of the notes in a pt2 file, and without its ending the key of the notes in an ONNX file."""
 
+TALKATIVE = ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
+"""Loggers of the exporters."""
+
 DYNAMIC = ("batch", "time")
 """Axes of inputs that may have any size."""
 
@@ -101,12 +104,14 @@ def _name_axes(graph: Any, axes: dict[str, tuple[str, ...]]) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what the exporters of torch say of themselves."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    levels = [logger.level for logger in loggers]
     try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

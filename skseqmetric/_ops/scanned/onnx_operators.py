@@ -23,8 +23,10 @@ def onnx_lstm(x: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tens
 
 
 def _ordered(part: Tensor, n_blocks: int, order: tuple[int, ...]) -> Tensor:
-    blocks = part.chunk(n_blocks)
-    return torch.cat([blocks[i] for i in order])
+    """Return the rows of a weight with its blocks in another order."""
+    size = part.shape[0] // n_blocks
+    rows = [block * size + i for block in order for i in range(size)]
+    return part[torch.tensor(rows, dtype=torch.int64, device="cpu")]
 
 
 def _recorded(name: str, x: Tensor, weights: list[Tensor], **attributes: Any) -> Tensor:
