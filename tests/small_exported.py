@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
+
+from sklearn.base import clone
 
 from skseqmetric import (
     CrossModalTranscriber,
@@ -41,30 +42,43 @@ ECHO: dict[str, Any] = {"n_units": 30, "random_state": 0}
 CROSS: dict[str, Any] = {**SMALL, "n_components": 4}
 STACKED: dict[str, Any] = {"cell": "gru", "bidirectional": True, "n_layers": 2, "pooling": "both"}
 
-EXPORTABLE: dict[str, Callable[[], Any]] = {
-    "lstm": lambda: RecurrentClassifier(5, **QUICK).fit(X, TEXT),
-    "lstm of steps": lambda: RecurrentClassifier(5, target="step", **QUICK).fit(X, STEPS),
-    "gru with views": lambda: RecurrentClassifier(5, instance_channels=True, **STACKED, **QUICK).fit(X, LABELS),
-    "lstm of numbers": lambda: RecurrentRegressor(5, pooling="mean", bidirectional=True, **QUICK).fit(X, NUMBERS),
-    "memory": lambda: NRNMClassifier(**MEMORY).fit(X, LABELS),
-    "memory of steps": lambda: NRNMStepClassifier(cell="gru", **MEMORY).fit(X, STEPS),
-    "overlapping memory": lambda: NRNMRegressor(
-        cell="rnn", n_layers=2, n_slots=2, stride=2, window=3, memory_input="tokens", **MEMORY
-    ).fit(X, NUMBERS),
-    "no memory": lambda: NRNMRegressor(window=None, target="step", **MEMORY).fit(X, [x[:, 0] for x in X]),
-    "memory metric": lambda: NRNMMetric(**MEMORY).fit(X, LABELS),
-    "aligned gru": lambda: SyncGRUMetric(**SMALL).fit(X, LABELS),
-    "uncoupled gru": lambda: SyncGRUMetric(coupling=None, max_recurrent_steps=5, **SMALL).fit(X, LABELS),
-    "reservoir": lambda: EchoStateClassifier(**ECHO).fit(X, LABELS),
-    "reservoir of steps": lambda: EchoStateClassifier(target="step", bidirectional=False, pooling="last", **ECHO).fit(
-        X, STEPS
+EXPORTABLE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "lstm": (RecurrentClassifier(5, **QUICK), {"X": X, "y": TEXT}),
+    "lstm of steps": (RecurrentClassifier(5, target="step", **QUICK), {"X": X, "y": STEPS}),
+    "gru with views": (RecurrentClassifier(5, instance_channels=True, **STACKED, **QUICK), {"X": X, "y": LABELS}),
+    "lstm of numbers": (
+        RecurrentRegressor(5, pooling="mean", bidirectional=True, **QUICK),
+        {"X": X, "y": NUMBERS},
     ),
-    "two reservoirs": lambda: EchoStateRegressor(n_reservoirs=2, leak=[0.3, 0.9], **ECHO).fit(X, NUMBERS),
-    "states": lambda: EchoStateTransformer(**ECHO).fit(X),
-    "all states": lambda: EchoStateTransformer(pooling=None, **ECHO).fit(X),
-    "convolution metric": lambda: RandomConvolutionMetric(**SMALL_BANK).fit(X, LABELS),
-    "convolutions": lambda: RandomConvolutionTransformer(**SMALL_BANK).fit(X),
-    "embedder": lambda: CrossModalTripletEmbedder(**CROSS).fit(X, LABELS, images=IMAGES),
-    "transcriber": lambda: CrossModalTranscriber(**CROSS).fit(WORDS, SPELLED, images=STRIPS),
+    "memory": (NRNMClassifier(**MEMORY), {"X": X, "y": LABELS}),
+    "memory of steps": (NRNMStepClassifier(cell="gru", **MEMORY), {"X": X, "y": STEPS}),
+    "overlapping memory": (
+        NRNMRegressor(cell="rnn", n_layers=2, n_slots=2, stride=2, window=3, memory_input="tokens", **MEMORY),
+        {"X": X, "y": NUMBERS},
+    ),
+    "no memory": (NRNMRegressor(window=None, target="step", **MEMORY), {"X": X, "y": [x[:, 0] for x in X]}),
+    "memory metric": (NRNMMetric(**MEMORY), {"X": X, "y": LABELS}),
+    "aligned gru": (SyncGRUMetric(**SMALL), {"X": X, "y": LABELS}),
+    "uncoupled gru": (SyncGRUMetric(coupling=None, max_recurrent_steps=5, **SMALL), {"X": X, "y": LABELS}),
+    "reservoir": (EchoStateClassifier(**ECHO), {"X": X, "y": LABELS}),
+    "reservoir of steps": (
+        EchoStateClassifier(target="step", bidirectional=False, pooling="last", **ECHO),
+        {"X": X, "y": STEPS},
+    ),
+    "two reservoirs": (EchoStateRegressor(n_reservoirs=2, leak=[0.3, 0.9], **ECHO), {"X": X, "y": NUMBERS}),
+    "states": (EchoStateTransformer(**ECHO), {"X": X}),
+    "all states": (EchoStateTransformer(pooling=None, **ECHO), {"X": X}),
+    "convolution metric": (RandomConvolutionMetric(**SMALL_BANK), {"X": X, "y": LABELS}),
+    "convolutions": (RandomConvolutionTransformer(**SMALL_BANK), {"X": X}),
+    "embedder": (CrossModalTripletEmbedder(**CROSS), {"X": X, "y": LABELS, "images": IMAGES}),
+    "transcriber": (CrossModalTranscriber(**CROSS), {"X": WORDS, "y": SPELLED, "images": STRIPS}),
 }
+"""Estimators, and the arguments of their fits."""
+
 OF_IMAGES = ("embedder", "transcriber")
+
+
+def fitted(form: str) -> Any:
+    """A new estimator, fitted."""
+    estimator, data = EXPORTABLE[form]
+    return clone(estimator).fit(**data)
