@@ -32,8 +32,8 @@ def memory_states(x: Tensor, w: MemoryWeights, noise: MemoryNoise) -> Tensor:
     names, constants = _tensors(w)
 
     def window(state: State, inputs: State, constants: State) -> tuple[State, Tensor]:
-        own: MemoryWeights = replace(w, **dict(zip(names, constants, strict=True)))
-        return _window(state, inputs, own, noise)
+        given: dict[str, Any] = dict(zip(names, constants, strict=True))
+        return _window(state, inputs, replace(w, **given), noise)
 
     ends = form.window + torch.arange(0, steps.shape[0], form.window, dtype=torch.int64, device=x.device)[:, None]
     within = ends - form.window + torch.arange(form.window, dtype=torch.int64, device=x.device)
