@@ -1,6 +1,6 @@
 """Random convolutions of a padded batch (`_ops.reference.random_convolution`), in the order of additions of all forms.
 
-A scan over many dilations keeps the program small. Layouts: V views, B sequences, T steps, C channels, D dilations of
+A scan over the dilations keeps the program small. Layouts: V views, B sequences, T steps, C channels, D dilations of
 all views, K kernels, S channels of a kernel, n biases of a kernel, P features of all views.
 """
 
@@ -17,9 +17,6 @@ from skseqmetric._ops.scanned.scan import State, scan
 from skseqmetric._ops.steps import valid_steps
 
 _LENGTH = 9
-
-FEW = 4
-"""Dilations up to which a scan takes longer to record than the operations one after the other."""
 
 
 class BankArrays(NamedTuple):
@@ -62,12 +59,7 @@ def shares_of_padded(x: Tensor, lengths: Tensor, banks: BankArrays) -> Tensor:
     inputs = tuple(torch.tensor(part, device="cpu") for part in banks[:4])
     # steps last, so that whole rows of steps are read and added
     by_channel = x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
-    first, constants = (x.new_zeros(1),), (by_channel, lengths)
-    if len(banks.views) > FEW:
-        shares = scan(_shares, first, inputs, constants)[1]
-    else:
-        each = [_shares(first, tuple(part[d] for part in inputs), constants)[1] for d in range(len(banks.views))]
-        shares = torch.stack(each)
+    _, shares = scan(_shares, (x.new_zeros(1),), inputs, (by_channel, lengths))
     return shares.flatten(0, 2)[torch.tensor(banks.columns, device="cpu")].T
 
 
