@@ -1,6 +1,7 @@
 """Learned distances for sequences, inside scikit-learn."""
 
 from skseqmetric import datasets, inspection, metrics
+from skseqmetric._base import load
 from skseqmetric._estimators.cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
 from skseqmetric._estimators.dtw import DTWMetric
 from skseqmetric._estimators.echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
@@ -51,6 +52,7 @@ __all__ = [
     "from_fixes",
     "from_padded",
     "inspection",
+    "load",
     "metrics",
     "to_padded",
 ]

@@ -1,8 +1,11 @@
 """The base class of estimators that are trained by gradient descent."""
 
 from skseqmetric._base import class_methods, exporting, number_methods, streaming
+from skseqmetric._base.model_files import load, save
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
 from skseqmetric._base.renamed import renamed, with_defaults
+from skseqmetric._base.state import plain_state, revived_state, shallow_copy
+from skseqmetric._base.stored import holds
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported
 from skseqmetric._training.running import finished_despite_ctrl_c, fitting, unchanged_if_refused
 from skseqmetric._training.verbose import shown, shown_by
@@ -16,9 +19,15 @@ __all__ = [
     "exporting",
     "finished_despite_ctrl_c",
     "fitting",
+    "holds",
+    "load",
     "number_methods",
+    "plain_state",
     "renamed",
     "reported",
+    "revived_state",
+    "save",
+    "shallow_copy",
     "shown",
     "shown_by",
     "streaming",

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skseqmetric._base import exporting
+from skseqmetric._base.state import plain_state, revived_state, shallow_copy
 from skseqmetric._input import (
     Sequences,
     check_sequences,
@@ -27,8 +28,9 @@ from skseqmetric._input import (
     token_codes,
     vocabularies_of,
 )
+from skseqmetric._networks.rebuilt import network_state, rebuilt
 from skseqmetric._networks.stem import view_columns, view_names
-from skseqmetric._networks.tokens import TokenForm
+from skseqmetric._networks.tokens import TokenForm, check_vocabulary
 from skseqmetric._tasks import Blocks, Task
 from skseqmetric._tensors.flat import FlatSequences, tensor_of
 from skseqmetric._tensors.inference import run_sequences, run_steps
@@ -108,6 +110,28 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     _network: ClassVar[type[nn.Module]]
     # parameters that only say how a fitted estimator answers
     _only_after_fits: ClassVar[frozenset[str]] = frozenset()
+
+    _stored: ClassVar[dict[str, str]] = {
+        "mean_": "float64 C",
+        "scale_": "float64 C",
+        "network_config_": "dict",
+        "instance_channels_": "dict",
+        "module_": "dict",
+        "history_": "list",
+        "n_iter_": "int",
+        "vocabulary_": "dict|list",
+        "classes_": "none|labels K",
+        "symbols_": "labels K",
+        "label_kind_": "str",
+        "y_mean_": "float64 K",
+        "y_scale_": "float64 K",
+        "loss_": "str",
+        "_token_counts": "list",
+        "_seed": "int",
+        "_task": "record Classes,Numbers,Symbols,Pairs",
+        "_optimizer_state": "none|dict",
+        "_n_features_out": "int",
+    }
 
     _seed: int
     _task: Any
@@ -497,13 +521,38 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         return hasattr(self, "module_")
 
     def __getstate__(self) -> dict[str, Any]:
+        state = plain_state(self, super().__getstate__())
+        if "module_" in state:
+            state["module_"] = network_state(self.module_, self.network_config_)
         # saved on the CPU, so that a model from a host with a GPU can be loaded on a host without one
-        return {name: on_cpu(value) for name, value in dict(super().__getstate__()).items()}
+        return {name: on_cpu(value) for name, value in state.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = revived_state(self, state)
+        if isinstance(state.get("module_"), dict):
+            state["module_"] = rebuilt(self._network, state["network_config_"], state["module_"])
         super().__setstate__(state)
         if hasattr(self, "module_"):
             self.module_.to(device_or_cpu(self.device))
+
+    __copy__ = shallow_copy
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError if the parts of a model that was loaded do not fit each other."""
+        if "module_" not in vars(self):
+            return
+        config, task = self.network_config_, self._task
+        if not config["n_channels"] == self.n_channels_ == len(self.mean_) == len(self.scale_):
+            raise ValueError(f"the network reads {config['n_channels']} channels, the estimator {self.n_channels_}.")
+        if self._n_features_out != self.module_.n_outputs:
+            raise ValueError(f"the network has {self.module_.n_outputs} features, and not {self._n_features_out}.")
+        if task.every_step != (config.get("target", config.get("head")) == "step"):
+            raise ValueError("the network answers for steps and its task for sequences, or the other way round.")
+        heads = [config[name] for name in ("n_targets", "n_classes") if name in config]
+        heads += [config["n_outputs"]] if config.get("head") in ("sequence", "step") else []
+        if any(n_outputs != task.n_outputs for n_outputs in heads):
+            raise ValueError(f"the network has other outputs than the {task.n_outputs} of its task.")
+        check_vocabulary(vars(self).get("vocabulary_"), config.get("tokens"))
 
 
 def _put_back(network: nn.Module, weights: dict[str, Any]) -> None:

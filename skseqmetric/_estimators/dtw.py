@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -94,6 +94,8 @@ class DTWMetric(CallbackSupportMixin, Metric):
     array([[1.]])
     """
 
+    _stored: ClassVar[dict[str, str]] = {"radius_": "none|int"}
+
     _parameter_constraints: dict[str, list[Any]] = {
         "window": [
             Interval(Integral, 0, None, closed="left"),
@@ -143,6 +145,11 @@ class DTWMetric(CallbackSupportMixin, Metric):
             self.radius_ = self._radius(int(sequences.lengths.max()))
             self.__dict__.pop("threshold_", None)
         return self
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError if the band of a model that was loaded has no width."""
+        if (vars(self).get("radius_") or 0) < 0:
+            raise ValueError("its radius is negative.")
 
     def _radius(self, longest: int) -> int | None:
         if self.window is None or isinstance(self.window, Integral):

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._files import check_lengths, record
 from skseqmetric._input.arrays import as_array, positional
 
 
+@record(
+    values="floats S C", lengths="int64 n", table_width="none|int", channel_names="none|list", feature_names="none|list"
+)
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """n sequences stacked along time: what `check_sequences` returns.
@@ -48,6 +52,10 @@ class Sequences:
     table_width: int | None = None
     channel_names: tuple[Any, ...] | None = None
     feature_names: tuple[Any, ...] | None = None
+
+    def check_record(self) -> None:
+        """Raise ValueError if the lengths do not fit the values."""
+        check_lengths(self.lengths, len(self.values))
 
     def __len__(self) -> int:
         return len(self.lengths)

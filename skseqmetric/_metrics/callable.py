@@ -11,12 +11,14 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from skseqmetric._base import exporting, unchanged_if_refused
+from skseqmetric._files import record
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric
 
 _MOST_PAIRS = 2**16  # in one call
 
 
+@record(series="list", lengths="int64 n")
 @dataclass(frozen=True)
 class PreparedList:
     """The sequences as a list of (T_i, C) arrays."""

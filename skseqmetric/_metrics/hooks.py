@@ -35,6 +35,30 @@ def prepare(metric: Any, sequences: Any) -> Any:
     return prepared
 
 
+def check_prepared(metric: Any, prepared: Any, n: int) -> None:
+    """Raise ValueError unless what a file holds of n sequences has the sizes that the metric needs."""
+    if len(prepared) != n or getattr(metric, "n_channels_", None) is None:
+        raise ValueError(f"it has {len(prepared)} sequences and {n} targets, or its metric is not fitted.")
+    values = getattr(getattr(prepared, "flat", None) or prepared, "values", None)
+    if values is not None and values.shape[1] != metric.n_channels_:
+        raise ValueError(f"its sequences have {values.shape[1]} channels, and its metric reads {metric.n_channels_}.")
+    vectors = getattr(prepared, "embeddings", None)
+    if vectors is not None and vectors.shape[1] != metric._n_features_out:
+        raise ValueError(f"its embeddings have {vectors.shape[1]} numbers, and its metric {metric._n_features_out}.")
+    _check_pairing(prepared, getattr(metric, "network_config_", {}), n)
+
+
+def _check_pairing(prepared: Any, config: dict[str, Any], n: int) -> None:
+    """Raise ValueError unless there is what the pairs of a network need beside embeddings."""
+    coupling = config.get("coupling")
+    if coupling == "alignment":
+        width = config["n_units"] * (2 if config.get("bidirectional") else 1)
+        if getattr(prepared.places, "shape", None) != (n, config["n_places"], width):
+            raise ValueError("the states of its sequences are not those of its metric.")
+    elif coupling is not None and prepared.flat is None:
+        raise ValueError("it has no steps of its sequences, and its metric couples them.")
+
+
 def distance_tile(metric: Any, left: Any, rows: np.ndarray, right: Any, columns: np.ndarray) -> np.ndarray:
     """Return the distances (len(rows), len(columns)) of all pairs. They are checked to be finite numbers."""
     tile = _numbers(metric, "_tile", metric._tile(left, rows, right, columns), (len(rows), len(columns)))

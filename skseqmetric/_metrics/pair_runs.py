@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._files import record
 from skseqmetric._networks.sync_gru import SyncGRUNetwork, to_time_order
 from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.sync_gru import sync_gru_tile
@@ -26,6 +27,7 @@ GAP_STEPS = 32768
 Encoded = tuple[Tensor, Tensor]
 
 
+@record(embeddings="float32 n E", lengths="int64 n", flat="none|record FlatSequences", places="none|float32 n P D")
 @dataclass(frozen=True)
 class EmbeddedSequences:
     """The embeddings of sequences, computed once per sequence, and what coupled distances need besides.

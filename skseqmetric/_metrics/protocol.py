@@ -7,14 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import shown
+from skseqmetric._base import holds, plain_state, revived_state, save, shallow_copy, shown
 from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
@@ -126,6 +126,8 @@ class Metric(BaseEstimator, ABC):
     >>> SequenceKNeighborsClassifier(LastStepMetric(), n_neighbors=1).fit(X, y).predict([[[0.0], [6.0]]])
     array(['high'], dtype='<U4')
     """
+
+    _stored: ClassVar[dict[str, str]] = {"threshold_": "number"}
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
@@ -335,7 +337,17 @@ class Metric(BaseEstimator, ABC):
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
         return tags
 
+    def __getstate__(self) -> dict[str, Any]:
+        return plain_state(self, super().__getstate__())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(revived_state(self, state))
+
+    __copy__ = shallow_copy
+    save = save
+
+
+@holds("pair metric", "metric")
 class PairMetric:
     """A fitted metric as a function of two sequences (T, C). A sequence (T,) has one channel."""
 

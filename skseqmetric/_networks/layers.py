@@ -156,9 +156,9 @@ def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Gener
         if name.startswith("bias"):
             parameter.zero_()
             continue
-        start = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
-        for gate in parameter.split(n_units):
-            start(gate, generator=generator)
+        begin = nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
+        for gate in () if parameter.is_meta else parameter.split(n_units):
+            begin(gate, generator=generator)
     if cell == "lstm":
         made.get_parameter("bias_ih_l0")[n_units : 2 * n_units] = 1.0
     return made

@@ -20,11 +20,11 @@ from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.weights import CELLS, MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
 
-def _matrix(rows: int, columns: int, n_units: int, start: Any, generator: torch.Generator) -> nn.Parameter:
+def _matrix(rows: int, columns: int, n_units: int, begin: Any, generator: torch.Generator) -> nn.Parameter:
     """Return a matrix with separate initial values for each block of n_units rows."""
     matrix = torch.empty(rows, columns, dtype=torch.float32, device="cpu")
-    for block in matrix.split(n_units):
-        start(block, generator=generator)
+    for block in () if matrix.is_meta else matrix.split(n_units):
+        begin(block, generator=generator)
     return nn.Parameter(matrix)
 
 
@@ -43,8 +43,8 @@ class MemoryLayer(nn.Module):
         pooled = form.memory_input == "pooled"
 
         def blocks(rows: int, columns: int, *, orthogonal: bool = False) -> nn.Parameter:
-            start = nn.init.orthogonal_ if orthogonal else nn.init.xavier_uniform_
-            return _matrix(rows, columns, n_units, start, generator)
+            begin = nn.init.orthogonal_ if orthogonal else nn.init.xavier_uniform_
+            return _matrix(rows, columns, n_units, begin, generator)
 
         mixed = 3 * n_units if form.attention else n_units
         self.input = blocks(gates, n_features)

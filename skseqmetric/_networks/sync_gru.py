@@ -40,6 +40,8 @@ class SyncGRUCell(nn.Module):
 
     @torch.no_grad()
     def _start(self, generator: torch.Generator) -> None:
+        if self.hidden.is_meta:
+            return
         for block in self.hidden.chunk(3):
             nn.init.orthogonal_(block, generator=generator)
         for block in self.input.chunk(3):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from skseqmetric._files import record
 from skseqmetric._networks.layers import silence_filters
 from skseqmetric._ops.steps import valid_steps
 
@@ -15,6 +16,7 @@ START = 0.1
 """Deviation of the vectors before training. Rare words stay near the middle, and thus say little."""
 
 
+@record(counts="list", n_features="int", dropout="number")
 @dataclass(frozen=True)
 class TokenForm:
     """What a network knows of its tokens.
@@ -32,6 +34,15 @@ class TokenForm:
     def n_channels(self) -> int:
         """Numbers of a step: the vectors of all its tokens."""
         return self.n_features * len(self.counts)
+
+
+def check_vocabulary(vocabulary: Any, form: TokenForm | None) -> None:
+    """Raise ValueError unless the codes of the tokens, by column, are those that a network has vectors for."""
+    columns = vocabulary if isinstance(vocabulary, list) else [] if vocabulary is None else [vocabulary]
+    wanted = [] if form is None else [len(counts) for counts in form.counts]
+    codes = [sorted(column.values()) for column in columns]
+    if codes != [list(range(1, n + 1)) for n in wanted]:
+        raise ValueError(f"the network knows {wanted} tokens, and the vocabulary {list(map(len, codes))}.")
 
 
 class TokenVectors(nn.Module):
@@ -52,14 +63,16 @@ class TokenVectors(nn.Module):
             self.sizes.append(self.sizes[-1] + len(counts) + 1)
         table = torch.empty(self.sizes[-1], form.n_features, dtype=torch.float32, device="cpu")
         # one table for all columns, so that a batch is one look-up
-        self.table = nn.Embedding.from_pretrained(table.normal_(std=START, generator=generator), freeze=False)
+        nn.init.normal_(table, std=START, generator=generator)
+        self.table = nn.Embedding.from_pretrained(table, freeze=False)
         starts = torch.tensor(self.sizes[:-1], dtype=torch.int64, device="cpu")
-        rates = torch.zeros(self.sizes[-1], dtype=torch.float32, device="cpu")
-        for (start, stop), counts in zip(pairwise(self.sizes), form.counts, strict=True):
+        rates = []
+        for counts in form.counts:
             found = torch.tensor(counts, dtype=torch.float32, device="cpu")
-            rates[start + 1 : stop] = form.dropout / (form.dropout + found)
+            # the unknown token, and those of the vocabulary
+            rates += [found.new_tensor([0.0]), form.dropout / (form.dropout + found)]
         self.register_buffer("starts", starts, persistent=False)
-        self.register_buffer("rates", rates, persistent=False)
+        self.register_buffer("rates", torch.cat(rates), persistent=False)
 
     def forward(self, codes: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         rows = codes.long() + self.starts

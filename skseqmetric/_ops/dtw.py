@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._files import check_lengths, record
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dispatch import choose_dtw
 from skseqmetric._ops.reference import dtw as reference
 
 
+@record(values="float64 S C", lengths="int64 n")
 @dataclass(frozen=True, eq=False)
 class SteppedSeries:
     """n sequences stacked along time.
@@ -32,6 +34,10 @@ class SteppedSeries:
 
     values: np.ndarray
     lengths: np.ndarray
+
+    def check_record(self) -> None:
+        """Raise ValueError if the lengths do not fit the values."""
+        check_lengths(self.lengths, len(self.values))
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -21,6 +21,7 @@ from itertools import combinations
 import numpy as np
 from torch import Tensor
 
+from skseqmetric._files import record
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dispatch import choose
 from skseqmetric._ops.eager import random_convolution as eager
@@ -37,6 +38,7 @@ TAPS = np.array(list(combinations(range(LENGTH), 3)))
 N_KERNELS = len(TAPS)
 
 
+@record(dilations="int64 D", n_biases="int64 D", starts="int64 *", channels="int32 *", biases="float32 *")
 @dataclass(frozen=True, eq=False)
 class ConvolutionBank:
     """Random convolutions with their biases. Arrays on the host, so that a bank is the same on every device.
@@ -60,6 +62,25 @@ class ConvolutionBank:
     starts: np.ndarray
     channels: np.ndarray
     biases: np.ndarray
+
+    def check_record(self) -> None:
+        """Raise ValueError if one of the arrays does not fit the others. A kernel would read beyond its memory."""
+        starts, n_kernels = self.starts, N_KERNELS * len(self.dilations)
+        in_order = len(starts) == n_kernels + 1 and starts[0] == 0 and (np.diff(starts) > 0).all()
+        if not in_order or starts[-1] != len(self.channels) or (self.dilations < 1).any() or (self.channels < 0).any():
+            raise ValueError("the channels of the random convolutions are not where they should be.")
+        n_biases = self.n_biases
+        if (
+            (n_biases < 1).any()
+            or (n_biases > len(self.biases)).any()
+            or N_KERNELS * n_biases.sum() != len(self.biases)
+        ):
+            raise ValueError("the random convolutions have not as many biases as they should.")
+
+    def check_channels(self, n_channels: int) -> None:
+        """Raise ValueError if a kernel reads a channel that sequences of so many channels do not have."""
+        if (self.channels >= n_channels).any():
+            raise ValueError(f"the random convolutions read more than {n_channels} channels.")
 
     @cached_property
     def order(self) -> np.ndarray:

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._files import record
+
 BLOCK = 128
 """Rows of one update of the recursive form. They share a memory traffic of F^2 numbers."""
 
@@ -41,6 +43,7 @@ class Readout:
     variance: float
 
 
+@record(n_rows="number", mean="tensor float64 F", target_mean="tensor float64 K")
 class _Centring:
     """Turns blocks of weighted rows into rows whose plain sums of products are those about the overall mean."""
 
@@ -79,6 +82,13 @@ class _Centring:
         return self.readout(weights, alpha, residual, self.n_rows - 1 - freedom)
 
 
+@record(
+    centring="record Centring",
+    squares="tensor float64 K",
+    blocks="none|list",
+    gram="none|tensor float64 F F",
+    cross="none|tensor float64 F K",
+)
 class RidgeSums:
     """What ridge regression needs of the rows seen: themselves while they are few, then the sums of their products."""
 
@@ -231,6 +241,13 @@ class _Spectrum:
         return float(alphas[int(np.argmin(scores))] if np.isfinite(scores).any() else alphas.max())
 
 
+@record(
+    centring="record Centring",
+    alpha="number",
+    covariance="tensor float64 F F",
+    weights="tensor float64 F K",
+    cost="tensor float64 K",
+)
 class RecursiveLeastSquares:
     r"""Ridge regression updated block by block: P <- P - P S^T (I + S P S^T)^-1 S P, W <- W + (...)(Y - S W).
 

@@ -26,6 +26,8 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.linalg.blas import dsymm, dsyrk, ssymm, ssyrk
 
+from skseqmetric._files import record
+
 OVERSAMPLING = 16
 """Directions that are iterated beside those that are wanted."""
 
@@ -150,6 +152,20 @@ class CovarianceForm(Form):
         return symm(1.0, self.gram, np.asfortranarray(columns, dtype=self.gram.dtype), lower=0)
 
 
+@record(
+    gram="floats P P",
+    total="number",
+    n_rows="int",
+    sums="float64 P",
+    squares="float64 P",
+    target_sums="float64 K",
+    target_squares="float64 K",
+    cross="float64 P K",
+    shift="none|float32 P",
+    unit="none|float32 P",
+    lowest="none|float32 P",
+    highest="none|float32 P",
+)
 class FeatureSums:
     """Sums over rows that come in any number of pieces. They grow with the number of targets.
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from skseqmetric._files import record
+
 
 @dataclass(frozen=True)
 class RecurrentWeights:
@@ -38,6 +40,7 @@ CELLS = {"lstm": 4, "gru": 3, "rnn": 1}
 """Backbones, and how many blocks of H their pre-activations have."""
 
 
+@record(cell="str", n_slots="int", stride="int", n_heads="int", attention="bool", memory_input="str", every="none|int")
 @dataclass(frozen=True)
 class MemoryForm:
     """What the recurrence looks like: cell "lstm", "gru" or "rnn"; memory_input "pooled" or "tokens".
@@ -135,6 +138,7 @@ class MemoryScan(NamedTuple):
     attention: Tensor | None
 
 
+@record(input="tensor float32 H *", recurrent="tensor float32 H H", leak="number|tensor float32 H")
 @dataclass(frozen=True)
 class ReservoirWeights:
     """The fixed weights of one reservoir.

@@ -13,12 +13,22 @@ from sklearn.metrics import accuracy_score
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from skseqmetric._files import record
 from skseqmetric._input import Sequences, check_labels, check_step_labels, one_label_each
 from skseqmetric._tasks.base import Blocks, Targets, Task, check_same_target, each_block
 from skseqmetric._tensors.steps import IGNORED, StepTargets
 from skseqmetric.metrics import step_accuracy
 
 
+@record(
+    every_step="bool",
+    mean_weight="number",
+    class_weight="any",
+    ignore_label="any",
+    labels="none|labels K",
+    growing="bool",
+    factors="none|float64 K",
+)
 @dataclass(frozen=True)
 class Classes(Task):
     """Classes, learned by the cross-entropy of class scores. Targets are codes: indices into `labels`.

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import r2_score
 from torch import Tensor
 
+from skseqmetric._files import record
 from skseqmetric._input import Sequences, check_real_targets, check_step_targets, check_weights
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._tasks.base import Blocks, Targets, Task, check_same_target, each_block
@@ -16,6 +17,14 @@ from skseqmetric._tensors.scaling import usable_deviation, weighted_moments
 from skseqmetric._tensors.steps import StepTargets
 
 
+@record(
+    every_step="bool",
+    mean_weight="number",
+    one_column="bool",
+    n_columns="none|size K",
+    mean="none|float64 K",
+    scale="none|float64 K",
+)
 @dataclass(frozen=True)
 class Numbers(Task):
     """Numbers, learned by squared error. Targets are rows (n, K), or (sum of lengths, K) for every step.

@@ -9,11 +9,20 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from torch import Tensor
 
+from skseqmetric._files import record
 from skseqmetric._input import Sequences, check_pairs
 from skseqmetric._ops.metric_losses import PAIR_LOSSES
 from skseqmetric._tasks.base import Targets, Task
 
 
+@record(
+    every_step="bool",
+    mean_weight="number",
+    kind="str",
+    margin="number",
+    pairs="none|int64 P 2",
+    threshold="none|number",
+)
 @dataclass(frozen=True)
 class Pairs(Task):
     """Same or different. Outputs are squared distances. Targets are True if both sequences belong together.

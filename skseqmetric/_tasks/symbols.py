@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import ctc_loss
 
+from skseqmetric._files import record
 from skseqmetric._input import Sequences
 from skseqmetric._tasks.base import Targets, Task
 from skseqmetric._tasks.spelling import (
@@ -25,6 +26,7 @@ from skseqmetric._tasks.spelling import (
 from skseqmetric.metrics import character_error_rate
 
 
+@record(every_step="bool", mean_weight="number", alphabet="none|labels K", kind="none|str", steps_left="none")
 @dataclass(frozen=True)
 class Symbols(Task):
     """Strings or lists of symbols. Targets are their codes after a start symbol. Outputs are the scores of every step.

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._files import check_lengths, record
 from skseqmetric._input import Sequences
 from skseqmetric._tensors.scaling import LARGEST, place_of
 
 _STEPS = 2**14  # scaled at a time, so that no second array in the precision of the input is made
 
 
+@record(values="tensor float32 S C", lengths="tensor int64 n", offsets="tensor int64 n", host_lengths="int64 n")
 @dataclass(frozen=True)
 class FlatSequences:
     """Values (sum of lengths, C) float32 with lengths and offsets (n,) on the device, and lengths on the host."""
@@ -41,6 +43,13 @@ class FlatSequences:
         lengths = tensor_of(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
+
+    def check_record(self) -> None:
+        """Raise ValueError if lengths and offsets do not fit the values."""
+        check_lengths(self.host_lengths, len(self.values))
+        starts = np.cumsum(self.host_lengths) - self.host_lengths
+        if (self.lengths.cpu().numpy() != self.host_lengths).any() or (self.offsets.cpu().numpy() != starts).any():
+            raise ValueError("the offsets of sequences are not those of their lengths.")
 
     def __len__(self) -> int:
         return len(self.host_lengths)

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._files import record
 from skseqmetric._tensors.flat import tensor_of
 
 IGNORED = -1
 """The code of steps without a label, and of steps after the end of a sequence."""
 
 
+@record(values="any", lengths="int64 n")
 @dataclass(frozen=True)
 class StepTargets:
     """One target per step: values (sum of lengths, ...) of all sequences. The code `IGNORED` means no label."""

@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
+from skseqmetric._files import record
 from skseqmetric._input import Sequences, check_groups
 
 
+@record(
+    sequences="record Sequences",
+    targets="int64 n|float64 n *|record StepTargets",
+    weights="float64 n",
+    images="none",
+    numbers="none|int64 n",
+    groups="none|int64 n",
+)
 @dataclass(frozen=True)
 class TrainingSet:
     """Sequences with their targets, their weights (n,) and, if given, one image and one group (n,) per sequence.

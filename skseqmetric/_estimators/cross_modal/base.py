@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -81,6 +81,13 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         "n_units": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    _stored: ClassVar[dict[str, str]] = {
+        "_gallery": "dict",
+        "_moving": "none|record MovingDistances",
+        "_divided": "bool",
+        "_blanks_untold": "bool",
     }
 
     _network = CrossModalNetwork

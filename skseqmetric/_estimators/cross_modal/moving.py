@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._files import record
 from skseqmetric._ops.margins import confusion_distances, prototype_distances
 
 KINDS = frozenset({"prototypes", "confusion"})
 
 
+@record(kind="str", matrix="float64 K K")
 class MovingDistances:
     """Distances of classes from what the network said of them in the epoch before, without gradients.
 
@@ -26,17 +26,15 @@ class MovingDistances:
     start : distances (K, K) to begin with, or None.
     """
 
+    _sums: Tensor | None = None
+
     def __init__(self, kind: str, n_classes: int, start: np.ndarray | None = None) -> None:
         self.kind = kind
         self.matrix = 1.0 - np.eye(n_classes) if start is None else start.copy()
-        self._sums: Tensor | None = None
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the distances (B, M) of classes given by their codes."""
         return self.matrix[first[:, None], second]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_sums": None}
 
     def restore(self, matrix: np.ndarray) -> None:
         """Go on from distances (K, K)."""

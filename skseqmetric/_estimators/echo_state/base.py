@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skseqmetric._base import CallbackSupportMixin, exporting, shown, unchanged_if_refused
+from skseqmetric._base import (
+    CallbackSupportMixin,
+    exporting,
+    plain_state,
+    revived_state,
+    save,
+    shallow_copy,
+    shown,
+    unchanged_if_refused,
+)
 from skseqmetric._estimators.echo_state.exported import ExportedReservoirs
 from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
 from skseqmetric._estimators.echo_state.states import all_states, pooled_states
@@ -51,6 +60,24 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         "bidirectional": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
         "verbose": ["verbose"],
+    }
+
+    _stored: ClassVar[dict[str, str]] = {
+        "mean_": "float64 C",
+        "scale_": "float64 C",
+        "reservoirs_": "records ReservoirWeights",
+        "classes_": "labels *",
+        "y_mean_": "float64 *",
+        "y_scale_": "float64 *",
+        "coef_": "float64 K F",
+        "intercept_": "float64 K",
+        "alpha_": "number",
+        "_n_forward": "int",
+        "_variance": "none|number",
+        "_form": "record ReadoutForm",
+        "_task": "record Classes,Numbers",
+        "_class_factors": "float64 *",
+        "_solver": "record RidgeSums,RecursiveLeastSquares",
     }
 
     reservoirs_: list[ReservoirWeights]
@@ -196,16 +223,28 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        # saved on the CPU, so that a model from a host with a GPU can be loaded on a host without one
-        state = dict(super().__getstate__())
-        if "reservoirs_" in state:
-            state["reservoirs_"] = [_moved(r, torch.device("cpu")) for r in state["reservoirs_"]]
-        return state
+        return plain_state(self, super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(revived_state(self, state))
         if hasattr(self, "reservoirs_"):
+            # saved on the CPU, so that a model from a host with a GPU can be loaded on a host without one
             self.reservoirs_ = [_moved(r, device_or_cpu(self.device)) for r in self.reservoirs_]
+
+    __copy__ = shallow_copy
+    save = save
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError if the parts of a model that was loaded do not fit each other."""
+        if "reservoirs_" not in vars(self):
+            return
+        shapes = {tuple(reservoir.input.shape) for reservoir in self.reservoirs_}
+        if len(shapes) != 1 or shapes.pop()[1] != self.n_channels_ + 1:
+            raise ValueError(f"its reservoirs have unequal sizes, or do not read {self.n_channels_} channels.")
+        if not 0 < self._n_forward <= len(self.reservoirs_):
+            raise ValueError(f"{self._n_forward} of its {len(self.reservoirs_)} reservoirs read forwards.")
+        if "coef_" in vars(self) and self.coef_.shape[1] not in (self.n_states_, 2 * self.n_states_):
+            raise ValueError(f"its readout reads {self.coef_.shape[1]} states, and there are {self.n_states_}.")
 
 
 def _moved(reservoir: ReservoirWeights, device: torch.device) -> ReservoirWeights:

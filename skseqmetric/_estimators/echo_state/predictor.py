@@ -17,6 +17,7 @@ from torch import Tensor
 from skseqmetric._base import exporting, shown, streaming
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
 from skseqmetric._estimators.echo_state.exported import ExportedReadout
+from skseqmetric._files import record
 from skseqmetric._input import as_array, check_sequences, check_weights, real_numbers
 from skseqmetric._networks.pooling import POOLINGS, pooled
 from skseqmetric._ops.progress import tracked
@@ -30,6 +31,7 @@ from skseqmetric._tensors.steps import StepTargets
 from skseqmetric._training.data import TrainingSet
 
 
+@record(target="str", learning="str", pooling="str")
 class ReadoutForm(NamedTuple):
     """The parameters at training time that predictions of a readout depend on."""
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skseqmetric._files import record
 from skseqmetric._input import Sequences
 from skseqmetric._metrics.euclidean import embedded_rows, embedded_tile
 from skseqmetric._metrics.hooks import distance_tile, distances_of_pairs, embedded, is_euclidean, prepare
@@ -21,6 +22,7 @@ class Term(NamedTuple):
     factor: float
 
 
+@record(fused="none|float32 n E", others="list", lengths="int64 n")
 @dataclass(frozen=True)
 class PreparedEnsemble:
     """Sequences as the terms need them, once per sequence.

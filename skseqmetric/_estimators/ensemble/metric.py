@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from sklearn import get_config
@@ -161,6 +161,14 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     >>> MetricEnsemble(members, weights=[3, 1], random_state=0).fit(X[:40], y[:40]).weights_
     array([0.75, 0.25])
     """
+
+    _stored: ClassVar[dict[str, str]] = {
+        "metrics_": "estimators",
+        "named_metrics_": "list",
+        "scales_": "float64 M",
+        "weights_": "float64 M",
+        "_n_features_out": "int",
+    }
 
     _parameter_constraints: dict[str, list[Any]] = {
         "metrics": [list, tuple, None],
@@ -556,6 +564,27 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "metrics_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "named_metrics_" in state:
+            state["named_metrics_"] = list(state["named_metrics_"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if isinstance(vars(self).get("named_metrics_"), list):
+            self.named_metrics_ = Bunch(**dict(zip(self.named_metrics_, self.metrics_, strict=True)))
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError if the parts of a model that was loaded do not fit each other."""
+        if "metrics_" not in vars(self):
+            return
+        n_members, own = len(self.metrics_), (self.scales_, self.weights_, self.named_metrics_)
+        if not n_members or any(len(part) != n_members for part in own) or not (self.scales_ > 0).all():
+            raise ValueError("its members have not one name, weight and positive scale each.")
+        if any(getattr(metric, "n_channels_", self.n_channels_) != self.n_channels_ for metric in self.metrics_):
+            raise ValueError("its members read other channels.")
 
     def _sk_visual_block_(self) -> Any:
         try:

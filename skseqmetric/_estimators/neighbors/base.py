@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from numbers import Integral
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
@@ -18,10 +18,20 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import CallbackSupportMixin, exporting, finished_despite_ctrl_c, shown, shown_by
+from skseqmetric._base import (
+    CallbackSupportMixin,
+    exporting,
+    finished_despite_ctrl_c,
+    plain_state,
+    revived_state,
+    save,
+    shallow_copy,
+    shown,
+    shown_by,
+)
 from skseqmetric._input import Sequences, check_sequences
 from skseqmetric._metrics.given import unfitted_metric
-from skseqmetric._metrics.hooks import prepare
+from skseqmetric._metrics.hooks import check_prepared, prepare
 from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
 from skseqmetric._training.callbacks import reported_fit, with_callbacks
 
@@ -37,6 +47,15 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         "algorithm": [StrOptions({"exact", "rerank"})],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["verbose"],
+    }
+
+    _stored: ClassVar[dict[str, str]] = {
+        "metric_": "estimator",
+        "n_samples_fit_": "size n",
+        "n_candidates_": "none|int",
+        "classes_": "labels K",
+        "_references": "record Embedded,EmbeddedSequences,PreparedEnsemble,SteppedSeries",
+        "_y": "int64 n|floats n|floats n *",
     }
 
     # ---------------------------------------------------------------------------------------------------------- fitting
@@ -233,6 +252,25 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         # a refused fit may have set attributes of the input, so they cannot decide
         return hasattr(self, "_references")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain_state(self, super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(revived_state(self, state))
+
+    __copy__ = shallow_copy
+    save = save
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError if the parts of a model that was loaded do not fit each other."""
+        if "_references" not in vars(self):
+            return
+        check_prepared(self.metric_, self._references, self.n_samples_fit_)
+        if "classes_" in vars(self):
+            codes = vars(self)["_y"]
+            if codes.dtype.kind != "i" or (codes < 0).any() or (codes >= len(vars(self)["classes_"])).any():
+                raise ValueError("the classes of its sequences are not among its classes.")
 
     def _reads_tokens(self, *, reset: bool) -> bool:
         """Whether the metric reads tokens. A frozen metric is fitted already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
@@ -60,6 +60,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     >>> make_pipeline(graph, KNeighborsClassifier(1, metric="precomputed")).fit(X, y).predict([[[1.9], [1.9]]])
     array(['high'], dtype='<U4')
     """
+
+    _stored: ClassVar[dict[str, str]] = {"_n_features_out": "int"}
 
     _parameter_constraints: dict[str, list[Any]] = {
         **SequenceNeighbors._parameter_constraints,

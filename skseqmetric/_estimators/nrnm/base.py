@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage, exporting, shown, streaming
+from skseqmetric._base import NetworkEstimator, Objective, Stage, exporting, save, shown, streaming
 from skseqmetric._estimators.nrnm import memory
 from skseqmetric._networks.memory import MemoryNetwork
 from skseqmetric._tasks import Task
@@ -33,6 +33,7 @@ class MemoryEstimator(NetworkEstimator):
     }
 
     _network = MemoryNetwork
+    save = save
     module_: MemoryNetwork
 
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skseqmetric._estimators.random_convolution.bank import draw_bank, median_length
+from skseqmetric._files import record
 from skseqmetric._input import Sequences
 from skseqmetric._ops.progress import progress
 from skseqmetric._ops.random_convolution import ConvolutionBank, convolution_shares
@@ -23,6 +24,7 @@ VIEWS = ("channels", "differences", "relative", "relative_differences")
 _PIECE = 1 << 23  # values and features that are held at once
 
 
+@record(mean="float64 C", scale="float64 C", n_steps="int", banks="dict")
 @dataclass(frozen=True, eq=False)
 class ConvolutionFeatures:
     """What is learned for the features: the scaling of the channels, and a bank for every view.
@@ -41,6 +43,13 @@ class ConvolutionFeatures:
     scale: np.ndarray
     n_steps: int
     banks: dict[str, ConvolutionBank]
+
+    def check_record(self) -> None:
+        """Raise ValueError if a bank reads what sequences of these channels do not have."""
+        if not self.banks or set(self.banks) - set(VIEWS) or self.n_steps < 1:
+            raise ValueError("the random convolutions have unknown views.")
+        for bank in self.banks.values():
+            bank.check_channels(len(self.mean))
 
     @classmethod
     def draw(

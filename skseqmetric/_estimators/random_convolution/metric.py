@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from skseqmetric._base import CallbackSupportMixin, exporting, reported, shown_b
 from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._estimators.random_convolution.targets import Meaning
+from skseqmetric._files import record
 from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.protocol import Metric, register_metric
@@ -39,6 +40,7 @@ _PAIR_PENALTY = 30  # times alpha: given pairs are few of all, and say less than
 _PAIR_DIRECTIONS = 512  # principal directions in which fit_pairs compares differences
 
 
+@record(embeddings="float32 n E", lengths="int64 n")
 @dataclass(frozen=True)
 class Embedded:
     """The embeddings of sequences, which are computed once."""
@@ -50,6 +52,7 @@ class Embedded:
         return len(self.lengths)
 
 
+@record(features="float32 n P", targets="float64 n K", weights="float64 n")
 @dataclass(frozen=True)
 class SeenRows:
     """The rows of earlier calls, while they are few: features (n, P), targets (n, K) and weights (n,)."""
@@ -168,6 +171,20 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     >>> knn.predict(X[40:]).shape
     (20,)
     """
+
+    _stored: ClassVar[dict[str, str]] = {
+        "convolutions_": "record ConvolutionFeatures",
+        "components_": "float32 D P",
+        "feature_mean_": "float32 P",
+        "mean_": "float64 C",
+        "scale_": "float64 C",
+        "classes_": "labels K",
+        "_meaning": "record Meaning",
+        "_seen": "none|record TrainingSet,SeenRows,FeatureSums",
+        "_seed": "int",
+        "_weight_unit": "number",
+        "_n_features_out": "size D",
+    }
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_features": [Interval(Integral, N_KERNELS, None, closed="left")],
@@ -547,7 +564,15 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return hasattr(self, "components_")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in dict(super().__getstate__()).items() if name != "_product"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_product"}
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError if the parts of a model that was loaded do not fit each other."""
+        if "components_" not in vars(self):
+            return
+        n_features = self.convolutions_.n_features_out
+        if len(self.feature_mean_) != n_features or len(self.convolutions_.mean) != self.n_channels_:
+            raise ValueError("its features or channels are not those of its convolutions.")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

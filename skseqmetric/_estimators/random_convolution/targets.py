@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skseqmetric._files import record
 from skseqmetric._input import Sequences, are_numbers, check_labels
 from skseqmetric._tasks import Numbers, class_factors
 from skseqmetric._tasks.classes import check_same_type
@@ -14,6 +15,7 @@ from skseqmetric._tasks.classes import check_same_type
 _NAMES = {"classes": "class labels", "numbers": "numbers", "nothing": "no y"}
 
 
+@record(kind="str", labels="none|labels K", numbers="record Numbers")
 @dataclass(frozen=True)
 class Meaning:
     """The meaning of y in the fits so far. It is frozen, so that a refused fit leaves the earlier one as it was.

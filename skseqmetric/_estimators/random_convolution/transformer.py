@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import CallbackSupportMixin, exporting, reported, shown, shown_by, unchanged_if_refused
+from skseqmetric._base import (
+    CallbackSupportMixin,
+    exporting,
+    plain_state,
+    reported,
+    revived_state,
+    save,
+    shallow_copy,
+    shown,
+    shown_by,
+    unchanged_if_refused,
+)
 from skseqmetric._estimators.random_convolution.columns import ColumnMoments
 from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
@@ -115,6 +126,15 @@ class RandomConvolutionTransformer(
     >>> pipeline.fit(X[:40], y[:40]).predict(X[40:]).shape
     (20,)
     """
+
+    _stored: ClassVar[dict[str, str]] = {
+        "convolutions_": "record ConvolutionFeatures",
+        "mean_": "float64 C",
+        "scale_": "float64 C",
+        "columns_": "int64 D",
+        "column_mean_": "float64 D",
+        "column_scale_": "float64 D",
+    }
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_features": [Interval(Integral, N_KERNELS, None, closed="left")],
@@ -269,3 +289,20 @@ class RandomConvolutionTransformer(
         # features are float32 for input of any dtype
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain_state(self, super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(revived_state(self, state))
+
+    __copy__ = shallow_copy
+    save = save
+
+    def _check_loaded(self) -> None:
+        """Raise ValueError if the parts of a model that was loaded do not fit each other."""
+        if "columns_" not in vars(self):
+            return
+        columns, n_features = self.columns_, self.convolutions_.n_features_out
+        if (columns < 0).any() or (columns >= n_features).any() or len(self.convolutions_.mean) != self.n_channels_:
+            raise ValueError("its columns or channels are not those of its convolutions.")

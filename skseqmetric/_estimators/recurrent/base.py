@@ -11,7 +11,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import NetworkEstimator, Objective, Stage, exporting, shown, streaming
+from skseqmetric._base import NetworkEstimator, Objective, Stage, exporting, save, shown, streaming
 from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.recurrent import RecurrentNetwork
 from skseqmetric._tasks import Task
@@ -38,6 +38,7 @@ class RecurrentEstimator(NetworkEstimator):
     }
 
     _network = RecurrentNetwork
+    save = save
     module_: RecurrentNetwork
 
     def _check_combinations(self, training: TrainingSet, task: Task, *, continued: bool) -> None:
