@@ -295,6 +295,10 @@ def test_video_is_written_by_ffmpeg(still: StateAnimation, tmp_path: Path, monke
     class Recorder(animation.AbstractMovieWriter):
         n_frames = 0
 
+        def __init__(self, fps: int, extra_args: list[str]) -> None:
+            super().__init__(fps)
+            assert extra_args[-2:] == ["-f", "mp4"]  # the temporary name has another ending
+
         @classmethod
         def isAvailable(cls) -> bool:
             return True

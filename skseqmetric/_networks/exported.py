@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from skseqmetric._networks.memory import MemoryNetwork
 from skseqmetric._networks.siamese import SiameseNetwork
+from skseqmetric._ops.scanned.constants import constant
 from skseqmetric._ops.scanned.memory import NEVER
 from skseqmetric._ops.steps import valid_steps
 
@@ -38,8 +39,8 @@ class ExportedSeries(nn.Module):
     ) -> None:
         super().__init__()
         self.extra_steps, self.every_step = extra_steps, every_step
-        self.register_buffer("mean", torch.tensor(mean, device="cpu"))
-        self.register_buffer("scale", torch.tensor(scale, device="cpu"))
+        self.register_buffer("mean", constant(mean))
+        self.register_buffer("scale", constant(scale))
         self.run = run
 
     def forward(self, values: Tensor, lengths: Tensor) -> Answers:

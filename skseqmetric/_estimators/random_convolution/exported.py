@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from skseqmetric._estimators.random_convolution.features import VIEWS, ConvolutionFeatures
 from skseqmetric._ops.random_convolution import TAPS
 from skseqmetric._ops.scanned import BankArrays, shares_of_padded
+from skseqmetric._ops.scanned.constants import constant
 
 Padded = tuple[Tensor, Tensor]
 """Steps (B, T, C), zero past the end, and lengths (B,)."""
@@ -45,14 +46,14 @@ class ExportedFeatures(nn.Module):
         self.places = np.linspace(0, 1, n_steps)
         given = {"columns": columns, "shift": shift, "scale": scale, "components": components}
         for name, array in given.items():
-            self.register_buffer(name, None if array is None else torch.tensor(array, device="cpu"))
+            self.register_buffer(name, None if array is None else constant(array))
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor]:
         parts = []
         for group, banks in zip(self.groups, self.banks, strict=True):
             x, steps = zip(*(self._viewed(name, values, lengths) for name in group), strict=True)
             parts.append(shares_of_padded(torch.stack(x), torch.stack(steps), banks))
-        found = torch.cat(parts, 1)[:, torch.tensor(self.order, device="cpu")]
+        found = torch.cat(parts, 1)[:, constant(self.order)]
         columns, shift, scale, components = (getattr(self, n) for n in ("columns", "shift", "scale", "components"))
         found = found if columns is None else found[:, columns]
         found = found if shift is None else found - shift
@@ -67,7 +68,7 @@ class ExportedFeatures(nn.Module):
     def _resampled(self, x: Tensor, lengths: Tensor) -> Padded:
         """Return n_steps places of every sequence, evenly from its first step to its last, linear between steps."""
         n_steps = len(self.places)
-        places = torch.tensor(self.places, device="cpu") * (lengths[:, None] - 1)
+        places = constant(self.places) * (lengths[:, None] - 1)
         lower = torch.minimum(places.long(), (lengths[:, None] - 2).clamp(min=0))
         share = (places - lower).to(torch.float32)[..., None]
         upper = lower + (lengths > 1).long()[:, None]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skseqmetric._ops.scanned.constants import constant
 from skseqmetric._ops.scanned.scan import State, scan
 from skseqmetric._ops.steps import valid_steps
 
@@ -56,11 +57,11 @@ class BankArrays(NamedTuple):
 
 def shares_of_padded(x: Tensor, lengths: Tensor, banks: BankArrays) -> Tensor:
     """Return the shares (B, P) from views x (V, B, T, C), zero past the end of a sequence, and lengths (V, B), >= 1."""
-    inputs = tuple(torch.tensor(part, device="cpu") for part in banks[:4])
+    inputs = tuple(constant(part) for part in banks[:4])
     # steps last, so that whole rows of steps are read and added
     by_channel = x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
     _, shares = scan(_shares, (x.new_zeros(1),), inputs, (by_channel, lengths))
-    return shares.flatten(0, 2)[torch.tensor(banks.columns, device="cpu")].T
+    return shares.flatten(0, 2)[constant(banks.columns)].T
 
 
 def _shares(state: State, inputs: State, constants: State) -> tuple[State, Tensor]:
