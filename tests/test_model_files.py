@@ -41,7 +41,8 @@ from skseqmetric import (
     load,
 )
 from tests.every_estimator import LABELS, QUICK, SMALL, SMALL_BANK, STEPS, Case, X, count_of_steps
-from tests.small_embedder import Steps
+from tests.small_embedder import Data, Steps
+from tests.small_embedder import small as small_embedder
 from tests.small_models import FITS, STORABLE, fitted, parts, same
 from tests.test_contract import estimators
 
@@ -83,6 +84,18 @@ def test_a_loaded_model_goes_on_learning(case: Case, tmp_path: Path) -> None:
     for mine, its in zip(case.answers(loaded), case.answers(model), strict=True):
         assert mine.tobytes() == its.tobytes()
     assert (tmp_path / "model.skm").read_bytes() == before
+
+
+@pytest.mark.parametrize("way", ["file", "pickle"])
+def test_moments_follow_the_weights_of_images(way: str, pairs: Data, tmp_path: Path) -> None:
+    """Weights of images have another order in memory than arrays of a file."""
+    sequences, y, images = pairs
+    model = small_embedder().partial_fit(sequences, y, images=images).partial_fit(sequences, y, images=images)
+    again = through_file(model, tmp_path) if way == "file" else pickle.loads(pickle.dumps(model))
+    for one in (model, again):
+        one.partial_fit(sequences, y, images=images)
+    assert again.transform(sequences).tobytes() == model.transform(sequences).tobytes()
+    assert again.transform_images(images).tobytes() == model.transform_images(images).tobytes()
 
 
 @pytest.mark.slow

@@ -20,7 +20,13 @@ from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._ops.progress import Bar, progress
 from skseqmetric._training.checkpoints import Checkpoint, Streams
 from skseqmetric._training.checkpoints.hooks import callback_state, restore_callback
-from skseqmetric._training.checkpoints.modules import check_weights_of, module_state, restore_module, restore_optimizer
+from skseqmetric._training.checkpoints.modules import (
+    check_weights_of,
+    load_optimizer,
+    module_state,
+    restore_module,
+    restore_optimizer,
+)
 from skseqmetric._training.checkpoints.trees import fits_a_tree
 from skseqmetric._training.running import RUNNING
 
@@ -96,8 +102,7 @@ def train(
         net.callbacks.append(recorder)
     net.initialize()
     if optimizer_state is not None:
-        # a copy, because the optimizer changes the moments in place
-        net.optimizer_.load_state_dict(copy.deepcopy(optimizer_state))
+        load_optimizer(net.optimizer_, optimizer_state)
     failure = None
     try:
         with one_intra_op_thread(), progress("training", options.max_epochs, "epoch", delay=0) as report.bar:

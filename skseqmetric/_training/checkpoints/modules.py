@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -50,20 +51,36 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
     """
     if not is_like(state["param_groups"], optimizer.state_dict()["param_groups"]):
         raise ValueError("the settings of the optimizer are of other kinds")
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = _parameters(optimizer)
+    for number, moments in state["state"].items():
+        for name, value in moments.items():
+            shape = () if name == "step" else parameters[number].shape
+            if not isinstance(value, Tensor) or value.shape != shape or not torch.isfinite(value).all():
+                raise ValueError(f"{name} of a weight does not fit it")
+    load_optimizer(optimizer, state)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Give an optimizer a copy of a state. Moments get the strides of their weights, whatever they were stored with.
+
+    Fused optimizers go through the memory of weights and moments alike, and do not look at strides.
+    """
+    parameters = _parameters(optimizer)
+
+    def moment(parameter: Tensor, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.shape != parameter.shape:
+            return copy.deepcopy(value)
+        return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+
     found = {
-        number: {name: _moment(parameters[number], name, value) for name, value in moments.items()}
+        number: {name: moment(parameters[number], value) for name, value in moments.items()}
         for number, moments in state["state"].items()
     }
     optimizer.load_state_dict({"state": found, "param_groups": state["param_groups"]})
 
 
-def _moment(parameter: Tensor, name: str, value: Any) -> Tensor:
-    """Return a moment with the strides of its parameter: fused optimizers go through the memory of both alike."""
-    shape = () if name == "step" else parameter.shape
-    if not isinstance(value, Tensor) or value.shape != shape or not torch.isfinite(value).all():
-        raise ValueError(f"{name} of a weight does not fit it")
-    return value if name == "step" else torch.empty_like(parameter, requires_grad=False).copy_(value)
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _other_buffers(module: nn.Module) -> dict[str, Tensor]:
