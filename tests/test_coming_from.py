@@ -74,6 +74,8 @@ def test_their_lines_run(library: str, names: Any, tmp_path: Path, monkeypatch: 
     pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     found = {"Z": to_padded(names["X"]), "Z_new": to_padded(names["X_new"])}
+    if library == "reservoirpy":
+        importlib.import_module(library).set_seed(0)  # a readout without a penalty fails for some reservoirs
     for place in PLACES[library]:
         found |= vars(importlib.import_module(f"{library}.{place}".rstrip(".")))
     for theirs, _ in rows_of(library):
