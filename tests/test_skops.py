@@ -5,12 +5,10 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
 
-from skseqmetric import RandomConvolutionMetric, SequenceKNeighborsClassifier
-from tests.every_estimator import LABELS, SMALL_BANK, Case, X
+from tests.every_estimator import Case
 from tests.small_models import STORABLE, fitted, same
 
 QUICK = {"EchoStateClassifier", "SequenceKNeighborsClassifier", "SyncGRUMetric"}
@@ -30,13 +28,14 @@ def test_skops_reads_a_pipeline_of_classes_of_this_package(case: Case) -> None:
 
 
 @pytest.mark.slow
-def test_mlflow_keeps_a_model_in_its_default_format(tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", STORABLE, ids=str)
+def test_mlflow_keeps_a_model_in_its_default_format(case: Case, tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow.sklearn")
     skops = pytest.importorskip("skops.io")
-    model = SequenceKNeighborsClassifier(RandomConvolutionMetric(**SMALL_BANK), n_neighbors=1).fit(X, LABELS)
+    model = fitted(case.name)
     types = skops.get_untrusted_types(data=skops.dumps(model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.save_model(model, tmp_path / "model", pip_requirements=[], skops_trusted_types=types)
         loaded = mlflow.load_model(str(tmp_path / "model"))
-    assert np.array_equal(loaded.predict(X), model.predict(X))
+    assert same(case.answers(loaded), case.answers(model))
