@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.ablation.paired import sign_flip_p
 from benchmarks.cross_modal.cost import ENCODERS, STEP
-from benchmarks.cross_modal.fitting import ALONE, IMAGES, OF_SINES, SERIES
+from benchmarks.cross_modal.fitting import ALONE, CLASSES, IMAGES, MARGIN_ARMS, OF_SINES, SERIES
 from benchmarks.harness import Result
 from benchmarks.peers.bars import Bar
 from benchmarks.summaries import head, line, spread
@@ -32,12 +32,23 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "image recall@5",
     ),
     "digits": ("accuracy",),
+    "margins": ("accuracy",),
     "words": ("cer", "wer"),
     "offline": ("cer", "cer of images"),
     "adaptation": ("before", "adapted 1", "alone 1", "adapted 5", "alone 5"),
 }
-MAIN = {"omniglot": "accuracy", "digits": "accuracy", "words": "cer", "offline": "cer", "adaptation": "adapted 5"}
+MAIN = {
+    "omniglot": "accuracy",
+    "digits": "accuracy",
+    "margins": "accuracy",
+    "words": "cer",
+    "offline": "cer",
+    "adaptation": "adapted 5",
+}
 """The column of which differences are told."""
+
+AGAINST = {IMAGES: SERIES, **{arm: CLASSES for arm in MARGIN_ARMS if arm != CLASSES}}
+"""With which other arm one is compared."""
 
 
 def tables(rows: Sequence[Row]) -> list[str]:
@@ -52,15 +63,15 @@ def tables(rows: Sequence[Row]) -> list[str]:
 
 
 def part_table(rows: Sequence[Row], columns: Sequence[str], main: str) -> list[str]:
-    """Task and arm a line: mean ± deviation over the seeds, difference of images to none within a seed, seconds."""
+    """Task and arm a line: mean ± deviation over the seeds, difference to what it is compared with, seconds."""
     gain = f"{main}: difference (p)"
     lines = head(["task", "arm", "seeds", *columns, gain, "fit (s)"])
     for task, arm in dict.fromkeys((row["task"], row["arm"]) for row in rows):
         found = _by_seed(rows, task, arm)
         cells = [spread([100 * row[name] for row in found.values() if name in row]) for name in columns]
-        plain = _by_seed(rows, task, SERIES)
+        plain = _by_seed(rows, task, AGAINST[arm]) if arm in AGAINST else {}
         differences = [100 * (found[s][main] - plain[s][main]) for s in found if s in plain and main in found[s]]
-        cells.append(_difference(differences) if arm == IMAGES else "")
+        cells.append(_difference(differences))
         lines.append(line([task, arm, str(len(found)), *cells, _seconds(found.values())]))
     return lines
 
