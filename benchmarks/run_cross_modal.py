@@ -105,7 +105,6 @@ def main() -> None:
         "commits": commits_of(rows),
         "cost": [figures(result) for result in costs],
         "scores": scores_of(rows),
-        "table": lines,
         "bars": [bar.row() for bar in reached],
     }
     write_json(args.out, document)

@@ -50,7 +50,6 @@ def main() -> None:
         "throughput": [figures(result) for result in speeds],
         "map": states,
         "scores": scores_of(rows),
-        "table": lines,
         "bars": [bar.row() for bar in reached],
     }
     write_json(args.out, document)

@@ -149,7 +149,6 @@ def main() -> None:
         "cost": [figures(result) for result in costs],
         "dtw": dtw,
         "scores": scores_of(rows),
-        "table": lines,
     }
     write_json(args.out, document)
     exit_if_any_failed(jobs, rows)
