@@ -15,10 +15,12 @@ valid error on its test part, ties by the fewer seconds. They are listed below, 
 run. They vary units, learning rate, batch, epochs and standardised inputs; for the echo state network spectral radius,
 leak, input scaling, density, penalty and standardised inputs.
 
-Test (seeds 0 to 4), once: a new corpus and a new network for each seed. Valid and exact error, seconds of training of
-one thread. A paired t test over the seeds of each number of objects compares the searched echo state network with the
-better of the two searched trained networks, which the search decides; Holm adjusts over the numbers of objects. The
-claim "scales better" is shown where the echo state network has the lower valid error with an adjusted p below .05.
+Test (seeds 0 to 9), once: a new corpus and a new network for each seed. (Five seeds were planned. As the other claims
+have ten, seeds 5 to 9 were added after the first five were known; nothing else changed.) Valid and exact error,
+seconds of training of one thread. A paired t test over the seeds of each number of objects compares the searched echo
+state network with the better of the two searched trained networks, which the search decides; Holm adjusts over the
+numbers of objects. The claim "scales better" is shown where the echo state network has the lower valid error with an
+adjusted p below .05.
 "Faster" is a ratio of seconds: of all, and at equal error where both errors differ by less than one point.
 """
 
@@ -39,7 +41,7 @@ from benchmarks.jobs import Job, do_all
 from skseqmetric import EchoStateRegressor, RecurrentRegressor
 
 OBJECTS = (4, 10, 20, 30, 50)
-SEARCHED_ON, SEEDS = 1000, range(5)
+SEARCHED_ON, SEEDS = 1000, range(10)
 UNTUNED = "untuned"
 
 Settings = dict[str, Any]
