@@ -25,7 +25,7 @@ RECIPE := pyproject.toml setup.py $(CONSTRAINTS) skseqmetric/__init__.py $(wildc
 .DELETE_ON_ERROR:
 # Two pips must not work in one environment at a time; the tests use $(JOBS) processes of their own.
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-long test-oldest lint format types layers bench docs wheel clean
+.PHONY: help environment demo test test-slow test-long test-oldest lint format types layers bench docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,11 @@ $(VENV)/.created:
 	{ echo "skseqmetric needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv "$(VENV)"
 	@touch "$@"
+
+environment: $(VENV)/.created ## install for every target at once, which builds the kernels once
+	@echo "installing the package and what every target needs into $(VENV) (torch is large: minutes the first time)"
+	@$(INSTALL) -e ".[bench,docs,lint,test]"
+	@touch $(foreach stamp,demo test bench docs lint,$(STAMP)-$(stamp))
 
 $(STAMP)-demo: $(VENV)/.created $(RECIPE)
 	@echo "installing the package and what it needs into $(VENV) (torch is large: minutes the first time)"

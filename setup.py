@@ -6,8 +6,10 @@ want of a compiler for instance, the package is installed without it and works, 
 
 from __future__ import annotations
 
+import os
 import platform
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -43,19 +45,22 @@ class BuildKernels(build_ext):
         return str(Path(*fullname.split(".")[:-1], FILE))
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile and link."""
-        objects = []
-        for source in ext.sources:
+        """Compile the sources side by side, and link."""
+
+        def compiled(source: str) -> list[str]:
             stem = Path(source).stem
             chosen = INSTRUCTION_SETS.get(stem.replace("dtw_", "kernels_"), [])
             flags = [*FLAGS, *chosen, *(UNFUSED if stem.startswith("dtw") else [])]
-            objects += self.compiler.compile(
+            return self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
                 macros=ext.define_macros,
                 depends=ext.depends,
                 extra_postargs=flags,
             )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # threads wait for a compiler each
+            objects = [file for files in pool.map(compiled, ext.sources) for file in files]
         self.compiler.link_shared_object(
             objects, self.get_ext_fullpath(ext.name), extra_postargs=["-pthread"], target_lang="c++"
         )

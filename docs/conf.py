@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skseqmetric": None},
     "remove_config_comments": True,
     "capture_repr": ("_repr_html_",),
+    "parallel": True,  # as many examples at a time as `sphinx -j` says
     "show_memory": False,
     "show_signature": False,
     "write_computation_times": False,

@@ -31,9 +31,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.ablation.paired import holm, paired_t_p
+from benchmarks.claims.judging import Row, adjusted, by_arm, compared, summed_up, table
 from benchmarks.echo_state.fitting import FINAL, GRU_SETTINGS, GRU_UNITS, LSTM_UNITS, TUNED_LSTM, language
 from benchmarks.environment import environment
 from benchmarks.harness import argument_parser, write_json
@@ -132,28 +130,18 @@ def tested(args: argparse.Namespace, best: dict[tuple[str, str], str]) -> dict[s
         for arm in dict.fromkeys((best[str(n), name], f"{name}/{UNTUNED}"))
     ]
     rows = _done(args, jobs)
-    tables: dict[str, Any] = {}
-    for n in map(str, args.objects):
-        of = {
-            job.arm: [row for row in rows if row["task"] == n and row["arm"] == job.arm]
-            for job in jobs
-            if job.task == n
-        }
-        means = {
-            arm: {key: round(float(np.mean([row[key] for row in some])), 4) for key in ("valid", "exact", "fit_s")}
-            for arm, some in of.items()
-        }
-        trained = min((best[n, "LSTM"], best[n, "GRU"]), key=lambda arm: _searched(args, n, arm))
-        difference = [a["valid"] - b["valid"] for a, b in zip(of[best[n, "ESN"]], of[trained], strict=True)]
-        p = paired_t_p(difference)
-        tables[n] = {
-            "means": means,
-            "against": trained,
-            "difference": float(np.mean(difference)),
-            "p": 1.0 if p is None else p,
-        }
-    adjusted = holm([table["p"] for table in tables.values()])
-    return {n: {**table, "adjusted p": p} for (n, table), p in zip(tables.items(), adjusted, strict=True)}
+    return adjusted({n: _judged(args, rows, n, best) for n in map(str, args.objects)})
+
+
+def _judged(args: argparse.Namespace, rows: list[Row], n: str, best: dict[tuple[str, str], str]) -> dict[str, Any]:
+    trained = min((best[n, "LSTM"], best[n, "GRU"]), key=lambda arm: _searched(args, n, arm))
+    found = by_arm(rows, n, "valid")
+    return {
+        **summed_up(rows, n, "valid"),
+        "exact": summed_up(rows, n, "exact")["means"],
+        "against": trained,
+        **compared(found[best[n, "ESN"]], found[trained]),
+    }
 
 
 def _searched(args: argparse.Namespace, n: str, arm: str) -> float:
@@ -179,8 +167,9 @@ def main() -> None:
         number = int(arm.partition("/")[2])
         print(f"{n} objects, {name}: setting {number}, {ARMS[name][1][number]}")
     results = {} if args.search_only else tested(args, best)
-    for n, table in results.items():
-        print(f"{n} objects: {table}")
+    print("\n".join(table(results)))
+    for n, result in results.items():
+        print(f"{n} objects, exact errors: {result['exact']}")
     chosen = {f"{n} {name}": arm for (n, name), arm in best.items()}
     write_json(args.out, {"environment": environment(threads=1), "chosen": chosen, "test": results})
 
