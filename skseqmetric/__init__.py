@@ -12,6 +12,15 @@ from skseqmetric._estimators.neighbors import (
     SequenceNeighborsTransformer,
 )
 from skseqmetric._estimators.nrnm import NRNMClassifier, NRNMMetric, NRNMRegressor, NRNMStepClassifier
+from skseqmetric._estimators.preprocessing import (
+    SequenceCropper,
+    SequenceFeatures,
+    SequenceImputer,
+    SequenceResampler,
+    SequenceScaler,
+    SequenceWindower,
+    windows_to_cases,
+)
 from skseqmetric._estimators.random_convolution import RandomConvolutionMetric, RandomConvolutionTransformer
 from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
@@ -40,9 +49,15 @@ __all__ = [
     "RandomConvolutionTransformer",
     "RecurrentClassifier",
     "RecurrentRegressor",
+    "SequenceCropper",
+    "SequenceFeatures",
+    "SequenceImputer",
     "SequenceKNeighborsClassifier",
     "SequenceKNeighborsRegressor",
     "SequenceNeighborsTransformer",
+    "SequenceResampler",
+    "SequenceScaler",
+    "SequenceWindower",
     "Sequences",
     "SyncGRUMetric",
     "check_images",
@@ -55,4 +70,5 @@ __all__ = [
     "load",
     "metrics",
     "to_padded",
+    "windows_to_cases",
 ]

@@ -17,6 +17,7 @@ from skseqmetric._input.labels import (
     label_array,
     one_label_each,
 )
+from skseqmetric._input.missing import MISSING, completed, missing_rule, n_channels_read, with_masks
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.targets import (
     check_pair_indices,
@@ -29,6 +30,7 @@ from skseqmetric._input.tokens import Vocabulary, holds_tokens, token_codes, tok
 
 __all__ = [
     "EARTH_RADIUS",
+    "MISSING",
     "Images",
     "Sequences",
     "Vocabulary",
@@ -46,10 +48,13 @@ __all__ = [
     "check_step_names",
     "check_step_targets",
     "check_weights",
+    "completed",
     "holds_tokens",
     "is_missing",
     "joined_labels",
     "label_array",
+    "missing_rule",
+    "n_channels_read",
     "one_label_each",
     "positional",
     "real_numbers",
@@ -58,4 +63,5 @@ __all__ = [
     "token_sequences",
     "unnested",
     "vocabularies_of",
+    "with_masks",
 ]

@@ -21,6 +21,7 @@ from skseqmetric._input.frames import (
     is_panel,
     shared_names,
 )
+from skseqmetric._input.missing import completed, forget_missing, missing_rule
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.tokens import REMEDY, holds_tokens, token_sequences
 
@@ -29,7 +30,8 @@ _FORMS = (
     "univariate sequences."
 )
 _IMPUTE = (
-    "Missing values inside a sequence are not supported: impute them or cut them off first "
+    "Missing values inside a sequence are refused by default: impute them or cut them off first. SequenceImputer, or "
+    'missing="interpolate" of the estimator, fills them '
     "(trailing all-NaN rows of a padded (n, T, C) array are taken as padding)."
 )
 _PADDING = "All later steps are NaN too: if they are padding, pass from_padded(X)."
@@ -125,22 +127,23 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
                 else "X are Sequences of numbers, but the estimator has tokens=True: pass lists of tokens."
             )
         _check_against(estimator, None, X, reset)
-        return X
+        return X if reads_tokens else completed(X, estimator, reset=reset)
     if reads_tokens:
         sequences = token_sequences(X)
         _check_against(estimator, None, sequences, reset)
         return sequences
     form, names = _unwrap(X)
     source = form
+    gaps = missing_rule(estimator, reset=reset) != "error"
     if isinstance(form, list):
-        sequences = _from_items(form, names)
+        sequences = _from_items(form, names, gaps=gaps)
     elif form.ndim == 3:
-        sequences = _from_padded_array(form)
+        sequences = _from_padded_array(form, gaps=gaps)
     else:
         source = X if is_frame(X) else form
-        sequences = _from_table(source, form, names, estimator)
+        sequences = _from_table(source, form, names, estimator, gaps=gaps)
     _check_against(estimator, source, sequences, reset)
-    return sequences
+    return completed(sequences, estimator, reset=reset)
 
 
 # ------------------------------------------------------------------------------------ which form is it?
@@ -256,15 +259,15 @@ def _to_float(arrays: list[np.ndarray]) -> np.ndarray:
 # ------------------------------------------------------------------------------------------- three forms
 
 
-def _from_items(items: list[np.ndarray], names: Names) -> Sequences:
-    """List of (T_i, C)."""
+def _from_items(items: list[np.ndarray], names: Names, *, gaps: bool) -> Sequences:
+    """List of (T_i, C). With `gaps` values may be NaN."""
     if not {a.dtype.kind for a in items} <= set("biuf"):
         items = [_numbers(a, f"sequence {i}") for i, a in enumerate(items)]
     shapes = np.array([a.shape for a in items], dtype=np.int64)  # (n, 2)
     _check_shapes(shapes)
     lengths = np.ascontiguousarray(shapes[:, 0])
     values = _to_float(items)
-    _check_finite(values, lengths, _PADDING)
+    _check_finite(values, lengths, _PADDING, gaps=gaps)
     return Sequences(values, lengths, channel_names=names)
 
 
@@ -295,7 +298,7 @@ def _transposed_hint(shapes: np.ndarray, i: int) -> str:
     return ""
 
 
-def _from_padded_array(array: np.ndarray) -> Sequences:
+def _from_padded_array(array: np.ndarray, *, gaps: bool) -> Sequences:
     """Array (n, T, C), its NaN tails cut off."""
     array = real_numbers(array, "X")
     if 0 in array.shape:
@@ -311,7 +314,7 @@ def _from_padded_array(array: np.ndarray) -> Sequences:
         values = array.reshape(-1, channels).compress(kept, axis=0)
         with np.errstate(over="ignore"):
             values = values.astype(_float_dtype([array]), copy=False)
-    _check_finite(values, lengths)
+    _check_finite(values, lengths, gaps=gaps)
     return Sequences(values, lengths)
 
 
@@ -327,7 +330,7 @@ def _lengths_before_tail(values: np.ndarray) -> np.ndarray:
     return (values.shape[1] - np.argmax(filled[:, ::-1], axis=1)).astype(np.int64)
 
 
-def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any) -> Sequences:
+def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any, *, gaps: bool) -> Sequences:
     """Table (n, T), each row a univariate sequence; the usual errors in scikit-learn's own words."""
     if array.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in array.flat):
         raise ValueError(f"X holds text, which is not a number: could not convert string to float. {_FORMS} {REMEDY}")
@@ -341,7 +344,7 @@ def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any) -> 
     n, steps = array.shape
     values = _to_float([array]).reshape(-1, 1)
     lengths = np.full(n, steps, dtype=np.int64)
-    _check_finite(values, lengths, _PADDING)
+    _check_finite(values, lengths, _PADDING, gaps=gaps)
     if names is not None and not all(isinstance(name, str) for name in names):
         names = None  # as in scikit-learn
     return Sequences(values, lengths, table_width=steps, feature_names=names)
@@ -358,11 +361,12 @@ def _all_finite(values: np.ndarray) -> bool:
         return bool(np.isfinite(values.sum())) or bool(np.isfinite(values).all())
 
 
-def _check_finite(values: np.ndarray, lengths: np.ndarray, padding_hint: str = "") -> None:
-    """Refuse NaN and inf in values (sum of lengths, C), with the hint if only NaN follow in the sequence."""
-    if _all_finite(values):
+def _check_finite(values: np.ndarray, lengths: np.ndarray, padding_hint: str = "", *, gaps: bool = False) -> None:
+    """Refuse NaN, unless gaps are allowed, and inf in values (sum of lengths, C). The hint is for NaN up to an end."""
+    if _all_finite(values) or (gaps and not np.isinf(values).any()):
         return
-    row, channel = divmod(int(np.argmin(np.isfinite(values))), values.shape[1])
+    fine = ~np.isinf(values) if gaps else np.isfinite(values)
+    row, channel = divmod(int(np.argmin(fine)), values.shape[1])
     ends = np.cumsum(lengths)
     i = int(np.searchsorted(ends, row, side="right"))
     step = row - int(ends[i] - lengths[i])
@@ -400,6 +404,7 @@ def _forget(estimator: Any) -> None:
     for name in ("n_features_in_", "feature_names_in_", "channel_names_in_"):
         if name in vars(estimator):
             delattr(estimator, name)
+    forget_missing(estimator)
 
 
 def _names(estimator: Any, names: Names, kind: str, reset: bool) -> None:

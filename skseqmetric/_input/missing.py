@@ -1,0 +1,61 @@
+"""The parameter `missing` of estimators: what the door does with NaN inside sequences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from skseqmetric._input.sequences import Sequences
+from skseqmetric._ops.gaps import interpolated, masked, observed_means
+
+MISSING = frozenset({"error", "interpolate", "mask"})
+"""What the parameter may be."""
+
+KEPT = "keep"
+"""NaN come through the door: the estimator hands the sequences on to what fills them, or fills them itself."""
+
+
+def missing_rule(estimator: Any, *, reset: bool) -> str:
+    """Return what an estimator does with NaN. After a fit that is what the fit did, and not a changed parameter."""
+    if hasattr(estimator, "_keeps_missing"):
+        return KEPT if estimator._keeps_missing(reset=reset) else "error"
+    if not reset and hasattr(estimator, "n_channels_"):
+        return str(vars(estimator).get("_missing", "error"))
+    found = getattr(estimator, "missing", "error")
+    return found if isinstance(found, str) and found in MISSING else "error"
+
+
+def completed(sequences: Sequences, estimator: Any, *, reset: bool) -> Sequences:
+    """Return the sequences as the estimator reads them: without NaN, if it fills them.
+
+    A fit keeps the mean of every channel as `fill_values_`. Sequences that are complete already stay as they are.
+    """
+    rule = missing_rule(estimator, reset=reset)
+    if rule in ("error", KEPT):
+        return sequences
+    if reset:
+        estimator.fill_values_, estimator._missing = observed_means(sequences.values), rule
+    elif sequences.n_channels != estimator.n_channels_:
+        return sequences  # its masks are channels already
+    if rule == "interpolate":
+        values = interpolated(sequences.values, sequences.lengths, estimator.fill_values_)
+        return sequences if values is sequences.values else replace(sequences, values=values)
+    values = masked(sequences.values, sequences.lengths, estimator.fill_values_)
+    names = None if sequences.channel_names is None else with_masks(sequences.channel_names)
+    return replace(sequences, values=values, channel_names=names, table_width=None, feature_names=None)
+
+
+def with_masks(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the names of channels, then those of their masks and of the times since the last value."""
+    return (*names, *(f"{name}_observed" for name in names), *(f"{name}_gap" for name in names))
+
+
+def n_channels_read(estimator: Any) -> int:
+    """Return the number of channels that a fitted estimator computes with: three times C with masks."""
+    return int(estimator.n_channels_) * (3 if vars(estimator).get("_missing") == "mask" else 1)
+
+
+def forget_missing(estimator: Any) -> None:
+    """Delete what an earlier fit has kept of missing values."""
+    for name in ("fill_values_", "_missing"):
+        vars(estimator).pop(name, None)
