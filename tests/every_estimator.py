@@ -24,9 +24,15 @@ from skseqmetric import (
     RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
+    SequenceCropper,
+    SequenceFeatures,
+    SequenceImputer,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
+    SequenceResampler,
+    SequenceScaler,
+    SequenceWindower,
     SyncGRUMetric,
 )
 from tests.small_embedder import Steps, Vectors
@@ -42,6 +48,14 @@ NUMBERS = np.linspace(-1, 1, len(X))
 STEPS = [np.arange(len(x)) % 2 for x in X]
 IMAGES = _RNG.uniform(size=(len(X), 9, 8)).astype(np.float32)
 WORDS, SPELLED, STRIPS = (part[:8] for part in abc_words())
+PREPARING = (
+    "SequenceCropper",
+    "SequenceFeatures",
+    "SequenceImputer",
+    "SequenceResampler",
+    "SequenceScaler",
+    "SequenceWindower",
+)
 PAIRS = np.array([[0, 1], [0, 2], [1, 3], [2, 5]])
 SAME = np.array([-1, 1, 1, -1])
 
@@ -57,6 +71,11 @@ class Case:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def prepares(self) -> bool:
+        """Whether it makes new sequences or statistics of sequences, in their own units."""
+        return self.name in PREPARING
 
     @property
     def trained(self) -> bool:
@@ -166,4 +185,10 @@ CASES = [
         lambda: SequenceNeighborsTransformer(SyncGRUMetric(**SMALL), n_neighbors=2),
         _fits(LABELS, partial=False),
     ),
+    Case("SequenceImputer", lambda: SequenceImputer("mask"), {"fit": {}}),
+    Case("SequenceResampler", lambda: SequenceResampler(7), {"fit": {}}),
+    Case("SequenceScaler", SequenceScaler, {"fit": {}}),
+    Case("SequenceCropper", lambda: SequenceCropper(threshold=0.2), {"fit": {}}),
+    Case("SequenceWindower", lambda: SequenceWindower(4, stride=3), {"fit": {}}),
+    Case("SequenceFeatures", SequenceFeatures, {"fit": {}}),
 ]

@@ -54,7 +54,8 @@ def attempts(case: Case, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
     def call(model: Any, x: Any = case.X, **others: Any) -> None:
         getattr(model, name)(x, **{**given, **others})
 
-    yield "NaN in X", lambda m: call(m, changed(case.X, np.nan))
+    wrong = np.inf if get_tags(case.make()).input_tags.allow_nan else np.nan
+    yield f"{wrong} in X", lambda m: call(m, changed(case.X, wrong))
     yield "no sequences", lambda m: call(m, [])
     yield "unequal channels", lambda m: call(m, [*case.X[:-1], case.X[-1][:, :1]])
     yield "text", lambda m: call(m, "sequences")
@@ -72,7 +73,7 @@ def attempts(case: Case, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
     if "pairs" in given:
         yield "a pair that does not exist", lambda m: call(m, pairs=given["pairs"] + 7)
         yield "pairs of one kind", lambda m: call(m, same=np.ones(len(given["pairs"])))
-    if case.name not in ("DTWMetric", "EchoStateTransformer") and "Convolution" not in case.name:  # no FlatSequences
+    if "y" in given and "Convolution" not in case.name:  # the others have no FlatSequences
         for error in (MemoryError("none left"), KeyboardInterrupt()):
             yield f"{type(error).__name__} in set-up", failing_at(monkeypatch, "from_sequences", error, 1, call)
 
@@ -88,9 +89,10 @@ def failing_at(
 
 
 def with_parameter(model: Any, fit: Callable[[], None]) -> None:
-    name = next(n for n in ("device", "n_neighbors", "window", "weights") if n in model.get_params())
+    name = next(n for n in ("device", "n_neighbors", "window", "weights", "verbose") if n in model.get_params())
     before = getattr(model, name)
-    model.set_params(**{name: {"device": "no such device", "n_neighbors": 0, "window": -1, "weights": [1]}[name]})
+    wrong = {"device": "no such device", "n_neighbors": 0, "window": -1, "weights": [1], "verbose": -1}
+    model.set_params(**{name: wrong[name]})
     try:
         fit()
     finally:

@@ -29,6 +29,8 @@ _COMMON = {
     "channel_names_in_": "labels C",
     "n_features_in_": "int",
     "feature_names_in_": "labels *",
+    "fill_values_": "float64 C",
+    "_missing": "str",
     "_sklearn_output_config": "dict",
     "_metadata_request": "dict",
 }

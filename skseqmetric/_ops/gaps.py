@@ -63,9 +63,7 @@ def observed_means(values: np.ndarray) -> np.ndarray:
     # in units of the largest value, so that no sum overflows
     unit = np.max(np.abs(values), axis=0, initial=0, where=observed).astype(np.float64)
     unit[unit == 0] = 1
-    sums = np.array(
-        [np.sum(column[seen] / size) for column, seen, size in zip(values.T, observed.T, unit, strict=True)]
-    )
+    sums = np.sum(values / unit, axis=0, where=observed, dtype=np.float64)
     return np.divide(sums, counts, out=np.zeros(len(unit)), where=counts > 0) * unit
 
 

@@ -24,7 +24,13 @@ from skseqmetric._base import (
 from skseqmetric._input import Sequences, check_sequences
 
 
-class SequencePreprocessor(TransformerMixin, CallbackSupportMixin, BaseEstimator, ABC, auto_wrap_output_keys=None):
+class SequencePreprocessor(
+    TransformerMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
+    ABC,
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]  # lists of arrays are wrapped here
+):
     """A transformer of sequences. A subclass says what it learns, what it makes of sequences, and the names of that.
 
     Sequences become a list of arrays. A table (n, T), whose rows are univariate, becomes a table where all rows come

@@ -93,7 +93,7 @@ class SequenceFeatures(SequencePreprocessor):
 
     def _applied(self, sequences: Sequences) -> np.ndarray:
         parts, names = sequences.to_list(), self.statistics_
-        out = np.empty((len(parts), sequences.n_channels * len(names)))
+        out = np.empty((len(parts), sequences.n_channels * len(names)), dtype=sequences.values.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             for i, x in enumerate(tracked(parts, "sequences", len(parts), "sequence")):
                 out[i] = summaries(x, names).ravel()

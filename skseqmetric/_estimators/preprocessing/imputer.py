@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skseqmetric._estimators.preprocessing.base import SequencePreprocessor
+from skseqmetric._estimators.preprocessing.blocks import blocks
 from skseqmetric._estimators.preprocessing.times import data_columns, time_column, time_stamps
 from skseqmetric._input import Sequences, with_masks
 from skseqmetric._ops.gaps import interpolated, masked, observed_means
@@ -105,12 +106,19 @@ class SequenceImputer(SequencePreprocessor):
         self.fill_values_ = observed_means(sequences.values)
 
     def _applied(self, sequences: Sequences) -> list[np.ndarray]:
-        times, columns = time_stamps(sequences, self.time_column_), data_columns(sequences, self.time_column_)
+        times, found = time_stamps(sequences, self.time_column_), []
+        for block, rows in blocks(sequences):
+            values = self._filled(block, None if times is None else times[rows])
+            found += replace(block, values=values).to_list()
+        return found
+
+    def _filled(self, block: Sequences, times: np.ndarray | None) -> np.ndarray:
+        columns = data_columns(block, self.time_column_)
         fill = masked if self.strategy == "mask" else interpolated
-        values = fill(sequences.values[:, columns], sequences.lengths, self.fill_values_[columns], times)
-        if times is not None and self.keep_time:
-            values = np.insert(values, self.time_column_, sequences.values[:, self.time_column_], axis=1)
-        return replace(sequences, values=values).to_list()
+        values = fill(block.values[:, columns], block.lengths, self.fill_values_[columns], times)
+        if self.time_column_ is None or not self.keep_time:
+            return values
+        return np.insert(values, self.time_column_, block.values[:, self.time_column_], axis=1)
 
     def _names_out(self, names: list[str]) -> list[str]:
         data = names if self.time_column_ is None else [n for i, n in enumerate(names) if i != self.time_column_]

@@ -141,7 +141,7 @@ class SequenceResampler(SequencePreprocessor):
                 return with_steps(wide, n_steps)
             return at_rate(wide, times, (n_steps - 1) / (times[-1] - times[0]))
         if times is None:
-            times = np.arange(n) / self.input_rate
+            times = np.arange(n) / float(self.input_rate or 1)
         found = grid_length(times[-1] - times[0], self.rate)
         if found > MOST_FINER * n:
             raise ValueError(
@@ -156,4 +156,4 @@ class SequenceResampler(SequencePreprocessor):
     def _columns_out(self, width: int) -> int | None:
         if self.rate is None:
             return self.n_steps_
-        return grid_length((width - 1) / self.input_rate, self.rate)  # type: ignore[operator]
+        return grid_length((width - 1) / float(self.input_rate or 1), self.rate)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from skseqmetric._estimators.preprocessing.base import SequencePreprocessor
+from skseqmetric._estimators.preprocessing.blocks import blocks
 from skseqmetric._input import Sequences
 from skseqmetric._ops.progress import tracked
 from skseqmetric._tensors.scaling import usable_deviation, weighted_moments
@@ -76,13 +77,17 @@ class SequenceScaler(SequencePreprocessor):
 
     def _learn(self, sequences: Sequences) -> None:
         for name in ("center_", "scale_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if self.scope == "training":
             self.center_, self.scale_ = _MOMENTS[self.method](sequences.values)
 
     def _applied(self, sequences: Sequences) -> list[np.ndarray]:
         if hasattr(self, "center_"):
-            return replace(sequences, values=_scaled(sequences.values, self.center_, self.scale_)).to_list()
+            scaled = (
+                replace(block, values=_scaled(block.values, self.center_, self.scale_))
+                for block, _ in blocks(sequences)
+            )
+            return [x for block in scaled for x in block.to_list()]
         moments, parts = _MOMENTS[self.method], sequences.to_list()
         return [_scaled(x, *moments(x)) for x in tracked(parts, "sequences", len(parts), "sequence")]
 

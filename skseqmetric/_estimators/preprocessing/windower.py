@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skseqmetric._base import shown
 from skseqmetric._estimators.preprocessing.base import SequencePreprocessor
 from skseqmetric._input import Sequences, check_sequences, label_array
+from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.windows import majority, window_starts
 
 Place = tuple[int, int, int]
@@ -38,7 +39,7 @@ class SequenceWindower(SequencePreprocessor):
         - "keep": one more window begins one stride later, and is shorter.
         - "drop": they are left out, and so are sequences that are shorter than a window.
     verbose : int, default=0
-        Not used: windows are made at once.
+        1 shows a progress bar where the work takes longer than half a second.
 
     Attributes
     ----------
@@ -129,8 +130,8 @@ class SequenceWindower(SequencePreprocessor):
         self._places(sequences.lengths.tolist())
 
     def _applied(self, sequences: Sequences) -> list[np.ndarray]:
-        items = sequences.to_list()
-        return [items[i][start:stop] for i, start, stop in self._places(sequences.lengths.tolist())]
+        items, places = sequences.to_list(), self._places(sequences.lengths.tolist())
+        return [items[i][start:stop] for i, start, stop in tracked(places, "windows", len(places), "window")]
 
     def _places(self, lengths: list[int]) -> list[Place]:
         stride = self.width if self.stride is None else self.stride
