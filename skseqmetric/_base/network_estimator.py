@@ -22,9 +22,12 @@ from torch import nn
 from skseqmetric._base import exporting
 from skseqmetric._base.state import plain_state, revived_state, shallow_copy
 from skseqmetric._input import (
+    MISSING,
     Sequences,
     check_sequences,
     check_weights,
+    missing_rule,
+    n_channels_read,
     token_codes,
     vocabularies_of,
 )
@@ -87,6 +90,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         "precision": [StrOptions({"float32", "bfloat16"})],
         "random_state": ["random_state", np.random.Generator],
         "warm_start": ["boolean"],
+        "missing": [StrOptions(set(MISSING))],
         "verbose": ["verbose"],
         "callbacks": [list, tuple, None],
         "checkpoint": [str, os.PathLike, None],
@@ -104,7 +108,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     n_token_features: int
     token_dropout: float
 
-    # models that were saved before there were checkpoints have none
+    # models that were saved before there were these parameters have none
+    missing: str = "error"
     checkpoint: str | os.PathLike[str] | None = None
 
     _network: ClassVar[type[nn.Module]]
@@ -112,8 +117,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     _only_after_fits: ClassVar[frozenset[str]] = frozenset()
 
     _stored: ClassVar[dict[str, str]] = {
-        "mean_": "float64 C",
-        "scale_": "float64 C",
+        "mean_": "float64 M",
+        "scale_": "float64 M",
         "network_config_": "dict",
         "instance_channels_": "dict",
         "module_": "dict",
@@ -238,9 +243,14 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         if reset:
             self.__dict__.pop("vocabulary_", None)
         if reset and self.tokens:
+            self._refuse_missing_tokens()
             vocabularies, self._token_counts = vocabularies_of(sequences)
             self.vocabulary_ = vocabularies if len(vocabularies) > 1 else vocabularies[0]
         return self._encoded(sequences)
+
+    def _refuse_missing_tokens(self) -> None:
+        if self.missing != "error":
+            raise ValueError(f"missing={self.missing!r} is for numbers: with tokens=True no token may be missing.")
 
     def _encoded(self, sequences: Sequences) -> Sequences:
         """Return the sequences with codes in place of tokens."""
@@ -513,6 +523,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
         # features and embeddings are float32 for input of any dtype
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
@@ -542,7 +553,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         if "module_" not in vars(self):
             return
         config, task = self.network_config_, self._task
-        if not config["n_channels"] == self.n_channels_ == len(self.mean_) == len(self.scale_):
+        if not config["n_channels"] == n_channels_read(self) == len(self.mean_) == len(self.scale_):
             raise ValueError(f"the network reads {config['n_channels']} channels, the estimator {self.n_channels_}.")
         if self._n_features_out != self.module_.n_outputs:
             raise ValueError(f"the network has {self.module_.n_outputs} features, and not {self._n_features_out}.")

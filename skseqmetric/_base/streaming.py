@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import as_array, check_step_names, positional, real_numbers, steps_of
+from skseqmetric._input import as_array, check_step_names, n_channels_read, positional, real_numbers, steps_of
 from skseqmetric._tensors.flat import standardised_step
 from skseqmetric._tensors.inference import check_finite
 from skseqmetric._tensors.modes import answering
@@ -92,6 +92,8 @@ def _checked_step(estimator: Any, x: Any) -> np.ndarray:
         return estimator._read([[x]], reset=False).values[0]
     check_step_names(estimator, x)
     given = np.asarray(x) if isinstance(x, Number) else as_array(positional(x, "x"), "x")
+    if n_channels_read(estimator) != estimator.n_channels_:
+        raise ValueError('missing="mask" needs whole sequences: fit with another value for answers step by step.')
     row, n_channels = real_numbers(given, "x").astype(np.float64), estimator.n_channels_
     if row.shape != (n_channels,):
         raise ValueError(f"x has shape {row.shape}, but a step of this estimator has shape ({n_channels},).")

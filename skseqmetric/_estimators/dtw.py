@@ -10,7 +10,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skseqmetric._base import CallbackSupportMixin, exporting, reported, unchanged_if_refused
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._input import MISSING, Sequences, check_sequences
 from skseqmetric._metrics.protocol import Metric, register_metric
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dtw import SteppedSeries, dtw_nearest, dtw_pairs, dtw_table
@@ -43,6 +43,10 @@ class DTWMetric(CallbackSupportMixin, Metric):
         ``pip install "skseqmetric[baselines]"``. "auto": the kernels where they are built, else tslearn.
     n_jobs : int or None, default=None
         Number of threads, as in joblib: None is 1, and -1 is all cores.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for distances and searches that take longer than half a second.
 
@@ -104,15 +108,23 @@ class DTWMetric(CallbackSupportMixin, Metric):
         ],
         "engine": [StrOptions({"auto", "compiled", "tslearn"})],
         "n_jobs": [Integral, None],
+        "missing": [StrOptions(set(MISSING))],
         "verbose": ["verbose"],
     }
 
     def __init__(
-        self, *, window: float | None = None, engine: str = "auto", n_jobs: int | None = None, verbose: int = 0
+        self,
+        *,
+        window: float | None = None,
+        engine: str = "auto",
+        n_jobs: int | None = None,
+        missing: str = "error",
+        verbose: int = 0,
     ) -> None:
         self.window = window
         self.engine = engine
         self.n_jobs = n_jobs
+        self.missing = missing
         self.verbose = verbose
 
     @reported

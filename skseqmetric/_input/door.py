@@ -21,7 +21,7 @@ from skseqmetric._input.frames import (
     is_panel,
     shared_names,
 )
-from skseqmetric._input.missing import completed, forget_missing, missing_rule
+from skseqmetric._input.missing import completed, forget_missing, is_completed, missing_rule
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.tokens import REMEDY, holds_tokens, token_sequences
 
@@ -126,6 +126,8 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
                 if holds_tokens(X)
                 else "X are Sequences of numbers, but the estimator has tokens=True: pass lists of tokens."
             )
+        if not reset and is_completed(X, estimator):
+            return X
         _check_against(estimator, None, X, reset)
         return X if reads_tokens else completed(X, estimator, reset=reset)
     if reads_tokens:

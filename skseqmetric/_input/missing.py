@@ -17,12 +17,11 @@ KEPT = "keep"
 
 def missing_rule(estimator: Any, *, reset: bool) -> str:
     """Return what an estimator does with NaN. After a fit that is what the fit did, and not a changed parameter."""
-    if hasattr(estimator, "_keeps_missing"):
-        return KEPT if estimator._keeps_missing(reset=reset) else "error"
-    if not reset and hasattr(estimator, "n_channels_"):
-        return str(vars(estimator).get("_missing", "error"))
-    found = getattr(estimator, "missing", "error")
-    return found if isinstance(found, str) and found in MISSING else "error"
+    fitted = not reset and hasattr(estimator, "n_channels_")
+    found = vars(estimator).get("_missing", "error") if fitted else getattr(estimator, "missing", "error")
+    if isinstance(found, str) and found in MISSING - {"error"}:
+        return found
+    return KEPT if hasattr(estimator, "_keeps_missing") and estimator._keeps_missing(reset=reset) else "error"
 
 
 def completed(sequences: Sequences, estimator: Any, *, reset: bool) -> Sequences:
@@ -35,14 +34,20 @@ def completed(sequences: Sequences, estimator: Any, *, reset: bool) -> Sequences
         return sequences
     if reset:
         estimator.fill_values_, estimator._missing = observed_means(sequences.values), rule
-    elif sequences.n_channels != estimator.n_channels_:
-        return sequences  # its masks are channels already
+    elif is_completed(sequences, estimator):
+        return sequences
     if rule == "interpolate":
         values = interpolated(sequences.values, sequences.lengths, estimator.fill_values_)
         return sequences if values is sequences.values else replace(sequences, values=values)
     values = masked(sequences.values, sequences.lengths, estimator.fill_values_)
     names = None if sequences.channel_names is None else with_masks(sequences.channel_names)
     return replace(sequences, values=values, channel_names=names, table_width=None, feature_names=None)
+
+
+def is_completed(sequences: Sequences, estimator: Any) -> bool:
+    """Whether the masks of missing values are channels of the sequences already, as a fitted estimator reads them."""
+    is_masked = getattr(estimator, "_missing", None) == "mask"
+    return is_masked and sequences.n_channels == n_channels_read(estimator)
 
 
 def with_masks(names: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._input import completed, n_channels_read
 from skseqmetric._ops.progress import is_wanted, progress
 
 _SHOWN_PAIRS = 2**14
@@ -24,7 +25,7 @@ def is_euclidean(metric: Any) -> bool:
 
 def prepare(metric: Any, sequences: Any) -> Any:
     """Return what the metric needs of the sequences. It is checked to have their number and an array of lengths."""
-    prepared, n = metric._prepare(sequences), len(sequences)
+    prepared, n = metric._prepare(completed(sequences, metric, reset=False)), len(sequences)
     lengths = getattr(prepared, "lengths", None)
     given = np.asarray(lengths)
     if not hasattr(prepared, "__len__") or given.shape != (n,) or given.dtype.kind not in "iu" or len(prepared) != n:
@@ -40,8 +41,8 @@ def check_prepared(metric: Any, prepared: Any, n: int) -> None:
     if len(prepared) != n or getattr(metric, "n_channels_", None) is None:
         raise ValueError(f"it has {len(prepared)} sequences and {n} targets, or its metric is not fitted.")
     values = getattr(getattr(prepared, "flat", None) or prepared, "values", None)
-    if values is not None and values.shape[1] != metric.n_channels_:
-        raise ValueError(f"its sequences have {values.shape[1]} channels, and its metric reads {metric.n_channels_}.")
+    if values is not None and values.shape[1] != n_channels_read(metric):
+        raise ValueError(f"its sequences have {values.shape[1]} channels, and its metric is of {metric.n_channels_}.")
     vectors = getattr(prepared, "embeddings", None)
     if vectors is not None and vectors.shape[1] != metric._n_features_out:
         raise ValueError(f"its embeddings have {vectors.shape[1]} numbers, and its metric {metric._n_features_out}.")

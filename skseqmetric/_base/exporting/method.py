@@ -15,6 +15,7 @@ from skseqmetric._base.exporting.check import check_program
 from skseqmetric._base.exporting.model import ExportedModel
 from skseqmetric._base.exporting.programs import onnx_program, pt2_program
 from skseqmetric._files import replacing
+from skseqmetric._input import missing_rule
 
 FORMATS = {"onnx": onnx_program, "pt2": pt2_program}
 
@@ -56,6 +57,12 @@ def write(estimator: Any, make: Any, path: str | os.PathLike[str], format: str) 
     """Write the model that make() returns, after it was compared with the estimator."""
     if format not in FORMATS:
         raise ValueError(f'format={format!r}: must be "onnx" or "pt2".')
+    if missing_rule(estimator, reset=False) == "mask":
+        raise ValueError(
+            f'{type(estimator).__name__} with missing="mask" cannot be exported: its masks are made of the values that '
+            'are missing, before the network. Fit with missing="interpolate", and give the program sequences that '
+            "SequenceImputer has filled."
+        )
     model: ExportedModel = make()
     notes = {"version": version("skseqmetric"), "estimator": type(estimator).__name__, "outputs": model.outputs}
     program, run = FORMATS[format](model, {**notes, **model.notes})

@@ -27,7 +27,15 @@ from skseqmetric._base import (
 from skseqmetric._estimators.echo_state.exported import ExportedReservoirs
 from skseqmetric._estimators.echo_state.reservoirs import ReservoirForm, draw_reservoir
 from skseqmetric._estimators.echo_state.states import all_states, pooled_states
-from skseqmetric._input import Sequences, as_array, check_sequences, real_numbers
+from skseqmetric._input import (
+    MISSING,
+    Sequences,
+    as_array,
+    check_sequences,
+    missing_rule,
+    n_channels_read,
+    real_numbers,
+)
 from skseqmetric._ops.weights import ReservoirWeights
 from skseqmetric._tensors.flat import FlatSequences
 from skseqmetric._tensors.inference import MAX_STEPS, run_steps
@@ -59,12 +67,13 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         "n_reservoirs": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "random_state": ["random_state", np.random.Generator],
+        "missing": [StrOptions(set(MISSING))],
         "verbose": ["verbose"],
     }
 
     _stored: ClassVar[dict[str, str]] = {
-        "mean_": "float64 C",
-        "scale_": "float64 C",
+        "mean_": "float64 M",
+        "scale_": "float64 M",
         "reservoirs_": "records ReservoirWeights",
         "classes_": "labels *",
         "y_mean_": "float64 *",
@@ -220,6 +229,7 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
@@ -239,8 +249,8 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if "reservoirs_" not in vars(self):
             return
         shapes = {tuple(reservoir.input.shape) for reservoir in self.reservoirs_}
-        if len(shapes) != 1 or shapes.pop()[1] != self.n_channels_ + 1:
-            raise ValueError(f"its reservoirs have unequal sizes, or do not read {self.n_channels_} channels.")
+        if len(shapes) != 1 or shapes.pop()[1] != n_channels_read(self) + 1:
+            raise ValueError(f"its reservoirs have unequal sizes, or do not read {n_channels_read(self)} channels.")
         if not 0 < self._n_forward <= len(self.reservoirs_):
             raise ValueError(f"{self._n_forward} of its {len(self.reservoirs_)} reservoirs read forwards.")
         if "coef_" in vars(self) and self.coef_.shape[1] not in (self.n_states_, 2 * self.n_states_):

@@ -66,6 +66,10 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
     scaling : {"channel", None}, default="channel"
         Standardise every channel by its mean and standard deviation over all training steps, computed in float64. Use
         None for inputs that need no scaling, such as one-hot codes.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     device : str, default="auto"
         "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
@@ -143,6 +147,7 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         target: str = "sequence",
         learning: str = "final",
         scaling: str | None = "channel",
+        missing: str = "error",
         device: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
@@ -162,6 +167,7 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         self.target = target
         self.learning = learning
         self.scaling = scaling
+        self.missing = missing
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

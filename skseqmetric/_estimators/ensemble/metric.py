@@ -37,7 +37,16 @@ from skseqmetric._estimators.ensemble.members import (
     run_fits,
 )
 from skseqmetric._estimators.ensemble.scales import root_mean_square
-from skseqmetric._input import Sequences, check_groups, check_pairs, check_sequences, check_weights
+from skseqmetric._input import (
+    MISSING,
+    Sequences,
+    check_groups,
+    check_pairs,
+    check_sequences,
+    check_weights,
+    missing_rule,
+    n_channels_read,
+)
 from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.hooks import is_euclidean, prepare
 from skseqmetric._metrics.protocol import Metric, register_metric
@@ -103,6 +112,10 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     random_state : int, RandomState, Generator or None, default=None
         Seed of the members: each gets a number of its own for every `random_state` that it leaves at None. None:
         members stay as they are. A member that has a seed keeps it.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for the fit of every member, and for searches that take longer than half a second.
 
@@ -176,6 +189,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         "cv": ["cv_object"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state", np.random.Generator],
+        "missing": [StrOptions(set(MISSING))],
         "verbose": ["verbose"],
     }
 
@@ -191,6 +205,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         cv: Any = None,
         n_jobs: int | None = None,
         random_state: Any = None,
+        missing: str = "error",
         verbose: int = 0,
     ) -> None:
         self.metrics = metrics
@@ -198,6 +213,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.missing = missing
         self.verbose = verbose
 
     # ------------------------------------------------------------------ fitting
@@ -555,6 +571,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
         tags.target_tags.required = any(is_supervised(given) for _, given in kept_members(self._all_members))
         if self._is_euclidean:
             tags.transformer_tags.preserves_dtype = ["float32"]
@@ -583,7 +600,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         n_members, own = len(self.metrics_), (self.scales_, self.weights_, self.named_metrics_)
         if not n_members or any(len(part) != n_members for part in own) or not (self.scales_ > 0).all():
             raise ValueError("its members have not one name, weight and positive scale each.")
-        if any(getattr(metric, "n_channels_", self.n_channels_) != self.n_channels_ for metric in self.metrics_):
+        n_channels = n_channels_read(self)
+        if any(getattr(metric, "n_channels_", n_channels) != n_channels for metric in self.metrics_):
             raise ValueError("its members read other channels.")
 
     def _sk_visual_block_(self) -> Any:

@@ -29,7 +29,7 @@ from skseqmetric._base import (
     shown,
     shown_by,
 )
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._input import MISSING, Sequences, check_sequences, missing_rule
 from skseqmetric._metrics.given import unfitted_metric
 from skseqmetric._metrics.hooks import check_prepared, prepare
 from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
@@ -46,6 +46,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions({"exact", "rerank"})],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
+        "missing": [StrOptions(set(MISSING))],
         "verbose": ["verbose"],
     }
 
@@ -247,6 +248,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -278,6 +280,13 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         frozen = isinstance(metric, FrozenEstimator)
         metric = metric.estimator if frozen else metric
         return hasattr(metric, "_reads_tokens") and metric._reads_tokens(reset=reset and not frozen)
+
+    def _keeps_missing(self, *, reset: bool) -> bool:
+        """Whether the metric fills missing values itself. A frozen metric is fitted already."""
+        metric = self.metric if reset else self.metric_
+        frozen = isinstance(metric, FrozenEstimator)
+        metric = metric.estimator if frozen else metric
+        return missing_rule(metric, reset=reset and not frozen) != "error"
 
     def _is_supervised(self) -> bool:
         """Return whether the metric needs y, as classes. Named metrics and callables do not."""

@@ -39,6 +39,10 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         sequences with the nearest embeddings. The metric must then have an embedding.
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
@@ -94,6 +98,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         weights: Weights = "uniform",
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        missing: str = "error",
         verbose: int = 0,
     ) -> None:
         self.metric = metric
@@ -101,6 +106,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         self.weights = weights
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.missing = missing
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:

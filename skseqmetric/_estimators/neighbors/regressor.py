@@ -36,6 +36,10 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         numbers but for ties. A y with at most `n_bins` different values is not binned. With several outputs, each
         output is cut into `n_bins ** (1 / n_outputs)` bins, rounded down and at least 2. A class is then a combination
         of bins.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
@@ -82,6 +86,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         algorithm: str = "exact",
         n_candidates: int | None = None,
         n_bins: int = 10,
+        missing: str = "error",
         verbose: int = 0,
     ) -> None:
         self.metric = metric
@@ -90,6 +95,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         self.algorithm = algorithm
         self.n_candidates = n_candidates
         self.n_bins = n_bins
+        self.missing = missing
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:

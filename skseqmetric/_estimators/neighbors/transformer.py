@@ -32,6 +32,10 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: four times the edges per row,
         at least 20.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
 
@@ -76,6 +80,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         n_neighbors: int = 5,
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        missing: str = "error",
         verbose: int = 0,
     ) -> None:
         self.metric = metric
@@ -83,6 +88,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self.n_neighbors = n_neighbors
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.missing = missing
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:

@@ -17,7 +17,7 @@ from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._estimators.random_convolution.targets import Meaning
 from skseqmetric._files import record
-from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
+from skseqmetric._input import MISSING, Sequences, check_pairs, check_sequences, check_weights, n_channels_read
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.protocol import Metric, register_metric
 from skseqmetric._ops.products import SteadyProduct
@@ -113,6 +113,10 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         What y is. "auto": numbers if y has several columns or floats that are not whole, else classes.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the convolutions. An int gives the same metric again, whatever the order of the sequences.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     device : str, default="auto"
         Where features are computed: "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     verbose : int, default=0
@@ -176,8 +180,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "convolutions_": "record ConvolutionFeatures",
         "components_": "float32 D P",
         "feature_mean_": "float32 P",
-        "mean_": "float64 C",
-        "scale_": "float64 C",
+        "mean_": "float64 M",
+        "scale_": "float64 M",
         "classes_": "labels K",
         "_meaning": "record Meaning",
         "_seen": "none|record TrainingSet,SeenRows,FeatureSums",
@@ -196,6 +200,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "target": [StrOptions({"auto", "classes", "numbers"})],
         "random_state": ["random_state", np.random.Generator],
         "device": [str],
+        "missing": [StrOptions(set(MISSING))],
         "verbose": ["verbose"],
     }
 
@@ -217,6 +222,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         class_weight: Any = None,
         target: str = "auto",
         random_state: Any = None,
+        missing: str = "error",
         device: str = "auto",
         verbose: int = 0,
     ) -> None:
@@ -228,6 +234,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.class_weight = class_weight
         self.target = target
         self.random_state = random_state
+        self.missing = missing
         self.device = device
         self.verbose = verbose
 
@@ -571,7 +578,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if "components_" not in vars(self):
             return
         n_features = self.convolutions_.n_features_out
-        if len(self.feature_mean_) != n_features or len(self.convolutions_.mean) != self.n_channels_:
+        if len(self.feature_mean_) != n_features or len(self.convolutions_.mean) != n_channels_read(self):
             raise ValueError("its features or channels are not those of its convolutions.")
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from skseqmetric._base import (
 from skseqmetric._estimators.random_convolution.columns import ColumnMoments
 from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
-from skseqmetric._input import check_sequences, check_weights
+from skseqmetric._input import MISSING, check_sequences, check_weights, missing_rule, n_channels_read
 from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 
@@ -69,6 +69,10 @@ class RandomConvolutionTransformer(
     standardize : bool, default=True
         Whether columns that are constant over the training sequences are left out, and the others are standardised.
         If all columns are constant, none is left out. False: the shares themselves.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     device : str, default="auto"
         "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     random_state : int, RandomState, Generator or None, default=None
@@ -129,8 +133,8 @@ class RandomConvolutionTransformer(
 
     _stored: ClassVar[dict[str, str]] = {
         "convolutions_": "record ConvolutionFeatures",
-        "mean_": "float64 C",
-        "scale_": "float64 C",
+        "mean_": "float64 M",
+        "scale_": "float64 M",
         "columns_": "int64 D",
         "column_mean_": "float64 D",
         "column_scale_": "float64 D",
@@ -142,6 +146,7 @@ class RandomConvolutionTransformer(
         "standardize": ["boolean"],
         "device": [str],
         "random_state": ["random_state", np.random.Generator],
+        "missing": [StrOptions(set(MISSING))],
         "verbose": ["verbose"],
     }
 
@@ -151,6 +156,7 @@ class RandomConvolutionTransformer(
         *,
         views: Any = "auto",
         standardize: bool = True,
+        missing: str = "error",
         device: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
@@ -158,6 +164,7 @@ class RandomConvolutionTransformer(
         self.n_features = n_features
         self.views = views
         self.standardize = standardize
+        self.missing = missing
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -286,6 +293,7 @@ class RandomConvolutionTransformer(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
         # features are float32 for input of any dtype
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
@@ -304,5 +312,9 @@ class RandomConvolutionTransformer(
         if "columns_" not in vars(self):
             return
         columns, n_features = self.columns_, self.convolutions_.n_features_out
-        if (columns < 0).any() or (columns >= n_features).any() or len(self.convolutions_.mean) != self.n_channels_:
+        if (
+            (columns < 0).any()
+            or (columns >= n_features).any()
+            or len(self.convolutions_.mean) != n_channels_read(self)
+        ):
             raise ValueError("its columns or channels are not those of its convolutions.")

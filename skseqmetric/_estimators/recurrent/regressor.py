@@ -96,6 +96,10 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
         Smallest decrease of the validation loss that counts as an improvement.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
+        between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
+        channels for each: whether the value was observed, and the steps since the last one that was.
     device : str, default="auto"
         "auto" (CUDA if available, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bfloat16"}, default="float32"
@@ -181,7 +185,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
     [True, True, True]
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  (one line a parameter)
         self,
         n_units: int = 20,
         *,
@@ -207,6 +211,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        missing: str = "error",
         device: str = "auto",
         precision: str = "float32",
         random_state: Any = None,
@@ -238,6 +243,7 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.missing = missing
         self.device = device
         self.precision = precision
         self.random_state = random_state
