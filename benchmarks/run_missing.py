@@ -1,6 +1,6 @@
 """Missing values of Japanese Vowels by lines or with masks, and summary statistics against random convolutions.
 
-python -m benchmarks.run_missing [--data DIR] [--out FILE.json] [--seeds N]
+python -m benchmarks.run_missing [--data DIR] [--out FILE.json] [--seeds N] [--contenders NAME ...]
 
 Values are removed at random from all training and test sequences, each by itself. Every contender fills them with
 `missing`, and is fitted to the training split and tested on the other. The statistics are compared by five folds inside
@@ -28,7 +28,6 @@ from skseqmetric import (
     EchoStateClassifier,
     RandomConvolutionMetric,
     RandomConvolutionTransformer,
-    RecurrentClassifier,
     SequenceFeatures,
     SequenceKNeighborsClassifier,
     SyncGRUMetric,
@@ -46,7 +45,6 @@ FILLING: dict[str, Made] = {
         RandomConvolutionMetric(missing=missing, random_state=seed), n_neighbors=1
     ),
     "EchoStateClassifier": lambda missing, seed: EchoStateClassifier(missing=missing, random_state=seed),
-    "RecurrentClassifier": lambda missing, seed: RecurrentClassifier(missing=missing, random_state=seed),
     "SyncGRUMetric, 1-NN": lambda missing, seed: SequenceKNeighborsClassifier(
         SyncGRUMetric(missing=missing, random_state=seed), n_neighbors=1
     ),
@@ -58,12 +56,11 @@ DESCRIBING: dict[str, Callable[[int], Any]] = {
         SequenceFeatures(), StandardScaler(), LogisticRegression(max_iter=1000)
     ),
     "SequenceFeatures, random forest": lambda seed: make_pipeline(
-        SequenceFeatures(), RandomForestClassifier(300, random_state=seed)
+        SequenceFeatures(), RandomForestClassifier(random_state=seed)
     ),
     "RandomConvolutionTransformer, ridge": lambda seed: make_pipeline(
         RandomConvolutionTransformer(random_state=seed), _ridge()
     ),
-    "RecurrentClassifier": lambda seed: RecurrentClassifier(random_state=seed),
 }
 
 
@@ -82,10 +79,9 @@ def vowels() -> tuple[Split, Split]:
     return train, test
 
 
-def filled(seeds: int, quick: bool) -> Iterator[dict[str, Any]]:
+def filled(names: list[str], seeds: int) -> Iterator[dict[str, Any]]:
     """Yield the test accuracy of every contender, share and strategy, a row for each seed."""
     (X, y), (X_new, y_new) = vowels()
-    names = list(FILLING)[:1] if quick else list(FILLING)
     for share in SHARES:
         for seed in range(seeds):
             rng = np.random.default_rng(seed)
@@ -96,15 +92,15 @@ def filled(seeds: int, quick: bool) -> Iterator[dict[str, Any]]:
                     yield {"contender": name, "missing": share, "strategy": strategy, "seed": seed, "accuracy": score}
 
 
-def described(data: Path | None, seeds: int, quick: bool) -> Iterator[dict[str, Any]]:
+def described(names: list[str], data: Path | None, seeds: int) -> Iterator[dict[str, Any]]:
     """Yield the mean accuracy over five folds of a training split, and seconds of all folds, for each seed."""
-    for problem in ("JapaneseVowels", *(() if data is None or quick else PROBLEMS)):
+    for problem in ("JapaneseVowels", *(() if data is None else PROBLEMS)):
         X, y = vowels()[0] if data is None or "/" not in problem else _training_split(data, problem)
-        for name, make in list(DESCRIBING.items())[: 1 if quick else None]:
+        for name in names:
             for seed in range(seeds):
                 folds = StratifiedKFold(5, shuffle=True, random_state=seed)
                 began = time.process_time()
-                score = cross_val_score(make(seed), X, y, cv=folds).mean()
+                score = cross_val_score(DESCRIBING[name](seed), X, y, cv=folds).mean()
                 seconds = time.process_time() - began
                 yield {"contender": name, "problem": problem, "seed": seed, "accuracy": score, "seconds": seconds}
 
@@ -123,13 +119,15 @@ def means(rows: list[dict[str, Any]], *names: str) -> list[str]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argument_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--contenders", nargs="+", choices=[*FILLING, *DESCRIBING], default=[*FILLING, *DESCRIBING])
     args = parser.parse_args()
-    seeds = 1 if args.quick else args.seeds
-    rows = list(filled(seeds, args.quick))
+    names, seeds = args.contenders[:1] if args.quick else args.contenders, 1 if args.quick else args.seeds
+    rows = list(filled([name for name in names if name in FILLING], seeds))
     print(*means(rows, "missing", "contender", "strategy"), sep="\n", flush=True)
-    others = list(described(args.data, seeds, args.quick))
+    others = list(described([name for name in names if name in DESCRIBING], args.data, seeds))
     print(*means(others, "problem", "contender"), sep="\n")
     if args.out:
         write_json(args.out, {"environment": environment(), "filled": rows, "described": others})

@@ -26,7 +26,6 @@ from skseqmetric._input import (
     Sequences,
     check_sequences,
     check_weights,
-    missing_rule,
     n_channels_read,
     token_codes,
     vocabularies_of,
@@ -523,7 +522,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
+        tags.input_tags.allow_nan = self.missing != "error"
         # features and embeddings are float32 for input of any dtype
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
-from skseqmetric._input.door import check_sequences
+from skseqmetric._input.door import MISSING, check_sequences, missing_rule
 from skseqmetric._input.fixes import EARTH_RADIUS
 from skseqmetric._input.frames import check_step_names, steps_of
 from skseqmetric._input.images import Images, check_images
@@ -17,7 +17,7 @@ from skseqmetric._input.labels import (
     label_array,
     one_label_each,
 )
-from skseqmetric._input.missing import MISSING, completed, missing_rule, n_channels_read, with_masks
+from skseqmetric._input.missing import completed, n_channels_read, with_masks
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.targets import (
     check_pair_indices,

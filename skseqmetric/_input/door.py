@@ -21,7 +21,7 @@ from skseqmetric._input.frames import (
     is_panel,
     shared_names,
 )
-from skseqmetric._input.missing import completed, forget_missing, is_completed, missing_rule
+from skseqmetric._input.missing import completed, is_completed
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.tokens import REMEDY, holds_tokens, token_sequences
 
@@ -35,6 +35,13 @@ _IMPUTE = (
     "(trailing all-NaN rows of a padded (n, T, C) array are taken as padding)."
 )
 _PADDING = "All later steps are NaN too: if they are padding, pass from_padded(X)."
+
+
+MISSING = frozenset({"error", "interpolate", "mask"})
+"""What the parameter `missing` of estimators may be."""
+
+KEPT = "keep"
+"""NaN come through the door: the estimator hands the sequences on to what fills them, or fills them itself."""
 
 
 def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Sequences:
@@ -126,17 +133,19 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
                 if holds_tokens(X)
                 else "X are Sequences of numbers, but the estimator has tokens=True: pass lists of tokens."
             )
-        if not reset and is_completed(X, estimator):
+        rule = "error" if reads_tokens else missing_rule(estimator, reset=reset)
+        if rule == "mask" and not reset and is_completed(X, estimator):
             return X
         _check_against(estimator, None, X, reset)
-        return X if reads_tokens else completed(X, estimator, reset=reset)
+        return X if rule in ("error", KEPT) else completed(X, estimator, rule, reset=reset)
     if reads_tokens:
         sequences = token_sequences(X)
         _check_against(estimator, None, sequences, reset)
         return sequences
     form, names = _unwrap(X)
     source = form
-    gaps = missing_rule(estimator, reset=reset) != "error"
+    rule = missing_rule(estimator, reset=reset)
+    gaps = rule != "error"
     if isinstance(form, list):
         sequences = _from_items(form, names, gaps=gaps)
     elif form.ndim == 3:
@@ -145,7 +154,7 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
         source = X if is_frame(X) else form
         sequences = _from_table(source, form, names, estimator, gaps=gaps)
     _check_against(estimator, source, sequences, reset)
-    return completed(sequences, estimator, reset=reset)
+    return sequences if rule in ("error", KEPT) else completed(sequences, estimator, rule, reset=reset)
 
 
 # ------------------------------------------------------------------------------------ which form is it?
@@ -380,6 +389,15 @@ def _check_finite(values: np.ndarray, lengths: np.ndarray, padding_hint: str = "
 # ------------------------------------------------------------------------------------ the fitted estimator
 
 
+def missing_rule(estimator: Any, *, reset: bool) -> str:
+    """Return what an estimator does with NaN. After a fit that is what the fit did, and not a changed parameter."""
+    fitted = not reset and hasattr(estimator, "n_channels_")
+    found = vars(estimator).get("_missing", "error") if fitted else getattr(estimator, "missing", "error")
+    if isinstance(found, str) and found in MISSING - {"error"}:
+        return found
+    return KEPT if hasattr(estimator, "_keeps_missing") and estimator._keeps_missing(reset=reset) else "error"
+
+
 def _check_against(estimator: Any, source: Any, sequences: Sequences, reset: bool) -> None:
     """Record what X looks like on the estimator, or compare the two; source is the table that X was, if known."""
     if estimator is None:
@@ -403,10 +421,9 @@ def _check_against(estimator: Any, source: Any, sequences: Sequences, reset: boo
 
 
 def _forget(estimator: Any) -> None:
-    for name in ("n_features_in_", "feature_names_in_", "channel_names_in_"):
+    for name in ("n_features_in_", "feature_names_in_", "channel_names_in_", "fill_values_", "_missing"):
         if name in vars(estimator):
             delattr(estimator, name)
-    forget_missing(estimator)
 
 
 def _names(estimator: Any, names: Names, kind: str, reset: bool) -> None:

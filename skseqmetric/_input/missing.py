@@ -8,30 +8,12 @@ from typing import Any
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._ops.gaps import interpolated, masked, observed_means
 
-MISSING = frozenset({"error", "interpolate", "mask"})
-"""What the parameter may be."""
 
-KEPT = "keep"
-"""NaN come through the door: the estimator hands the sequences on to what fills them, or fills them itself."""
-
-
-def missing_rule(estimator: Any, *, reset: bool) -> str:
-    """Return what an estimator does with NaN. After a fit that is what the fit did, and not a changed parameter."""
-    fitted = not reset and hasattr(estimator, "n_channels_")
-    found = vars(estimator).get("_missing", "error") if fitted else getattr(estimator, "missing", "error")
-    if isinstance(found, str) and found in MISSING - {"error"}:
-        return found
-    return KEPT if hasattr(estimator, "_keeps_missing") and estimator._keeps_missing(reset=reset) else "error"
-
-
-def completed(sequences: Sequences, estimator: Any, *, reset: bool) -> Sequences:
-    """Return the sequences as the estimator reads them: without NaN, if it fills them.
+def completed(sequences: Sequences, estimator: Any, rule: str, *, reset: bool) -> Sequences:
+    """Return the sequences as the estimator reads them: without NaN, by "interpolate" or "mask".
 
     A fit keeps the mean of every channel as `fill_values_`. Sequences that are complete already stay as they are.
     """
-    rule = missing_rule(estimator, reset=reset)
-    if rule in ("error", KEPT):
-        return sequences
     if reset:
         estimator.fill_values_, estimator._missing = observed_means(sequences.values), rule
     elif is_completed(sequences, estimator):
@@ -58,9 +40,3 @@ def with_masks(names: tuple[Any, ...]) -> tuple[Any, ...]:
 def n_channels_read(estimator: Any) -> int:
     """Return the number of channels that a fitted estimator computes with: three times C with masks."""
     return int(estimator.n_channels_) * (3 if vars(estimator).get("_missing") == "mask" else 1)
-
-
-def forget_missing(estimator: Any) -> None:
-    """Delete what an earlier fit has kept of missing values."""
-    for name in ("fill_values_", "_missing"):
-        vars(estimator).pop(name, None)

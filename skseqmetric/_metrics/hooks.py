@@ -25,7 +25,9 @@ def is_euclidean(metric: Any) -> bool:
 
 def prepare(metric: Any, sequences: Any) -> Any:
     """Return what the metric needs of the sequences. It is checked to have their number and an array of lengths."""
-    prepared, n = metric._prepare(completed(sequences, metric, reset=False)), len(sequences)
+    if hasattr(metric, "_missing"):  # sequences that came through the door of neighbours
+        sequences = completed(sequences, metric, metric._missing, reset=False)
+    prepared, n = metric._prepare(sequences), len(sequences)
     lengths = getattr(prepared, "lengths", None)
     given = np.asarray(lengths)
     if not hasattr(prepared, "__len__") or given.shape != (n,) or given.dtype.kind not in "iu" or len(prepared) != n:

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import holds, plain_state, revived_state, save, shallow_copy, shown
-from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences, missing_rule
+from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
@@ -335,7 +335,7 @@ class Metric(BaseEstimator, ABC):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
+        tags.input_tags.allow_nan = getattr(self, "missing", "error") != "error"
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
@@ -361,7 +361,7 @@ class PairMetric:
         if hasattr(metric, "_reads_tokens") and metric._reads_tokens(reset=False):
             sequences = check_sequences([x, y], estimator=metric, reset=False)
         else:
-            sequences = check_sequences([_steps_of(x, "x"), _steps_of(y, "y")])
+            sequences = check_sequences([_steps_of(x, "x"), _steps_of(y, "y")], estimator=_Reader(metric))
         names = getattr(self.metric, "channel_names_in_", None)
         if sequences.channel_names is None and names is not None:  # arrays have the channels in the order of the fit
             sequences = replace(sequences, channel_names=tuple(names))
@@ -370,6 +370,16 @@ class PairMetric:
 
     def __repr__(self) -> str:
         return f"PairMetric({self.metric!r})"
+
+
+class _Reader:
+    """Stands for a metric at the door. It knows no names of channels, so that none are missed."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def _keeps_missing(self, *, reset: bool) -> bool:
+        return missing_rule(self._metric, reset=False) != "error"
 
 
 def _steps_of(sequence: Any, name: str) -> Any:

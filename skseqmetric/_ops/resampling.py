@@ -72,4 +72,10 @@ def _polyphase(values: np.ndarray, up: int, down: int) -> np.ndarray:
     """Resample by up / down. The line from the first value to the last is kept aside, so that ends do not ring."""
     if up == down:
         return values
-    return resample_poly(values, up, down, axis=0, padtype="line")
+    slope = (values[-1] - values[0]) / max(1, len(values) - 1)
+    found = resample_poly(values - _line(values[0], slope, np.arange(len(values))), up, down, axis=0)
+    return found + _line(values[0], slope, np.arange(len(found)) * down / up)
+
+
+def _line(start: np.ndarray, slope: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return start + slope * places[:, None]

@@ -32,7 +32,6 @@ from skseqmetric._input import (
     Sequences,
     as_array,
     check_sequences,
-    missing_rule,
     n_channels_read,
     real_numbers,
 )
@@ -229,7 +228,7 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
+        tags.input_tags.allow_nan = self.missing != "error"
         return tags
 
     def __getstate__(self) -> dict[str, Any]:

@@ -44,7 +44,6 @@ from skseqmetric._input import (
     check_pairs,
     check_sequences,
     check_weights,
-    missing_rule,
     n_channels_read,
 )
 from skseqmetric._metrics.euclidean import embedded_nearest
@@ -571,7 +570,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
+        tags.input_tags.allow_nan = self.missing != "error"
         tags.target_tags.required = any(is_supervised(given) for _, given in kept_members(self._all_members))
         if self._is_euclidean:
             tags.transformer_tags.preserves_dtype = ["float32"]

@@ -248,7 +248,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
+        tags.input_tags.allow_nan = self.missing != "error" or self._keeps_missing(reset=True)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

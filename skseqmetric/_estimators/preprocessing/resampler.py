@@ -77,7 +77,7 @@ class SequenceResampler(SequencePreprocessor):
     >>> import numpy as np
     >>> from skseqmetric import SequenceResampler
     >>> X = [np.column_stack([t, 3 * t]) for t in (np.arange(9) / 4, np.arange(5) / 2)]
-    >>> [x.ravel().tolist() for x in SequenceResampler(rate=1, time_channel=0).fit_transform(X)]
+    >>> [x.ravel().round(9).tolist() for x in SequenceResampler(rate=1, time_channel=0).fit_transform(X)]
     [[0.0, 3.0, 6.0], [0.0, 3.0, 6.0]]
     >>> [len(x) for x in SequenceResampler(20).fit_transform(X)]
     [20, 20]

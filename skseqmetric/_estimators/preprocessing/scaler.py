@@ -48,8 +48,9 @@ class SequenceScaler(SequencePreprocessor):
 
     Notes
     -----
-    s is 1 where it would be 0 or a rounding error, so that a constant channel becomes 0. All is computed in float64.
-    Estimators of this package scale channels themselves (`scaling="channel"`). `scope="sequence"` is what they do not.
+    s is 1 where it would be 0 or a rounding error, so that a constant channel becomes 0, up to rounding. All is
+    computed in float64. Estimators of this package scale channels themselves (`scaling="channel"`). They do not do what
+    `scope="sequence"` does.
 
     Examples
     --------

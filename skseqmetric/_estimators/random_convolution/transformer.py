@@ -25,7 +25,7 @@ from skseqmetric._base import (
 from skseqmetric._estimators.random_convolution.columns import ColumnMoments
 from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
-from skseqmetric._input import MISSING, check_sequences, check_weights, missing_rule, n_channels_read
+from skseqmetric._input import MISSING, check_sequences, check_weights, n_channels_read
 from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 
@@ -293,7 +293,7 @@ class RandomConvolutionTransformer(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = missing_rule(self, reset=True) != "error"
+        tags.input_tags.allow_nan = self.missing != "error"
         # features are float32 for input of any dtype
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
