@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -490,6 +495,18 @@ def test_windows_of_a_person_stay_on_one_side() -> None:
         answers[test] = fitted.predict([windows.X[i] for i in test])
     voted = windows_to_cases(answers, windows.case_ids)
     assert voted.answers.tolist() == y[voted.case_ids].tolist()
+
+
+@pytest.mark.slow
+def test_a_pipeline_answers_the_same_in_a_fresh_process(tmp_path: Path) -> None:
+    X = [np.column_stack([np.arange(40) / (10 + 5 * i), np.sin(np.arange(40) * (i + 1) / 4)]) for i in range(6)]
+    X[0][3, 1] = NAN
+    steps = SequenceImputer(time_channel=0), SequenceResampler(rate=10, time_channel=0), SequenceFeatures()
+    model = make_pipeline(*steps, StandardScaler(), LogisticRegression()).fit(X, [0, 1] * 3)
+    joblib.dump((model, X), tmp_path / "model.joblib")
+    script = "import joblib; model, X = joblib.load('model.joblib'); print(model.decision_function(X).tolist())"
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == model.decision_function(X).tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

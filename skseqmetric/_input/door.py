@@ -92,6 +92,9 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     -----
     Containers are read by position. The index of a pandas Series of sequences has no meaning.
 
+    An estimator with a parameter `missing` other than "error" gets its missing values filled here, in `fit` and in all
+    other methods. With "mask" the result has three channels for each of X.
+
     Data frames of pandas, polars and pyarrow name their columns. As in scikit-learn, there is a warning if only one of
     `fit` and the later X has names.
 
