@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
+from benchmarks import run_missing
 from skseqmetric import (
     DTWMetric,
     EchoStateClassifier,
@@ -167,6 +169,26 @@ def test_where_masks_or_gaps_make_no_sense(tmp_path: Path) -> None:
         masked.export(tmp_path / "model.onnx")
     with pytest.raises(ValueError, match="no token may be missing"):
         RecurrentClassifier(4, **QUICK, tokens=True, missing="mask").fit([["a", "b"], ["b"]], [0, 1])
+
+
+@pytest.mark.slow
+def test_one_command_measures_lines_against_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "missing.json"
+    monkeypatch.setattr("sys.argv", ["run_missing", "--quick", "--out", str(out)])
+    run_missing.main()
+    rows = json.loads(out.read_text())["filled"]
+    assert {(row["missing"], row["strategy"]) for row in rows} == {
+        (share, strategy) for share in run_missing.SHARES for strategy in run_missing.STRATEGIES
+    }
+    assert min(row["accuracy"] for row in rows) > 0.5
+    assert len(capsys.readouterr().out.split("\n")) >= len(rows)
+
+
+def test_the_benchmark_removes_the_share_that_it_says() -> None:
+    gaps = run_missing.removed([np.ones((5000, 2))], 0.3, np.random.default_rng(0))
+    assert np.isnan(gaps[0]).mean() == pytest.approx(0.3, abs=0.02)
 
 
 def test_sequences_with_gaps_are_filled() -> None:

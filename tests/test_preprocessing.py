@@ -189,6 +189,14 @@ def test_a_line_stays_one_at_any_rate(times: np.ndarray, rate: float) -> None:
     np.testing.assert_allclose(x[:, 0], 2 * grid + 5, rtol=1e-9)
 
 
+@pytest.mark.parametrize("start", [0.0, 1.7e9])
+def test_no_step_is_lost_at_the_end(start: float) -> None:
+    for rate in (10, 30, 100, 1000):
+        times = start + np.arange(rate * 3) / rate
+        x = SequenceResampler(rate=rate, time_channel=0).fit_transform([np.column_stack([times, times - start])])[0]
+        np.testing.assert_allclose(x[:, 0], np.arange(rate * 3) / rate, atol=1e-6)
+
+
 def test_irregular_times_are_filtered_too() -> None:
     rng = np.random.default_rng(0)
     times = (np.arange(4000) + rng.uniform(-0.4, 0.4, 4000)) / 200

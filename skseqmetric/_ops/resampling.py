@@ -13,7 +13,7 @@ LARGEST_FACTOR = 1000
 JITTER = 0.05
 """Share of an interval by which time stamps may differ from a regular grid."""
 
-_LAST = 1e-6  # of an interval: a time stamp that misses a grid point by rounding alone
+_LAST = 1e-3  # of an interval: a time stamp that misses a grid point by rounding alone, such as seconds since 1970
 
 
 def with_steps(values: np.ndarray, n_steps: int) -> np.ndarray:
