@@ -172,6 +172,7 @@ HOSTILE: dict[str, tuple[str, Callable[[Content], bytes], str]] = {
     "a private class": (GRU, _changed(lambda c: c.last.update({"class": "Metric"})), "no estimator of skseqmetric"),
     "another class": (GRU, _changed(lambda c: c.last.update({"class": "NRNMMetric"})), "has no parameter"),
     "an unknown parameter": (GRU, _set("parameters", "run", "rm"), "no parameter 'run'"),
+    "masks without means": (RANDOM, _set("fitted", "_missing", "mask"), "without their means"),
     "a wrong parameter": (KNN, _set("parameters", "n_neighbors", -1), "n_neighbors"),
     "a method as an attribute": (GRU, _set("fitted", "transform", 1), "no attribute 'transform'"),
     "a class as an attribute": (GRU, _set("fitted", "__class__", "x"), "no attribute '__class__'"),

@@ -128,6 +128,9 @@ class _Entry:
         checker = Checker(name, lambda value: isinstance(value, Reference))
         for attribute, value in self.fitted.items():
             checker.check(attribute, value, kinds[attribute])
+        filling = self.fitted.get("_missing")
+        if filling is not None and (filling not in ("interpolate", "mask") or "fill_values_" not in self.fitted):
+            damaged(f"{name} fills missing values in no known way, or without their means")
 
     def made(self, earlier: list[Any]) -> Any:
         """Return the estimator, which may hold those that were made earlier."""
