@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skseqmetric._base import exporting
-from skseqmetric._base.state import plain_state, revived_state, shallow_copy
+from skseqmetric._base.state import kept_plain, plain_state, revived_state
 from skseqmetric._input import (
     MISSING,
     Sequences,
@@ -64,6 +64,7 @@ class Objective(NamedTuple):
     columns: Columns | None = None
 
 
+@kept_plain
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator, ABC):
     """An estimator that learns its parameters by gradient descent. Equal rows become one row of summed weight.
 
@@ -544,8 +545,6 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         super().__setstate__(state)
         if hasattr(self, "module_"):
             self.module_.to(device_or_cpu(self.device))
-
-    __copy__ = shallow_copy
 
     def _check_loaded(self) -> None:
         """Raise ValueError if the parts of a model that was loaded do not fit each other."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
 from skseqmetric._files import RECORD, described, is_record, made
@@ -23,11 +24,30 @@ VERSION = "_skseqmetric_version"
 
 TENSOR = "Tensor"
 
-_CONTAINERS = (list, tuple, dict)
+Root = TypeVar("Root", bound=type[BaseEstimator])
 
 
 class Revived(dict[str, Any]):
     """A state whose objects are made already."""
+
+
+def kept_plain(cls: Root) -> Root:
+    """Let pickles of a class hold arrays and plain values, and copies share them, as a decorator of a root class.
+
+    What the class itself defines of this stays. A mixin would be one more class below every estimator.
+    """
+
+    def getstate(self: Any) -> dict[str, Any]:
+        return plain_state(self, parent(cls, self).__getstate__())
+
+    def setstate(self: Any, state: dict[str, Any]) -> None:
+        parent(cls, self).__setstate__(revived_state(self, state))
+
+    parent: Any = super  # of an object whose class may be a subclass
+    for name, method in {"__getstate__": getstate, "__setstate__": setstate, "__copy__": shallow_copy}.items():
+        if name not in vars(cls):
+            setattr(cls, name, method)
+    return cls
 
 
 def plain_state(estimator: Any, state: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import holds, plain_state, revived_state, save, shallow_copy, shown
-from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences, missing_rule
+from skseqmetric._base import holds, kept_plain, save, shown
+from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
@@ -49,6 +49,7 @@ def metric_named(name: str) -> Metric:
     return _REGISTRY[name]()
 
 
+@kept_plain
 class Metric(BaseEstimator, ABC):
     """Base class of all distances between sequences. Derive from it to write your own metric.
 
@@ -338,13 +339,6 @@ class Metric(BaseEstimator, ABC):
         tags.input_tags.allow_nan = getattr(self, "missing", "error") != "error"
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        return plain_state(self, super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(revived_state(self, state))
-
-    __copy__ = shallow_copy
     save = save
 
 

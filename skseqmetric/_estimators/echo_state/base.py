@@ -17,10 +17,9 @@ from torch import Tensor
 from skseqmetric._base import (
     CallbackSupportMixin,
     exporting,
-    plain_state,
+    kept_plain,
     revived_state,
     save,
-    shallow_copy,
     shown,
     unchanged_if_refused,
 )
@@ -49,6 +48,7 @@ PER_RESERVOIR = ("spectral_radius", "leak", "input_scaling", "bias_scaling")
 """Parameters that may be one number for all reservoirs, or one number per reservoir."""
 
 
+@kept_plain
 class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     """An estimator on the states of fixed random reservoirs, which read forwards and, optionally, backwards."""
 
@@ -231,16 +231,12 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         tags.input_tags.allow_nan = self.missing != "error"
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        return plain_state(self, super().__getstate__())
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(revived_state(self, state))
         if hasattr(self, "reservoirs_"):
             # saved on the CPU, so that a model from a host with a GPU can be loaded on a host without one
             self.reservoirs_ = [_moved(r, device_or_cpu(self.device)) for r in self.reservoirs_]
 
-    __copy__ = shallow_copy
     save = save
 
     def _check_loaded(self) -> None:

@@ -22,10 +22,8 @@ from skseqmetric._base import (
     CallbackSupportMixin,
     exporting,
     finished_despite_ctrl_c,
-    plain_state,
-    revived_state,
+    kept_plain,
     save,
-    shallow_copy,
     shown,
     shown_by,
 )
@@ -38,6 +36,7 @@ from skseqmetric._training.callbacks import reported_fit, with_callbacks
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
 
 
+@kept_plain
 class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     """The metric, the fitted sequences and the search of all neighbour estimators."""
 
@@ -255,13 +254,6 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
         # a refused fit may have set attributes of the input, so they cannot decide
         return hasattr(self, "_references")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return plain_state(self, super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(revived_state(self, state))
-
-    __copy__ = shallow_copy
     save = save
 
     def _check_loaded(self) -> None:

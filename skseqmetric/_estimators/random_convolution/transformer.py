@@ -13,11 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from skseqmetric._base import (
     CallbackSupportMixin,
     exporting,
-    plain_state,
+    kept_plain,
     reported,
-    revived_state,
     save,
-    shallow_copy,
     shown,
     shown_by,
     unchanged_if_refused,
@@ -30,6 +28,7 @@ from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 
 
+@kept_plain
 class RandomConvolutionTransformer(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, CallbackSupportMixin, BaseEstimator
 ):
@@ -298,13 +297,6 @@ class RandomConvolutionTransformer(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        return plain_state(self, super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(revived_state(self, state))
-
-    __copy__ = shallow_copy
     save = save
 
     def _check_loaded(self) -> None:
