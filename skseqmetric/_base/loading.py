@@ -24,6 +24,7 @@ from skseqmetric._files import Checker, DamagedFile, Reader, damaged
 
 _PARTS = {"format", "versions", "card", "estimators", "sha256", "arrays_sum"}
 _MOST = 1 << 12  # estimators of a file
+_SIMPLE = {type(None), bool, int, float, str}
 
 
 class Loader:
@@ -148,10 +149,17 @@ class _Entry:
 
 def _check_values(cls: Any, given: dict[str, Any]) -> None:
     """Raise ValueError if a parameter has a value that its class does not allow."""
-    allowed = _constraints(cls)
+    allowed, defaults = _constraints(cls), parameters_of(cls)
     for name, value in given.items():
-        if name in allowed and not any(constraint.is_satisfied_by(value) for constraint in allowed[name]):
+        # a default is allowed; equal values of other types, such as 1 and True, may not be
+        if name not in allowed or (type(value) in _SIMPLE and _is_default(value, defaults[name])):
+            continue
+        if not any(constraint.is_satisfied_by(value) for constraint in allowed[name]):
             validate_parameter_constraints(cls._parameter_constraints, given, caller_name=cls.__name__)
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and value == default
 
 
 @cache

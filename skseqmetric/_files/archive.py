@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from mmap import ACCESS_COPY, mmap
 from struct import Struct
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +38,8 @@ _LOCATOR = Struct("<4sLQL")
 _ENTRY = Struct("<4s6H3L5H2L")
 _LOCAL = Struct("<4s5H3L2H")
 _MOST_TAIL = 2 * PAGE  # bytes of directory and end
+_NARROW = 0xFFFFFFFF  # in place of a number that takes 64 bits
+_SMALL = 1 << 17  # bytes up to which a file is read, and not mapped
 
 
 def write_archive(path: str | os.PathLike[str], schema: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -69,7 +71,7 @@ def _member(name: str) -> zipfile.ZipInfo:
 def read_archive(path: str | os.PathLike[str], *, mapped: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the description and the arrays of a model file, both checked against their sums.
 
-    With `mapped`, the arrays are pages of the file. What is written to them stays in this process.
+    With `mapped`, the arrays of a large file are pages of it. What is written to them stays in this process.
 
     Raises
     ------
@@ -79,15 +81,27 @@ def read_archive(path: str | os.PathLike[str], *, mapped: bool = True) -> tuple[
     # a pipe would wait for its writer
     if not stat.S_ISREG(os.stat(path).st_mode):
         damaged("it is no regular file")
+    content = _content(path, mapped)
+    (start, stop), (first, last) = _places(content)
+    if last - first > LARGEST:
+        damaged(f"its description has {last - first} bytes")
+    schema = _schema(content[first:last].tobytes())
+    return schema, tensors.read(content[start:stop], schema["arrays_sum"])
+
+
+def _content(path: str | os.PathLike[str], mapped: bool) -> np.ndarray:
+    """Return the bytes of a file. To read a small one costs less than its pages."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        (start, stop), (first, last) = _places(file, size)
-        if last - first > LARGEST:
-            damaged(f"its description has {last - first} bytes")
-        file.seek(first)
-        schema = _schema(file.read(last - first))
-        content = _content(file, start, stop, mapped)
-    return schema, tensors.read(content, str(schema["arrays_sum"]))
+        if mapped and size > _SMALL:
+            return np.frombuffer(mmap(file.fileno(), size, access=ACCESS_COPY), dtype=np.uint8)
+        # at an address that is a multiple of 64, as the arrays in the file are
+        room = np.empty(size + tensors.ALIGNMENT, dtype=np.uint8)
+        shift = -room.ctypes.data % tensors.ALIGNMENT
+        content = room[shift : shift + size]
+        if file.readinto(content.data) != size:
+            damaged("it became shorter while it was read")
+    return content
 
 
 def _schema(text: bytes) -> dict[str, Any]:
@@ -101,33 +115,17 @@ def _schema(text: bytes) -> dict[str, Any]:
     return schema
 
 
-def _content(file: IO[bytes], start: int, stop: int, mapped: bool) -> np.ndarray:
-    if mapped:
-        return np.frombuffer(mmap(file.fileno(), stop, access=ACCESS_COPY), dtype=np.uint8)[start:stop]
-    # bytes of its own, at an address that is a multiple of 64
-    room = np.empty(stop - start + tensors.ALIGNMENT, dtype=np.uint8)
-    shift = -room.ctypes.data % tensors.ALIGNMENT
-    content = room[shift : shift + stop - start]
-    file.seek(start)
-    if file.readinto(content.data) != len(content):  # type: ignore[attr-defined]
-        damaged("it became shorter while it was read")
-    return content
-
-
 # ------------------------------------------------------------------ the zip
 
 
-def _places(file: IO[bytes], size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _places(content: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return where arrays and description begin and end. Every byte of the file belongs to something."""
-    tail_size = min(size, _MOST_TAIL)
-    file.seek(size - tail_size)
-    tail = file.read(tail_size)
-    directory, end = _directory(tail, size)
-    entries = _entries(tail[directory - size + tail_size : end - size + tail_size])
+    directory, end = _directory(content[-_MOST_TAIL:].tobytes(), len(content))
+    entries = _entries(content[directory:end].tobytes())
     if [name for name, _, _ in entries] != [ARRAYS, SCHEMA]:
         damaged(f"it holds {[name[:40] for name, _, _ in entries]}, and not {ARRAYS} and {SCHEMA}")
     (_, zero, n_arrays), (_, between, n_schema) = entries
-    begins = [_data(file, place, name) for name, place, _ in entries]
+    begins = [_data(content, place, name) for name, place, _ in entries]
     ends = begins[0] + n_arrays, begins[1] + n_schema
     if zero != 0 or begins[0] != PAGE or ends != (between, directory):
         damaged("its parts do not follow one another")
@@ -153,34 +151,35 @@ def _directory(tail: bytes, size: int) -> tuple[int, int]:
 
 def _entries(directory: bytes) -> list[tuple[str, int, int]]:
     """Return the name, the place and the size of every member."""
-    found = []
-    while directory:
-        if len(directory) < _ENTRY.size or directory[:4] != b"PK\x01\x02":
+    found, at = [], 0
+    while at < len(directory):
+        if len(directory) - at < _ENTRY.size or directory[at : at + 4] != b"PK\x01\x02":
             damaged("its directory is damaged")
-        fields = _ENTRY.unpack(directory[: _ENTRY.size])
-        flags, method, packed, size = fields[3], fields[4], fields[8], fields[9]
-        lengths, offset = fields[10:13], fields[16]
-        name, extra, comment = _cut(directory[_ENTRY.size :], lengths)
+        fields = _ENTRY.unpack_from(directory, at)
+        flags, method, packed, size, lengths, offset = (
+            fields[3],
+            fields[4],
+            fields[8],
+            fields[9],
+            fields[10:13],
+            fields[16],
+        )
+        at += _ENTRY.size
+        name, extra = directory[at : at + lengths[0]], directory[at + lengths[0] : at + lengths[0] + lengths[1]]
+        at += sum(lengths)
+        if at > len(directory):
+            damaged("its directory is damaged")
         size, packed, offset = _widened(extra, [size, packed, offset])
-        if flags & ~0x800 or method != zipfile.ZIP_STORED or packed != size or comment:
+        if flags & ~0x800 or method != zipfile.ZIP_STORED or packed != size or lengths[2]:
             damaged(f"its member {name[:40]!r} is packed, encrypted or commented")
         found.append((name.decode("ascii", "replace"), offset, size))
-        directory = directory[_ENTRY.size + sum(lengths) :]
     return found
-
-
-def _cut(data: bytes, lengths: tuple[int, ...]) -> list[bytes]:
-    if sum(lengths) > len(data):
-        damaged("its directory is damaged")
-    parts, start = [], 0
-    for length in lengths:
-        parts.append(data[start : start + length])
-        start += length
-    return parts
 
 
 def _widened(extra: bytes, values: list[int]) -> list[int]:
     """Return numbers of 32 bits, and those of 64 bits where an extra field holds them."""
+    if _NARROW not in values:
+        return values
     wide = iter(())
     while len(extra) >= 4:
         kind, length = Struct("<2H").unpack(extra[:4])
@@ -188,16 +187,15 @@ def _widened(extra: bytes, values: list[int]) -> list[int]:
             field = extra[4 : 4 + length]
             wide = iter(Struct(f"<{len(field) // 8}Q").unpack(field[: len(field) // 8 * 8]))
         extra = extra[4 + length :]
-    return [next(wide, value) if value == 0xFFFFFFFF else value for value in values]
+    return [next(wide, value) if value == _NARROW else value for value in values]
 
 
-def _data(file: IO[bytes], place: int, name: str) -> int:
+def _data(content: np.ndarray, place: int, name: str) -> int:
     """Return where the data of a member begins, from the header in front of them."""
-    file.seek(place)
-    header = file.read(_LOCAL.size)
+    header = content[place : place + _LOCAL.size + len(name)].tobytes()
     if len(header) < _LOCAL.size or header[:4] != b"PK\x03\x04":
         damaged("a header in it is damaged")
-    n_name, n_extra = _LOCAL.unpack(header)[9:]
-    if file.read(n_name) != name.encode():
+    n_name, n_extra = _LOCAL.unpack_from(header)[9:]
+    if n_name != len(name) or header[_LOCAL.size :] != name.encode():
         damaged("its directory and its headers name other members")
     return place + _LOCAL.size + n_name + n_extra

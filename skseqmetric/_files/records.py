@@ -89,6 +89,12 @@ def _defaults(cls: Any) -> dict[str, Any]:
     return {f.name: f.default for f in fields(cls) if f.default is not MISSING} if is_dataclass(cls) else {}
 
 
+@cache
+def _required(cls: Any) -> frozenset[str]:
+    """Return the fields that have no default and cannot be None."""
+    return frozenset(name for name, kinds in _FIELDS[cls].items() if "none" not in kinds and name not in _defaults(cls))
+
+
 def _class_of(description: Mapping[str, Any]) -> Any:
     name = description[RECORD]
     if type(name) is not str or name not in RECORDS:
@@ -116,20 +122,19 @@ class Checker:
 
     def check(self, name: str, value: Any, kinds: str) -> None:
         """Raise `DamagedFile` if a value is of none of these kinds."""
-        if type(value) in (list, tuple, dict):
+        if type(value) in _NESTED:
             self._of_fields(name, value)
         for word, rest in _split(kinds):
-            before = dict(self.sizes)
-            if self._is(word, rest, value):
+            if type(value) in _PLAIN[word] if word in _PLAIN else self._is(word, rest, value):
                 return
-            self.sizes = before
         damaged(f"{self.place}.{name} is {_brief(value)}, and not {kinds}")
 
     def _is(self, word: str, rest: tuple[str, ...], value: Any) -> bool:
+        """Whether a value is of a kind that is none of `_PLAIN`."""
+        if word not in _WORDS:
+            return isinstance(value, np.ndarray) and _has_dtype(value, word) and self._fits(value.shape, rest)
         if word == "any":
             return True
-        if word in _PLAIN:
-            return type(value) in _PLAIN[word]
         if word == "size":
             return type(value) is int and self._fits((value,), rest)
         if word == "tensor":
@@ -140,29 +145,29 @@ class Checker:
             return type(given) in (list, tuple) and all(_names(one) in wanted for one in given)
         if word == "estimator":
             return self.is_estimator(value)
-        if word == "estimators":
-            return type(value) is list and all(map(self.is_estimator, value))
-        return isinstance(value, np.ndarray) and _has_dtype(value, word) and self._fits(value.shape, rest)
+        return type(value) is list and all(map(self.is_estimator, value))
 
     def _fits(self, shape: tuple[int, ...], names: tuple[str, ...]) -> bool:
         if len(shape) != len(names):
             return False
+        found = dict(self.sizes)
         for size, name in zip(shape, names, strict=True):
-            if name != "*" and self.sizes.setdefault(name, size) != size:
+            if name != "*" and found.setdefault(name, size) != size:
                 return False
+        self.sizes = found
         return True
 
     def _of_fields(self, name: str, value: Any) -> None:
         """Check the fields of descriptions that a value is or holds."""
         if type(value) in (list, tuple):
             for i, one in enumerate(value):
-                if type(one) in (list, tuple, dict):
+                if type(one) in _NESTED:
                     self._of_fields(f"{name}[{i}]", one)
         elif RECORD in value:
             self._fields(name, value)
         else:
             for key, one in value.items():
-                if type(one) in (list, tuple, dict):
+                if type(one) in _NESTED:
                     self._of_fields(f"{name}[{key!r}]", one)
 
     def _fields(self, name: str, description: dict[str, Any]) -> None:
@@ -175,13 +180,13 @@ class Checker:
             damaged(f"{place}: {error}")
         inner, kinds = Checker(place, self.is_estimator), _FIELDS[cls]
         for field, value in description.items():
-            if field != RECORD and field not in kinds:
-                damaged(f"{place} has the unknown field {field[:80]!r}")
-            if field != RECORD:
+            if field in kinds:
                 inner.check(field, value, kinds[field])
-        missing = [field for field in kinds if field not in description and "none" not in kinds[field]]
-        if missing and missing[0] not in _defaults(cls):
-            damaged(f"{place} has no field {missing[0]!r}")
+            elif field != RECORD:
+                damaged(f"{place} has the unknown field {str(field)[:80]!r}")
+        missing = _required(cls) - description.keys()
+        if missing:
+            damaged(f"{place} has no field {min(missing)!r}")
 
 
 def check_lengths(lengths: np.ndarray, n_rows: int) -> None:
@@ -200,11 +205,16 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "list": (list, tuple),
     "plain": (type(None), bool, int, float, str, bytes, dict, list, tuple, np.ndarray),
 }
+_WORDS = {"any", "size", "tensor", "record", "records", "estimator", "estimators"}
+_NESTED = {list, tuple, dict}
 _KINDS = {"floats": "f", "ints": "i", "labels": "biufUSMmO"}
 
 
 def _has_dtype(array: np.ndarray, word: str) -> bool:
-    return array.dtype.kind in _KINDS[word] if word in _KINDS else array.dtype == np.dtype(word)
+    return array.dtype.kind in _KINDS[word] if word in _KINDS else array.dtype == _dtype(word)
+
+
+_dtype = cache(np.dtype)
 
 
 @cache

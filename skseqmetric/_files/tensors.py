@@ -38,6 +38,8 @@ _DTYPES = {
     "F32": "<f4",
     "F64": "<f8",
 }
+_STORED = {name: np.dtype(dtype) for name, dtype in _DTYPES.items()}
+_PARTS = {"dtype", "shape", "data_offsets"}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _PADDING = "padding."
 _MOST_AXES = 16
@@ -110,43 +112,49 @@ def read(content: np.ndarray, digest: str) -> dict[str, np.ndarray]:
             arrays[name] = array
     if end != len(data):
         damaged(f"its arrays take {end} bytes, but the file has {len(data)}")
+    _refuse_infinite(arrays)
     return arrays
 
 
 def _array(name: str, entry: Any, data: np.ndarray, start: int) -> tuple[np.ndarray, int]:
     """Return the array of one entry, which must begin where the one before ended, and where it ends."""
-    place = f"its array {name[:80]!r}"
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        damaged(f"{place} is not described by dtype, shape and data_offsets")
-    dtype, shape, offsets = _DTYPES.get(str(entry["dtype"])), entry["shape"], entry["data_offsets"]
+    if type(entry) is not dict or entry.keys() != _PARTS:
+        damaged(f"its array {name[:80]!r} is not described by dtype, shape and data_offsets")
+    dtype, shape, offsets = _STORED.get(str(entry["dtype"])), entry["shape"], entry["data_offsets"]
     if dtype is None:
-        damaged(f"{place} has the unknown dtype {str(entry['dtype'])[:20]!r}")
+        damaged(f"its array {name[:80]!r} has the unknown dtype {str(entry['dtype'])[:20]!r}")
     if not _whole_numbers(shape) or len(shape) > _MOST_AXES or max(shape, default=0) > _LONGEST_AXIS:
-        damaged(f"{place} has the shape {str(shape)[:80]}")
-    size = prod(shape) * np.dtype(dtype).itemsize
-    if not _whole_numbers(offsets) or len(offsets) != 2 or offsets[0] != start or offsets[1] != start + size:
-        damaged(f"{place} does not lie where its shape {str(shape)[:80]} puts it")
-    if start + size > len(data):
-        damaged(f"{place} goes beyond the end of the file")
+        damaged(f"its array {name[:80]!r} has the shape {str(shape)[:80]}")
+    stop = start + prod(shape) * dtype.itemsize
+    if not _whole_numbers(offsets) or offsets != [start, stop]:
+        damaged(f"its array {name[:80]!r} does not lie where its shape {str(shape)[:80]} puts it")
+    if stop > len(data):
+        damaged(f"its array {name[:80]!r} goes beyond the end of the file")
     try:
-        part = data[start : start + size]
-        array = (part.copy() if size < SMALL else part).view(dtype).reshape(shape)
+        array: np.ndarray = np.ndarray(shape, dtype, data, start)
     except ValueError:
-        damaged(f"{place} cannot have the shape {str(shape)[:80]}")
-    _refuse_infinite(array, place)
-    return array, start + size
+        damaged(f"its array {name[:80]!r} cannot have the shape {str(shape)[:80]}")
+    return (array.copy() if stop - start < SMALL else array), stop
 
 
 def _whole_numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+    return type(values) is list and set(map(type, values)) <= {int} and min(values, default=0) >= 0
 
 
-def _refuse_infinite(array: np.ndarray, place: str) -> None:
+def _refuse_infinite(arrays: Mapping[str, np.ndarray]) -> None:
     """Refuse NaN and infinity, of which no fit leaves one."""
-    if array.dtype.kind != "f" or not array.size:
-        return
+    floats = {name: array for name, array in arrays.items() if array.dtype.kind == "f" and array.size}
+    small = [array.ravel() for array in floats.values() if array.nbytes < SMALL]
     with np.errstate(over="ignore", invalid="ignore"):
-        total = array.sum()
+        # small arrays are looked at together; float64 holds the numbers of the other dtypes
+        if (not small or _finite(np.concatenate(small))) and all(
+            _finite(array) for array in floats.values() if array.nbytes >= SMALL
+        ):
+            return
+        bad = next(name for name, array in floats.items() if not _finite(array))
+    damaged(f"its array {bad[:80]!r} holds NaN or infinity")
+
+
+def _finite(array: np.ndarray) -> bool:
     # a finite sum has finite parts; one that is not may have overflowed
-    if not np.isfinite(total) and not (np.isfinite(array.min()) and np.isfinite(array.max())):
-        damaged(f"{place} holds NaN or infinity")
+    return bool(np.isfinite(array.sum()) or (np.isfinite(array.min()) and np.isfinite(array.max())))

@@ -39,14 +39,17 @@ def parsed(text: bytes) -> Any:
     DamagedFile
         The text is no such JSON, or it is larger or has more values than `written` makes.
     """
-    if len(text) > LARGEST or _marks(text) > MOST_VALUES:
+    if len(text) > MOST_VALUES and (len(text) > LARGEST or _marks(text) > MOST_VALUES):
         damaged(f"its description has {len(text)} bytes, or more values than a model has")
     if not text.isascii():
         damaged("its description is not ASCII")
     try:
-        return _DECODER.decode(text.decode("ascii"))
+        found, end = _SCAN(text.decode("ascii"), 0)
+    except StopIteration:
+        damaged("its description is no JSON")
     except (ValueError, RecursionError) as error:
         damaged(f"its description is no JSON: {error}")
+    return found if end == len(text) else damaged("its description is no JSON: something follows it")
 
 
 def _marks(text: bytes) -> int:
@@ -77,4 +80,6 @@ def _finite(text: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole, parse_float=_finite)
+_SCAN: Any = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole, parse_float=_finite
+).scan_once  # without a search for white space around it

@@ -18,6 +18,7 @@ _LONG = 16
 _DEEPEST = 32
 """Most levels of lists and dictionaries inside each other."""
 
+_LEAVES = {type(None), bool, int, float, str}
 _DATES: dict[str, type] = {"date": datetime.date, "datetime": datetime.datetime}
 _KIND = "$"
 
@@ -202,22 +203,22 @@ class Reader:
         """
         if depth > _DEEPEST + 1:
             damaged(f"its values are nested more than {_DEEPEST} levels deep")
-        if isinstance(tree, list):
-            return [self.value(item, depth + 1) for item in tree]
-        if not isinstance(tree, dict):
+        if type(tree) is list:
+            return [item if type(item) in _LEAVES else self.value(item, depth + 1) for item in tree]
+        if type(tree) is not dict:
             return tree
-        if _KIND not in tree:
-            return {key: self.value(item, depth + 1) for key, item in tree.items()}
-        keys, read = _READERS.get(str(tree[_KIND]), ({"of"}, Reader._other))
-        given = set(tree) - {_KIND}
-        if not keys <= given or given - keys - ({"dtype"} if tree[_KIND] == "array" else set()):
-            damaged(f"its value of the kind {str(tree[_KIND])[:40]!r} has the wrong parts")
+        kind = tree.get(_KIND, self)
+        if kind is self:
+            return {key: item if type(item) in _LEAVES else self.value(item, depth + 1) for key, item in tree.items()}
+        keys, read = _READERS.get(str(kind), _OTHER)
+        if tree.keys() != keys and not (kind == "array" and tree.keys() == _FOREIGN_ARRAY):
+            damaged(f"its value of the kind {str(kind)[:40]!r} has the wrong parts")
         try:
             return read(self, tree, depth)
         except DamagedFile:
             raise
         except (ValueError, TypeError, OverflowError, KeyError, AttributeError, MemoryError) as error:
-            damaged(f"its value of the kind {tree[_KIND]!r} is damaged: {str(error)[:200]}")
+            damaged(f"its value of the kind {kind!r} is damaged: {str(error)[:200]}")
 
     def check_all_used(self) -> None:
         """Refuse arrays that no value refers to."""
@@ -344,21 +345,23 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
+_OTHER: tuple[set[str], Any] = ({_KIND, "of"}, Reader._other)
+_FOREIGN_ARRAY = {_KIND, "of", "dtype"}
 _READERS: dict[str, tuple[set[str], Any]] = {
-    "float": ({"of"}, Reader._float),
-    "bytes": ({"of"}, Reader._bytes),
-    "date": ({"of"}, Reader._date),
-    "datetime": ({"of"}, Reader._date),
-    "tuple": ({"of"}, Reader._tuple),
-    "dict": ({"keys", "items"}, Reader._dict),
-    "numbers": ({"of"}, Reader._numbers),
-    "texts": ({"of", "lengths"}, Reader._texts),
-    "rows": ({"keys", "of", "length"}, Reader._rows),
-    "scalar": ({"of"}, Reader._scalar),
-    "array": ({"of"}, Reader._array),
-    "turned": ({"of"}, Reader._turned),
-    "objects": ({"of", "shape"}, Reader._objects),
-    "text": ({"of", "dtype", "shape"}, Reader._text),
-    "letters": ({"of", "dtype", "shape"}, Reader._letters),
-    "times": ({"of", "dtype"}, Reader._times),
+    "float": ({_KIND, "of"}, Reader._float),
+    "bytes": ({_KIND, "of"}, Reader._bytes),
+    "date": ({_KIND, "of"}, Reader._date),
+    "datetime": ({_KIND, "of"}, Reader._date),
+    "tuple": ({_KIND, "of"}, Reader._tuple),
+    "dict": ({_KIND, "keys", "items"}, Reader._dict),
+    "numbers": ({_KIND, "of"}, Reader._numbers),
+    "texts": ({_KIND, "of", "lengths"}, Reader._texts),
+    "rows": ({_KIND, "keys", "of", "length"}, Reader._rows),
+    "scalar": ({_KIND, "of"}, Reader._scalar),
+    "array": ({_KIND, "of"}, Reader._array),
+    "turned": ({_KIND, "of"}, Reader._turned),
+    "objects": ({_KIND, "of", "shape"}, Reader._objects),
+    "text": ({_KIND, "of", "dtype", "shape"}, Reader._text),
+    "letters": ({_KIND, "of", "dtype", "shape"}, Reader._letters),
+    "times": ({_KIND, "of", "dtype"}, Reader._times),
 }

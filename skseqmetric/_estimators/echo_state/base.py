@@ -248,8 +248,9 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"its reservoirs have unequal sizes, or do not read {n_channels_read(self)} channels.")
         if not 0 < self._n_forward <= len(self.reservoirs_):
             raise ValueError(f"{self._n_forward} of its {len(self.reservoirs_)} reservoirs read forwards.")
-        if "coef_" in vars(self) and self.coef_.shape[1] not in (self.n_states_, 2 * self.n_states_):
-            raise ValueError(f"its readout reads {self.coef_.shape[1]} states, and there are {self.n_states_}.")
+        n_states = self.n_states_
+        if "coef_" in vars(self) and self.coef_.shape[1] not in (n_states, 2 * n_states):
+            raise ValueError(f"its readout reads {self.coef_.shape[1]} states, and there are {n_states}.")
 
 
 def _moved(reservoir: ReservoirWeights, device: torch.device) -> ReservoirWeights:
