@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 
 from skseqmetric import (
@@ -12,6 +13,7 @@ from skseqmetric import (
     EchoStateClassifier,
     EchoStateRegressor,
     EchoStateTransformer,
+    MetricEnsemble,
     NRNMClassifier,
     NRNMMetric,
     NRNMRegressor,
@@ -20,6 +22,8 @@ from skseqmetric import (
     RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
+    SequenceKNeighborsClassifier,
+    SequenceKNeighborsRegressor,
     SyncGRUMetric,
 )
 from tests.every_estimator import (
@@ -41,6 +45,11 @@ MEMORY: dict[str, Any] = {**SMALL, "n_heads": 2}
 ECHO: dict[str, Any] = {"n_units": 30, "random_state": 0}
 CROSS: dict[str, Any] = {**SMALL, "n_components": 4}
 STACKED: dict[str, Any] = {"cell": "gru", "bidirectional": True, "n_layers": 2, "pooling": "both"}
+
+EUCLIDEAN = MetricEnsemble(
+    [("convolutions", RandomConvolutionMetric(**SMALL_BANK)), ("gru", SyncGRUMetric(coupling=None, **SMALL))],
+    weights=[2, 1],
+)
 
 EXPORTABLE: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (RecurrentClassifier(5, **QUICK), {"X": X, "y": TEXT}),
@@ -70,6 +79,23 @@ EXPORTABLE: dict[str, tuple[Any, dict[str, Any]]] = {
     "all states": (EchoStateTransformer(pooling=None, **ECHO), {"X": X}),
     "convolution metric": (RandomConvolutionMetric(**SMALL_BANK), {"X": X, "y": LABELS}),
     "convolutions": (RandomConvolutionTransformer(**SMALL_BANK), {"X": X}),
+    "neighbours": (
+        SequenceKNeighborsClassifier(RandomConvolutionMetric(**SMALL_BANK), n_neighbors=3),
+        {"X": X, "y": TEXT},
+    ),
+    "weighted neighbours": (
+        SequenceKNeighborsClassifier(NRNMMetric(**MEMORY), n_neighbors=4, weights="distance", algorithm="rerank"),
+        {"X": X, "y": LABELS},
+    ),
+    "neighbours of numbers": (
+        SequenceKNeighborsRegressor(SyncGRUMetric(coupling=None, **SMALL), n_neighbors=3, weights="distance"),
+        {"X": X, "y": np.stack([NUMBERS, NUMBERS[::-1]], axis=1)},
+    ),
+    "neighbours of an ensemble": (
+        SequenceKNeighborsRegressor(EUCLIDEAN, n_neighbors=2),
+        {"X": X, "y": NUMBERS},
+    ),
+    "ensemble": (EUCLIDEAN, {"X": X, "y": LABELS}),
     "embedder": (CrossModalTripletEmbedder(**CROSS), {"X": X, "y": LABELS, "images": IMAGES}),
     "transcriber": (CrossModalTranscriber(**CROSS), {"X": WORDS, "y": SPELLED, "images": STRIPS}),
 }

@@ -171,6 +171,23 @@ def test_every_program_answers_as_its_estimator(form: str, format: str, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "pt2"])
+def test_neighbours_at_equal_distances_vote_as_in_the_estimator(format: str, tmp_path: Path) -> None:
+    """Every sequence occurs three times, with labels that differ, so that all distances are tied."""
+    if format == "onnx":
+        pytest.importorskip("onnx"), pytest.importorskip("onnxscript"), pytest.importorskip("onnxruntime")
+    known = [x.astype(np.float32) for x in X]
+    labels = np.random.default_rng(0).integers(0, 3, 3 * len(known))
+    metric = RandomConvolutionMetric(views=["channels"], **SMALL_BANK)
+    for weights, k in (("uniform", 2), ("distance", 4)):
+        estimator = SequenceKNeighborsClassifier(metric, n_neighbors=k, weights=weights).fit(known * 3, labels)
+        estimator.export(tmp_path / f"model.{format}", format)
+        run, _ = loaded(tmp_path / f"model.{format}")
+        found = run(padded(known))["probabilities"]
+        np.testing.assert_allclose(found, estimator.predict_proba(known), atol=TOLERANCE)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("form", OF_IMAGES)
 def test_programs_of_images_answer_as_their_estimator(form: str, tmp_path: Path) -> None:
     estimator, path = fitted(form), tmp_path / "images.pt2"
@@ -194,13 +211,7 @@ def test_programs_of_images_answer_as_their_estimator(form: str, tmp_path: Path)
 
 # ------------------------------------------------------------------------------------------------ what is refused
 
-REFUSED = {
-    "DTWMetric",
-    "MetricEnsemble",
-    "SequenceKNeighborsClassifier",
-    "SequenceKNeighborsRegressor",
-    "SequenceNeighborsTransformer",
-}
+REFUSED = {"DTWMetric", "SequenceNeighborsTransformer"}
 """Estimators of which no form can be exported."""
 
 
@@ -218,8 +229,12 @@ def refused() -> dict[str, tuple[Any, str]]:
         "dtw": (DTWMetric().fit(X), "RandomConvolutionMetric"),
         "function": (SequenceKNeighborsClassifier(count).fit(X, LABELS).metric_, "RandomConvolutionMetric"),
         "ensemble": (MetricEnsemble(members).fit(X, LABELS), "Export the members"),
-        "classifier": (SequenceKNeighborsClassifier(neighbors).fit(X, LABELS), "Export its metric"),
-        "regressor": (SequenceKNeighborsRegressor(neighbors).fit(X, NUMBERS), "Export its metric"),
+        "aligned neighbours": (SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL)).fit(X, LABELS), "coupling=None"),
+        "neighbours of dtw": (SequenceKNeighborsRegressor("dtw").fit(X, NUMBERS), "RandomConvolutionMetric"),
+        "own weights": (
+            SequenceKNeighborsClassifier(neighbors, weights=np.exp).fit(X, LABELS),
+            "weight the neighbours",
+        ),
         "graph": (SequenceNeighborsTransformer(neighbors).fit(X, LABELS), "Export its metric"),
     }
 

@@ -8,7 +8,10 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
+from skseqmetric._base.exporting import Axes, ExportedModel, channel_names
 from skseqmetric._files import record
 from skseqmetric._input import Sequences
 from skseqmetric._metrics.euclidean import embedded_rows, embedded_tile
@@ -79,6 +82,14 @@ class Fusion:
             # squares of large distances would overflow
             return reduce(np.hypot, parts)
 
+    def exportable(self, ensemble: Any) -> ExportedModel:
+        """Return the model of an ensemble all of whose terms are Euclidean."""
+        models = [term.metric._exportable() for term in self.euclidean]
+        run = ExportedFusion([model.module for model in models], [term.factor for term in self.euclidean])
+        outputs: Axes = {"embedding": ("batch", "component")}
+        known = {"n_channels": ensemble.n_channels_, "channels": channel_names(ensemble), "distance": "euclidean"}
+        return ExportedModel(run.eval(), models[0].inputs, outputs, lambda X: (ensemble.transform(X),), known)
+
     def embeddings(self, prepared: PreparedEnsemble) -> np.ndarray | None:
         """Return the embeddings of all terms that have some, side by side, or None."""
         found = [] if prepared.fused is None else [prepared.fused]
@@ -86,6 +97,19 @@ class Fusion:
             scaled = _scaled(term, part)
             found += [] if scaled is None else [scaled]
         return np.hstack(found) if found else None
+
+
+class ExportedFusion(nn.Module):
+    """Sequences -> the embeddings of all terms times their factors, side by side, (B, D) float32."""
+
+    def __init__(self, terms: list[nn.Module], factors: list[float]) -> None:
+        super().__init__()
+        self.terms, self.factors = nn.ModuleList(terms), factors
+
+    def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor]:
+        found = [term(values, lengths)[0] for term in self.terms]
+        scaled = [(factor * one.double()).to(torch.float32) for factor, one in zip(self.factors, found, strict=True)]
+        return (torch.cat(scaled, 1),)
 
 
 def _scaled(term: Term, prepared: Any) -> Any:

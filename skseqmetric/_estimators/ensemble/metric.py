@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn import get_config
@@ -510,12 +510,14 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     # ------------------------------------------------------------------ export
     export = exporting.export
 
-    def _exportable(self) -> NoReturn:
-        raise ValueError(
-            "MetricEnsemble cannot be exported as one program: its distance is a weighted sum of those of its members. "
-            "Export the members, as in ensemble.metrics_[0].export(path), and add their squared distances by "
-            "ensemble.weights_ and ensemble.scales_."
-        )
+    def _exportable(self) -> exporting.ExportedModel:
+        if not self._is_euclidean:
+            raise ValueError(
+                "MetricEnsemble with a member whose distance is not that of an embedding cannot be exported as one "
+                "program. Export the members, as in ensemble.metrics_[0].export(path), and add their squared distances "
+                "by ensemble.weights_ and ensemble.scales_."
+            )
+        return self._fusion.exportable(self)
 
     # ------------------------------------------------------------------ scikit-learn
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from numbers import Integral
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
@@ -223,12 +223,9 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
     # ----------------------------------------------------------------------------------------------------------- export
     export = exporting.export
 
-    def _exportable(self) -> NoReturn:
-        raise ValueError(
-            f"{type(self).__name__} cannot be exported: its answers come from a search among the sequences it was "
-            "fitted to, and a program holds a network alone. Export its metric, as in estimator.metric_.export(path), "
-            "keep estimator.metric_.transform(references), and search the nearest rows of that array."
-        )
+    @abstractmethod
+    def _exportable(self) -> exporting.ExportedModel:
+        """Return the fitted model for `export`. ValueError if it has a form that cannot be exported."""
 
     # ----------------------------------------------------------------------------------------------------- scikit-learn
 

@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 
-from skseqmetric._base import unchanged_if_refused
+from skseqmetric._base import exporting, unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
+from skseqmetric._estimators.neighbors.exported import of_neighbors
 from skseqmetric._input import check_labels, check_sequences
 from skseqmetric._tasks import Classes
 
@@ -186,6 +187,11 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         accuracy : float in [0, 1]
         """
         return Classes(labels=self.classes_).score(y, self.predict(X), sample_weight)
+
+    def _exportable(self) -> exporting.ExportedModel:
+        meanings = np.eye(len(self.classes_))[self._y]
+        outputs: exporting.Axes = {"probabilities": ("batch", "class")}
+        return of_neighbors(self, meanings, outputs, self.predict_proba, classes=exporting.plain(self.classes_))
 
     def _votes(self, X: Any) -> np.ndarray:
         distances, indices = self._search(self._queries(X), self.n_neighbors, itself=X is None)

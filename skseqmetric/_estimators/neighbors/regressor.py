@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skseqmetric._base import unchanged_if_refused
+from skseqmetric._base import exporting, unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
+from skseqmetric._estimators.neighbors.exported import of_neighbors
 from skseqmetric._input import check_real_targets, check_sequences
 from skseqmetric._tasks import Numbers
 
@@ -171,6 +172,10 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
             The best score is 1.
         """
         return Numbers().score(y, self.predict(X), sample_weight)
+
+    def _exportable(self) -> exporting.ExportedModel:
+        axes = ("batch",) if self._y.ndim == 1 else ("batch", "output")
+        return of_neighbors(self, self._y.astype(np.float64), {"predictions": axes}, self.predict)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

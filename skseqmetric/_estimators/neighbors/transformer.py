@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
@@ -151,6 +151,13 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     @property
     def _n_stored(self) -> int:
         return self.n_neighbors + int(self.mode == "distance")
+
+    def _exportable(self) -> NoReturn:
+        raise ValueError(
+            "SequenceNeighborsTransformer cannot be exported: its answer is a sparse graph of neighbours. Export its "
+            "metric, as in estimator.metric_.export(path), keep estimator.metric_.transform(references), and search "
+            "the nearest rows of that array."
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -3,7 +3,16 @@
 from skseqmetric._ops.scanned.gru import gru_states
 from skseqmetric._ops.scanned.lstm import lstm_states
 from skseqmetric._ops.scanned.memory import memory_states
+from skseqmetric._ops.scanned.nearest import nearest_references
 from skseqmetric._ops.scanned.random_convolution import BankArrays, shares_of_padded
 from skseqmetric._ops.scanned.reservoir import reservoir_states
 
-__all__ = ["BankArrays", "gru_states", "lstm_states", "memory_states", "reservoir_states", "shares_of_padded"]
+__all__ = [
+    "BankArrays",
+    "gru_states",
+    "lstm_states",
+    "memory_states",
+    "nearest_references",
+    "reservoir_states",
+    "shares_of_padded",
+]
