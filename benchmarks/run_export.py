@@ -20,6 +20,7 @@ from skseqmetric import (
     NRNMMetric,
     RandomConvolutionMetric,
     RecurrentClassifier,
+    SequenceKNeighborsClassifier,
     SyncGRUMetric,
 )
 from skseqmetric.datasets import load_japanese_vowels
@@ -33,6 +34,7 @@ MODELS: dict[str, tuple[Any, str]] = {
     "NRNMMetric": (NRNMMetric(**SHORT), "embedding"),
     "EchoStateClassifier": (EchoStateClassifier(random_state=0), "probabilities"),
     "RandomConvolutionMetric": (RandomConvolutionMetric(random_state=0), "embedding"),
+    "SequenceKNeighborsClassifier": (SequenceKNeighborsClassifier(), "probabilities"),
     "CrossModalTripletEmbedder": (CrossModalTripletEmbedder(**SHORT), "probabilities"),
 }
 """Estimators of default size, and the output that is compared and timed."""

@@ -179,6 +179,11 @@ HOSTILE: dict[str, tuple[str, Callable[[Content], bytes], str]] = {
     "a kind that is unknown": (GRU, _set("parameters", "loss", {"$": "pickle", "of": "x"}), "unknown kind 'pickle'"),
     "a record that is unknown": (GRU, _set("fitted", "_task", {"record": "Popen"}), "Popen"),
     "a record in another's place": (GRU, _set("fitted", "_task", {"record": "ReadoutForm"}), "_task"),
+    "a field that is no text": (
+        GRU,
+        _set("fitted", "_task", {"$": "dict", "keys": [1, "record"], "items": [2, "Classes"]}),
+        "unknown field '1'",
+    ),
     "a splitter that is unknown": (
         "MetricEnsemble",
         _set("parameters", "cv", {"$": "splitter", "of": {"class": "Pipeline", "values": {}}}),
