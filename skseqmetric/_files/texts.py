@@ -44,7 +44,8 @@ def parsed(text: bytes) -> Any:
     if not text.isascii():
         damaged("its description is not ASCII")
     try:
-        found, end = _SCAN(text.decode("ascii"), 0)
+        # without a search for white space around it
+        found, end = _DECODER.scan_once(text.decode("ascii"), 0)
     except StopIteration:
         damaged("its description is no JSON")
     except (ValueError, RecursionError) as error:
@@ -80,6 +81,6 @@ def _finite(text: str) -> float:
     return number
 
 
-_SCAN: Any = json.JSONDecoder(
+_DECODER: Any = json.JSONDecoder(
     object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole, parse_float=_finite
-).scan_once  # without a search for white space around it
+)
