@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import holds, kept_plain, save, shown
-from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
+from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences, missing_rule
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy

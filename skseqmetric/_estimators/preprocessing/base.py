@@ -12,11 +12,9 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skseqmetric._base import (
     CallbackSupportMixin,
-    plain_state,
+    kept_plain,
     reported,
-    revived_state,
     save,
-    shallow_copy,
     shown,
     shown_by,
     unchanged_if_refused,
@@ -24,6 +22,7 @@ from skseqmetric._base import (
 from skseqmetric._input import Sequences, check_sequences
 
 
+@kept_plain
 class SequencePreprocessor(
     TransformerMixin,
     CallbackSupportMixin,
@@ -174,13 +173,6 @@ class SequencePreprocessor(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        return plain_state(self, super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(revived_state(self, state))
-
-    __copy__ = shallow_copy
     save = save
 
     def _check_loaded(self) -> None:
