@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
+from skseqmetric._input.columns import Columns
 from skseqmetric._input.door import check_sequences
 from skseqmetric._input.fixes import EARTH_RADIUS
 from skseqmetric._input.frames import check_step_names, steps_of
@@ -17,7 +18,10 @@ from skseqmetric._input.labels import (
     label_array,
     one_label_each,
 )
+from skseqmetric._input.long_tables import bunch_of
+from skseqmetric._input.named import named
 from skseqmetric._input.sequences import Sequences
+from skseqmetric._input.stamps import check_stamps
 from skseqmetric._input.targets import (
     check_pair_indices,
     check_pairs,
@@ -29,11 +33,13 @@ from skseqmetric._input.tokens import Vocabulary, holds_tokens, token_codes, tok
 
 __all__ = [
     "EARTH_RADIUS",
+    "Columns",
     "Images",
     "Sequences",
     "Vocabulary",
     "are_numbers",
     "as_array",
+    "bunch_of",
     "check_classes",
     "check_groups",
     "check_images",
@@ -42,6 +48,7 @@ __all__ = [
     "check_pairs",
     "check_real_targets",
     "check_sequences",
+    "check_stamps",
     "check_step_labels",
     "check_step_names",
     "check_step_targets",
@@ -50,6 +57,7 @@ __all__ = [
     "is_missing",
     "joined_labels",
     "label_array",
+    "named",
     "one_label_each",
     "positional",
     "real_numbers",
