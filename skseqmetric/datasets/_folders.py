@@ -82,8 +82,7 @@ def _files(path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
         kinds = "no file of CSV (.csv, .tsv, .txt) or Parquet (.parquet, .pq)"
     else:
         pattern = os.fspath(path)
-        root = Path(pattern[: re.search(r"[*?\[]", pattern).start()] or ".")  # type: ignore[union-attr]
-        root = root if pattern[: len(str(root))].endswith(("/", os.sep)) or root.is_dir() else root.parent
+        root = Path(os.path.dirname(re.split(r"[*?\[]", pattern, maxsplit=1)[0]))
         found = [Path(p) for p in glob.glob(pattern, recursive=True)]
         kinds = "no file that matches"
     files = sorted((p for p in found if p.is_file()), key=lambda p: p.relative_to(root).as_posix())
