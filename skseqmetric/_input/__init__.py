@@ -19,7 +19,7 @@ from skseqmetric._input.labels import (
     one_label_each,
 )
 from skseqmetric._input.long_tables import bunch_of
-from skseqmetric._input.named import named
+from skseqmetric._input.named_arrays import named
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.stamps import check_stamps
 from skseqmetric._input.targets import (

@@ -82,8 +82,8 @@ class Cases:
             row = int(np.argmax(differs))
             first = int(self.first[self.codes[row]])
             raise ValueError(
-                f"case {self.name(self.codes[row])} has two values of {role}, {_shown(values[first])} in row {first} and "
-                f"{_shown(values[row])} in row {row}: {remedy}"
+                f"case {self.name(self.codes[row])} has two values of {role}, {_shown(values[first])} in row {first} "
+                f"and {_shown(values[row])} in row {row}: {remedy}"
             )
         return labels_of(values[self.first], role)
 
@@ -101,27 +101,27 @@ def labels_of(values: np.ndarray, role: str) -> np.ndarray:
     return label_array(values.tolist() if values.dtype.kind == "O" else values, role)
 
 
-def cases_of_ids(ids: list[np.ndarray], missing: list[np.ndarray], names: list[Any]) -> Cases:
-    """Return the cases of rows whose ids are the values of one column, or of several.
+def cases_of_ids(columns: list[tuple[np.ndarray, np.ndarray, Any]]) -> Cases:
+    """Return the cases of rows, of one or several columns: their values, which are missing, and their name.
 
     Raises
     ------
     ValueError
         An id is missing, or the ids of a column are of different kinds. The message names the row.
     """
-    for column, absent, name in zip(ids, missing, names, strict=True):
-        if absent.any():
-            row = int(np.argmax(absent))
-            raise ValueError(f"case {name!r} is missing in row {row}, {column[row]!r}: give every row a case.")
-    if len(ids) == 1:
-        return Cases(*codes_of(ids[0], f"case {names[0]!r}"))
-    found = [codes_of(column, f"case {name!r}") for column, name in zip(ids, names, strict=True)]
-    joint = np.zeros(len(ids[0]), dtype=np.int64)
-    for codes, values in found:  # new numbers after each column, so that products stay small
-        joint, _ = codes_of(joint * len(values) + codes, "case")
+    for values, missing, name in columns:
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise ValueError(f"case {name!r} is missing in row {row}, {values[row]!r}: give every row a case.")
+    found = [codes_of(values, f"case {name!r}") for values, _, name in columns]
+    if len(found) == 1:
+        return Cases(*found[0])
+    joint = np.zeros(len(found[0][0]), dtype=np.int64)
+    for codes, distinct in found:  # new numbers after each column, so that products stay small
+        joint, _ = codes_of(joint * len(distinct) + codes, "case")
     whole = Cases(joint, np.empty(int(joint.max()) + 1, dtype=object))
     for k, row in enumerate(whole.first.tolist()):
-        whole.ids[k] = tuple(values[codes[row : row + 1]].tolist()[0] for codes, values in found)
+        whole.ids[k] = tuple(distinct[codes[row : row + 1]].tolist()[0] for codes, distinct in found)
     return whole
 
 
@@ -178,7 +178,7 @@ def _check_kinds(values: np.ndarray, name: str) -> None:
 
 def _kind(kind: type) -> str:
     for base, name in ((str, "text"), ((bool, np.bool_), "a truth value"), (Number, "a number")):
-        if issubclass(kind, base):  # type: ignore[arg-type]
+        if issubclass(kind, base):
             return name
     return f"a {kind.__name__}"
 

@@ -72,8 +72,8 @@ class Columns:
                 raise ValueError("Its cells hold whole series.")
         except ValueError as error:
             raise ValueError(
-                f"column {name!r} of {self.source} holds {self.dtype(name)}, which is no channel: encode it as numbers, "
-                f"or name the channels, as by channels={self._some_numeric()}. {error}"
+                f"column {name!r} of {self.source} holds {self.dtype(name)}, which is no channel: encode it as "
+                f"numbers, or name the channels, as by channels={self._some_numeric()}. {error}"
             ) from error
         return found
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from skseqmetric._input import as_array, check_sequences, positional, real_numbers
 from skseqmetric._input.frames import column_names
-from skseqmetric._input.named import named
+from skseqmetric._input.named_arrays import named
 
 
 def from_channels_first(X: Any) -> np.ndarray | list[np.ndarray]:

@@ -22,7 +22,7 @@ from skseqmetric._input.frames import (
     refuse_long,
     shared_names,
 )
-from skseqmetric._input.named import named
+from skseqmetric._input.named_arrays import named
 from skseqmetric._input.nested import held_sequences, item_of_dimensions
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.suspicious import warn_if_suspicious
@@ -187,12 +187,12 @@ def _unwrap(X: Any) -> tuple[Any, Names]:
     """List of 2-D arrays, 3-D array or 2-D array: the form X has, with the names of its columns; or an error."""
     if isinstance(X, (list, tuple)):
         return _unwrap_items(list(X))
-    refuse_other_objects(X, "X", _FORMS)
     if is_panel(X) and X.ndim <= 2:
         return cases_of(X)
     held = held_sequences(X)
     if held is not None:
         return _unwrap_items(held[0], held[1]) if isinstance(held[0], list) else held
+    refuse_other_objects(X, "X", _FORMS)
     if is_frame(X):
         refuse_long(X)
         return _checked_dimensions(frame_array(X, "X")), column_names(X)

@@ -163,7 +163,7 @@ def cases_of(panel: Any) -> tuple[list[np.ndarray], Names]:
             "from_long(X.reset_index(), case=[...], time=...).X."
         )
     ids, times = index.get_level_values(0), index.get_level_values(1)
-    cases = cases_of_ids([ids.to_numpy()], [np.asarray(ids.isna())], [ids.name or "level 0"])
+    cases = cases_of_ids([(ids.to_numpy(), np.asarray(ids.isna()), ids.name or "level 0")])
     name = f"time {times.name!r}" if times.name else "time (level 1 of the index)"
     stamps = check_stamps(_moments(times), np.asarray(times.isna()), name, cases.place)
     frame = panel if hasattr(panel, "columns") else panel.to_frame(name=panel.name or 0)
@@ -183,7 +183,18 @@ def _moments(times: Any) -> np.ndarray:
 
 # ------------------------------------------------------------------------------------------- long tables
 
-_CASES = {"case", "case_id", "caseid", "id", "instance", "recording", "sequence_id", "series_id", "subject", "unique_id"}
+_CASES = {
+    "case",
+    "case_id",
+    "caseid",
+    "id",
+    "instance",
+    "recording",
+    "sequence_id",
+    "series_id",
+    "subject",
+    "unique_id",
+}
 _TIMES = {"time", "timestamp", "timepoint", "time_index", "date", "datetime", "ds", "t"}
 
 

@@ -119,8 +119,8 @@ def refuse_missing(labels: np.ndarray, place: Callable[[int], str], name: str = 
         i = int(np.argmax(bad))
         what = "infinity or a value too large" if labels.dtype.kind == "f" and np.isinf(labels[i]) else "NaN"
         raise ValueError(
-            f"Input {name} contains {what}: {place(i)} is {labels[i]}, but every label must be given. Leave out what has "
-            "no label."
+            f"Input {name} contains {what}: {place(i)} is {labels[i]}, but every label must be given. Leave out what "
+            "has no label."
         )
 
 

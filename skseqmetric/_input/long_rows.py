@@ -86,7 +86,8 @@ def to_long(
     if groups is not None:
         table["group"] = np.repeat(one_label_each(groups, len(items), "groups", "sequences"), lengths)
     try:
-        return narwhals.from_dict({name: _plain(column) for name, column in table.items()}, backend=backend).to_native()
+        chosen: Any = backend
+        return narwhals.from_dict({name: _plain(column) for name, column in table.items()}, backend=chosen).to_native()
     except ValueError as error:
         raise ValueError(f"backend={backend!r} cannot hold this table: {error}") from error
 

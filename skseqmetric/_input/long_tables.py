@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 
 from skseqmetric._input.cases import Cases, cases_of_ids, labels_of
 from skseqmetric._input.columns import Columns
-from skseqmetric._input.named import named
+from skseqmetric._input.named_arrays import named
 from skseqmetric._input.stamps import check_stamps
 
 
@@ -108,7 +108,7 @@ def from_long(
     roles = {"time": time, "label": label, "group": group}
     columns = Columns(frame, "the table", [*keys, *roles.values()])
     _check_roles(columns, keys, roles)
-    cases = cases_of_ids(*zip(*map(columns.read, keys), strict=True), keys)  # type: ignore[arg-type]
+    cases = cases_of_ids([(*columns.read(key), key) for key in keys])
     stamps = None if time is None else check_stamps(*columns.read(time), f"time {time!r}", cases.place)
     rows = cases.sorted_rows(stamps, f"time {time!r}")
     taken = [*keys, *(name for name in roles.values() if name is not None)]
@@ -146,7 +146,7 @@ def _check_roles(columns: Columns, keys: list[Any], roles: dict[str, Any]) -> No
 
 
 def _checked_channels(columns: Columns, channels: Any, keys: list[Any], label: Any, group: Any) -> list[Any]:
-    """Return the names of channels as a list. Columns that say what a case is, or what is to be learned, are refused."""
+    """Return the names of channels. Columns that say what a case is, or what is to be learned, are refused."""
     if isinstance(channels, (str, bytes)) or not hasattr(channels, "__iter__"):
         raise ValueError(f"channels must be a list of columns, got {channels!r}: pass [{channels!r}].")
     names = list(channels)

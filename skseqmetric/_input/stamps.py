@@ -29,10 +29,8 @@ def check_stamps(values: np.ndarray, missing: np.ndarray, name: str, place: Plac
     """
     if missing.any():
         raise ValueError(f"{name} is missing in {place(int(np.argmax(missing)))}: give every row a time, or remove it.")
-    if values.dtype.kind == "O":
-        values = _of_objects(values, name, place)
     if values.dtype.kind not in "iufmM":
-        raise ValueError(f"{name} holds {values.dtype}, no numbers and no datetimes: {_CONVERT}.")
+        values = _of_objects(values.astype(object), name, place)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"{name} is infinite in {place(int(np.argmin(np.isfinite(values))))}: remove the row.")
     return values
@@ -54,7 +52,7 @@ def _of_objects(values: np.ndarray, name: str, place: Place) -> np.ndarray:
     if kinds[0] == "a date":
         return np.array(values.tolist(), dtype="datetime64[D]")
     if kinds[0] == "a timedelta":
-        return np.array([np.timedelta64(stamp, "ns") for stamp in values.tolist()])
+        return np.array([np.timedelta64(stamp) for stamp in values.tolist()])
     if kinds[0] == "a Period":
         return np.array([np.datetime64(stamp.start_time, "ns") for stamp in values.tolist()])
     raise ValueError(f"{name} holds {kinds[0]} in {place(0)}, {str(values[0])[:40]!r}: {_CONVERT}.")
@@ -85,7 +83,9 @@ def _kind_of_other(stamp: Any) -> str:
 
 def _in_utc(stamp: Any) -> np.datetime64:
     if isinstance(stamp, np.datetime64):
-        return stamp.astype("datetime64[ns]")
+        return stamp
+    if hasattr(stamp, "to_datetime64"):  # of pandas: UTC already, and in its own unit
+        return stamp.to_datetime64()
     if stamp.tzinfo is not None:
         stamp = stamp.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(stamp, "ns")
+    return np.datetime64(stamp, "us")

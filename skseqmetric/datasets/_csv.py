@@ -40,7 +40,9 @@ class _Layout(NamedTuple):
     time: int | None
 
 
-def read_csv(path: Path, channels: list[str] | None, time: str | None, header: bool | None, left: MaxBytes) -> Recording:
+def read_csv(
+    path: Path, channels: list[str] | None, time: str | None, header: bool | None, left: MaxBytes
+) -> Recording:
     """Read one recording.
 
     Raises
@@ -64,7 +66,9 @@ def _read(file: IO[str], channels: Any, time: str | None, header: bool | None, l
     body = rows if names is not None else _chain(first, rows)
     second = next(body, None)
     if second is None:
-        raise Unreadable(f", line {first[0]}: the header is all there is. A recording has at least one line of numbers.")
+        raise Unreadable(
+            f", line {first[0]}: the header is all there is. A recording has at least one line of numbers."
+        )
     layout = _layout(names, second, channels, time)
     parts, stamps, n_bytes = [], [], 0
     body = _chain(second, body)
@@ -75,8 +79,8 @@ def _read(file: IO[str], channels: Any, time: str | None, header: bool | None, l
         n_bytes += parts[-1].nbytes
         if left is not None and n_bytes > left:
             raise Unreadable(
-                f", line {chunk[-1][0]}: the data need more than max_bytes. If you trust them, pass a larger max_bytes, "
-                "or None."
+                f", line {chunk[-1][0]}: the data need more than max_bytes. If you trust them, pass a larger "
+                "max_bytes, or None."
             )
     kept = None if layout.names is None else tuple(layout.names[c] for c in layout.channels)
     return _without_row_numbers(Recording(kept, np.concatenate(parts), _joined(stamps)))
@@ -120,12 +124,13 @@ def _header(line: int, cells: list[str], header: bool | None) -> tuple[str, ...]
     if header is None:
         if cells in ([str(c) for c in range(len(cells))], ["", *map(str, range(len(cells) - 1))]):
             raise Unreadable(
-                f", line {line}: {','.join(cells)[:60]} may be names or numbers. Say which: header=True or header=False."
+                f", line {line}: {','.join(cells)[:60]} may be names or numbers. Say which: header=True or "
+                "header=False."
             )
         if any(numeric) and not all(numeric):
             raise Unreadable(
-                f", line {line}: {','.join(cells)[:60]} holds names and numbers. Say whether it is a header: header=True "
-                "or header=False."
+                f", line {line}: {','.join(cells)[:60]} holds names and numbers. Say whether it is a header: "
+                "header=True or header=False."
             )
         header = not any(numeric)
     if not header:
@@ -148,7 +153,9 @@ def _layout(
     for name in [*(channels or ()), *([] if time is None else [time])]:
         if name not in names:
             raise Unreadable(f" has no column {name!r}, but {list(names)!s:.300}.")
-    places = [c for c, name in enumerate(names) if name != time] if channels is None else list(map(names.index, channels))
+    places = (
+        [c for c, name in enumerate(names) if name != time] if channels is None else list(map(names.index, channels))
+    )
     if not places:
         raise Unreadable(f" has no column for channels, but {list(names)}.")
     return _Layout(n, names, places, None if time is None else names.index(time))
@@ -229,8 +236,8 @@ def _stamps(chunk: list[tuple[int, list[str]]], layout: _Layout) -> np.ndarray:
     except ValueError as error:
         wrong = next((k for k, cell in enumerate(cells) if not _is_stamp(cell)), 0)
         raise Unreadable(
-            f", line {chunk[wrong][0]}: {_column(c, layout)} holds {cells[wrong]!r:.60}, which is no time. Write numbers, "
-            "or dates such as 2026-05-01T08:00:00."
+            f", line {chunk[wrong][0]}: {_column(c, layout)} holds {cells[wrong]!r:.60}, which is no time. Write "
+            "numbers, or dates such as 2026-05-01T08:00:00."
         ) from error
     zoned = [moment.tzinfo is not None for moment in moments]
     if len(set(zoned)) > 1:

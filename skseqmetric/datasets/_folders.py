@@ -47,9 +47,7 @@ def read_folder(
     root, paths = _files(path)
     wanted = None if channels is None else list(channels)
     names = [p.relative_to(root).as_posix() for p in paths]
-    labels, groups = (
-        _named_by(naming, role, paths, names) for naming, role in ((label, "label"), (group, "group"))
-    )
+    labels, groups = (_named_by(naming, role, paths, names) for naming, role in ((label, "label"), (group, "group")))
     found: list[Recording] = []
     n_bytes = 0
     for p in auto.tqdm(
@@ -60,8 +58,8 @@ def read_folder(
         n_bytes += found[-1].values.nbytes + _VIEW
         if max_bytes is not None and n_bytes > max_bytes:
             raise ValueError(
-                f"{p}: the data so far need {n_bytes} bytes, more than max_bytes={max_bytes}. If you trust them, pass a "
-                "larger max_bytes, or None."
+                f"{p}: the data so far need {n_bytes} bytes, more than max_bytes={max_bytes}. If you trust them, pass "
+                "a larger max_bytes, or None."
             )
     kept = found[0].names
     times = None if time is None else [r.times for r in found if r.times is not None]
@@ -136,7 +134,9 @@ def _sorted(found: Recording, times: np.ndarray) -> Recording:
     twice = times[order][1:] == times[order][:-1]
     if twice.any():
         k = int(np.argmax(twice))
-        raise Unreadable(f" has the time {times[order[k]]} twice, in the steps {order[k]} and {order[k + 1]}. Keep one.")
+        raise Unreadable(
+            f" has the time {times[order[k]]} twice, in the steps {order[k]} and {order[k + 1]}. Keep one."
+        )
     return Recording(found.names, found.values[order], times[order])
 
 

@@ -32,10 +32,10 @@ def read_sequences(
 ) -> Any:
     """Read sequences of unequal length: a folder or a pattern of CSV and Parquet files, or one .npz file.
 
-    In a folder, every file is one recording. Rows are steps, and columns are channels. Files of CSV end in .csv, .tsv or
-    .txt, and are text in UTF-8 with commas, semicolons, tabs or bars between cells. The first line may name the columns.
-    Empty cells, and such as "NA" and "nan", are missing values and become NaN. A first column without a name that counts
-    the rows is left out. Files of Parquet end in .parquet or .pq; pyarrow or polars reads them.
+    In a folder, every file is one recording. Rows are steps, and columns are channels. Files of CSV end in .csv, .tsv
+    or .txt, and are text in UTF-8 with commas, semicolons, tabs or bars between cells. The first line may name the
+    columns. Empty cells, and such as "NA" and "nan", are missing values and become NaN. A first column without a name
+    that counts the rows is left out. Files of Parquet end in .parquet or .pq; pyarrow or polars reads them.
 
     For every split S (such as "train" and "test") an .npz file holds:
 
@@ -83,11 +83,11 @@ def read_sequences(
     ------
     ValueError
         There is no file to read. A file of CSV or Parquet has a cell that is no number, rows of different lengths,
-        other columns than the first file, a time twice, or a name without a label; the message names file and line. The
-        .npz file is damaged in any way: cut off, altered, with a wrong checksum, or with
-        names that are double or lead to other folders. A key is missing (it is named). Values are not real numbers,
-        or have no channels. Lengths, values and labels do not agree. The data need more than `max_bytes`, or more
-        memory than there is.
+        other columns than the first file, a time twice, or a name without a label; the message names file and line.
+
+        The .npz file is damaged in any way: cut off, altered, with a wrong checksum, or with names that are double or
+        lead to other folders. A key is missing (it is named). Values are not real numbers, or have no channels.
+        Lengths, values and labels do not agree. The data need more than `max_bytes`, or more memory than there is.
     ImportError
         There is a file of Parquet, and neither pyarrow nor polars is installed.
     FileNotFoundError, PermissionError

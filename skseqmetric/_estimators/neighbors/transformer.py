@@ -34,6 +34,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         at least 20.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
+    metric_params : dict or None, default=None
+        As in `SequenceKNeighborsClassifier`.
 
     Attributes
     ----------
@@ -77,6 +79,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         algorithm: str = "exact",
         n_candidates: int | None = None,
         verbose: int = 0,
+        metric_params: dict[str, Any] | None = None,
     ) -> None:
         self.metric = metric
         self.mode = mode
@@ -84,6 +87,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self.algorithm = algorithm
         self.n_candidates = n_candidates
         self.verbose = verbose
+        self.metric_params = metric_params
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.
