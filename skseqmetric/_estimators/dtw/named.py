@@ -39,7 +39,8 @@ class TslearnDistance:
 
     def __init__(self, name: str, **params: Any) -> None:
         self.name, self.params = name, params
-        known = set(_SAX) if name == "sax" else set(inspect.signature(self._function).parameters) - {"s1", "s2", "be"}
+        known = set(inspect.signature(DTWMetric).parameters) if name == "dtw" else set[str]()
+        known |= set(_SAX) if name == "sax" else set(inspect.signature(self._function).parameters) - {"s1", "s2", "be"}
         unknown = sorted(set(params) - known)
         if unknown:
             raise ValueError(
