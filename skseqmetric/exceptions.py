@@ -13,7 +13,8 @@ class SuspiciousShapeWarning(UserWarning):
 
     - A data frame of few columns and many rows is read as many short univariate sequences. It may be one recording, or
       a long table of many.
-    - The median sequence has fewer steps than channels, and there are 8 channels or more. The axes may be swapped.
+    - The median sequence has fewer steps than channels, of which there are 8 or more, and values are not only 0 and 1.
+      The axes may be swapped.
     - There are more than 10,000 sequences of five steps or fewer. The first axis may be time.
     - An array (T, 1) at prediction is read as T sequences of one step. It may be one sequence.
 
@@ -33,7 +34,7 @@ class SuspiciousShapeWarning(UserWarning):
     >>> from skseqmetric.exceptions import SuspiciousShapeWarning
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", SuspiciousShapeWarning)
-    ...     sequences = check_sequences([np.zeros((2, 300)), np.ones((3, 300))])
+    ...     sequences = check_sequences([np.full((2, 300), 0.5), np.full((3, 300), 0.1)])
     >>> sequences.values.shape
     (5, 300)
     """

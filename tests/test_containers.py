@@ -178,7 +178,7 @@ SUSPICIOUS = {
         [np.ones((3, 50)), np.ones((3, 80))[:, :50]],
         "3 steps at the median and 50 channels.*from_channels_f",
     ),
-    "channels first, array": (np.ones((4, 6, 100)), "6 steps at the median and 100 channels"),
+    "channels first, array": (np.full((4, 6, 100), 0.5), "6 steps at the median and 100 channels"),
     "time first": (np.ones((10_001, 3)), r"more than 10000 of them have 5 steps or fewer.*\[X\].*from_concatenated"),
     "time first, array": (np.ones((10_001, 5, 2)), "more than 10000 of them have 5 steps or fewer"),
 }
@@ -200,8 +200,9 @@ def test_a_suspicious_shape_warns_with_its_remedy(name: str) -> None:
         np.ones((500, 3)),  # a table of arrays, as of UCR
         pd.DataFrame(np.ones((149, 3))),
         pd.DataFrame(np.ones((5000, 21))),
-        [np.ones((2, 7))] * 3,
-        [np.ones((8, 8))] * 3,
+        [np.full((2, 7), 0.5)] * 3,
+        [np.full((8, 8), 0.5)] * 3,
+        [np.eye(20)[:6]] * 3,  # one-hot codes of words
         np.ones((10_000, 5)),
         np.ones((10_001, 6)),
     ],
@@ -221,5 +222,5 @@ def test_one_sequence_at_prediction_warns() -> None:
 
 def test_a_warning_at_fit_is_not_repeated_by_what_the_estimator_holds() -> None:
     with pytest.warns(SuspiciousShapeWarning) as caught:
-        SequenceKNeighborsClassifier("dtw", n_neighbors=1).fit(np.ones((4, 3, 60)), LABELS * 2)
+        SequenceKNeighborsClassifier("dtw", n_neighbors=1).fit(np.full((4, 3, 60), 0.5), LABELS * 2)
     assert len(caught) == 1

@@ -38,12 +38,17 @@ def _doubt_at_fit(X: Any, sequences: Sequences) -> str | None:
             "the first axis is time, one recording is [X], and a stack of recordings is from_concatenated(X, lengths)."
         )
     median = float(np.median(sequences.lengths))
-    if width is None and median < sequences.n_channels >= _MANY_CHANNELS:
+    if width is None and median < sequences.n_channels >= _MANY_CHANNELS and not _is_one_hot(sequences.values):
         return (
             f"The sequences have {median:g} steps at the median and {sequences.n_channels} channels. If the axes are "
             "swapped, (channels, steps), pass from_channels_first(X)."
         )
     return None
+
+
+def _is_one_hot(values: np.ndarray) -> bool:
+    """Whether channels are symbols, of which there may be more than steps."""
+    return bool(((values == 0) | (values == 1)).all())
 
 
 def _doubt_at_prediction(sequences: Sequences, estimator: Any) -> str | None:
