@@ -175,7 +175,7 @@ SUSPICIOUS = {
     "a recording as a frame": (pd.DataFrame(np.ones((500, 3))), r"frame of 500 rows and 3 columns.*from_long.*\[X\]"),
     "a recording of polars": (pl.DataFrame(np.ones((500, 3))), "frame of 500 rows and 3 columns"),
     "channels first": (
-        [np.ones((3, 50)), np.ones((3, 80))[:, :50]],
+        [np.full((3, 50), 0.5)] * 2,
         "3 steps at the median and 50 channels.*from_channels_f",
     ),
     "channels first, array": (np.full((4, 6, 100), 0.5), "6 steps at the median and 100 channels"),
