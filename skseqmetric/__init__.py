@@ -1,6 +1,6 @@
 """Learned distances for sequences, inside scikit-learn."""
 
-from skseqmetric import datasets, inspection, metrics
+from skseqmetric import datasets, exceptions, inspection, metrics
 from skseqmetric._base import load
 from skseqmetric._estimators.cross_modal import CrossModalTranscriber, CrossModalTripletEmbedder
 from skseqmetric._estimators.dtw import DTWMetric
@@ -25,8 +25,10 @@ from skseqmetric._estimators.random_convolution import RandomConvolutionMetric, 
 from skseqmetric._estimators.recurrent import RecurrentClassifier, RecurrentRegressor
 from skseqmetric._estimators.sync_gru import SyncGRUMetric
 from skseqmetric._input import Images, Sequences, check_images, check_sequences
-from skseqmetric._input.converters import from_channels_first, from_padded, to_padded
+from skseqmetric._input.converters import from_channels_first, from_concatenated, from_padded, to_padded
 from skseqmetric._input.fixes import from_fixes
+from skseqmetric._input.long_rows import to_long
+from skseqmetric._input.long_tables import from_long
 from skseqmetric._metrics.protocol import Metric
 
 __version__ = "0.1.0"
@@ -63,12 +65,16 @@ __all__ = [
     "check_images",
     "check_sequences",
     "datasets",
+    "exceptions",
     "from_channels_first",
+    "from_concatenated",
     "from_fixes",
+    "from_long",
     "from_padded",
     "inspection",
     "load",
     "metrics",
+    "to_long",
     "to_padded",
     "windows_to_cases",
 ]

@@ -284,11 +284,18 @@ def test_a_limit_is_a_positive_int(tmp_path: Path, limit: Any) -> None:
         read_sequences(tmp_path / "x.npz", max_bytes=limit)
 
 
+def refuse(*args: Any, **options: Any) -> None:
+    raise PermissionError(errno.EACCES, "no")
+
+
 def test_what_the_system_says_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError):
         read_sequences(tmp_path / "x.npz")
-    with pytest.raises((IsADirectoryError, PermissionError)):
+    (tmp_path / "secret.csv").write_text("x\n1\n")
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PermissionError):
         read_sequences(tmp_path)
+    monkeypatch.undo()
     with pytest.raises(TypeError):
         read_sequences(3)  # type: ignore[arg-type]
     path = tmp_path / "x.npz"

@@ -29,10 +29,13 @@ NEEDED_LATE_OR_NEVER = {
     "onnxscript",
     "pandas",
     "plotly",
+    "polars",
+    "pyarrow",
     "tslearn",
     "umap",
+    "xarray",
 }
-SUBMODULES = ["skseqmetric.datasets", "skseqmetric.inspection"]
+SUBMODULES = ["skseqmetric.datasets", "skseqmetric.exceptions", "skseqmetric.inspection"]
 CALLABLES = [name for name in skseqmetric.__all__ if callable(getattr(skseqmetric, name))]
 
 

@@ -20,7 +20,7 @@ from tests.browser import PROGRAM, Browser
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "docs" / "_build" / "html"
-MODULES = ["skseqmetric", "skseqmetric.datasets", "skseqmetric.inspection", "skseqmetric.metrics"]
+MODULES = ["skseqmetric", *(f"skseqmetric.{name}" for name in ("datasets", "exceptions", "inspection", "metrics"))]
 
 
 def module_at(path: str) -> ModuleType:

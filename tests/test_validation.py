@@ -218,13 +218,13 @@ COPIED_ONCE = {
 
 @pytest.mark.parametrize("form", COPIED_ONCE)
 def test_data_are_copied_once(rng, form):
-    X = COPIED_ONCE[form](rng.uniform(0, 100, (40, 50, 64)))
+    X = COPIED_ONCE[form](rng.uniform(0, 100, (40, 128, 50)))
     size = check_sequences(X).values.nbytes  # the first call also fills caches
     assert size <= peak_of(lambda: check_sequences(X)) < 1.1 * size
 
 
 def test_sequences_pass_through_and_take_copies_once(rng):
-    sequences = check_sequences(list(rng.uniform(0, 100, (40, 50, 64))))
+    sequences = check_sequences(list(rng.uniform(0, 100, (40, 128, 50))))
     assert check_sequences(sequences) is sequences
     assert peak_of(lambda: check_sequences(sequences)) < 10_000
     size = sequences.take(range(0, 40, 2)).values.nbytes
@@ -324,7 +324,22 @@ BAD_INPUTS = {
     "huge integers": ([np.array([[10**400]], dtype=object)], "sequence 0 has dtype object"),
     "sparse": (sp.csr_array(GOOD), r"X is sparse, which is not supported: pass X\.toarray\(\)\. Pass a list"),
     "sparse sequence": ([GOOD, sp.csr_array(GOOD)], r"sequence 1 is sparse.*toarray\(\)"),
-    "nested DataFrame": (pd.DataFrame({"a": [pd.Series([1.0, 2.0])]}), "Pass a list of"),
+    "nested and other cells": (
+        pd.DataFrame({"a": [pd.Series([1.0])], "b": [1]}),
+        r"column 'b' of X .*pass X\[\['a'\]\]",
+    ),
+    "a nested cell without series": (
+        pd.DataFrame({"a": [[1.0, 2.0], None]}),
+        "row 1 of X holds None in column 'a', and no series: remove the row",
+    ),
+    "nested cells of different lengths": (
+        pd.DataFrame({"a": [[1.0, 2.0]], "b": [[1.0]]}),
+        r"row 0 of X has \(1,\) steps in column 'b' and \(2,\) in 'a'",
+    ),
+    "a long table": (
+        pd.DataFrame({"id": [1, 1], "t": [0, 1], "x": [1.0, 2.0]}),
+        r"from_long\(X, case='id', time='t'\)",
+    ),
     "text DataFrame": (pd.DataFrame({"a": ["x", "y"]}), "could not convert string to float.*Pass a list of"),
     "dict DataFrame": (pd.DataFrame({"a": [{}]}), "string or a real number.*Pass a list of"),
     "arrays in a 2-D object array": (

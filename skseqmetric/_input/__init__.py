@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
+from skseqmetric._input.columns import Columns
 from skseqmetric._input.door import MISSING, check_sequences, missing_rule
 from skseqmetric._input.fixes import EARTH_RADIUS
 from skseqmetric._input.frames import check_step_names, steps_of
@@ -17,8 +18,11 @@ from skseqmetric._input.labels import (
     label_array,
     one_label_each,
 )
+from skseqmetric._input.long_tables import bunch_of
 from skseqmetric._input.missing import completed, n_channels_read, with_masks
+from skseqmetric._input.named_arrays import named
 from skseqmetric._input.sequences import Sequences
+from skseqmetric._input.stamps import check_stamps
 from skseqmetric._input.targets import (
     check_pair_indices,
     check_pairs,
@@ -31,11 +35,13 @@ from skseqmetric._input.tokens import Vocabulary, holds_tokens, token_codes, tok
 __all__ = [
     "EARTH_RADIUS",
     "MISSING",
+    "Columns",
     "Images",
     "Sequences",
     "Vocabulary",
     "are_numbers",
     "as_array",
+    "bunch_of",
     "check_classes",
     "check_groups",
     "check_images",
@@ -44,6 +50,7 @@ __all__ = [
     "check_pairs",
     "check_real_targets",
     "check_sequences",
+    "check_stamps",
     "check_step_labels",
     "check_step_names",
     "check_step_targets",
@@ -55,6 +62,7 @@ __all__ = [
     "label_array",
     "missing_rule",
     "n_channels_read",
+    "named",
     "one_label_each",
     "positional",
     "real_numbers",

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from skseqmetric._input import as_array, check_sequences, positional, real_numbers
+from skseqmetric._input.frames import column_names
+from skseqmetric._input.named_arrays import named
 
 
 def from_channels_first(X: Any) -> np.ndarray | list[np.ndarray]:
@@ -143,6 +145,69 @@ def from_padded(X: Any, lengths: Any = None) -> list[np.ndarray]:
     return [x[:t].copy() for x, t in zip(items, _check_lengths(kept, items), strict=True)]
 
 
+def from_concatenated(values: Any, lengths: Any) -> list[np.ndarray]:
+    """Cut sequences apart that are stacked along time, the form of hidden Markov models.
+
+    Parameters
+    ----------
+    values : array (N, C) or (N,), or data frame
+        The steps of all sequences, one after the other. (N,) is one channel.
+    lengths : array-like (n,) of int
+        Steps of every sequence, >= 1. Their sum is N.
+
+    Returns
+    -------
+    list of n ndarrays (T_i, C)
+        Copies; the dtype is kept, and values may be NaN. The columns of a frame name the channels.
+
+    Raises
+    ------
+    ValueError
+        `values` has another number of dimensions or is not numeric, or `lengths` are not positive integers with the sum
+        N. The message names the sequence.
+
+    See Also
+    --------
+    from_long : For tables whose rows say which sequence they belong to.
+
+    Examples
+    --------
+    The way back is `numpy.concatenate` and the lengths of the sequences:
+
+    >>> import numpy as np
+    >>> from skseqmetric import from_concatenated
+    >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+    >>> values, lengths = np.concatenate(X), [len(x) for x in X]
+    >>> [x.shape for x in from_concatenated(values, lengths)]
+    [(3, 2), (5, 2)]
+    """
+    array = as_array(values, "values")
+    if array.ndim == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"values has shape {array.shape}, but must be (steps, channels), of at least one of each.")
+    array = real_numbers(array, "values")
+    steps = _integers(lengths, "lengths", "")
+    if (steps < 1).any():
+        i = int(np.argmax(steps < 1))
+        raise ValueError(f"lengths[{i}] is {steps[i]}: every sequence needs at least one step.")
+    total = sum(steps.tolist())
+    if total != len(array):
+        raise ValueError(f"lengths sum to {total}, but values has {len(array)} steps.")
+    names = column_names(values)
+    return [named(part.copy(), names) for part in np.split(array, np.cumsum(steps)[:-1])]
+
+
+def _integers(given: Any, name: str, count: str) -> np.ndarray:
+    """Return a container of integers as an array (n,). `count` stands before the word in messages."""
+    array = as_array(positional(given, name, f"Pass {count}integers."), name)
+    if array.dtype.kind == "O":  # of a nullable column
+        array = as_array(array.tolist(), name)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
+        raise ValueError(f"{name} must be {count}integers, got shape {array.shape}, {array.dtype}.")
+    return array
+
+
 def _integer(value: Any, name: str) -> int:
     try:
         return operator.index(value)
@@ -171,10 +236,8 @@ def _steps_before_tail(x: np.ndarray, i: int) -> int:
 
 
 def _check_lengths(lengths: Any, items: list[np.ndarray]) -> list[int]:
-    array = as_array(positional(lengths, "lengths", f"Pass {len(items)} integers."), "lengths")
-    if array.dtype.kind == "O":  # of a nullable column
-        array = as_array(array.tolist(), "lengths")
-    if array.shape != (len(items),) or array.dtype.kind not in "iu":
+    array = _integers(lengths, "lengths", f"{len(items)} ")
+    if len(array) != len(items):
         raise ValueError(f"lengths must be {len(items)} integers, got shape {array.shape}, {array.dtype}.")
     for i, (steps, x) in enumerate(zip(array.tolist(), items, strict=True)):
         if not 1 <= steps <= len(x):

@@ -19,10 +19,14 @@ from skseqmetric._input.frames import (
     frame_array,
     is_frame,
     is_panel,
+    refuse_long,
     shared_names,
 )
 from skseqmetric._input.missing import completed, is_completed
+from skseqmetric._input.named_arrays import named
+from skseqmetric._input.nested import held_sequences, item_of_dimensions
 from skseqmetric._input.sequences import Sequences
+from skseqmetric._input.suspicious import warn_if_suspicious
 from skseqmetric._input.tokens import REMEDY, holds_tokens, token_sequences
 
 _FORMS = (
@@ -60,6 +64,11 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
           steps.
         - pandas frame or Series with the two-level index (case, time): one sequence for each case, in the order of
           their first rows. The rows of a case are sorted by time, and the columns are the channels.
+        - Frame or Hugging Face data set whose cells hold series: row i is sequence i, and the columns are the channels.
+          A single column may hold (T_i, C) series.
+        - DataArray or Dataset of xarray. The names of its dimensions say which is case, time and channel. Its steps are
+          sorted by time.
+        - Nested tensor of torch.
         - `Sequences` are returned as they are. They are only compared with the fitted estimator.
 
         An estimator with `tokens=True` takes lists of tokens instead: sequence i is a list (T_i,) of text or integers,
@@ -82,6 +91,11 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
         says what to do. Or the columns of data frames differ from each other, or from those of `fit`.
     TypeError
         A cell of a 2-D object array is not a number (scikit-learn's own error for it).
+
+    Warns
+    -----
+    SuspiciousShapeWarning
+        X is accepted, but looks like a mistake, such as a frame of few columns and many rows.
 
     See Also
     --------
@@ -152,12 +166,35 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     if isinstance(form, list):
         sequences = _from_items(form, names, gaps=gaps)
     elif form.ndim == 3:
-        sequences = _from_padded_array(form, gaps=gaps)
+        sequences = _from_padded_array(form, names, gaps=gaps)
     else:
-        source = X if is_frame(X) else form
-        sequences = _from_table(source, form, names, estimator, gaps=gaps)
+        source = X if hasattr(X, "iloc") else None if is_frame(X) else form  # scikit-learn knows frames of pandas
+        sequences = _from_table(form if source is None else source, form, names, estimator, gaps=gaps)
     _check_against(estimator, source, sequences, reset)
+    warn_if_suspicious(X, sequences, estimator, reset)
     return sequences if rule in ("error", KEPT) else completed(sequences, estimator, rule, reset=reset)
+
+
+def raw_sequences(X: Any) -> tuple[list[np.ndarray], Names]:
+    """Return the sequences of any accepted input as a list of (T_i, C) arrays, with the names of their channels.
+
+    Their dtypes are those of the input, and values may be missing. Padding of an array (n, T, C) is cut off.
+    """
+    if isinstance(X, Sequences):
+        return X.to_list(), X.channel_names
+    form, names = _unwrap(X)
+    if isinstance(form, list):
+        items = [_numbers(a, f"sequence {i}") for i, a in enumerate(form)]
+        _check_shapes(np.array([a.shape for a in items], dtype=np.int64))
+        return items, names
+    array = _numbers(form, "X")
+    if 0 in array.shape:
+        raise ValueError(f"X of shape {array.shape} is empty. {_FORMS}")
+    if array.ndim == 2:
+        return list(array[:, :, np.newaxis]), None
+    if array.dtype.kind != "f":
+        return list(array), names
+    return [x[:steps] for x, steps in zip(array, _lengths_before_tail(array), strict=True)], names
 
 
 # ------------------------------------------------------------------------------------ which form is it?
@@ -167,10 +204,14 @@ def _unwrap(X: Any) -> tuple[Any, Names]:
     """List of 2-D arrays, 3-D array or 2-D array: the form X has, with the names of its columns; or an error."""
     if isinstance(X, (list, tuple)):
         return _unwrap_items(list(X))
-    refuse_other_objects(X, "X", _FORMS)
     if is_panel(X) and X.ndim <= 2:
         return cases_of(X)
+    held = held_sequences(X)
+    if held is not None:
+        return _unwrap_items(held[0], held[1]) if isinstance(held[0], list) else held
+    refuse_other_objects(X, "X", _FORMS)
     if is_frame(X):
+        refuse_long(X)
         return _checked_dimensions(frame_array(X, "X")), column_names(X)
     if not hasattr(X, "__array__"):
         return _unwrap_items(list(X))
@@ -186,14 +227,16 @@ def _checked_dimensions(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _unwrap_items(X: list[Any]) -> tuple[Any, Names]:
+def _unwrap_items(X: list[Any], names: Names = None) -> tuple[Any, Names]:
     """Return a list of (T_i, C) items as it is, stack equally long rows to a table, and refuse the rest."""
     if not X:
         raise ValueError(f"X is empty: at least one sequence is needed. {_FORMS}")
+    if any(map(hasattr, X, ["isel"] * len(X))):
+        X = [named(*item_of_dimensions(x)) for x in X]
     items = [_as_item(x, i) for i, x in enumerate(X)]
     ndims = {a.ndim for a in items}
     if ndims == {2}:
-        return items, None if all(type(x) is np.ndarray for x in X) else shared_names(X)
+        return items, names if names or all(type(x) is np.ndarray for x in X) else shared_names(X)
     if ndims == {0} and items[0].dtype.kind != "O":
         raise _dimension_error(np.asarray(items))
     if ndims == {1}:
@@ -312,7 +355,7 @@ def _transposed_hint(shapes: np.ndarray, i: int) -> str:
     return ""
 
 
-def _from_padded_array(array: np.ndarray, *, gaps: bool) -> Sequences:
+def _from_padded_array(array: np.ndarray, names: Names, *, gaps: bool) -> Sequences:
     """Array (n, T, C), its NaN tails cut off."""
     array = real_numbers(array, "X")
     if 0 in array.shape:
@@ -329,7 +372,7 @@ def _from_padded_array(array: np.ndarray, *, gaps: bool) -> Sequences:
         with np.errstate(over="ignore"):
             values = values.astype(_float_dtype([array]), copy=False)
     _check_finite(values, lengths, gaps=gaps)
-    return Sequences(values, lengths)
+    return Sequences(values, lengths, channel_names=names)
 
 
 def _lengths_before_tail(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from skseqmetric._input.arrays import as_array, kind_of, real_numbers
+from skseqmetric._input.cases import cases_of_ids
+from skseqmetric._input.stamps import check_stamps
 
 Names = tuple[Any, ...] | None
 """Names of channels, or of the columns of a table; None without names."""
@@ -156,20 +158,53 @@ def cases_of(panel: Any) -> tuple[list[np.ndarray], Names]:
     """
     index = panel.index
     if index.nlevels != 2:
-        raise ValueError(f"The index of X has {index.nlevels} levels: pass a frame with the index (case, time).")
-    case, cases = index.get_level_values(0).factorize()
-    times = index.get_level_values(1)
-    if (case < 0).any() or times.hasnans:
-        raise ValueError("The index (case, time) of X has a missing value: give every row a case and a time.")
-    if index.has_duplicates:
-        first = index[int(np.argmax(index.duplicated()))]
-        raise ValueError(f"case {first[0]} has time {first[1]} twice: pass one row a time.")
-    try:
-        rank = np.empty(len(times), dtype=np.int64)
-        rank[np.asarray(times.argsort())] = np.arange(len(times))
-    except TypeError as error:
-        raise ValueError(f"The times of X, the second level of its index, cannot be sorted: {error}.") from error
+        raise ValueError(
+            f"The index of X has {index.nlevels} levels: pass a frame with the index (case, time), or pass "
+            "from_long(X.reset_index(), case=[...], time=...).X."
+        )
+    ids, times = index.get_level_values(0), index.get_level_values(1)
+    cases = cases_of_ids([(ids.to_numpy(), np.asarray(ids.isna()), ids.name or "level 0")])
+    name = f"time {times.name!r}" if times.name else "time (level 1 of the index)"
+    stamps = check_stamps(_moments(times), np.asarray(times.isna()), name, cases.place)
     frame = panel if hasattr(panel, "columns") else panel.to_frame(name=panel.name or 0)
-    values = real_numbers(frame_array(frame, "X"), "X")[np.lexsort((rank, case))]
-    ends = np.cumsum(np.bincount(case, minlength=len(cases)))[:-1]
-    return np.split(values, ends), column_names(frame)
+    rows = cases.sorted_rows(stamps, name)
+    values = real_numbers(frame_array(frame, "X"), "X")[rows]
+    return np.split(values, np.cumsum(cases.lengths)[:-1]), column_names(frame)
+
+
+def _moments(times: Any) -> np.ndarray:
+    """Return a level of an index: periods by their starts, and stamps with a time zone in UTC."""
+    if hasattr(times, "to_timestamp"):
+        times = times.to_timestamp()
+    if getattr(times, "tz", None) is not None:
+        times = times.tz_convert("UTC").tz_localize(None)
+    return times.to_numpy()
+
+
+# ------------------------------------------------------------------------------------------- long tables
+
+_CASES = {
+    "case",
+    "case_id",
+    "caseid",
+    "id",
+    "instance",
+    "recording",
+    "sequence_id",
+    "series_id",
+    "subject",
+    "unique_id",
+}
+_TIMES = {"time", "timestamp", "timepoint", "time_index", "date", "datetime", "ds", "t"}
+
+
+def refuse_long(frame: Any) -> None:
+    """Refuse a frame with columns for case and time, which is no table of one sequence a row."""
+    names = list(getattr(frame, "column_names", frame.columns))
+    cases = [name for name in names if str(name).lower() in _CASES]
+    times = [name for name in names if str(name).lower() in _TIMES]
+    if cases and times:
+        raise ValueError(
+            f"X has the columns {cases[0]!r} and {times[0]!r}, so it is a long table, one row for each case and time: "
+            f"pass from_long(X, case={cases[0]!r}, time={times[0]!r}).X."
+        )

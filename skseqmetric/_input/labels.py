@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -106,8 +106,29 @@ def one_label_each(labels: Any, n: int, name: str, what: str) -> np.ndarray:
     array = label_array(labels, name)
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape}, but there are {n} {what}: give each of them one class.")
-    assert_all_finite(array, input_name=name)
+    refuse_missing(array, lambda i: f"{name}[{i}]", name)
     return array
+
+
+def refuse_missing(labels: np.ndarray, place: Callable[[int], str], name: str = "y") -> None:
+    """Refuse NaN, NaT and infinity among labels (n,), and say where the first is; `place` names its position."""
+    if labels.dtype.kind not in "fmM":
+        return
+    bad = ~np.isfinite(labels)
+    if bad.any():
+        i = int(np.argmax(bad))
+        what = "infinity or a value too large" if labels.dtype.kind == "f" and np.isinf(labels[i]) else "NaN"
+        raise ValueError(
+            f"Input {name} contains {what}: {place(i)} is {labels[i]}, but every label must be given. Leave out what "
+            "has no label."
+        )
+
+
+def _row_and_step(k: int, lengths: np.ndarray) -> tuple[int, int]:
+    """Return which step of which sequence the k-th of all steps is."""
+    ends = np.cumsum(lengths)
+    row = int(np.searchsorted(ends, k, side="right"))
+    return row, k - int(ends[row] - lengths[row])
 
 
 def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +160,7 @@ def check_labels(y: Any, n: int, *, estimator: Any = None, min_classes: int = 2)
     """
     refuse_none(y, estimator)
     y = column_or_1d(label_array(y, "y"), warn=True)
-    assert_all_finite(y, input_name="y")
+    refuse_missing(y, lambda i: f"y[{i}]")
     check_classification_targets(y)
     if len(y) != n:
         raise ValueError(f"y has {len(y)} labels, but X has {n} sequences: pass one label a sequence.")
@@ -180,8 +201,7 @@ def check_step_labels(
     padded = isinstance(y, np.ndarray) and y.ndim == 2
     parts = enumerate(zip(y, lengths.tolist(), strict=True))
     labels = joined_labels([_labels_of(i, part, n, padded, ignore_label) for i, (part, n) in parts], ignore_label)
-    if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name="y")
+    refuse_missing(labels, lambda k: "y[{}][{}]".format(*_row_and_step(k, lengths)))
     given = np.ones(len(labels), dtype=bool) if ignore_label is None else labels != ignore_label
     if not given.any():
         raise ValueError(f"y holds no label other than ignore_label={ignore_label!r}.")
@@ -284,7 +304,7 @@ def check_classes(classes: Any) -> np.ndarray:
     array = label_array(classes, "classes")
     if array.ndim != 1 or not len(array):
         raise ValueError(f"classes has shape {array.shape}: pass all labels, shape (K,).")
-    assert_all_finite(array, input_name="classes")
+    refuse_missing(array, lambda i: f"classes[{i}]", "classes")
     return np.unique(array)
 
 
@@ -301,7 +321,7 @@ def check_groups(groups: Any, n: int) -> np.ndarray:
         raise ValueError(f"groups has shape {array.shape}: pass one group for each of {n} sequences, shape ({n},).")
     if len(array) != n:
         raise ValueError(f"groups has {len(array)} entries, X has {n} sequences.")
-    assert_all_finite(array, input_name="groups")
+    refuse_missing(array, lambda i: f"groups[{i}]", "groups")
     try:
         return np.unique(array, return_inverse=True)[1]
     except TypeError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -26,27 +26,31 @@ _BLOCK = 512  # rows and columns of one block of a distance matrix
 _SHOWN_BLOCK = 128  # the same, where a bar shows how many are done
 _LEAF = 32  # diagonal blocks up to this size are computed in one call
 
-_REGISTRY: dict[str, Callable[[], Metric]] = {}
+_REGISTRY: dict[str, Callable[..., Metric]] = {}
+Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
-def register_metric(name: str, **settings: Any) -> Callable[[type[Metric]], type[Metric]]:
-    """Register a class, as a decorator. `metric=name` of the neighbour estimators then means `cls(**settings)`."""
+def register_metric(name: str, /, **settings: Any) -> Callable[[Maker], Maker]:
+    """Register a class or a maker, as a decorator. `metric=name` of the neighbour estimators then calls it."""
 
-    def register(cls: type[Metric]) -> type[Metric]:
-        _REGISTRY[name] = partial(cls, **settings)
-        return cls
+    def register(make: Maker) -> Maker:
+        _REGISTRY[name] = partial(make, **settings)
+        return make
 
     return register
 
 
-def metric_named(name: str) -> Metric:
-    """Return a new metric of a registered name. An unknown name raises ValueError."""
+def metric_named(name: str, params: Mapping[str, Any] | None = None) -> Metric:
+    """Return a new metric of a registered name, with these parameters. Unknown ones raise ValueError."""
     if name not in _REGISTRY:
         known = ", ".join(repr(k) for k in sorted(_REGISTRY))
         raise ValueError(
             f"metric={name!r} is not known. Known names: {known}; or pass a metric estimator or a callable."
         )
-    return _REGISTRY[name]()
+    try:
+        return _REGISTRY[name](**(params or {}))
+    except TypeError as error:
+        raise ValueError(f"metric_params={dict(params or {})} do not suit metric={name!r}: {error}.") from error
 
 
 @kept_plain

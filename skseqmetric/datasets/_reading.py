@@ -1,15 +1,16 @@
-"""Ragged sequences are read from .npz files: each split stacked along time, with lengths and labels."""
+"""Sequences are read from .npz files, each split stacked along time, and from folders of one recording a file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import chain, pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from skseqmetric.datasets._folders import Naming, is_many, read_folder
 from skseqmetric.datasets._npy import Header, Unreadable
 from skseqmetric.datasets._npz import Archive, all_shown, open_archive
 
@@ -18,10 +19,25 @@ _VIEW = 144  # bytes of the array object that every sequence is, beside its numb
 _PARTS = ("values", "lengths", "labels")
 
 
-def read_sequences(path: str | os.PathLike[str], *, max_bytes: int | None = 2**32) -> dict[str, Split]:
-    """Read ragged sequences from an .npz file.
+def read_sequences(
+    path: str | os.PathLike[str],
+    *,
+    channels: Sequence[str] | None = None,
+    time: str | None = None,
+    label: Naming = None,
+    group: Naming = None,
+    header: bool | None = None,
+    max_bytes: int | None = 2**32,
+    verbose: int = 0,
+) -> Any:
+    """Read sequences of unequal length: a folder or a pattern of CSV and Parquet files, or one .npz file.
 
-    For every split S (such as "train" and "test") the file holds:
+    In a folder, every file is one recording. Rows are steps, and columns are channels. Files of CSV end in .csv, .tsv
+    or .txt, and are text in UTF-8 with commas, semicolons, tabs or bars between cells. The first line may name the
+    columns. Empty cells, and such as "NA" and "nan", are missing values and become NaN. A first column without a name
+    that counts the rows is left out. Files of Parquet end in .parquet or .pq; pyarrow or polars reads them.
+
+    For every split S (such as "train" and "test") an .npz file holds:
 
     - `S_values` (sum of lengths, C): all sequences stacked along time;
     - `S_lengths` (n,) int: steps of every sequence;
@@ -32,38 +48,63 @@ def read_sequences(path: str | os.PathLike[str], *, max_bytes: int | None = 2**3
     Parameters
     ----------
     path : path-like
-        The file. It is read without pickle, so that it cannot run code.
+        A folder, which is searched with all folders in it; a pattern such as ``"data/*/*.csv"``; or an .npz file, which
+        is read without pickle, so that it cannot run code. Hidden files are left out.
+    channels : list of str, default=None
+        Columns that are channels, in this order. None: all columns of the first file but `time`. Not for .npz files,
+        like the next four parameters.
+    time : str, default=None
+        Column of time stamps: numbers, or dates of ISO 8601. The rows of a file are sorted by them. None: rows are in
+        order.
+    label : str, pattern or callable, default=None
+        What makes the label of a file. A regular expression with the group ``(?P<label>...)`` is searched in the path
+        below the folder, with "/" between its parts. A callable maps the `pathlib.Path` of a file to its label.
+    group : str, pattern or callable, default=None
+        The same for groups, such as the subject, with ``(?P<group>...)``.
+    header : bool, default=None
+        Whether the first line of files of CSV names the columns. None: if none of its cells is a number.
     max_bytes : int or None, default=2**32
         Most bytes that the data may take in memory, 4 GiB by default: those of the arrays, and 144 for every sequence
         of values and of labels. A file that says it needs more is refused before anything is unpacked, and a file that
         says less than the truth is damaged. None: no limit.
+    verbose : int, default=0
+        1 shows a progress bar for a folder that takes longer than half a second.
 
     Returns
     -------
-    dict of {split: (X, y)}
-        X: list of n ndarrays (T_i, C) of the dtype in the file. y: ndarray (n,); for step-wise labels a list
-        of n ndarrays (T_i,); None if the file has no labels. Splits come in the order of the file.
+    data : Bunch, or dict of {split: (X, y)}
+        Of a folder, what `skseqmetric.from_long` returns: X, y, groups, times, feature_names, and case_ids, which are
+        the paths of the files below the folder, in their order. Values of CSV are float64.
+
+        Of an .npz file, splits in the order of the file. X: list of n ndarrays (T_i, C) of the dtype in the file. y:
+        ndarray (n,); for step-wise labels a list of n ndarrays (T_i,); None if the file has no labels.
 
     Raises
     ------
     ValueError
-        The file is not an .npz file, or it is damaged in any way: cut off, altered, with a wrong checksum, or with
-        names that are double or lead to other folders. A key is missing (it is named). Values are not real numbers,
-        or have no channels. Lengths, values and labels do not agree. The data need more than `max_bytes`, or more
-        memory than there is.
-    FileNotFoundError, IsADirectoryError, PermissionError
+        There is no file to read. A file of CSV or Parquet has a cell that is no number, rows of different lengths,
+        other columns than the first file, a time twice, or a name without a label; the message names file and line.
+
+        The .npz file is damaged in any way: cut off, altered, with a wrong checksum, or with names that are double or
+        lead to other folders. A key is missing (it is named). Values are not real numbers, or have no channels.
+        Lengths, values and labels do not agree. The data need more than `max_bytes`, or more memory than there is.
+    ImportError
+        There is a file of Parquet, and neither pyarrow nor polars is installed.
+    FileNotFoundError, PermissionError
         There is no such file, or the system does not let it be read.
 
     See Also
     --------
-    write_sequences : The inverse.
+    write_sequences : Writes .npz files.
+    skseqmetric.from_long : For one table of all recordings.
 
     Notes
     -----
-    If every sequence has one step, labels are read as one label a sequence.
+    If every sequence of an .npz file has one step, labels are read as one label a sequence.
 
     Sizes are judged by the directory of the archive and by the headers of its arrays. Then the arrays are unpacked
-    piece by piece, each into memory of its own, so that the peak is the size of the data.
+    piece by piece, each into memory of its own, so that the peak is the size of the data. Files of CSV are converted by
+    65,536 rows at a time.
 
     Examples
     --------
@@ -77,8 +118,27 @@ def read_sequences(path: str | os.PathLike[str], *, max_bytes: int | None = 2**3
     ...     X_read, y_read = read_sequences(path)["train"]
     >>> [x.shape for x in X_read], y_read.tolist()
     ([(5, 2), (8, 2)], ['walk', 'run'])
+
+    One file for each recording, with the label in its name:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for x, name in zip(X, ["walk_1", "run_1"]):
+    ...         np.savetxt(os.path.join(folder, f"{name}.csv"), x, delimiter=",", header="left,right", comments="")
+    ...     data = read_sequences(folder, label="(?P<label>[a-z]+)_")
+    >>> [x.shape for x in data.X], data.y.tolist(), data.feature_names
+    ([(8, 2), (5, 2)], ['run', 'walk'], ['left', 'right'])
     """
     limit = _checked_limit(max_bytes)
+    options = {"channels": channels, "time": time, "label": label, "group": group, "header": header}
+    if is_many(path):
+        return read_folder(path, max_bytes=limit, verbose=verbose, **options)  # type: ignore[arg-type]
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} is for folders and patterns of files, and {os.fspath(path)} is neither.")
+    return _read_archive(path, limit)
+
+
+def _read_archive(path: str | os.PathLike[str], limit: int | None) -> dict[str, Split]:
     with open_archive(path) as archive:
         splits = _split_names(archive.members)
         keys = [key_of(split, part) for split in splits for part in _PARTS]

@@ -42,6 +42,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "metric": [str, HasMethods(["fit", "pairwise_distances"]), callable],
+        "metric_params": [dict, None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions({"exact", "rerank"})],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
@@ -68,7 +69,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
 
         `kind` says what the target is, "classes" or "numbers", to metrics that would have to guess it.
         """
-        metric = unfitted_metric(self.metric)
+        metric = unfitted_metric(self.metric, self.metric_params)
         frozen = isinstance(metric, FrozenEstimator)
         with shown_by(self, fits=True), reported_fit(self, sequences, y, n_parts=0 if frozen else 1) as part:
             if frozen:

@@ -24,7 +24,9 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         The distance. A metric estimator, such as `SyncGRUMetric()` or `DTWMetric(window=5)`, is cloned and fitted to
         the training sequences. Names stand for metrics: "random_convolution" for `RandomConvolutionMetric`, "alignment"
         for `SyncGRUMetric(coupling="alignment")`, "ensemble" for `MetricEnsemble`, which joins both, and "dtw" for
-        `DTWMetric`. The first three have ``random_state=0``, so that a fit can be repeated.
+        `DTWMetric`. The first three have ``random_state=0``, so that a fit can be repeated. "softdtw", "gak", "lcss",
+        "frechet", "ctw" and "sax" are distances of tslearn; of the similarities "gak" and "lcss" the distance is 1
+        minus the similarity.
         `sklearn.frozen.FrozenEstimator(metric)` is used without fitting it again, and so is a
         function from `metric.get_metric()`. A callable takes two (T_i, C) arrays and returns their distance, a finite
         number, as `tslearn.metrics.dtw` does. Or it takes two lists of such arrays, of lengths Q and R, and returns all
@@ -46,6 +48,9 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
+    metric_params : dict or None, default=None
+        Parameters of a metric by name, such as ``{"gamma": 0.1}`` of "softdtw", or further arguments of a callable. A
+        metric estimator has its own.
 
     Attributes
     ----------
@@ -101,6 +106,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         n_candidates: int | None = None,
         missing: str = "error",
         verbose: int = 0,
+        metric_params: dict[str, Any] | None = None,
     ) -> None:
         self.metric = metric
         self.n_neighbors = n_neighbors
@@ -109,6 +115,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         self.n_candidates = n_candidates
         self.missing = missing
         self.verbose = verbose
+        self.metric_params = metric_params
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.

@@ -43,6 +43,9 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
+    metric_params : dict or None, default=None
+        Parameters of a metric by name, such as ``{"gamma": 0.1}`` of "softdtw", or further arguments of a callable. A
+        metric estimator has its own.
 
     Attributes
     ----------
@@ -89,6 +92,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         n_bins: int = 10,
         missing: str = "error",
         verbose: int = 0,
+        metric_params: dict[str, Any] | None = None,
     ) -> None:
         self.metric = metric
         self.n_neighbors = n_neighbors
@@ -98,6 +102,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         self.n_bins = n_bins
         self.missing = missing
         self.verbose = verbose
+        self.metric_params = metric_params
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.

@@ -38,6 +38,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         channels for each: whether the value was observed, and the steps since the last one that was.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
+    metric_params : dict or None, default=None
+        As in `SequenceKNeighborsClassifier`.
 
     Attributes
     ----------
@@ -82,6 +84,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         n_candidates: int | None = None,
         missing: str = "error",
         verbose: int = 0,
+        metric_params: dict[str, Any] | None = None,
     ) -> None:
         self.metric = metric
         self.mode = mode
@@ -90,6 +93,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self.n_candidates = n_candidates
         self.missing = missing
         self.verbose = verbose
+        self.metric_params = metric_params
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
         """Fit the metric and keep the sequences.

@@ -10,8 +10,9 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skseqmetric._base import CallbackSupportMixin, exporting, reported, unchanged_if_refused
+from skseqmetric._estimators.dtw.library import tslearn_metrics
 from skseqmetric._input import MISSING, Sequences, check_sequences
-from skseqmetric._metrics.protocol import Metric, register_metric
+from skseqmetric._metrics.protocol import Metric
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dtw import SteppedSeries, dtw_nearest, dtw_pairs, dtw_table
 
@@ -19,7 +20,6 @@ _TILE = 64  # sequences per side of one call: enough to hide the cost of a call,
 _SLACK = 3  # largest difference of lengths in one call, because tslearn searches for the padding in every pair
 
 
-@register_metric("dtw")
 class DTWMetric(CallbackSupportMixin, Metric):
     r"""Exact dynamic time warping (DTW), as defined by tslearn.
 
@@ -254,11 +254,6 @@ def _length_groups(lengths: np.ndarray) -> list[np.ndarray]:
 
 
 def _tslearn() -> Any:
-    try:
-        import tslearn.metrics
-    except ImportError as error:
-        raise ImportError(
-            'DTWMetric needs tslearn for engine="tslearn", and where the kernels of this package are not built: '
-            'pip install "skseqmetric[baselines]"'
-        ) from error
-    return tslearn.metrics
+    return tslearn_metrics(
+        'DTWMetric(engine="tslearn"), and DTWMetric where the kernels of this package are not built,'
+    )
