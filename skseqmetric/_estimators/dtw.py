@@ -10,7 +10,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skseqmetric._base import CallbackSupportMixin, exporting, reported, unchanged_if_refused
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._input import Sequences, lent_sequences
 from skseqmetric._metrics.protocol import Metric, register_metric
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dtw import SteppedSeries, dtw_nearest, dtw_pairs, dtw_table
@@ -141,7 +141,7 @@ class DTWMetric(CallbackSupportMixin, Metric):
         self._validate_params()
         self._check_engine()
         with unchanged_if_refused(self):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             self.radius_ = self._radius(int(sequences.lengths.max()))
             self.__dict__.pop("threshold_", None)
         return self

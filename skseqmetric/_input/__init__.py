@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
-from skseqmetric._input.door import check_sequences
+from skseqmetric._input.door import check_sequences, lent_sequences
 from skseqmetric._input.fixes import EARTH_RADIUS
 from skseqmetric._input.frames import check_step_names, steps_of
 from skseqmetric._input.images import Images, check_images
@@ -17,6 +17,16 @@ from skseqmetric._input.labels import (
     label_array,
     one_label_each,
 )
+from skseqmetric._input.lent import (
+    BLOCK,
+    LentSteps,
+    blocks_of_steps,
+    chosen,
+    each_sequence,
+    in_parts,
+    is_large,
+    owned,
+)
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.targets import (
     check_pair_indices,
@@ -28,12 +38,15 @@ from skseqmetric._input.targets import (
 from skseqmetric._input.tokens import Vocabulary, holds_tokens, token_codes, token_sequences, vocabularies_of
 
 __all__ = [
+    "BLOCK",
     "EARTH_RADIUS",
     "Images",
+    "LentSteps",
     "Sequences",
     "Vocabulary",
     "are_numbers",
     "as_array",
+    "blocks_of_steps",
     "check_classes",
     "check_groups",
     "check_images",
@@ -46,11 +59,17 @@ __all__ = [
     "check_step_names",
     "check_step_targets",
     "check_weights",
+    "chosen",
+    "each_sequence",
     "holds_tokens",
+    "in_parts",
+    "is_large",
     "is_missing",
     "joined_labels",
     "label_array",
+    "lent_sequences",
     "one_label_each",
+    "owned",
     "positional",
     "real_numbers",
     "steps_of",

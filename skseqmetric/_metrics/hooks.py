@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._input import owned
 from skseqmetric._ops.progress import is_wanted, progress
 
 _SHOWN_PAIRS = 2**14
@@ -24,7 +25,8 @@ def is_euclidean(metric: Any) -> bool:
 
 def prepare(metric: Any, sequences: Any) -> Any:
     """Return what the metric needs of the sequences. It is checked to have their number and an array of lengths."""
-    prepared, n = metric._prepare(sequences), len(sequences)
+    n, reads_lent = len(sequences), getattr(metric, "_reads_lent", False)
+    prepared = metric._prepare(sequences if reads_lent else owned(sequences))
     lengths = getattr(prepared, "lengths", None)
     given = np.asarray(lengths)
     if not hasattr(prepared, "__len__") or given.shape != (n,) or given.dtype.kind not in "iu" or len(prepared) != n:
@@ -33,6 +35,11 @@ def prepare(metric: Any, sequences: Any) -> Any:
             f"lengths {lengths!r}: it must return an object of length {n}, with an integer array `lengths` ({n},)."
         )
     return prepared
+
+
+def kept(prepared: Any) -> Any:
+    """Return prepared sequences that may be stored: they do not read the caller's data any more."""
+    return prepared.kept() if hasattr(prepared, "kept") else prepared
 
 
 def check_prepared(metric: Any, prepared: Any, n: int) -> None:

@@ -15,7 +15,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import holds, plain_state, revived_state, save, shallow_copy, shown
-from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences
+from skseqmetric._input import (
+    Sequences,
+    as_array,
+    check_pair_indices,
+    check_pairs,
+    check_sequences,
+    chosen,
+    lent_sequences,
+)
 from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
@@ -128,6 +136,9 @@ class Metric(BaseEstimator, ABC):
     """
 
     _stored: ClassVar[dict[str, str]] = {"threshold_": "number"}
+
+    # whether `_prepare` takes sequences that lie in the caller's data, and returns something with a method `kept`
+    _reads_lent: bool = False
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
@@ -252,11 +263,11 @@ class Metric(BaseEstimator, ABC):
             A larger score means more similar sequences. The largest score is 0.
         """
         check_is_fitted(self)
-        sequences = check_sequences(X, estimator=self, reset=False)
+        sequences = lent_sequences(X, estimator=self, reset=False)
         pairs = check_pair_indices(pairs, len(sequences))
         used, places = np.unique(pairs, return_inverse=True)
         rows, columns = places.reshape(pairs.shape).T
-        prepared = prepare(self, sequences.take(used))
+        prepared = prepare(self, chosen(sequences, used))
         return -distances_of_pairs(self, prepared, rows, prepared, columns)
 
     def calibrate_threshold(
@@ -294,7 +305,7 @@ class Metric(BaseEstimator, ABC):
         """
         check_strategy(strategy, min_rate)
         check_is_fitted(self)
-        sequences = check_sequences(X, estimator=self, reset=False)
+        sequences = lent_sequences(X, estimator=self, reset=False)
         pairs, same = check_pairs(pairs, same, len(sequences))
         distances = -self.score_pairs(sequences, pairs)
         self.threshold_ = best_threshold(distances, same > 0, strategy, min_rate)
@@ -330,7 +341,7 @@ class Metric(BaseEstimator, ABC):
 
     def _prepared(self, X: Any) -> Any:
         check_is_fitted(self)
-        return prepare(self, check_sequences(X, estimator=self, reset=False))
+        return prepare(self, lent_sequences(X, estimator=self, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

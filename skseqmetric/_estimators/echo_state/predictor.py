@@ -18,14 +18,14 @@ from skseqmetric._base import exporting, shown, streaming
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
 from skseqmetric._estimators.echo_state.exported import ExportedReadout
 from skseqmetric._files import record
-from skseqmetric._input import as_array, check_sequences, check_weights, real_numbers
+from skseqmetric._input import as_array, check_weights, lent_sequences, real_numbers
 from skseqmetric._networks.pooling import POOLINGS, pooled
 from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.reservoir import reservoir_step
 from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._tasks import Blocks, Task
-from skseqmetric._tensors.flat import FlatSequences, batches_by_length, tensor_of
+from skseqmetric._tensors.flat import ReadSequences, batches_by_length, tensor_of
 from skseqmetric._tensors.inference import MAX_STEPS, run_sequences, run_steps
 from skseqmetric._tensors.steps import StepTargets
 from skseqmetric._training.data import TrainingSet
@@ -88,7 +88,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _checked_data(self, X: Any, y: Any, sample_weight: Any, task: Task, *, reset: bool) -> tuple[Task, TrainingSet]:
         """Check all arguments of a fit once. Return the task that has seen y, and the data."""
-        sequences = check_sequences(X, estimator=self, reset=reset)
+        sequences = lent_sequences(X, estimator=self, reset=reset)
         task, targets = task.check(y, sequences)
         return task, TrainingSet(sequences, targets, check_weights(sample_weight, len(sequences)))
 
@@ -161,7 +161,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _rows(self, training: TrainingSet, device: torch.device) -> Iterator[Rows]:
         """Yield states with targets, batch by batch. The batches do not depend on the order of the sequences."""
-        flat = self._flat(training.sequences)
+        flat = self._scaled(training.sequences)
         most = self._max_steps if self._form.every_step else MAX_STEPS
         batches = list(batches_by_length(flat.host_lengths, most, flat.digests))
         for indices in tracked(batches, "states", len(batches), "batch"):
@@ -176,7 +176,7 @@ class EchoStatePredictor(EchoStateEstimator):
             )
 
     def _states_of(
-        self, training: TrainingSet, flat: FlatSequences, indices: np.ndarray
+        self, training: TrainingSet, flat: ReadSequences, indices: np.ndarray
     ) -> tuple[Tensor, np.ndarray, np.ndarray]:
         """Return states (m, F) of the sequences at `indices`, with their targets and weights."""
         values, lengths = flat.padded(indices)

@@ -37,7 +37,7 @@ from skseqmetric._estimators.ensemble.members import (
     run_fits,
 )
 from skseqmetric._estimators.ensemble.scales import root_mean_square
-from skseqmetric._input import Sequences, check_groups, check_pairs, check_sequences, check_weights
+from skseqmetric._input import Sequences, check_groups, check_pairs, check_weights, lent_sequences
 from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.hooks import is_euclidean, prepare
 from skseqmetric._metrics.protocol import Metric, register_metric
@@ -233,7 +233,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             Ctrl-C, as the notes say.
         """
         members = self._checked_members()
-        sequences = check_sequences(X, estimator=self)
+        sequences = lent_sequences(X, estimator=self)
         shares = check_weights(sample_weight, len(sequences))
         groups = None if groups is None else check_groups(groups, len(sequences))
         given = {"sample_weight": None if sample_weight is None else shares, "groups": groups}
@@ -266,7 +266,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         """
         members, first = self._checked_members(), "metrics_" not in vars(self)
         self._refuse_choice("partial_fit")
-        sequences = check_sequences(X, estimator=self, reset=first)
+        sequences = lent_sequences(X, estimator=self, reset=first)
         shares = check_weights(sample_weight, len(sequences))
         options = self._routed("partial_fit", members, sample_weight=sample_weight)
         metrics = new_metrics(members, sequences, self._drawn_seed()) if first else self._continued(members)
@@ -301,7 +301,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         """
         members = self._checked_members()
         self._refuse_choice("fit_pairs")
-        sequences = check_sequences(X, estimator=self)
+        sequences = lent_sequences(X, estimator=self)
         pairs, same = check_pairs(pairs, same, len(sequences))
         fits = [
             Fit(m, "fit_pairs", (sequences, pairs, same), {})
@@ -424,6 +424,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     def _fusion(self) -> Fusion:
         factors = np.sqrt(self.weights_) / self.scales_
         return Fusion([Term(m, float(f)) for m, f in zip(self.metrics_, factors, strict=True) if f > 0])
+
+    _reads_lent = True
 
     @property
     def _is_euclidean(self) -> bool:

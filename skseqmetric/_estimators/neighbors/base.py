@@ -29,9 +29,9 @@ from skseqmetric._base import (
     shown,
     shown_by,
 )
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._input import Sequences, lent_sequences
 from skseqmetric._metrics.given import unfitted_metric
-from skseqmetric._metrics.hooks import check_prepared, prepare
+from skseqmetric._metrics.hooks import check_prepared, kept, prepare
 from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
 from skseqmetric._training.callbacks import reported_fit, with_callbacks
 
@@ -74,7 +74,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
             if frozen:
                 metric = metric.estimator
                 check_is_fitted(metric)
-                check_sequences(sequences, estimator=metric, reset=False)
+                lent_sequences(sequences, estimator=metric, reset=False)
             else:
                 routed = process_routing(self, "fit", **fit_params).metric.fit if _routing() else fit_params
                 _tell_target(metric, kind)
@@ -85,7 +85,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _keep(self, metric: Any, sequences: Sequences) -> None:
         self.metric_ = metric
-        self._references = prepare(metric, sequences)
+        self._references = kept(prepare(metric, sequences))
         self.n_samples_fit_ = len(sequences)
         self.n_candidates_ = None
         if self.algorithm == "rerank":
@@ -194,7 +194,7 @@ class SequenceNeighbors(CallbackSupportMixin, BaseEstimator, ABC):
 
     @shown
     def _prepare_queries(self, X: Any) -> Any:
-        return prepare(self.metric_, check_sequences(X, estimator=self, reset=False))
+        return prepare(self.metric_, lent_sequences(X, estimator=self, reset=False))
 
     @shown
     def _search(

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors
-from skseqmetric._input import check_sequences
+from skseqmetric._input import lent_sequences
 
 
 class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SequenceNeighbors):
@@ -103,7 +103,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         """
         self._validate_params()
         with unchanged_if_refused(self):
-            self._fit_metric(check_sequences(X, estimator=self), y, y, fit_params)
+            self._fit_metric(lent_sequences(X, estimator=self), y, y, fit_params)
             self._n_features_out = self.n_samples_fit_
         return self
 

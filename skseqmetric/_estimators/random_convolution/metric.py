@@ -17,7 +17,7 @@ from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._estimators.random_convolution.targets import Meaning
 from skseqmetric._files import record
-from skseqmetric._input import Sequences, check_pairs, check_sequences, check_weights
+from skseqmetric._input import Sequences, check_pairs, check_weights, chosen, lent_sequences, owned
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.protocol import Metric, register_metric
 from skseqmetric._ops.products import SteadyProduct
@@ -205,6 +205,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     _seen: TrainingSet | SeenRows | FeatureSums | None
 
     _is_euclidean = True
+    _reads_lent = True
 
     def __init__(
         self,
@@ -264,7 +265,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             form: Form
             if len(training) <= convolutions.n_features_out // 2:
                 form = KernelForm(self._features_of(convolutions, training), targets, training.weights)
-                kept = training if training.sequences.values.size <= _KEPT else None
+                few = training.sequences.values.size <= _KEPT
+                kept = replace(training, sequences=owned(training.sequences)) if few else None
             else:
                 form, kept = self._summed(convolutions, training, targets).form(), None
             self._learn(form, convolutions, meaning)
@@ -346,7 +348,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """
         self._check_parameters()
         with unchanged_if_refused(self), shown_by(self, fits=True):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             pairs, same = check_pairs(pairs, same, len(sequences))
             weights, nothing = np.ones(len(sequences)), np.zeros((len(sequences), 0))
             training = TrainingSet(sequences, nothing, weights, numbers=np.arange(len(sequences)))
@@ -376,7 +378,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         used, places = np.unique(pairs, return_inverse=True)
         columns = principal[0] * form.inverse[:, np.newaxis].astype(np.float32)
         coordinates = np.empty((len(used), columns.shape[1]))
-        for part, found in self._pieces(convolutions, sequences.take(used), used):
+        for part, found in self._pieces(convolutions, chosen(sequences, used), used):
             found -= form.mean.astype(np.float32)
             coordinates[part] = found @ columns
         left, right = places.reshape(pairs.shape).T
@@ -392,7 +394,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, earlier: Meaning | None) -> tuple[Meaning, TrainingSet]:
         """Check all arguments. Return the meaning of y, and the data with equal rows merged."""
-        sequences = check_sequences(X, estimator=self, reset=earlier is None)
+        sequences = lent_sequences(X, estimator=self, reset=earlier is None)
         meaning = Meaning.of(y, self.target)
         if earlier is not None:
             meaning = meaning.following(earlier)
@@ -428,11 +430,16 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return out
 
     def _pieces(
-        self, convolutions: ConvolutionFeatures, sequences: Sequences, numbers: np.ndarray | None = None
+        self,
+        convolutions: ConvolutionFeatures,
+        sequences: Sequences,
+        numbers: np.ndarray | None = None,
+        *,
+        learning: bool = True,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield rows of the sequences with their features. `numbers` are those of messages."""
         device = device_or_cpu(self.device)
-        for rows, piece in pieces(sequences, convolutions.n_features_out):
+        for rows, piece in pieces(sequences, convolutions.n_features_out, learning=learning):
             yield rows, convolutions.features(piece, device, rows if numbers is None else numbers[rows])
 
     def _summed(
@@ -534,7 +541,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _prepare(self, sequences: Sequences) -> Embedded:
         out = np.empty((len(sequences), self._n_features_out), dtype=np.float32)
-        for part, found in self._pieces(self.convolutions_, sequences):
+        for part, found in self._pieces(self.convolutions_, sequences, learning=False):
             found -= self.feature_mean_
             out[part] = _products(self._product, found)
         return Embedded(out, sequences.lengths)
