@@ -24,6 +24,7 @@ from skseqmetric import (
     RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
+    SequenceDistances,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
@@ -164,6 +165,11 @@ CASES = [
     Case(
         "SequenceNeighborsTransformer",
         lambda: SequenceNeighborsTransformer(SyncGRUMetric(**SMALL), n_neighbors=2),
+        _fits(LABELS, partial=False),
+    ),
+    Case(
+        "SequenceDistances",
+        lambda: SequenceDistances(SyncGRUMetric(**SMALL), kernel="rbf"),
         _fits(LABELS, partial=False),
     ),
 ]

@@ -21,6 +21,7 @@ from skseqmetric import (
     NRNMClassifier,
     RandomConvolutionMetric,
     RecurrentClassifier,
+    SequenceDistances,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
@@ -197,6 +198,7 @@ def test_programs_of_images_answer_as_their_estimator(form: str, tmp_path: Path)
 REFUSED = {
     "DTWMetric",
     "MetricEnsemble",
+    "SequenceDistances",
     "SequenceKNeighborsClassifier",
     "SequenceKNeighborsRegressor",
     "SequenceNeighborsTransformer",
@@ -220,6 +222,7 @@ def refused() -> dict[str, tuple[Any, str]]:
         "ensemble": (MetricEnsemble(members).fit(X, LABELS), "Export the members"),
         "classifier": (SequenceKNeighborsClassifier(neighbors).fit(X, LABELS), "Export its metric"),
         "regressor": (SequenceKNeighborsRegressor(neighbors).fit(X, NUMBERS), "Export its metric"),
+        "distances": (SequenceDistances(neighbors).fit(X, LABELS), "Export its metric"),
         "graph": (SequenceNeighborsTransformer(neighbors).fit(X, LABELS), "Export its metric"),
     }
 

@@ -24,15 +24,11 @@ from skseqmetric._input import (
     chosen,
     lent_sequences,
 )
-from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
+from skseqmetric._metrics.hooks import distances_of_pairs, prepare
+from skseqmetric._metrics.matrix import distance_matrix
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
-from skseqmetric._ops.progress import Bar, progress
 from skseqmetric._tasks import Pairs
-
-_BLOCK = 512  # rows and columns of one block of a distance matrix
-_SHOWN_BLOCK = 128  # the same, where a bar shows how many are done
-_LEAF = 32  # diagonal blocks up to this size are computed in one call
 
 _REGISTRY: dict[str, Callable[[], Metric]] = {}
 
@@ -220,17 +216,7 @@ class Metric(BaseEstimator, ABC):
         Memory holds the result and tiles of at most 512 x 512 pairs.
         """
         left = self._prepared(X)
-        order = by_length(left)
-        if Y is None:
-            distances = np.zeros((len(left), len(left)))
-            with progress("pairwise distances", distances.size, "pair") as bar:
-                _fill_symmetric(self, left, order, distances, bar)
-            return distances
-        right = self._prepared(Y)
-        distances = np.empty((len(left), len(right)))
-        with progress("pairwise distances", distances.size, "pair") as bar:
-            _fill_block(self, left, order, right, by_length(right), distances, bar)
-        return distances
+        return distance_matrix(self, left, None if Y is None else self._prepared(Y))
 
     def get_metric(self) -> PairMetric:
         """Return the fitted distance as a function of two sequences.
@@ -386,40 +372,3 @@ def _steps_of(sequence: Any, name: str) -> Any:
     """Return one sequence (T, C). One without an axis of channels has one channel."""
     array = as_array(sequence, name)
     return array[:, np.newaxis] if array.ndim == 1 else sequence
-
-
-# ------------------------------------------------------------------ blocks of a distance matrix
-
-
-def _fill_block(
-    metric: Any,
-    left: Any,
-    rows: np.ndarray,
-    right: Any,
-    columns: np.ndarray,
-    out: np.ndarray,
-    bar: Bar,
-    mirror: bool = False,
-) -> None:
-    size = _SHOWN_BLOCK if bar.is_shown else _BLOCK
-    for i in range(0, len(rows), size):
-        for j in range(0, len(columns), size):
-            part = rows[i : i + size], columns[j : j + size]
-            tile = distance_tile(metric, left, part[0], right, part[1])
-            out[np.ix_(*part)] = tile
-            if mirror:
-                out[np.ix_(part[1], part[0])] = tile.T
-            bar.advance(tile.size * (1 + mirror))
-
-
-def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarray, bar: Bar) -> None:
-    """Fill in the distances among `rows`: compute the off-diagonal quarter once and mirror it, then recurse."""
-    if len(rows) <= _LEAF:
-        tile = np.triu(distance_tile(metric, prepared, rows, prepared, rows), 1)
-        out[np.ix_(rows, rows)] = tile + tile.T
-        bar.advance(tile.size)
-        return
-    half = len(rows) // 2
-    _fill_block(metric, prepared, rows[:half], prepared, rows[half:], out, bar, mirror=True)
-    _fill_symmetric(metric, prepared, rows[:half], out, bar)
-    _fill_symmetric(metric, prepared, rows[half:], out, bar)
