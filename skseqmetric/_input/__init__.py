@@ -27,6 +27,7 @@ from skseqmetric._input.lent import (
     is_large,
     owned,
 )
+from skseqmetric._input.pieces import Piece, pieces_of
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.targets import (
     check_pair_indices,
@@ -42,6 +43,7 @@ __all__ = [
     "EARTH_RADIUS",
     "Images",
     "LentSteps",
+    "Piece",
     "Sequences",
     "Vocabulary",
     "are_numbers",
@@ -70,6 +72,7 @@ __all__ = [
     "lent_sequences",
     "one_label_each",
     "owned",
+    "pieces_of",
     "positional",
     "real_numbers",
     "steps_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -105,13 +105,15 @@ class EchoStatePredictor(EchoStateEstimator):
             raise ValueError(f'alpha={self.alpha!r} must be a number > 0, a list of such numbers, or "auto".')
         return alphas
 
-    def _fit_readout(self, training: TrainingSet) -> None:
-        """Draw new reservoirs and learn the readout from these data alone."""
-        self._begin(training)
-        device = self._float64_device
-        sums = RidgeSums(self._n_features, self._task.n_outputs, device)
-        for rows in self._rows(training, device):
-            sums.add(*rows)
+    def _fit_readout(self, pieces: Iterable[TrainingSet]) -> None:
+        """Draw new reservoirs for the first piece, and learn the readout from these pieces alone."""
+        sums: Any = None
+        for training in pieces:
+            if sums is None:
+                self._begin(training)
+                sums = RidgeSums(self._n_features, self._task.n_outputs, self._float64_device)
+            for rows in self._rows(training, sums.device):
+                sums.add(*rows)
         self._solver = sums
         self._keep(sums.solve(self._alphas()))
 
@@ -135,13 +137,14 @@ class EchoStatePredictor(EchoStateEstimator):
                 f"partial_fit continues with {self._form}, but the parameters are {self._wanted_form}: call fit."
             )
 
-    def _update_readout(self, training: TrainingSet) -> None:
+    def _update_readout(self, pieces: Iterable[TrainingSet]) -> None:
         """Learn the readout from all data since the reservoirs were drawn."""
         # a copy, because the sums grow in place and an error must leave the old ones
         earlier = copy.deepcopy(self._solver)
         solver = RecursiveLeastSquares(earlier, self.alpha_) if isinstance(earlier, RidgeSums) else earlier
-        for rows in self._rows(training, solver.device):
-            solver.add(*rows)
+        for training in pieces:
+            for rows in self._rows(training, solver.device):
+                solver.add(*rows)
         self._solver = solver
         self._keep(solver.solve())
 
