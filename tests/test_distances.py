@@ -18,7 +18,7 @@ from skseqmetric import DTWMetric, RandomConvolutionMetric, SequenceDistances, S
 from skseqmetric.datasets import make_shifted_sequences
 from tests.fake_metrics import MeanMetric, random_sequences
 
-CONVOLUTIONS = RandomConvolutionMetric(420, random_state=0)
+CONVOLUTIONS = RandomConvolutionMetric(168, random_state=0)
 
 
 @pytest.fixture(scope="module")

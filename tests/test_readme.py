@@ -68,6 +68,8 @@ def run_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
         pytest.importorskip("matplotlib").use("agg")
     if "import UMAP" in code:
         pytest.importorskip("umap")
+    if "import pyarrow" in code:
+        pytest.importorskip("pyarrow")
     if "onnxruntime" in code:
         for package in ("onnx", "onnxruntime", "onnxscript"):
             pytest.importorskip(package)
