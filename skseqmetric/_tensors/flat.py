@@ -39,10 +39,10 @@ class FlatSequences:
         numbers: np.ndarray | None = None,
     ) -> FlatSequences:
         """Scale the sequences. Values that are too large for float32 are refused; see `standardised`."""
-        values = torch.empty(sequences.values.shape, dtype=torch.float32, device=device)
-        for block, part in _scaled_blocks(sequences, mean, scale, numbers):
-            # converted on the host, so that every device gets the same bits
-            values[block] = torch.from_numpy(part.astype(np.float32, copy=False)).to(device)
+        if device.type == "cpu":
+            values = torch.from_numpy(standardised(sequences, mean, scale, numbers))
+        else:
+            values = _scaled_on(device, sequences, mean, scale, numbers)
         lengths = tensor_of(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
         return cls(values, lengths.to(device), offsets.to(device), sequences.lengths)
@@ -91,6 +91,19 @@ class FlatSequences:
         return batch, lengths
 
 
+def _scaled_on(
+    device: torch.device, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None
+) -> Tensor:
+    """Return the scaled values on a device. They are scaled on the host, so that every device gets the same bits."""
+    values = torch.empty(sequences.values.shape, dtype=torch.float32, device=device)
+    for start in range(0, len(values), 16 * _STEPS):
+        part = np.empty((min(16 * _STEPS, len(values) - start), values.shape[1]), dtype=np.float32)
+        for begin in range(0, len(part), _STEPS):
+            _scale_into(part[begin : begin + _STEPS], sequences, start + begin, mean, scale, numbers)
+        values[start : start + len(part)] = torch.from_numpy(part).to(device)
+    return values
+
+
 class ScaledSequences:
     """Sequences on the CPU that are scaled when a batch reads them, so that no second copy of the data is made.
 
@@ -134,7 +147,9 @@ class ScaledSequences:
             batch = rows.reshape(len(indices), n_steps, -1)
         else:
             batch = np.zeros((len(indices), n_steps, rows.shape[1]), dtype=np.float32)
-            batch[np.arange(n_steps) < lengths[:, np.newaxis]] = rows
+            ends = np.cumsum(lengths).tolist()
+            for own, end, length in zip(batch, ends, lengths.tolist(), strict=True):
+                own[:length] = rows[end - length : end]
         return torch.from_numpy(batch), tensor_of(lengths)
 
     def kept(self) -> FlatSequences:
@@ -172,26 +187,26 @@ def standardised(
         A scaled value is beyond `LARGEST`. The message names sequence, step and channel.
     """
     values = np.empty(sequences.values.shape, dtype=np.float32)
-    for block, part in _scaled_blocks(sequences, mean, scale, numbers):
-        values[block] = part
+    for start in range(0, len(values), _STEPS):
+        _scale_into(values[start : start + _STEPS], sequences, start, mean, scale, numbers)
     return values
 
 
-def _scaled_blocks(
-    sequences: Sequences, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield blocks of steps, scaled in the precision of the input and checked to fit into float32."""
-    mean, scale = in_precision(sequences.values.dtype, mean, scale)
-    for start in range(0, len(sequences.values), _STEPS):
-        block = slice(start, start + _STEPS)
-        with np.errstate(over="ignore", invalid="ignore"):
-            part = sequences.values[block] - mean
-            np.divide(part, scale, out=part)
-            flat = part.ravel()
-            # one product instead of a comparison of every value; where it overflows, they are compared
-            if not flat @ flat <= LARGEST**2:
-                _refuse_large(sequences, part, start, numbers)
-        yield block, part
+def _scale_into(
+    out: np.ndarray, sequences: Sequences, start: int, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None
+) -> None:
+    """Write the scaled steps from `start` on. They are computed in the precision of the input, and checked."""
+    values = sequences.values[start : start + len(out)]
+    mean, scale = in_precision(values.dtype, mean, scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        part = np.subtract(values, mean, out=out if values.dtype == mean.dtype == out.dtype else None)
+        np.divide(part, scale, out=part)
+        flat = part.ravel()
+        # one product instead of a comparison of every value; where it overflows, they are compared
+        if not flat @ flat <= LARGEST**2:
+            _refuse_large(sequences, part, start, numbers)
+        if part is not out:
+            out[:] = part
 
 
 def standardised_step(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -82,8 +82,8 @@ class SequenceDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Metri
     >>> X, y = [[[0.0], [0.0]], [[0.1]], [[2.0], [2.0], [2.0]], [[2.1]]], ["low", "low", "high", "high"]
     >>> SequenceDistances("dtw").fit(X).transform([[[1.0]]]).round(2)
     array([[1.41, 0.9 , 1.73, 1.1 ]])
-    >>> machine = make_pipeline(SequenceDistances("dtw", kernel="rbf"), SVC(kernel="precomputed")).fit(X, y)
-    >>> machine.predict([[[1.9], [1.9]]])
+    >>> machine = make_pipeline(SequenceDistances("dtw", kernel="rbf"), SVC(kernel="precomputed", random_state=0))
+    >>> machine.fit(X, y).predict([[[1.9], [1.9]]])
     array(['high'], dtype='<U4')
     """
 
