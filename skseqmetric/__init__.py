@@ -7,6 +7,7 @@ from skseqmetric._estimators.dtw import DTWMetric
 from skseqmetric._estimators.echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
 from skseqmetric._estimators.ensemble import MetricEnsemble
 from skseqmetric._estimators.neighbors import (
+    SequenceDistances,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
@@ -52,6 +53,7 @@ __all__ = [
     "RecurrentClassifier",
     "RecurrentRegressor",
     "SequenceCropper",
+    "SequenceDistances",
     "SequenceFeatures",
     "SequenceImputer",
     "SequenceKNeighborsClassifier",

@@ -25,6 +25,7 @@ from skseqmetric import (
     RecurrentClassifier,
     RecurrentRegressor,
     SequenceCropper,
+    SequenceDistances,
     SequenceFeatures,
     SequenceImputer,
     SequenceKNeighborsClassifier,
@@ -191,4 +192,9 @@ CASES = [
     Case("SequenceCropper", lambda: SequenceCropper(threshold=0.2), {"fit": {}}),
     Case("SequenceWindower", lambda: SequenceWindower(4, stride=3), {"fit": {}}),
     Case("SequenceFeatures", SequenceFeatures, {"fit": {}}),
+    Case(
+        "SequenceDistances",
+        lambda: SequenceDistances(SyncGRUMetric(**SMALL), kernel="rbf"),
+        _fits(LABELS, partial=False),
+    ),
 ]

@@ -21,6 +21,7 @@ from skseqmetric import (
     NRNMClassifier,
     RandomConvolutionMetric,
     RecurrentClassifier,
+    SequenceDistances,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
@@ -211,7 +212,7 @@ def test_programs_of_images_answer_as_their_estimator(form: str, tmp_path: Path)
 
 # ------------------------------------------------------------------------------------------------ what is refused
 
-REFUSED = {"DTWMetric", "SequenceNeighborsTransformer"}
+REFUSED = {"DTWMetric", "SequenceDistances", "SequenceNeighborsTransformer"}
 """Estimators of which no form can be exported."""
 
 
@@ -235,6 +236,7 @@ def refused() -> dict[str, tuple[Any, str]]:
             SequenceKNeighborsClassifier(neighbors, weights=np.exp).fit(X, LABELS),
             "weight the neighbours",
         ),
+        "distances": (SequenceDistances(neighbors).fit(X, LABELS), "Export its metric"),
         "graph": (SequenceNeighborsTransformer(neighbors).fit(X, LABELS), "Export its metric"),
     }
 

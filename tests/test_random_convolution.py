@@ -279,7 +279,8 @@ def test_pieces_and_pickles_give_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     X = sequences([30, 25, 40, 33, 8])
     made = RandomConvolutionTransformer(168, random_state=0)
     found = made.fit_transform(X)
-    monkeypatch.setattr("skseqmetric._estimators.random_convolution.features._PIECE", 100)
+    for name in ("_LEARNED", "_ANSWERED", "_VALUES"):
+        monkeypatch.setattr(f"skseqmetric._estimators.random_convolution.features.{name}", 100)
     np.testing.assert_array_equal(made.fit_transform(X), found)
     np.testing.assert_array_equal(made.transform(X), found)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(made)).transform(X), found)

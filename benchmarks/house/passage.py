@@ -105,7 +105,8 @@ def traced_calls() -> dict[str, Call]:
 class Copies:
     """What happens to X between the caller's list and the first kernel.
 
-    conversions : times that `check_sequences` makes `Sequences` of something else, in the whole call.
+    conversions : times that `check_sequences` or `lent_sequences` makes `Sequences` of something else, in the whole
+        call.
     checks : all its runs.
     peak : memory at the highest point before the first recurrence runs, beyond X and over its bytes; NumPy's and
     torch's. None where the system does not tell.
@@ -128,7 +129,7 @@ def copies(call: Call, n_bytes: int) -> Copies:
 
     def enter(frame: FrameType) -> None:
         nonlocal is_kernel_reached
-        if frame.f_code.co_name == "check_sequences":
+        if frame.f_code.co_name in ("check_sequences", "lent_sequences"):
             found.checks += 1
             found.conversions += type(frame.f_locals["X"]).__name__ != "Sequences"
         elif held is not None and not is_kernel_reached and frame.f_code.co_filename == str(RECURRENCE):

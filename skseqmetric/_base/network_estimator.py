@@ -24,8 +24,8 @@ from skseqmetric._base.state import kept_plain, plain_state, revived_state
 from skseqmetric._input import (
     MISSING,
     Sequences,
-    check_sequences,
     check_weights,
+    lent_sequences,
     n_channels_read,
     token_codes,
     vocabularies_of,
@@ -34,7 +34,7 @@ from skseqmetric._networks.rebuilt import network_state, rebuilt
 from skseqmetric._networks.stem import view_columns, view_names
 from skseqmetric._networks.tokens import TokenForm, check_vocabulary
 from skseqmetric._tasks import Blocks, Task
-from skseqmetric._tensors.flat import FlatSequences, tensor_of
+from skseqmetric._tensors.flat import FlatSequences, ReadSequences, scaled_sequences, tensor_of
 from skseqmetric._tensors.inference import run_sequences, run_steps
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, on_cpu, resolve_device
 from skseqmetric._tensors.scaling import LARGEST, channel_scaling
@@ -239,7 +239,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
 
     def _read(self, X: Any, *, reset: bool) -> Sequences:
         """Check sequences of numbers, or of tokens. Return them with numbers or codes as values."""
-        sequences = check_sequences(X, estimator=self, reset=reset)
+        sequences = lent_sequences(X, estimator=self, reset=reset)
         if reset:
             self.__dict__.pop("vocabulary_", None)
         if reset and self.tokens:
@@ -488,10 +488,14 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         """Return flat float32 values (x - mean_) / scale_ on the device."""
         return FlatSequences.from_sequences(self._encoded(sequences), self.mean_, self.scale_, self._device, numbers)
 
-    def _checked(self, X: Any) -> FlatSequences:
-        """Check new sequences and return them scaled, on the device."""
+    def _scaled(self, sequences: Sequences) -> ReadSequences:
+        """Return values (x - mean_) / scale_ for one pass over them."""
+        return scaled_sequences(self._encoded(sequences), self.mean_, self.scale_, self._device)
+
+    def _checked(self, X: Any) -> ReadSequences:
+        """Check new sequences and return them scaled, to be read in batches."""
         check_is_fitted(self)
-        return self._flat(check_sequences(X, estimator=self, reset=False))
+        return self._scaled(lent_sequences(X, estimator=self, reset=False))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the learned features of every sequence: its embedding, or its pooled states.

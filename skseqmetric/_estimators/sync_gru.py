@@ -16,7 +16,7 @@ from skseqmetric._metrics.protocol import register_metric
 from skseqmetric._networks.pooling import POOLINGS
 from skseqmetric._networks.sync_gru import SyncGRUNetwork
 from skseqmetric._tasks import Classes
-from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.flat import ReadSequences
 from skseqmetric._tensors.inference import run_steps
 from skseqmetric._training.data import TrainingSet
 
@@ -383,7 +383,7 @@ class SyncGRUMetric(EmbeddingMetric):
         left, right = self._paired(X, Y)
         return synchronization_gaps(self.module_, left, right)
 
-    def _paired(self, X: Any, Y: Any) -> tuple[FlatSequences, FlatSequences]:
+    def _paired(self, X: Any, Y: Any) -> tuple[ReadSequences, ReadSequences]:
         left, right = self._checked(X), self._checked(Y)
         if len(left) != len(right):
             raise ValueError(f"X has {len(left)} sequences and Y has {len(right)}: they are paired row by row.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skseqmetric._input.arrays import as_array, is_missing, positional, real_numbers, unnested
 from skseqmetric._input.columns import Columns
-from skseqmetric._input.door import MISSING, check_sequences, missing_rule
+from skseqmetric._input.door import MISSING, check_sequences, lent_sequences, missing_rule
 from skseqmetric._input.fixes import EARTH_RADIUS
 from skseqmetric._input.frames import check_step_names, steps_of
 from skseqmetric._input.images import Images, check_images
@@ -18,9 +18,20 @@ from skseqmetric._input.labels import (
     label_array,
     one_label_each,
 )
+from skseqmetric._input.lent import (
+    BLOCK,
+    LentSteps,
+    blocks_of_steps,
+    chosen,
+    each_sequence,
+    in_parts,
+    is_large,
+    owned,
+)
 from skseqmetric._input.long_tables import bunch_of
 from skseqmetric._input.missing import completed, n_channels_read, with_masks
 from skseqmetric._input.named_arrays import named
+from skseqmetric._input.pieces import Piece, pieces_of
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._input.stamps import check_stamps
 from skseqmetric._input.targets import (
@@ -33,14 +44,18 @@ from skseqmetric._input.targets import (
 from skseqmetric._input.tokens import Vocabulary, holds_tokens, token_codes, token_sequences, vocabularies_of
 
 __all__ = [
+    "BLOCK",
     "EARTH_RADIUS",
     "MISSING",
     "Columns",
     "Images",
+    "LentSteps",
+    "Piece",
     "Sequences",
     "Vocabulary",
     "are_numbers",
     "as_array",
+    "blocks_of_steps",
     "bunch_of",
     "check_classes",
     "check_groups",
@@ -55,15 +70,22 @@ __all__ = [
     "check_step_names",
     "check_step_targets",
     "check_weights",
+    "chosen",
     "completed",
+    "each_sequence",
     "holds_tokens",
+    "in_parts",
+    "is_large",
     "is_missing",
     "joined_labels",
     "label_array",
+    "lent_sequences",
     "missing_rule",
     "n_channels_read",
     "named",
     "one_label_each",
+    "owned",
+    "pieces_of",
     "positional",
     "real_numbers",
     "steps_of",

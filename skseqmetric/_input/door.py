@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,6 +22,7 @@ from skseqmetric._input.frames import (
     refuse_long,
     shared_names,
 )
+from skseqmetric._input.lent import BLOCK, LentSteps, blocks_of_steps, is_large, owned
 from skseqmetric._input.missing import completed, is_completed
 from skseqmetric._input.named_arrays import named
 from skseqmetric._input.nested import held_sequences, item_of_dimensions
@@ -142,6 +143,19 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     >>> LastStep().fit_transform([[[1.0], [2.0]], [[3.0]]]).tolist()
     [[2.0], [3.0]]
     """
+    return _checked(X, estimator, reset, lend=False)
+
+
+def lent_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Sequences:
+    """Check X as `check_sequences` does, but leave large input where it is: its values are read, never written.
+
+    `owned` copies them. Whatever outlives the call must be owned.
+    """
+    return _checked(X, estimator, reset, lend=True)
+
+
+def _checked(X: Any, estimator: Any, reset: bool, *, lend: bool) -> Sequences:
+    """Return `Sequences`. With `lend`, the values of large input may be `LentSteps` instead of a copy."""
     reads_tokens = hasattr(estimator, "_reads_tokens") and estimator._reads_tokens(reset=reset)
     if isinstance(X, Sequences):
         if holds_tokens(X) != reads_tokens:
@@ -154,7 +168,9 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
         if rule == "mask" and not reset and is_completed(X, estimator):
             return X
         _check_against(estimator, None, X, reset)
-        return X if rule in ("error", KEPT) else completed(X, estimator, rule, reset=reset)
+        if rule in ("error", KEPT):
+            return X if lend else owned(X)
+        return completed(X, estimator, rule, reset=reset)
     if reads_tokens:
         sequences = token_sequences(X)
         _check_against(estimator, None, sequences, reset)
@@ -163,13 +179,14 @@ def check_sequences(X: Any, *, estimator: Any = None, reset: bool = True) -> Seq
     source = form
     rule = missing_rule(estimator, reset=reset)
     gaps = rule != "error"
+    lend = lend and not gaps  # gaps are filled in a copy
     if isinstance(form, list):
-        sequences = _from_items(form, names, gaps=gaps)
+        sequences = _from_items(form, names, lend, gaps=gaps)
     elif form.ndim == 3:
-        sequences = _from_padded_array(form, names, gaps=gaps)
+        sequences = _from_padded_array(form, names, lend, gaps=gaps)
     else:
         source = X if hasattr(X, "iloc") else None if is_frame(X) else form  # scikit-learn knows frames of pandas
-        sequences = _from_table(form if source is None else source, form, names, estimator, gaps=gaps)
+        sequences = _from_table(form if source is None else source, form, names, estimator, lend, gaps=gaps)
     _check_against(estimator, source, sequences, reset)
     warn_if_suspicious(X, sequences, estimator, reset)
     return sequences if rule in ("error", KEPT) else completed(sequences, estimator, rule, reset=reset)
@@ -316,16 +333,19 @@ def _to_float(arrays: list[np.ndarray]) -> np.ndarray:
 # ------------------------------------------------------------------------------------------- three forms
 
 
-def _from_items(items: list[np.ndarray], names: Names, *, gaps: bool) -> Sequences:
+def _from_items(items: list[np.ndarray], names: Names, lend: bool, *, gaps: bool) -> Sequences:
     """List of (T_i, C). With `gaps` values may be NaN."""
     if not {a.dtype.kind for a in items} <= set("biuf"):
         items = [_numbers(a, f"sequence {i}") for i, a in enumerate(items)]
     shapes = np.array([a.shape for a in items], dtype=np.int64)  # (n, 2)
     _check_shapes(shapes)
     lengths = np.ascontiguousarray(shapes[:, 0])
-    values = _to_float(items)
-    _check_finite(values, lengths, _PADDING, gaps=gaps)
-    return Sequences(values, lengths, channel_names=names)
+    values: Any = (
+        LentSteps(items, lengths, _float_dtype(items))
+        if lend and is_large(sum(a.size for a in items))
+        else _to_float(items)
+    )
+    return _finite(Sequences(values, lengths, channel_names=names), _PADDING, gaps=gaps)
 
 
 def _check_shapes(shapes: np.ndarray) -> None:
@@ -355,24 +375,26 @@ def _transposed_hint(shapes: np.ndarray, i: int) -> str:
     return ""
 
 
-def _from_padded_array(array: np.ndarray, names: Names, *, gaps: bool) -> Sequences:
+def _from_padded_array(array: np.ndarray, names: Names, lend: bool, *, gaps: bool) -> Sequences:
     """Array (n, T, C), its NaN tails cut off."""
     array = real_numbers(array, "X")
     if 0 in array.shape:
         what = ("sequences", "steps", "channels")[array.shape.index(0)]
         raise ValueError(f"X of shape {array.shape} is empty, it has zero {what}. {_FORMS}")
     n, steps, channels = array.shape
-    if _all_finite(array):
-        lengths = np.full(n, steps, dtype=np.int64)
+    has_tails = not _all_finite(array)
+    lengths = _lengths_before_tail(array) if has_tails else np.full(n, steps, dtype=np.int64)
+    values: Any
+    if lend and is_large(array.size):
+        values = LentSteps(array, lengths, _float_dtype([array]))
+    elif not has_tails:
         values = _to_float([array]).reshape(-1, channels)
     else:
-        lengths = _lengths_before_tail(array)
         kept = (np.arange(steps) < lengths[:, np.newaxis]).ravel()
         values = array.reshape(-1, channels).compress(kept, axis=0)
         with np.errstate(over="ignore"):
             values = values.astype(_float_dtype([array]), copy=False)
-    _check_finite(values, lengths, gaps=gaps)
-    return Sequences(values, lengths, channel_names=names)
+    return _finite(Sequences(values, lengths, channel_names=names), gaps=gaps)
 
 
 def _lengths_before_tail(values: np.ndarray) -> np.ndarray:
@@ -387,7 +409,7 @@ def _lengths_before_tail(values: np.ndarray) -> np.ndarray:
     return (values.shape[1] - np.argmax(filled[:, ::-1], axis=1)).astype(np.int64)
 
 
-def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any, *, gaps: bool) -> Sequences:
+def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any, lend: bool, *, gaps: bool) -> Sequences:
     """Table (n, T), each row a univariate sequence; the usual errors in scikit-learn's own words."""
     if array.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in array.flat):
         raise ValueError(f"X holds text, which is not a number: could not convert string to float. {_FORMS} {REMEDY}")
@@ -399,36 +421,50 @@ def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any, *, 
         raise ValueError(f"{error} {_FORMS}{' ' + REMEDY if _is_text(array) else ''}") from error
     array = real_numbers(array, "X")
     n, steps = array.shape
-    values = _to_float([array]).reshape(-1, 1)
     lengths = np.full(n, steps, dtype=np.int64)
-    _check_finite(values, lengths, _PADDING, gaps=gaps)
+    values: Any
+    if lend and is_large(array.size):
+        values = LentSteps(array[:, :, np.newaxis], lengths, _float_dtype([array]))
+    else:
+        values = _to_float([array]).reshape(-1, 1)
     if names is not None and not all(isinstance(name, str) for name in names):
         names = None  # as in scikit-learn
-    return Sequences(values, lengths, table_width=steps, feature_names=names)
+    return _finite(Sequences(values, lengths, table_width=steps, feature_names=names), _PADDING)
 
 
 # ------------------------------------------------------------------------------------------- finite values
 
 
 def _all_finite(values: np.ndarray) -> bool:
-    """Whether all values are finite: one pass without a mask, and a mask only if the sum is not finite."""
+    """Whether all values are finite: one pass without a mask, and a mask only of a part whose sum is not finite."""
     if values.dtype.kind != "f":
         return True
+    size = max(1, BLOCK // max(1, values[:1].size))
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(values.sum())) or bool(np.isfinite(values).all())
+        return all(
+            bool(np.isfinite(part.sum())) or bool(np.isfinite(part).all())
+            for part in (values[start : start + size] for start in range(0, len(values), size))
+        )
 
 
-def _check_finite(values: np.ndarray, lengths: np.ndarray, padding_hint: str = "", *, gaps: bool = False) -> None:
-    """Refuse NaN, unless gaps are allowed, and inf in values (sum of lengths, C). The hint is for NaN up to an end."""
-    if _all_finite(values) or (gaps and not np.isinf(values).any()):
-        return
-    fine = ~np.isinf(values) if gaps else np.isfinite(values)
-    row, channel = divmod(int(np.argmin(fine)), values.shape[1])
-    ends = np.cumsum(lengths)
+def _finite(sequences: Sequences, padding_hint: str = "", *, gaps: bool = False) -> Sequences:
+    """Return the sequences, or refuse inf and, unless gaps are allowed, NaN: with the hint for NaN up to an end."""
+    for block in blocks_of_steps(sequences):
+        part = sequences.values[block]
+        if not _all_finite(part):
+            fine = ~np.isinf(part) if gaps else np.isfinite(part)
+            if not fine.all():
+                row, channel = divmod(int(np.argmin(fine)), part.shape[1])
+                _refuse_value(sequences, block.start + row, channel, padding_hint)
+    return sequences
+
+
+def _refuse_value(sequences: Sequences, row: int, channel: int, padding_hint: str) -> NoReturn:
+    ends = np.cumsum(sequences.lengths)
     i = int(np.searchsorted(ends, row, side="right"))
-    step = row - int(ends[i] - lengths[i])
-    what = "NaN" if np.isnan(values[row, channel]) else "infinite (inf)"
-    hint = f" {padding_hint}" if padding_hint and np.isnan(values[row : ends[i]]).all() else ""
+    step = row - int(ends[i] - sequences.lengths[i])
+    what = "NaN" if np.isnan(sequences.values[row, channel]) else "infinite (inf)"
+    hint = f" {padding_hint}" if padding_hint and np.isnan(sequences.values[row : int(ends[i])]).all() else ""
     raise ValueError(f"sequence {i}, step {step}, channel {channel} is {what}. {_IMPUTE}{hint}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from skseqmetric._input.lent import owned
 from skseqmetric._input.sequences import Sequences
 from skseqmetric._ops.gaps import interpolated, masked, observed_means
 
@@ -14,6 +15,7 @@ def completed(sequences: Sequences, estimator: Any, rule: str, *, reset: bool) -
 
     A fit keeps the mean of every channel as `fill_values_`. Sequences that are complete already stay as they are.
     """
+    sequences = owned(sequences)
     if reset:
         estimator.fill_values_, estimator._missing = observed_means(sequences.values), rule
     elif is_completed(sequences, estimator):

@@ -10,6 +10,7 @@ import numpy as np
 
 from skseqmetric._files import check_lengths, record
 from skseqmetric._input.arrays import as_array, positional
+from skseqmetric._input.lent import LentSteps
 
 
 @record(
@@ -100,6 +101,8 @@ class Sequences:
         """
         indices = np.arange(len(self))[as_index(indices)]
         lengths = self.lengths[indices]
+        if isinstance(self.values, LentSteps):
+            return replace(self, values=self.values.chosen(indices), lengths=lengths)
         shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
         rows = np.repeat(shift, lengths) + np.arange(lengths.sum())
         return replace(self, values=self.values[rows], lengths=lengths)

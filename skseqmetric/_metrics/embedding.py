@@ -55,6 +55,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
 
     # parameters of coupled metrics; they have no effect in the others
     coupling: str | None = None
+    _reads_lent = True
     embedding_weight: Any = "auto"
     pairs_per_sequence: int | None = None
 
@@ -270,7 +271,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         return alignments(self.module_, left, right)
 
     def _prepare(self, sequences: Sequences) -> EmbeddedSequences:
-        return self._pairing.prepare(self._flat(sequences))
+        return self._pairing.prepare(self._scaled(sequences))
 
     def _tile(
         self, left: EmbeddedSequences, rows: np.ndarray, right: EmbeddedSequences, columns: np.ndarray

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._input import completed, n_channels_read
+from skseqmetric._input import completed, n_channels_read, owned
 from skseqmetric._ops.progress import is_wanted, progress
 
 _SHOWN_PAIRS = 2**14
@@ -27,7 +27,8 @@ def prepare(metric: Any, sequences: Any) -> Any:
     """Return what the metric needs of the sequences. It is checked to have their number and an array of lengths."""
     if hasattr(metric, "_missing"):  # sequences that came through the door of neighbours
         sequences = completed(sequences, metric, metric._missing, reset=False)
-    prepared, n = metric._prepare(sequences), len(sequences)
+    n, reads_lent = len(sequences), getattr(metric, "_reads_lent", False)
+    prepared = metric._prepare(sequences if reads_lent else owned(sequences))
     lengths = getattr(prepared, "lengths", None)
     given = np.asarray(lengths)
     if not hasattr(prepared, "__len__") or given.shape != (n,) or given.dtype.kind not in "iu" or len(prepared) != n:
@@ -36,6 +37,11 @@ def prepare(metric: Any, sequences: Any) -> Any:
             f"lengths {lengths!r}: it must return an object of length {n}, with an integer array `lengths` ({n},)."
         )
     return prepared
+
+
+def kept(prepared: Any) -> Any:
+    """Return prepared sequences that may be stored: they do not read the caller's data any more."""
+    return prepared.kept() if hasattr(prepared, "kept") else prepared
 
 
 def check_prepared(metric: Any, prepared: Any, n: int) -> None:

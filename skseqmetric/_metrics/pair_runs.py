@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from skseqmetric._networks.sync_gru import SyncGRUNetwork, to_time_order
 from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
-from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.flat import ReadSequences, ScaledSequences, batches_by_length
 from skseqmetric._tensors.inference import check_finite, n_threads
 from skseqmetric._tensors.modes import answering
 
@@ -38,11 +38,15 @@ class EmbeddedSequences:
 
     embeddings: np.ndarray
     lengths: np.ndarray
-    flat: Any = None  # FlatSequences
+    flat: Any = None  # ReadSequences
     places: Any = None
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def kept(self) -> EmbeddedSequences:
+        """Return what does not read the caller's data any more."""
+        return replace(self, flat=self.flat.kept()) if isinstance(self.flat, ScaledSequences) else self
 
 
 @answering
@@ -105,7 +109,7 @@ def _roots(squared: torch.Tensor, left: np.ndarray, right: np.ndarray) -> np.nda
     return np.where(left == right, 0.0, squared.cpu().double().sqrt().numpy())
 
 
-def _side(network: SyncGRUNetwork, flat: FlatSequences, chosen: np.ndarray) -> Side:
+def _side(network: SyncGRUNetwork, flat: ReadSequences, chosen: np.ndarray) -> Side:
     # after unpickling, prepared sequences may be on another device than the network
     device = next(network.parameters()).device
     values, lengths = flat.padded(chosen)
@@ -122,7 +126,7 @@ def _same_length(*sides: Encoded) -> list[Encoded]:
     ]
 
 
-def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences) -> list[np.ndarray]:
+def synchronization_gaps(network: SyncGRUNetwork, left: ReadSequences, right: ReadSequences) -> list[np.ndarray]:
     """Return |h^1_t - h^2_t| of the forward direction for the pairs (left[p], right[p]).
 
     Each array has the length of the longer sequence of its pair.
@@ -138,7 +142,7 @@ def synchronization_gaps(network: SyncGRUNetwork, left: FlatSequences, right: Fl
 
 
 @answering
-def _gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray) -> list[np.ndarray]:
+def _gaps(network: SyncGRUNetwork, left: ReadSequences, right: ReadSequences, batch: np.ndarray) -> list[np.ndarray]:
     (first, second), (lengths1, lengths2) = _pair_states(network, left, right, batch)
     gaps = (first - second)[:, 0].norm(dim=2).T.cpu().numpy()
     ends = torch.maximum(lengths1, lengths2).cpu().numpy()
@@ -146,7 +150,7 @@ def _gaps(network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, ba
 
 
 def _pair_states(
-    network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences, batch: np.ndarray
+    network: SyncGRUNetwork, left: ReadSequences, right: ReadSequences, batch: np.ndarray
 ) -> tuple[Encoded, Encoded]:
     """Return states (T, D, P, H) and lengths of both halves of the pairs (left[p], right[p]), p in batch."""
     n = len(batch)
@@ -158,7 +162,7 @@ def _pair_states(
 
 @answering
 def coupled_states(
-    network: SyncGRUNetwork, left: FlatSequences, right: FlatSequences
+    network: SyncGRUNetwork, left: ReadSequences, right: ReadSequences
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the states (T_p', D H) of both halves of the pairs (left[p], right[p]).
 

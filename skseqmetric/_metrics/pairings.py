@@ -12,7 +12,7 @@ import torch
 from skseqmetric._metrics.euclidean import embedded_rows, embedded_tile
 from skseqmetric._metrics.pair_runs import EmbeddedSequences, coupled_rows, coupled_tile
 from skseqmetric._ops.alignment_tile import alignment_tile
-from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.flat import ReadSequences
 from skseqmetric._tensors.inference import check_finite, n_threads, over_batches, run_sequences
 from skseqmetric._tensors.modes import answering
 
@@ -26,7 +26,7 @@ class Pairing(ABC):
     network: Any
 
     @abstractmethod
-    def prepare(self, flat: FlatSequences) -> EmbeddedSequences:
+    def prepare(self, flat: ReadSequences) -> EmbeddedSequences:
         """Return what the distances need, computed once per sequence."""
 
     @abstractmethod
@@ -45,7 +45,7 @@ class Pairing(ABC):
 class EmbeddedPairs(Pairing):
     """|e_x - e_y|."""
 
-    def prepare(self, flat: FlatSequences) -> EmbeddedSequences:
+    def prepare(self, flat: ReadSequences) -> EmbeddedSequences:
         embeddings = run_sequences(flat, self.network.features, self.network.n_outputs)
         return EmbeddedSequences(embeddings, flat.host_lengths)
 
@@ -63,7 +63,7 @@ class EmbeddedPairs(Pairing):
 class CoupledPairs(Pairing):
     """|o^1 - o^2| of the pooled states of a run in which a gate couples both halves."""
 
-    def prepare(self, flat: FlatSequences) -> EmbeddedSequences:
+    def prepare(self, flat: ReadSequences) -> EmbeddedSequences:
         embeddings = run_sequences(flat, self.network.features, self.network.n_outputs)
         return EmbeddedSequences(embeddings, flat.host_lengths, flat)
 
@@ -81,7 +81,7 @@ class CoupledPairs(Pairing):
 class MatchedPairs(Pairing):
     """d^2 = mean_p min_q c_pq + mean_q min_p c_pq + w |e_x - e_y|^2, with c_pq = |h^x_p - h^y_q|^2."""
 
-    def prepare(self, flat: FlatSequences) -> EmbeddedSequences:
+    def prepare(self, flat: ReadSequences) -> EmbeddedSequences:
         embeddings, places = places_of(self.network, flat)
         return EmbeddedSequences(embeddings, flat.host_lengths, places=places)
 
@@ -120,20 +120,18 @@ class MatchedPairs(Pairing):
         )
 
 
-def places_of(network: Any, flat: FlatSequences) -> tuple[np.ndarray, np.ndarray]:
+def places_of(network: Any, flat: ReadSequences) -> tuple[np.ndarray, np.ndarray]:
     """Return the embeddings (n, E) and the states (n, P, D) at the places of every sequence, float32."""
-    found: list[Any] = [None] * len(flat)
     embeddings = np.empty((len(flat), network.n_outputs), dtype=np.float32)
+    stacked = np.empty((len(flat), network.n_places, network.n_place_units), dtype=np.float32)
 
     def each(values: torch.Tensor, lengths: torch.Tensor, indices: np.ndarray) -> None:
         pooled, places = network.free_places(*network.encode(values, lengths))
         embeddings[indices] = pooled.cpu().numpy()
-        for i, states in zip(indices, places.cpu().numpy(), strict=True):
-            found[i] = states
+        stacked[indices] = places.cpu().numpy()
 
     over_batches(flat, each)
     check_finite(embeddings)
-    stacked = np.stack(found)
     check_finite(stacked)
     return embeddings, stacked
 

@@ -15,16 +15,21 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import holds, kept_plain, save, shown
-from skseqmetric._input import Sequences, as_array, check_pair_indices, check_pairs, check_sequences, missing_rule
-from skseqmetric._metrics.hooks import by_length, distance_tile, distances_of_pairs, prepare
+from skseqmetric._input import (
+    Sequences,
+    as_array,
+    check_pair_indices,
+    check_pairs,
+    check_sequences,
+    chosen,
+    lent_sequences,
+    missing_rule,
+)
+from skseqmetric._metrics.hooks import distances_of_pairs, prepare
+from skseqmetric._metrics.matrix import distance_matrix
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
-from skseqmetric._ops.progress import Bar, progress
 from skseqmetric._tasks import Pairs
-
-_BLOCK = 512  # rows and columns of one block of a distance matrix
-_SHOWN_BLOCK = 128  # the same, where a bar shows how many are done
-_LEAF = 32  # diagonal blocks up to this size are computed in one call
 
 _REGISTRY: dict[str, Callable[..., Metric]] = {}
 Maker = TypeVar("Maker", bound=Callable[..., Any])
@@ -134,6 +139,9 @@ class Metric(BaseEstimator, ABC):
 
     _stored: ClassVar[dict[str, str]] = {"threshold_": "number"}
 
+    # whether `_prepare` takes sequences that lie in the caller's data, and returns something with a method `kept`
+    _reads_lent: bool = False
+
     # ------------------------------------------------------------------ hooks
     @abstractmethod
     def _prepare(self, sequences: Sequences) -> Any:
@@ -214,17 +222,7 @@ class Metric(BaseEstimator, ABC):
         Memory holds the result and tiles of at most 512 x 512 pairs.
         """
         left = self._prepared(X)
-        order = by_length(left)
-        if Y is None:
-            distances = np.zeros((len(left), len(left)))
-            with progress("pairwise distances", distances.size, "pair") as bar:
-                _fill_symmetric(self, left, order, distances, bar)
-            return distances
-        right = self._prepared(Y)
-        distances = np.empty((len(left), len(right)))
-        with progress("pairwise distances", distances.size, "pair") as bar:
-            _fill_block(self, left, order, right, by_length(right), distances, bar)
-        return distances
+        return distance_matrix(self, left, None if Y is None else self._prepared(Y))
 
     def get_metric(self) -> PairMetric:
         """Return the fitted distance as a function of two sequences.
@@ -257,11 +255,11 @@ class Metric(BaseEstimator, ABC):
             A larger score means more similar sequences. The largest score is 0.
         """
         check_is_fitted(self)
-        sequences = check_sequences(X, estimator=self, reset=False)
+        sequences = lent_sequences(X, estimator=self, reset=False)
         pairs = check_pair_indices(pairs, len(sequences))
         used, places = np.unique(pairs, return_inverse=True)
         rows, columns = places.reshape(pairs.shape).T
-        prepared = prepare(self, sequences.take(used))
+        prepared = prepare(self, chosen(sequences, used))
         return -distances_of_pairs(self, prepared, rows, prepared, columns)
 
     def calibrate_threshold(
@@ -299,7 +297,7 @@ class Metric(BaseEstimator, ABC):
         """
         check_strategy(strategy, min_rate)
         check_is_fitted(self)
-        sequences = check_sequences(X, estimator=self, reset=False)
+        sequences = lent_sequences(X, estimator=self, reset=False)
         pairs, same = check_pairs(pairs, same, len(sequences))
         distances = -self.score_pairs(sequences, pairs)
         self.threshold_ = best_threshold(distances, same > 0, strategy, min_rate)
@@ -335,7 +333,7 @@ class Metric(BaseEstimator, ABC):
 
     def _prepared(self, X: Any) -> Any:
         check_is_fitted(self)
-        return prepare(self, check_sequences(X, estimator=self, reset=False))
+        return prepare(self, lent_sequences(X, estimator=self, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -384,40 +382,3 @@ def _steps_of(sequence: Any, name: str) -> Any:
     """Return one sequence (T, C). One without an axis of channels has one channel."""
     array = as_array(sequence, name)
     return array[:, np.newaxis] if array.ndim == 1 else sequence
-
-
-# ------------------------------------------------------------------ blocks of a distance matrix
-
-
-def _fill_block(
-    metric: Any,
-    left: Any,
-    rows: np.ndarray,
-    right: Any,
-    columns: np.ndarray,
-    out: np.ndarray,
-    bar: Bar,
-    mirror: bool = False,
-) -> None:
-    size = _SHOWN_BLOCK if bar.is_shown else _BLOCK
-    for i in range(0, len(rows), size):
-        for j in range(0, len(columns), size):
-            part = rows[i : i + size], columns[j : j + size]
-            tile = distance_tile(metric, left, part[0], right, part[1])
-            out[np.ix_(*part)] = tile
-            if mirror:
-                out[np.ix_(part[1], part[0])] = tile.T
-            bar.advance(tile.size * (1 + mirror))
-
-
-def _fill_symmetric(metric: Any, prepared: Any, rows: np.ndarray, out: np.ndarray, bar: Bar) -> None:
-    """Fill in the distances among `rows`: compute the off-diagonal quarter once and mirror it, then recurse."""
-    if len(rows) <= _LEAF:
-        tile = np.triu(distance_tile(metric, prepared, rows, prepared, rows), 1)
-        out[np.ix_(rows, rows)] = tile + tile.T
-        bar.advance(tile.size)
-        return
-    half = len(rows) // 2
-    _fill_block(metric, prepared, rows[:half], prepared, rows[half:], out, bar, mirror=True)
-    _fill_symmetric(metric, prepared, rows[:half], out, bar)
-    _fill_symmetric(metric, prepared, rows[half:], out, bar)

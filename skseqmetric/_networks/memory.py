@@ -121,6 +121,7 @@ class MemoryNetwork(SiameseNetwork):
         super().__init__()
         generator = generator or torch.Generator("cpu").manual_seed(0)
         self.coupling, self.n_places, self.pooled_weight = coupling, n_places, pooled_weight
+        self.n_place_units = n_units
         self.vectors = None if tokens is None else TokenVectors(tokens, dropout, generator)
         n_channels = n_channels + len(views) if tokens is None else tokens.n_channels
         self.pooling, self.views = pooling, views

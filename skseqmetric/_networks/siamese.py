@@ -13,13 +13,14 @@ class SiameseNetwork(nn.Module, ABC):
 
     n_outputs : size of the embedding.
     coupling : how the two sequences of a pair meet. None: in their embeddings. "alignment": in their states at
-        `n_places` places. Any other: step by step, in a run of the pair.
+        `n_places` places, each of `n_place_units` numbers. Any other: step by step, in a run of the pair.
     pooled_weight : with "alignment", weight of the embeddings in the squared distance.
     """
 
     n_outputs: int
     coupling: str | None
     n_places: int
+    n_place_units: int
     pooled_weight: float
 
     @abstractmethod

@@ -107,7 +107,8 @@ class SyncGRUNetwork(SiameseNetwork):
         self.cells = nn.ModuleList(
             SyncGRUCell(self.n_features, n_units, gate, generator) for _ in range(1 + bidirectional)
         )
-        self.n_outputs = n_units * len(self.cells) * (2 if pooling == "both" else 1)
+        self.n_place_units = n_units * len(self.cells)
+        self.n_outputs = self.n_place_units * (2 if pooling == "both" else 1)
 
     def encode(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None = None

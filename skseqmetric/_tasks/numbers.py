@@ -61,7 +61,7 @@ class Numbers(Task):
         if self.mean is not None:
             return task
         values, shares = _values(targets), _shares(targets, weights)
-        mean, deviation = weighted_moments(values, shares)
+        mean, deviation = weighted_moments(lambda: iter([(values, shares)]))
         return replace(task, mean=mean, scale=usable_deviation(deviation, mean, values.dtype))
 
     def network_targets(self, targets: Targets) -> Targets:

@@ -1,4 +1,4 @@
-"""Sequences as one flat tensor on the device, and padded batches gathered from it without a loop over sequences."""
+"""Scaled sequences, from which padded batches are gathered: one flat tensor on the device, or read batch by batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._files import check_lengths, record
-from skseqmetric._input import Sequences
+from skseqmetric._input import BLOCK, Sequences, in_parts, is_large
 from skseqmetric._tensors.scaling import LARGEST, place_of
 
 _STEPS = 2**14  # scaled at a time, so that no second array in the precision of the input is made
@@ -39,10 +39,13 @@ class FlatSequences:
         numbers: np.ndarray | None = None,
     ) -> FlatSequences:
         """Scale the sequences. Values that are too large for float32 are refused; see `standardised`."""
-        values = standardised(sequences, mean, scale, numbers)
+        if device.type == "cpu":
+            values = torch.from_numpy(standardised(sequences, mean, scale, numbers))
+        else:
+            values = _scaled_on(device, sequences, mean, scale, numbers)
         lengths = tensor_of(sequences.lengths)
         offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
-        return cls(torch.from_numpy(values).to(device), lengths.to(device), offsets.to(device), sequences.lengths)
+        return cls(values, lengths.to(device), offsets.to(device), sequences.lengths)
 
     def check_record(self) -> None:
         """Raise ValueError if lengths and offsets do not fit the values."""
@@ -66,8 +69,13 @@ class FlatSequences:
     @cached_property
     def digests(self) -> np.ndarray:
         """Hashes (n,) of 64 bits. Equal sequences have equal hashes; others have equal hashes only by accident."""
-        single = np.split(self.values.cpu().numpy(), np.cumsum(self.host_lengths)[:-1])
-        return fingerprints(single)
+        lengths, begin, found = self.host_lengths, 0, []
+        for first, stop in in_parts(lengths, max(1, BLOCK // self.values.shape[1])):
+            ends = np.cumsum(lengths[first:stop])
+            rows = self.values[begin : begin + int(ends[-1])].cpu().numpy()
+            found.append(fingerprints(np.split(rows, ends[:-1])))
+            begin += int(ends[-1])
+        return np.concatenate(found)
 
     def padded(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return the sequences at `indices`, padded with zeros to (B, T, C), and their lengths (B,)."""
@@ -83,6 +91,89 @@ class FlatSequences:
         return batch, lengths
 
 
+def _scaled_on(
+    device: torch.device, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None
+) -> Tensor:
+    """Return the scaled values on a device. They are scaled on the host, so that every device gets the same bits."""
+    values = torch.empty(sequences.values.shape, dtype=torch.float32, device=device)
+    for start in range(0, len(values), 16 * _STEPS):
+        part = np.empty((min(16 * _STEPS, len(values) - start), values.shape[1]), dtype=np.float32)
+        for begin in range(0, len(part), _STEPS):
+            _scale_into(part[begin : begin + _STEPS], sequences, start + begin, mean, scale, numbers)
+        values[start : start + len(part)] = torch.from_numpy(part).to(device)
+    return values
+
+
+class ScaledSequences:
+    """Sequences on the CPU that are scaled when a batch reads them, so that no second copy of the data is made.
+
+    It has the methods of `FlatSequences`, and gives the same batches.
+
+    Raises
+    ------
+    ValueError
+        As `standardised`, which all values go through once before anything else.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(
+        self, sequences: Sequences, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None = None
+    ) -> None:
+        self._sequences, self._scaling = sequences, (mean, scale)
+        self.host_lengths = sequences.lengths
+        self.digests = self._hashed(np.arange(len(sequences)) if numbers is None else numbers)
+
+    def __len__(self) -> int:
+        return len(self.host_lengths)
+
+    def _hashed(self, numbers: np.ndarray) -> np.ndarray:
+        sequences, begin, found = self._sequences, 0, []
+        for first, stop in in_parts(self.host_lengths, max(1, BLOCK // sequences.n_channels)):
+            lengths = self.host_lengths[first:stop]
+            ends = np.cumsum(lengths)
+            part = Sequences(sequences.values[begin : begin + int(ends[-1])], lengths)
+            rows = standardised(part, *self._scaling, numbers[first:stop])
+            found.append(fingerprints(np.split(rows, ends[:-1])))
+            begin += int(ends[-1])
+        return np.concatenate(found)
+
+    def padded(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return the sequences at `indices`, padded with zeros to (B, T, C), and their lengths (B,)."""
+        lengths = self.host_lengths[indices]
+        rows = standardised(self._sequences.take(indices), *self._scaling)
+        n_steps = int(lengths.max())
+        if int(lengths.min()) == n_steps:
+            batch = rows.reshape(len(indices), n_steps, -1)
+        else:
+            batch = np.zeros((len(indices), n_steps, rows.shape[1]), dtype=np.float32)
+            ends = np.cumsum(lengths).tolist()
+            for own, end, length in zip(batch, ends, lengths.tolist(), strict=True):
+                own[:length] = rows[end - length : end]
+        return torch.from_numpy(batch), tensor_of(lengths)
+
+    def kept(self) -> FlatSequences:
+        """Return a copy that does not read the caller's data any more."""
+        return FlatSequences.from_sequences(self._sequences, *self._scaling, self.device)
+
+
+ReadSequences = FlatSequences | ScaledSequences
+"""Scaled sequences that give padded batches."""
+
+
+def scaled_sequences(
+    sequences: Sequences,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    device: torch.device,
+    numbers: np.ndarray | None = None,
+) -> ReadSequences:
+    """Return sequences for one pass over them: large ones on the CPU are read batch by batch."""
+    if device.type == "cpu" and is_large(sequences.values.size):
+        return ScaledSequences(sequences, mean, scale, numbers)
+    return FlatSequences.from_sequences(sequences, mean, scale, device, numbers)
+
+
 def standardised(
     sequences: Sequences, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None = None
 ) -> np.ndarray:
@@ -96,17 +187,26 @@ def standardised(
         A scaled value is beyond `LARGEST`. The message names sequence, step and channel.
     """
     values = np.empty(sequences.values.shape, dtype=np.float32)
-    mean, scale = in_precision(sequences.values.dtype, mean, scale)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(values), _STEPS):
-            part = sequences.values[start : start + _STEPS] - mean
-            np.divide(part, scale, out=part)
-            flat = part.ravel()
-            # one product instead of a comparison of every value; where it overflows, they are compared
-            if not flat @ flat <= LARGEST**2:
-                _refuse_large(sequences, part, start, numbers)
-            values[start : start + _STEPS] = part
+    for start in range(0, len(values), _STEPS):
+        _scale_into(values[start : start + _STEPS], sequences, start, mean, scale, numbers)
     return values
+
+
+def _scale_into(
+    out: np.ndarray, sequences: Sequences, start: int, mean: np.ndarray, scale: np.ndarray, numbers: np.ndarray | None
+) -> None:
+    """Write the scaled steps from `start` on. They are computed in the precision of the input, and checked."""
+    values = sequences.values[start : start + len(out)]
+    mean, scale = in_precision(values.dtype, mean, scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        part = np.subtract(values, mean, out=out if values.dtype == mean.dtype == out.dtype else None)
+        np.divide(part, scale, out=part)
+        flat = part.ravel()
+        # one product instead of a comparison of every value; where it overflows, they are compared
+        if not flat @ flat <= LARGEST**2:
+            _refuse_large(sequences, part, start, numbers)
+        if part is not out:
+            out[:] = part
 
 
 def standardised_step(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

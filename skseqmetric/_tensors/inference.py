@@ -10,7 +10,7 @@ import torch
 
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._ops.progress import progress
-from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.flat import ReadSequences, batches_by_length
 from skseqmetric._tensors.modes import answering
 
 MAX_STEPS = 32768
@@ -21,7 +21,7 @@ RunSteps = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tens
 
 
 def over_batches(
-    flat: FlatSequences, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], max_steps: int = MAX_STEPS
+    flat: ReadSequences, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], max_steps: int = MAX_STEPS
 ) -> None:
     """Call run(values, lengths, indices) on every batch of sequences of similar lengths."""
     batches = batches_by_length(flat.host_lengths, max_steps, flat.digests)
@@ -35,7 +35,7 @@ def over_batches(
         run_tiles(each, batches, n_threads(flat.device))
 
 
-def run_sequences(flat: FlatSequences, run: Run, width: int, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
+def run_sequences(flat: ReadSequences, run: Run, width: int, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
     """Return the results (n, width) of run(values, lengths) -> (B, width), in the order of the sequences."""
     out = np.empty((len(flat), width), dtype=dtype)
 
@@ -47,7 +47,7 @@ def run_sequences(flat: FlatSequences, run: Run, width: int, dtype: type[np.floa
     return out
 
 
-def run_steps(flat: FlatSequences, run: RunSteps, max_steps: int = MAX_STEPS) -> list[np.ndarray]:
+def run_steps(flat: ReadSequences, run: RunSteps, max_steps: int = MAX_STEPS) -> list[np.ndarray]:
     """Return n arrays (T_i', width) from run(values, lengths) -> (B, T', width) and numbers of steps (B,)."""
     out: list[Any] = [None] * len(flat)
 

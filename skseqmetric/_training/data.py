@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
 from skseqmetric._files import record
-from skseqmetric._input import Sequences, check_groups
+from skseqmetric._input import Sequences, check_groups, chosen, each_sequence
 
 
 @record(
@@ -48,14 +48,13 @@ class TrainingSet:
         """
         if groups is not None:
             groups = check_groups(groups, len(weights))
-        single = np.split(sequences.values, np.cumsum(sequences.lengths)[:-1])
-        columns = [single, targets, groups, None if images is None else images.tags()]
+        columns = [each_sequence(sequences), targets, groups, None if images is None else images.tags()]
         kept, summed = merge_duplicates(_digests(column for column in columns if column is not None), weights)
         images, targets = None if images is None else images[kept], targets[kept]
         codes = _class_codes(targets)
         if several_classes and codes is not None and len(np.unique(codes)) < 2:
             raise ValueError("Only one class has sequences of positive sample_weight: two are needed.")
-        return cls(sequences.take(kept), targets, summed, images, kept, None if groups is None else groups[kept])
+        return cls(chosen(sequences, kept), targets, summed, images, kept, None if groups is None else groups[kept])
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -65,7 +64,9 @@ class TrainingSet:
         images = None if self.images is None else self.images[rows]
         numbers = None if self.numbers is None else self.numbers[rows]
         groups = None if self.groups is None else self.groups[rows]
-        return TrainingSet(self.sequences.take(rows), self.targets[rows], self.weights[rows], images, numbers, groups)
+        return TrainingSet(
+            chosen(self.sequences, rows), self.targets[rows], self.weights[rows], images, numbers, groups
+        )
 
     def split(self, fraction: float, seed: int) -> tuple[TrainingSet, TrainingSet]:
         """Split into training data and a held-out fraction. If possible, both sides contain every class."""

@@ -401,7 +401,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
 
     # ------------------------------------------------------------------ distances between sequences
     def _prepare(self, sequences: Sequences) -> EmbeddedSequences:
-        embeddings = run_sequences(self._flat(sequences), self.module_.features, self._n_features_out)
+        embeddings = run_sequences(self._scaled(sequences), self.module_.features, self._n_features_out)
         return EmbeddedSequences(embeddings, sequences.lengths)
 
     def _tile(

@@ -34,7 +34,7 @@ from skseqmetric._tasks.spelling import (
     without_start_symbol,
     written,
 )
-from skseqmetric._tensors.flat import FlatSequences, batches_by_length
+from skseqmetric._tensors.flat import FlatSequences, ReadSequences, batches_by_length
 from skseqmetric._tensors.inference import MAX_STEPS, check_finite, over_batches
 from skseqmetric._tensors.steps import StepTargets
 from skseqmetric._training.data import TrainingSet
@@ -561,7 +561,7 @@ class CrossModalTranscriber(CrossModalEstimator):
     score_images = strips.score_images
 
     @shown
-    def _of_steps(self, flat: FlatSequences, what: Callable[[Tensor, Tensor], list[np.ndarray]]) -> list[np.ndarray]:
+    def _of_steps(self, flat: ReadSequences, what: Callable[[Tensor, Tensor], list[np.ndarray]]) -> list[np.ndarray]:
         """Return what(log-probabilities (B, T', K + 1), lengths (B,)) of all sequences, in their order."""
         out: list[Any] = [None] * len(flat)
 
@@ -600,7 +600,7 @@ def _exchanges(codes: Sequence[np.ndarray], first: np.ndarray, second: np.ndarra
 def _steps_by_running(encoder: nn.Module, sequences: Sequences) -> np.ndarray:
     device = next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
     n_channels = sequences.n_channels
-    blank = replace(sequences, values=np.zeros_like(sequences.values))
+    blank = replace(sequences, values=np.zeros(sequences.values.shape, dtype=sequences.values.dtype))
     flat = FlatSequences.from_sequences(blank, np.zeros(n_channels), np.ones(n_channels), device)
     steps = np.empty(len(flat), dtype=np.int64)
     for rows in batches_by_length(flat.host_lengths, MAX_STEPS):

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skseqmetric._base import CallbackSupportMixin, exporting, reported, unchanged_if_refused
 from skseqmetric._estimators.dtw.library import tslearn_metrics
-from skseqmetric._input import MISSING, Sequences, check_sequences
+from skseqmetric._input import MISSING, Sequences, lent_sequences
 from skseqmetric._metrics.protocol import Metric
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dtw import SteppedSeries, dtw_nearest, dtw_pairs, dtw_table
@@ -153,7 +153,7 @@ class DTWMetric(CallbackSupportMixin, Metric):
         self._validate_params()
         self._check_engine()
         with unchanged_if_refused(self):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             self.radius_ = self._radius(int(sequences.lengths.max()))
             self.__dict__.pop("threshold_", None)
         return self

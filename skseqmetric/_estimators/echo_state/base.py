@@ -30,12 +30,12 @@ from skseqmetric._input import (
     MISSING,
     Sequences,
     as_array,
-    check_sequences,
+    lent_sequences,
     n_channels_read,
     real_numbers,
 )
 from skseqmetric._ops.weights import ReservoirWeights
-from skseqmetric._tensors.flat import FlatSequences
+from skseqmetric._tensors.flat import ReadSequences, scaled_sequences
 from skseqmetric._tensors.inference import MAX_STEPS, run_steps
 from skseqmetric._tensors.modes import answering
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
@@ -112,7 +112,7 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """
         self._check_parameters()
         with unchanged_if_refused(self):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             self._start(sequences, np.ones(len(sequences)))
             for name in ("coef_", "intercept_", "alpha_", "_solver"):
                 self.__dict__.pop(name, None)
@@ -161,14 +161,14 @@ class EchoStateEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"{name} holds {wrong[0]:g}, which is not in the range {allowed}.")
         return values
 
-    def _flat(self, sequences: Sequences) -> FlatSequences:
-        """Return flat float32 values (x - mean_) / scale_ on the device."""
-        return FlatSequences.from_sequences(sequences, self.mean_, self.scale_, self._device)
+    def _scaled(self, sequences: Sequences) -> ReadSequences:
+        """Return float32 values (x - mean_) / scale_ for one pass over them."""
+        return scaled_sequences(sequences, self.mean_, self.scale_, self._device)
 
-    def _checked(self, X: Any) -> FlatSequences:
-        """Check new sequences and return them scaled, on the device."""
+    def _checked(self, X: Any) -> ReadSequences:
+        """Check new sequences and return them scaled, to be read in batches."""
         check_is_fitted(self, "reservoirs_")
-        return self._flat(check_sequences(X, estimator=self, reset=False))
+        return self._scaled(lent_sequences(X, estimator=self, reset=False))
 
     @property
     def _device(self) -> torch.device:

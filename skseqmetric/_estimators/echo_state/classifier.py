@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Real
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from skseqmetric._base import class_methods, renamed, reported, shown_by, unchanged_if_refused
 from skseqmetric._base.exporting import ExportedModel
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
-from skseqmetric._input import check_classes
+from skseqmetric._input import Piece, check_classes, pieces_of
 from skseqmetric._tasks import Classes, class_factors, probabilities
 from skseqmetric._tensors.steps import IGNORED, StepTargets
 from skseqmetric._training.data import TrainingSet
@@ -261,7 +262,7 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             if self.readout == "logistic":
                 self._fit_logistic(training)
             else:
-                self._fit_readout(training)
+                self._fit_readout([training])
         return self
 
     @available_if(_has_ridge_readout)
@@ -269,12 +270,13 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         """Learn from more sequences by recursive least squares. Earlier sequences keep their weight.
 
         With `scaling=None`, calls with the parts of a data set give the result of one `fit` on all of it. Otherwise the
-        first call fixes the scaling. It also fixes a penalty that is chosen by cross-validation.
+        first call fixes the scaling, by its first piece. It also fixes a penalty that is chosen by cross-validation.
 
         Parameters
         ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or iterator
+            Sequences. Or an iterator that yields pieces (X, y) or (X, y, sample_weight) of data that memory may not
+            hold: one pass over them, one solution at its end.
         y : array-like of shape (n,), or with target="step" list of n arrays (T_i,)
             As in `fit`.
         classes : array-like of shape (K,), optional
@@ -290,8 +292,14 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
         self._check_continues()
         if self.class_weight == "balanced":
             raise ValueError("partial_fit cannot know how frequent classes will be: pass class_weight as numbers.")
-        first = not hasattr(self, "coef_")
+        learn = self._update_readout if hasattr(self, "coef_") else self._fit_readout
         with unchanged_if_refused(self), shown_by(self, fits=True):
+            learn(self._pieces(pieces_of(X, y, sample_weight), classes, first=not hasattr(self, "coef_")))
+        return self
+
+    def _pieces(self, pieces: Iterator[Piece], classes: Any, *, first: bool) -> Iterator[TrainingSet]:
+        """Check the pieces one by one, and know the labels of each when it is learned."""
+        for X, y, sample_weight in pieces:
             task: Any = self._make_task()
             if not first:
                 task = task.following(self._task)
@@ -301,12 +309,8 @@ class EchoStateClassifier(ClassifierMixin, EchoStatePredictor):
             if first and classes is None:
                 _refuse_single_class(training)
             self._know(task)
-            self._class_factors = self._factors_of(training)
-            if first:
-                self._fit_readout(training)
-            else:
-                self._update_readout(training)
-        return self
+            self._class_factors, first = self._factors_of(training), False
+            yield training
 
     def _factors_of(self, training: TrainingSet) -> np.ndarray:
         """Return one factor per class (K,), followed by a 0 for rows without a label."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -18,14 +18,14 @@ from skseqmetric._base import exporting, shown, streaming
 from skseqmetric._estimators.echo_state.base import EchoStateEstimator
 from skseqmetric._estimators.echo_state.exported import ExportedReadout
 from skseqmetric._files import record
-from skseqmetric._input import as_array, check_sequences, check_weights, real_numbers
+from skseqmetric._input import as_array, check_weights, lent_sequences, real_numbers
 from skseqmetric._networks.pooling import POOLINGS, pooled
 from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.reservoir import reservoir_step
 from skseqmetric._ops.ridge import Readout, RecursiveLeastSquares, RidgeSums
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._tasks import Blocks, Task
-from skseqmetric._tensors.flat import FlatSequences, batches_by_length, tensor_of
+from skseqmetric._tensors.flat import ReadSequences, batches_by_length, tensor_of
 from skseqmetric._tensors.inference import MAX_STEPS, run_sequences, run_steps
 from skseqmetric._tensors.steps import StepTargets
 from skseqmetric._training.data import TrainingSet
@@ -88,7 +88,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _checked_data(self, X: Any, y: Any, sample_weight: Any, task: Task, *, reset: bool) -> tuple[Task, TrainingSet]:
         """Check all arguments of a fit once. Return the task that has seen y, and the data."""
-        sequences = check_sequences(X, estimator=self, reset=reset)
+        sequences = lent_sequences(X, estimator=self, reset=reset)
         task, targets = task.check(y, sequences)
         return task, TrainingSet(sequences, targets, check_weights(sample_weight, len(sequences)))
 
@@ -105,13 +105,15 @@ class EchoStatePredictor(EchoStateEstimator):
             raise ValueError(f'alpha={self.alpha!r} must be a number > 0, a list of such numbers, or "auto".')
         return alphas
 
-    def _fit_readout(self, training: TrainingSet) -> None:
-        """Draw new reservoirs and learn the readout from these data alone."""
-        self._begin(training)
-        device = self._float64_device
-        sums = RidgeSums(self._n_features, self._task.n_outputs, device)
-        for rows in self._rows(training, device):
-            sums.add(*rows)
+    def _fit_readout(self, pieces: Iterable[TrainingSet]) -> None:
+        """Draw new reservoirs for the first piece, and learn the readout from these pieces alone."""
+        sums: Any = None
+        for training in pieces:
+            if sums is None:
+                self._begin(training)
+                sums = RidgeSums(self._n_features, self._task.n_outputs, self._float64_device)
+            for rows in self._rows(training, sums.device):
+                sums.add(*rows)
         self._solver = sums
         self._keep(sums.solve(self._alphas()))
 
@@ -135,13 +137,14 @@ class EchoStatePredictor(EchoStateEstimator):
                 f"partial_fit continues with {self._form}, but the parameters are {self._wanted_form}: call fit."
             )
 
-    def _update_readout(self, training: TrainingSet) -> None:
+    def _update_readout(self, pieces: Iterable[TrainingSet]) -> None:
         """Learn the readout from all data since the reservoirs were drawn."""
         # a copy, because the sums grow in place and an error must leave the old ones
         earlier = copy.deepcopy(self._solver)
         solver = RecursiveLeastSquares(earlier, self.alpha_) if isinstance(earlier, RidgeSums) else earlier
-        for rows in self._rows(training, solver.device):
-            solver.add(*rows)
+        for training in pieces:
+            for rows in self._rows(training, solver.device):
+                solver.add(*rows)
         self._solver = solver
         self._keep(solver.solve())
 
@@ -161,7 +164,7 @@ class EchoStatePredictor(EchoStateEstimator):
 
     def _rows(self, training: TrainingSet, device: torch.device) -> Iterator[Rows]:
         """Yield states with targets, batch by batch. The batches do not depend on the order of the sequences."""
-        flat = self._flat(training.sequences)
+        flat = self._scaled(training.sequences)
         most = self._max_steps if self._form.every_step else MAX_STEPS
         batches = list(batches_by_length(flat.host_lengths, most, flat.digests))
         for indices in tracked(batches, "states", len(batches), "batch"):
@@ -176,7 +179,7 @@ class EchoStatePredictor(EchoStateEstimator):
             )
 
     def _states_of(
-        self, training: TrainingSet, flat: FlatSequences, indices: np.ndarray
+        self, training: TrainingSet, flat: ReadSequences, indices: np.ndarray
     ) -> tuple[Tensor, np.ndarray, np.ndarray]:
         """Return states (m, F) of the sequences at `indices`, with their targets and weights."""
         values, lengths = flat.padded(indices)

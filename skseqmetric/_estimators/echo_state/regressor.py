@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,9 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from skseqmetric._base import number_methods, renamed, reported, shown_by, unchanged_if_refused
 from skseqmetric._base.exporting import ExportedModel
 from skseqmetric._estimators.echo_state.predictor import EchoStatePredictor
+from skseqmetric._input import Piece, pieces_of
 from skseqmetric._tasks import Task
+from skseqmetric._training.data import TrainingSet
 
 
 @renamed(summary="pooling", predict_steps="predict_prefixes")
@@ -200,19 +203,20 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         with unchanged_if_refused(self), shown_by(self, fits=True):
             task, training = self._checked_data(X, y, sample_weight, self._make_task(), reset=True)
             self._know(task)
-            self._fit_readout(training)
+            self._fit_readout([training])
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from more sequences by recursive least squares. Earlier sequences keep their weight.
 
         With `scaling=None`, calls with the parts of a data set give the result of one `fit` on all of it. Otherwise the
-        first call fixes the scaling. It also fixes a penalty that is chosen by cross-validation.
+        first call fixes the scaling, by its first piece. It also fixes a penalty that is chosen by cross-validation.
 
         Parameters
         ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences.
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or iterator
+            Sequences. Or an iterator that yields pieces (X, y) or (X, y, sample_weight) of data that memory may not
+            hold: one pass over them, one solution at its end.
         y : array-like of shape (n,) or (n, K), or with target="step" list of n arrays (T_i,) or (T_i, K)
             As in `fit`.
         sample_weight : array-like of shape (n,), optional
@@ -224,16 +228,19 @@ class EchoStateRegressor(MultiOutputMixin, RegressorMixin, EchoStatePredictor):
         """
         self._check_parameters()
         self._check_continues()
-        first = not hasattr(self, "coef_")
+        learn = self._update_readout if hasattr(self, "coef_") else self._fit_readout
         with unchanged_if_refused(self), shown_by(self, fits=True):
+            learn(self._pieces(pieces_of(X, y, sample_weight), first=not hasattr(self, "coef_")))
+        return self
+
+    def _pieces(self, pieces: Iterator[Piece], *, first: bool) -> Iterator[TrainingSet]:
+        """Check the pieces one by one."""
+        for X, y, sample_weight in pieces:
             task: Task = self._make_task() if first else self._make_task().following(self._task)
             task, training = self._checked_data(X, y, sample_weight, task, reset=first)
             self._know(task)
-            if first:
-                self._fit_readout(training)
-            else:
-                self._update_readout(training)
-        return self
+            first = False
+            yield training
 
     _make_task = number_methods.make_task
 

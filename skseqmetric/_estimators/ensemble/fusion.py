@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from skseqmetric._base.exporting import Axes, ExportedModel, channel_names
 from skseqmetric._files import record
 from skseqmetric._input import Sequences
 from skseqmetric._metrics.euclidean import embedded_rows, embedded_tile
-from skseqmetric._metrics.hooks import distance_tile, distances_of_pairs, embedded, is_euclidean, prepare
+from skseqmetric._metrics.hooks import distance_tile, distances_of_pairs, embedded, is_euclidean, kept, prepare
 
 
 class Term(NamedTuple):
@@ -40,6 +40,10 @@ class PreparedEnsemble:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def kept(self) -> PreparedEnsemble:
+        """Return what does not read the caller's data any more."""
+        return replace(self, others=tuple(map(kept, self.others)))
 
 
 class Fusion:

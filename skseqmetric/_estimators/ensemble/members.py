@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._input import Sequences, as_array, check_sequences, positional, real_numbers
+from skseqmetric._input import Sequences, as_array, lent_sequences, positional, real_numbers
 from skseqmetric._metrics.callable import CallableMetric
 from skseqmetric._metrics.given import unfitted_metric
 from skseqmetric._metrics.protocol import PairMetric, metric_named
@@ -155,7 +155,7 @@ def new_metrics(members: list[Member], sequences: Sequences, seed: int | None = 
     for metric in metrics:
         if isinstance(metric, FrozenEstimator):
             check_is_fitted(metric.estimator)
-            check_sequences(sequences, estimator=metric.estimator, reset=False)
+            lent_sequences(sequences, estimator=metric.estimator, reset=False)
     if seed is not None:
         for place, metric in enumerate(metrics):
             _set_random_states(metric, np.random.default_rng([place, seed]))

@@ -42,8 +42,8 @@ from skseqmetric._input import (
     Sequences,
     check_groups,
     check_pairs,
-    check_sequences,
     check_weights,
+    lent_sequences,
     n_channels_read,
 )
 from skseqmetric._metrics.euclidean import embedded_nearest
@@ -248,7 +248,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
             Ctrl-C, as the notes say.
         """
         members = self._checked_members()
-        sequences = check_sequences(X, estimator=self)
+        sequences = lent_sequences(X, estimator=self)
         shares = check_weights(sample_weight, len(sequences))
         groups = None if groups is None else check_groups(groups, len(sequences))
         given = {"sample_weight": None if sample_weight is None else shares, "groups": groups}
@@ -281,7 +281,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         """
         members, first = self._checked_members(), "metrics_" not in vars(self)
         self._refuse_choice("partial_fit")
-        sequences = check_sequences(X, estimator=self, reset=first)
+        sequences = lent_sequences(X, estimator=self, reset=first)
         shares = check_weights(sample_weight, len(sequences))
         options = self._routed("partial_fit", members, sample_weight=sample_weight)
         metrics = new_metrics(members, sequences, self._drawn_seed()) if first else self._continued(members)
@@ -316,7 +316,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
         """
         members = self._checked_members()
         self._refuse_choice("fit_pairs")
-        sequences = check_sequences(X, estimator=self)
+        sequences = lent_sequences(X, estimator=self)
         pairs, same = check_pairs(pairs, same, len(sequences))
         fits = [
             Fit(m, "fit_pairs", (sequences, pairs, same), {})
@@ -439,6 +439,8 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     def _fusion(self) -> Fusion:
         factors = np.sqrt(self.weights_) / self.scales_
         return Fusion([Term(m, float(f)) for m, f in zip(self.metrics_, factors, strict=True) if f > 0])
+
+    _reads_lent = True
 
     @property
     def _is_euclidean(self) -> bool:

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from skseqmetric._base import exporting, unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
 from skseqmetric._estimators.neighbors.exported import of_neighbors
-from skseqmetric._input import check_labels, check_sequences
+from skseqmetric._input import check_labels, lent_sequences
 from skseqmetric._tasks import Classes
 
 
@@ -136,7 +136,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         """
         self._validate_params()
         with unchanged_if_refused(self):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             self.classes_, self._y = check_labels(y, len(sequences), estimator=self)
             labels = self.classes_[self._y]
             self._fit_metric(sequences, labels, labels, fit_params, kind="classes")

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skseqmetric._base import exporting, unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
 from skseqmetric._estimators.neighbors.exported import of_neighbors
-from skseqmetric._input import check_real_targets, check_sequences
+from skseqmetric._input import check_real_targets, lent_sequences
 from skseqmetric._tasks import Numbers
 
 
@@ -122,7 +122,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         """
         self._validate_params()
         with unchanged_if_refused(self):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             self._y = _check_values(y, len(sequences), self)
             binned = self._is_supervised()
             target = self._classes_for_metric() if binned else self._y

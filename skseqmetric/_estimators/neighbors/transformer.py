@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NoReturn, Self
 
+import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors
-from skseqmetric._input import check_sequences
+from skseqmetric._input import lent_sequences
 
 
 class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SequenceNeighbors):
-    """The graph of nearest sequences, for any estimator that takes precomputed distances.
+    r"""The graph of nearest sequences, for any estimator that takes precomputed distances.
 
     It is `KNeighborsTransformer` of scikit-learn for sequences. In a pipeline it precedes an estimator with
-    `metric="precomputed"`, such as `KNeighborsClassifier`, `DBSCAN`, `LocalOutlierFactor` or `TSNE`.
+    `metric="precomputed"`, such as `KNeighborsClassifier`, `DBSCAN`, `LocalOutlierFactor` or `TSNE`. With `symmetric`
+    it also precedes `HDBSCAN` and `umap.UMAP`.
 
     Parameters
     ----------
@@ -32,6 +34,9 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: four times the edges per row,
         at least 20.
+    symmetric : bool, default=False
+        Whether `fit_transform` also returns every edge in the other direction. Rows then have more than `n_neighbors`
+        edges where others have it as a neighbour. `transform` has edges to fitted sequences alone, and does not change.
     missing : {"error", "interpolate", "mask"}, default="error"
         What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
         between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
@@ -56,6 +61,17 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     n_features_in_ : int
         Number of steps. Only after fitting a 2-D table.
 
+    See Also
+    --------
+    SequenceDistances : All distances, for estimators that need more than those of neighbours.
+
+    Notes
+    -----
+    The estimator that follows decides how many edges it needs. If there are fewer, it says so. `TSNE` reads
+    :math:`3 \cdot \mathrm{perplexity} + 1` neighbours, 91 by default, and needs ``init="random"``. `umap.UMAP` and
+    `LocalOutlierFactor` read their `n_neighbors`, `HDBSCAN` its `min_samples`. `HDBSCAN` also refuses a graph in more
+    than one piece: pass more neighbours, or use `SequenceDistances`.
+
     Examples
     --------
     >>> from sklearn.neighbors import KNeighborsClassifier
@@ -72,6 +88,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     _parameter_constraints: dict[str, list[Any]] = {
         **SequenceNeighbors._parameter_constraints,
         "mode": [StrOptions({"distance", "connectivity"})],
+        "symmetric": ["boolean"],
     }
 
     def __init__(
@@ -82,6 +99,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         n_neighbors: int = 5,
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        symmetric: bool = False,
         missing: str = "error",
         verbose: int = 0,
         metric_params: dict[str, Any] | None = None,
@@ -91,6 +109,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self.n_neighbors = n_neighbors
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.symmetric = symmetric
         self.missing = missing
         self.verbose = verbose
         self.metric_params = metric_params
@@ -113,7 +132,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         """
         self._validate_params()
         with unchanged_if_refused(self):
-            self._fit_metric(check_sequences(X, estimator=self), y, y, fit_params)
+            self._fit_metric(lent_sequences(X, estimator=self), y, y, fit_params)
             self._n_features_out = self.n_samples_fit_
         return self
 
@@ -134,7 +153,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         return self._graph(self._prepare_queries(X), self._n_stored, self.mode)
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Return `fit(X, y).transform(X)`, but prepare the sequences only once.
+        """Return `fit(X, y).transform(X)`, but prepare the sequences only once. `symmetric` adds edges to it.
 
         Parameters
         ----------
@@ -148,9 +167,11 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         Returns
         -------
         graph : CSR matrix of shape (n, n)
+            Rows are sorted by (distance, index). With `symmetric` the matrix equals its transpose.
         """
         self.fit(X, y, **fit_params)
-        return self._graph(self._references, self._n_stored, self.mode)
+        graph = self._graph(self._references, self._n_stored, self.mode)
+        return _in_both_directions(graph) if self.symmetric else graph
 
     @property
     def _n_stored(self) -> int:
@@ -167,3 +188,19 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self._is_supervised()
         return tags
+
+
+def _in_both_directions(graph: Any) -> Any:
+    """Return the graph (n, n) with every edge in both directions, also those of length 0.
+
+    A distance that a function gives in two sizes has the larger one in both directions.
+    """
+    n = graph.shape[0]
+    left, right = np.repeat(np.arange(n), np.diff(graph.indptr)), graph.indices.astype(np.int64)
+    edges, places = np.unique(np.concatenate([left * n + right, right * n + left]), return_inverse=True)
+    lengths = np.full(len(edges), -np.inf)
+    np.maximum.at(lengths, places, np.concatenate([graph.data, graph.data]))
+    rows, columns = np.divmod(edges, n)
+    order = np.lexsort((columns, lengths, rows))
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
+    return type(graph)((lengths[order], columns[order], ends), shape=graph.shape)

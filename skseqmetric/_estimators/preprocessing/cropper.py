@@ -12,7 +12,7 @@ from skseqmetric._estimators.preprocessing.base import SequencePreprocessor
 from skseqmetric._input import Sequences
 from skseqmetric._ops.movement import active_range, liveliest, movement
 from skseqmetric._ops.progress import tracked
-from skseqmetric._tensors.scaling import usable_deviation, weighted_moments
+from skseqmetric._tensors.scaling import plain_moments
 
 
 class SequenceCropper(SequencePreprocessor):
@@ -102,9 +102,7 @@ class SequenceCropper(SequencePreprocessor):
     def _learn(self, sequences: Sequences) -> None:
         if self.stop is not None and self.stop <= self.start:
             raise ValueError(f"stop={self.stop} is not after start={self.start}: nothing would be kept.")
-        share = np.full(len(sequences.values), 1 / len(sequences.values))
-        mean, deviation = weighted_moments(sequences.values, share)
-        self.scale_ = usable_deviation(deviation, mean, sequences.values.dtype)
+        _, self.scale_ = plain_moments(sequences.values)
 
     def _applied(self, sequences: Sequences) -> list[np.ndarray]:
         if sequences.lengths.min() <= self.start:

@@ -12,7 +12,7 @@ from skseqmetric._estimators.preprocessing.base import SequencePreprocessor
 from skseqmetric._estimators.preprocessing.blocks import blocks
 from skseqmetric._input import Sequences
 from skseqmetric._ops.progress import tracked
-from skseqmetric._tensors.scaling import usable_deviation, weighted_moments
+from skseqmetric._tensors.scaling import plain_moments, usable_deviation
 
 
 class SequenceScaler(SequencePreprocessor):
@@ -103,11 +103,6 @@ def _scaled(values: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.nda
     return ((values - center) / scale).astype(values.dtype, copy=False)
 
 
-def _mean_and_deviation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean, deviation = weighted_moments(values, np.full(len(values), 1 / len(values)))
-    return mean, usable_deviation(deviation, mean, values.dtype)
-
-
 def _median_and_quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lower, median, upper = np.quantile(values.astype(np.float64), (0.25, 0.5, 0.75), axis=0)
     return median, usable_deviation(upper - lower, median, values.dtype)
@@ -118,4 +113,4 @@ def _least_and_range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return least, usable_deviation(values.max(axis=0) - least, least, values.dtype)
 
 
-_MOMENTS = {"standard": _mean_and_deviation, "robust": _median_and_quartiles, "minmax": _least_and_range}
+_MOMENTS = {"standard": plain_moments, "robust": _median_and_quartiles, "minmax": _least_and_range}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,29 +19,32 @@ _ROUNDING = 2.0**-17  # of the largest convolution: above the error of its addit
 
 _VALUES = 1 << 22  # numbers of one convolution that are held at once
 
+Read = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""A function of indices (m,) that returns these sequences, stacked along time, in float32, and their lengths (m,)."""
+
 
 def draw_bank(
-    values: np.ndarray,
+    read: Read,
     lengths: np.ndarray,
+    n_channels: int,
     weights: np.ndarray,
     order: np.ndarray,
     n_features: int,
     rng: np.random.Generator,
 ) -> ConvolutionBank:
-    """Return a bank of about `n_features` features for float32 sequences (sum of lengths, C), stacked along time.
+    """Return a bank of about `n_features` features for sequences of these `lengths` (n,). Only those drawn are read.
 
     Sequences are drawn with probabilities in proportion to `weights` (n,), from a list that has them in this `order`.
     """
     dilations, n_biases = spread_dilations(median_length(lengths, weights), n_features // N_KERNELS)
-    starts, channels = _draw_channels(len(dilations) * N_KERNELS, values.shape[1], rng)
+    starts, channels = _draw_channels(len(dilations) * N_KERNELS, n_channels, rng)
     shares = np.cumsum(weights[order] / weights.sum())
     drawn = order[np.searchsorted(shares[:-1], rng.random((len(dilations), N_KERNELS)), side="right")]
     bank = ConvolutionBank(dilations, n_biases, starts, channels, np.zeros(0, np.float32))
     levels = np.arange(1, N_KERNELS * n_biases.sum() + 1) * _GOLDEN % 1
     last = np.cumsum(N_KERNELS * n_biases)
     biases = [
-        _biases(values, lengths, bank, d, drawn[d], levels[stop - N_KERNELS * n_biases[d] : stop])
-        for d, stop in enumerate(last)
+        _biases(read, bank, d, drawn[d], levels[stop - N_KERNELS * n_biases[d] : stop]) for d, stop in enumerate(last)
     ]
     return ConvolutionBank(dilations, n_biases, starts, channels, np.concatenate(biases))
 
@@ -77,9 +81,7 @@ def _draw_channels(n: int, n_channels: int, rng: np.random.Generator) -> tuple[n
     return np.concatenate([[0], np.cumsum(sizes)]), ordered[used].astype(np.int32)
 
 
-def _biases(
-    values: np.ndarray, lengths: np.ndarray, bank: ConvolutionBank, d: int, drawn: np.ndarray, levels: np.ndarray
-) -> np.ndarray:
+def _biases(read: Read, bank: ConvolutionBank, d: int, drawn: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return the biases (K n,) at one dilation: quantiles of the convolution of the sequence drawn for each kernel.
 
     Every other bias lies a little above its quantile, and the rest a little below. Equal values, of which data such as
@@ -89,11 +91,13 @@ def _biases(
     channels, used = bank.channel_slots(d)
     sides = np.where(np.arange(levels.shape[1]) % 2, 1, -1) * _ROUNDING
     found = np.empty(levels.shape, dtype=np.float32)
+    used_rows, drawn = np.unique(drawn, return_inverse=True)
+    values, lengths = read(used_rows)
     share = max(1, _VALUES // int(lengths[drawn].max()))
     for start in range(0, N_KERNELS, share):
         part = slice(start, start + share)
-        read = Reading(drawn[part], channels[part], used[part], TAPS[part], int(bank.dilations[d]))
-        convolved = _convolved(values, lengths, read)
+        reading = Reading(drawn[part], channels[part], used[part], TAPS[part], int(bank.dilations[d]))
+        convolved = _convolved(values, lengths, reading)
         quantiles, largest = _quantiles(convolved, lengths[drawn[part]], levels[part])
         found[part] = quantiles + sides * largest[:, None]
     return found.ravel()

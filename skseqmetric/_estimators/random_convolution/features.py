@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,17 +12,19 @@ import torch
 
 from skseqmetric._estimators.random_convolution.bank import draw_bank, median_length
 from skseqmetric._files import record
-from skseqmetric._input import Sequences
+from skseqmetric._input import Sequences, chosen, in_parts
 from skseqmetric._ops.progress import progress
 from skseqmetric._ops.random_convolution import ConvolutionBank, convolution_shares
-from skseqmetric._tensors.flat import fingerprints, standardised
+from skseqmetric._tensors.flat import scaled_sequences, standardised
 from skseqmetric._tensors.modes import answering
 from skseqmetric._tensors.scaling import channel_scaling
 
 VIEWS = ("channels", "differences", "relative", "relative_differences")
 """What the convolutions read: the scaled channels, their differences, and both in relative time."""
 
-_PIECE = 1 << 23  # values and features that are held at once
+_LEARNED, _ANSWERED = 1 << 23, 1 << 21  # values, and features, that are held at once in a fit, and to answer
+
+_VALUES = 1 << 20  # values of sequences on the CPU of which the views are held at once
 
 
 @record(mean="float64 C", scale="float64 C", n_steps="int", banks="dict")
@@ -71,17 +74,25 @@ class ConvolutionFeatures:
         weights = np.ones(len(sequences)) if weights is None else weights
         mean, scale = channel_scaling(sequences, weights, numbers)
         used = np.flatnonzero(weights)
-        counted = sequences if weights.all() else sequences.take(used)
+        counted = sequences if weights.all() else chosen(sequences, used)
         numbers = used if numbers is None else numbers[used]
         weights, lengths = weights[weights != 0], counted.lengths
         ragged = bool((lengths != lengths[0]).any())
         names = (VIEWS if ragged else VIEWS[:2]) if isinstance(views, str) else views
-        values, n_steps = standardised(counted, mean, scale, numbers), median_length(lengths, weights)
+        n_steps = median_length(lengths, weights)
         # an order of their own, so that neither that of the data matters nor the units of the channels
-        order = np.argsort(fingerprints(np.split(values, np.cumsum(lengths)[:-1])), kind="stable")
+        scaled = scaled_sequences(counted, mean, scale, torch.device("cpu"), numbers)
+        order = np.argsort(scaled.digests, kind="stable")
+
+        def read(name: str, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            some = counted.take(drawn)
+            return viewed(name, standardised(some, mean, scale), some.lengths, n_steps)
+
         banks = {}
         for name in names:
-            banks[name] = draw_bank(*viewed(name, values, lengths, n_steps), weights, order, n_features, rng)
+            there = np.full_like(lengths, n_steps) if name.startswith("relative") else lengths
+            there = np.maximum(there - 1, 1) if name.endswith("differences") else there
+            banks[name] = draw_bank(partial(read, name), there, len(mean), weights, order, n_features, rng)
         return cls(mean, scale, n_steps, banks)
 
     @property
@@ -97,12 +108,27 @@ class ConvolutionFeatures:
 
         `numbers` are those by which messages call the sequences, if not by their order.
         """
-        values = standardised(sequences, self.mean, self.scale, numbers)
-        parts = []
+        out = np.empty((len(sequences), self.n_features_out), dtype=np.float32)
+        numbers = np.arange(len(sequences)) if numbers is None else numbers
+        # a GPU takes all at once
+        most = _VALUES if torch.device(device).type == "cpu" else max(_VALUES, sequences.values.size)
+        begin = 0
+        for first, stop in in_parts(sequences.lengths, max(1, most // sequences.n_channels)):
+            lengths = sequences.lengths[first:stop]
+            end = begin + int(lengths.sum())
+            part = Sequences(sequences.values[begin:end], lengths)
+            self._fill(out[first:stop], part, device, numbers[first:stop])
+            begin = end
+        return out
+
+    def _fill(self, out: np.ndarray, sequences: Sequences, device: torch.device | str, numbers: np.ndarray) -> None:
+        """Write the features of a few sequences."""
+        values, column = standardised(sequences, self.mean, self.scale, numbers), 0
         for name, bank in self.banks.items():
             steps, lengths = viewed(name, values, sequences.lengths, self.n_steps)
-            parts.append(convolution_shares(torch.from_numpy(steps).to(device), lengths, bank).cpu().numpy())
-        return np.concatenate(parts, axis=1)
+            found = convolution_shares(torch.from_numpy(steps).to(device), lengths, bank).cpu().numpy()
+            out[:, column : column + bank.n_features] = found
+            column += bank.n_features
 
 
 def check_views(views: Any) -> str | Sequence[str]:
@@ -117,14 +143,18 @@ def check_views(views: Any) -> str | Sequence[str]:
     return names
 
 
-def pieces(sequences: Sequences, n_features: int) -> Iterator[tuple[np.ndarray, Sequences]]:
-    """Yield the sequences in pieces of bounded memory, each with the numbers of its sequences."""
+def pieces(sequences: Sequences, n_features: int, *, learning: bool) -> Iterator[tuple[np.ndarray, Sequences]]:
+    """Yield the sequences in pieces of bounded memory, each with the numbers of its sequences.
+
+    Those of a fit are larger: sums of products of features are faster, and have the same bits as ever.
+    """
+    n_values = _LEARNED if learning else _ANSWERED
     steps, n_channels = np.cumsum(sequences.lengths), sequences.n_channels
     start, done = 0, 0
     with progress("convolutions", len(sequences), "sequence") as bar:
         while start < len(sequences):
-            allowed = start + max(1, _PIECE // n_features)
-            stop = min(allowed, int(np.searchsorted(steps, done + _PIECE // n_channels, side="right")))
+            allowed = start + max(1, n_values // n_features)
+            stop = min(allowed, int(np.searchsorted(steps, done + n_values // n_channels, side="right")))
             stop = min(max(stop, start + 1), len(sequences))
             rows, part = np.arange(start, stop), slice(done, int(steps[stop - 1]))
             yield rows, Sequences(sequences.values[part], sequences.lengths[start:stop])

@@ -17,7 +17,18 @@ from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
 from skseqmetric._estimators.random_convolution.targets import Meaning
 from skseqmetric._files import record
-from skseqmetric._input import MISSING, Sequences, check_pairs, check_sequences, check_weights, n_channels_read
+from skseqmetric._input import (
+    MISSING,
+    Piece,
+    Sequences,
+    check_pairs,
+    check_weights,
+    chosen,
+    lent_sequences,
+    n_channels_read,
+    owned,
+    pieces_of,
+)
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.protocol import Metric, register_metric
 from skseqmetric._ops.products import SteadyProduct
@@ -210,6 +221,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     _seen: TrainingSet | SeenRows | FeatureSums | None
 
     _is_euclidean = True
+    _reads_lent = True
 
     def __init__(
         self,
@@ -271,7 +283,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             form: Form
             if len(training) <= convolutions.n_features_out // 2:
                 form = KernelForm(self._features_of(convolutions, training), targets, training.weights)
-                kept = training if training.sequences.values.size <= _KEPT else None
+                few = training.sequences.values.size <= _KEPT
+                kept = replace(training, sequences=owned(training.sequences)) if few else None
             else:
                 form, kept = self._summed(convolutions, training, targets).form(), None
             self._learn(form, convolutions, meaning)
@@ -281,12 +294,14 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from more sequences. The result is that of one fit to all of them with the convolutions of the first.
 
-        The first call draws the convolutions and learns the scaling of the channels. Later calls may bring new classes.
+        The first call draws the convolutions and learns the scaling of the channels, from its first piece. Later calls
+        may bring new classes.
 
         Parameters
         ----------
-        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
-            Sequences. Equal sequences in two calls count as two.
+        X : list of (T_i, C) arrays, array (n, T, C), array (n, T), or iterator
+            Sequences. Equal sequences in two calls count as two. Or an iterator that yields pieces (X, y) or (X, y,
+            sample_weight) of data that memory may not hold: one pass over them, one solution at its end.
         y : array-like of shape (n,) or (n, n_outputs), optional
             As in `fit`.
         sample_weight : array-like of shape (n,), optional
@@ -306,8 +321,8 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Notes
         -----
         Every call solves the equations anew: it costs as much as a fit to all sequences so far, but for the features.
-        Few sequences are better passed together. The metric keeps the features of all sequences until they are half as
-        many as features, and then :math:`P^2` sums.
+        Few sequences are better passed together, or by an iterator. The metric keeps the features of all sequences
+        until they are half as many as features, and then :math:`P^2` sums.
         """
         self._check_parameters()
         if self.class_weight == "balanced":
@@ -319,12 +334,22 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 "were too many, or pairs. Begin with partial_fit on a metric that is not fitted, such as its clone."
             )
         with unchanged_if_refused(self), shown_by(self, fits=True):
-            earlier = None if first else self._meaning
-            meaning, training = self._checked(X, y, sample_weight, earlier)
-            convolutions = self._drawn(training) if first else self.convolutions_
-            seen = None if earlier is None else self._rows_seen(convolutions, earlier, meaning)
-            self._continue(convolutions, meaning, training, seen)
+            self._learn_pieces(pieces_of(X, y, sample_weight), first=first)
         return self
+
+    def _learn_pieces(self, pieces: Iterator[Piece], *, first: bool) -> None:
+        """Learn from what was seen and from all pieces, with one solution at the end."""
+        known: Any = None if first else self._meaning
+        convolutions: Any = None if first else self.convolutions_
+        seen: Any = None if first else self._seen
+        is_own = False  # what earlier calls left is copied, because an error must leave it as it was
+        for X, y, sample_weight in pieces:
+            meaning, training = self._checked(X, y, sample_weight, known)
+            convolutions = self._drawn(training) if convolutions is None else convolutions
+            if seen is not None and not (is_own and meaning.n_columns == known.n_columns):
+                seen = self._rows_seen(seen, convolutions, known, meaning)
+            seen, known, is_own = self._with_rows(convolutions, meaning, training, seen), meaning, True
+        self._learn_seen(convolutions, known, seen)
 
     def fit_pairs(self, X: Any, pairs: Any, same: Any) -> Self:
         r"""Learn the distance from weak supervision: pairs that are known to belong together or not.
@@ -353,7 +378,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """
         self._check_parameters()
         with unchanged_if_refused(self), shown_by(self, fits=True):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             pairs, same = check_pairs(pairs, same, len(sequences))
             weights, nothing = np.ones(len(sequences)), np.zeros((len(sequences), 0))
             training = TrainingSet(sequences, nothing, weights, numbers=np.arange(len(sequences)))
@@ -383,7 +408,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         used, places = np.unique(pairs, return_inverse=True)
         columns = principal[0] * form.inverse[:, np.newaxis].astype(np.float32)
         coordinates = np.empty((len(used), columns.shape[1]))
-        for part, found in self._pieces(convolutions, sequences.take(used), used):
+        for part, found in self._pieces(convolutions, chosen(sequences, used), used):
             found -= form.mean.astype(np.float32)
             coordinates[part] = found @ columns
         left, right = places.reshape(pairs.shape).T
@@ -399,7 +424,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, earlier: Meaning | None) -> tuple[Meaning, TrainingSet]:
         """Check all arguments. Return the meaning of y, and the data with equal rows merged."""
-        sequences = check_sequences(X, estimator=self, reset=earlier is None)
+        sequences = lent_sequences(X, estimator=self, reset=earlier is None)
         meaning = Meaning.of(y, self.target)
         if earlier is not None:
             meaning = meaning.following(earlier)
@@ -435,11 +460,16 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return out
 
     def _pieces(
-        self, convolutions: ConvolutionFeatures, sequences: Sequences, numbers: np.ndarray | None = None
+        self,
+        convolutions: ConvolutionFeatures,
+        sequences: Sequences,
+        numbers: np.ndarray | None = None,
+        *,
+        learning: bool = True,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield rows of the sequences with their features. `numbers` are those of messages."""
         device = device_or_cpu(self.device)
-        for rows, piece in pieces(sequences, convolutions.n_features_out):
+        for rows, piece in pieces(sequences, convolutions.n_features_out, learning=learning):
             yield rows, convolutions.features(piece, device, rows if numbers is None else numbers[rows])
 
     def _summed(
@@ -456,10 +486,9 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return sums
 
     def _rows_seen(
-        self, convolutions: ConvolutionFeatures, earlier: Meaning, meaning: Meaning
+        self, seen: Any, convolutions: ConvolutionFeatures, earlier: Meaning, meaning: Meaning
     ) -> SeenRows | FeatureSums:
-        """Return what is known of earlier calls, with a column for every target there is now. It may be changed."""
-        seen: Any = self._seen
+        """Return a copy of what was seen, with a column for every target there is now. It may be changed."""
         places = meaning.places_of(earlier)
         if isinstance(seen, FeatureSums):
             return seen.with_targets(places, meaning.n_columns)
@@ -469,27 +498,29 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         targets[:, places] = seen.targets
         return SeenRows(seen.features, targets, seen.weights)
 
-    def _continue(
+    def _with_rows(
         self,
         convolutions: ConvolutionFeatures,
         meaning: Meaning,
         training: TrainingSet,
         seen: SeenRows | FeatureSums | None,
-    ) -> None:
-        """Learn from what was seen and from more, by rows while they are few."""
+    ) -> SeenRows | FeatureSums:
+        """Return what was seen with more: rows while they are few, and then their sums."""
         targets = meaning.rows(training.targets)
         n_rows = len(training) + (len(seen.weights) if isinstance(seen, SeenRows) else 0)
         if not isinstance(seen, FeatureSums) and n_rows <= convolutions.n_features_out // 2:
             rows = SeenRows(self._features_of(convolutions, training), targets, training.weights)
-            rows = rows if seen is None else seen.joined(rows)
-            self._learn(KernelForm(rows.features.copy(), rows.targets, rows.weights), convolutions, meaning)
-            self._seen = rows
-            return
+            return rows if seen is None else seen.joined(rows)
         sums = seen.summed() if isinstance(seen, SeenRows) else seen
-        sums = self._summed(convolutions, training, targets, sums)
-        self._learn(sums.form(), convolutions, meaning)
-        sums.restore()
-        self._seen = sums
+        return self._summed(convolutions, training, targets, sums)
+
+    def _learn_seen(self, convolutions: ConvolutionFeatures, meaning: Meaning, seen: SeenRows | FeatureSums) -> None:
+        if isinstance(seen, SeenRows):
+            self._learn(KernelForm(seen.features.copy(), seen.targets, seen.weights), convolutions, meaning)
+        else:
+            self._learn(seen.form(), convolutions, meaning)
+            seen.restore()
+        self._seen = seen
 
     def _learn(self, form: Form, convolutions: ConvolutionFeatures, meaning: Meaning) -> None:
         principal = form.principal(self.n_components, [self._seed, 1])
@@ -541,7 +572,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _prepare(self, sequences: Sequences) -> Embedded:
         out = np.empty((len(sequences), self._n_features_out), dtype=np.float32)
-        for part, found in self._pieces(self.convolutions_, sequences):
+        for part, found in self._pieces(self.convolutions_, sequences, learning=False):
             found -= self.feature_mean_
             out[part] = _products(self._product, found)
         return Embedded(out, sequences.lengths)

@@ -23,7 +23,7 @@ from skseqmetric._base import (
 from skseqmetric._estimators.random_convolution.columns import ColumnMoments
 from skseqmetric._estimators.random_convolution.exported import ExportedFeatures
 from skseqmetric._estimators.random_convolution.features import ConvolutionFeatures, check_views, pieces
-from skseqmetric._input import MISSING, check_sequences, check_weights, n_channels_read
+from skseqmetric._input import MISSING, check_weights, lent_sequences, n_channels_read
 from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._tensors.resolve import device_or_cpu, draw_seed, resolve_device
 
@@ -226,9 +226,9 @@ class RandomConvolutionTransformer(
         features : ndarray of shape (n, P), float32
         """
         check_is_fitted(self)
-        sequences = check_sequences(X, estimator=self, reset=False)
+        sequences = lent_sequences(X, estimator=self, reset=False)
         out = np.empty((len(sequences), len(self.columns_)), dtype=np.float32)
-        for numbers, piece in pieces(sequences, self.convolutions_.n_features_out):
+        for numbers, piece in pieces(sequences, self.convolutions_.n_features_out, learning=False):
             out[numbers] = self._scaled(self.convolutions_.features(piece, device_or_cpu(self.device), numbers))
         return out
 
@@ -239,13 +239,13 @@ class RandomConvolutionTransformer(
         device, views = resolve_device(self.device), check_views(self.views)
         kept = []
         with unchanged_if_refused(self), shown_by(self, fits=True):
-            sequences = check_sequences(X, estimator=self)
+            sequences = lent_sequences(X, estimator=self)
             weights = check_weights(sample_weight, len(sequences))
             weights /= weights.max()  # their sum may not fit into float64
             rng = np.random.default_rng(draw_seed(self.random_state))
             drawn = ConvolutionFeatures.draw(sequences, self.n_features, rng, views=views, weights=weights)
             moments = ColumnMoments()
-            for numbers, piece in pieces(sequences, drawn.n_features_out):
+            for numbers, piece in pieces(sequences, drawn.n_features_out, learning=True):
                 if keep or self.standardize:
                     rows = drawn.features(piece, device, numbers)
                     moments.add(rows, weights[numbers])
