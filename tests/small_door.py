@@ -26,10 +26,16 @@ from skseqmetric import (
     RandomConvolutionTransformer,
     RecurrentClassifier,
     RecurrentRegressor,
+    SequenceCropper,
     SequenceDistances,
+    SequenceFeatures,
+    SequenceImputer,
     SequenceKNeighborsClassifier,
     SequenceKNeighborsRegressor,
     SequenceNeighborsTransformer,
+    SequenceResampler,
+    SequenceScaler,
+    SequenceWindower,
     SyncGRUMetric,
 )
 
@@ -92,10 +98,16 @@ CASES = [
     Case(RecurrentClassifier(3, target="step", **FAST), STEP_LABELS),
     Case(RecurrentRegressor(3, **FAST), NUMBERS),
     Case(RecurrentRegressor(3, target="step", **FAST), STEP_NUMBERS),
+    Case(SequenceCropper(threshold=0.2), None),
     Case(SequenceDistances("dtw"), None),
+    Case(SequenceFeatures(), None),
+    Case(SequenceImputer("mask"), None),
     Case(SequenceKNeighborsClassifier("dtw", n_neighbors=2), LABELS),
     Case(SequenceKNeighborsRegressor("dtw", n_neighbors=2), NUMBERS),
     Case(SequenceNeighborsTransformer("dtw", n_neighbors=2), None),
+    Case(SequenceResampler(7), None),
+    Case(SequenceScaler(), None),
+    Case(SequenceWindower(4, stride=3), None),
     Case(SyncGRUMetric(3, n_filters=3, **FAST), LABELS),
 ]
 

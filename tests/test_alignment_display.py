@@ -111,6 +111,7 @@ def test_arrays_of_a_metric_make_the_same_picture(metric: Any, display: Alignmen
 
 
 # ------------------------------------------------------------------ sizes
+@pytest.mark.filterwarnings("ignore::skseqmetric.exceptions.SuspiciousShapeWarning")
 @pytest.mark.parametrize(("n_channels", "pair"), [(1, (2, 3)), (6, (0, 1)), (7, (2, 2)), (40, (3, 2))])
 def test_any_channels_and_lengths_are_drawn(n_channels: int, pair: tuple[int, int]) -> None:
     inputs = sequences(n_channels)

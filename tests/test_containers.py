@@ -176,9 +176,9 @@ SUSPICIOUS = {
     "a recording of polars": (pl.DataFrame(np.ones((500, 3))), "frame of 500 rows and 3 columns"),
     "channels first": (
         [np.full((3, 50), 0.5)] * 2,
-        "3 steps at the median and 50 channels.*from_channels_f",
+        r"3 step\(s\) each and 50 channels.*from_channels_f",
     ),
-    "channels first, array": (np.full((4, 6, 100), 0.5), "6 steps at the median and 100 channels"),
+    "channels first, array": (np.full((4, 6, 100), 0.5), r"6 step\(s\) each and 100 channels"),
     "time first": (np.ones((10_001, 3)), r"more than 10000 of them have 5 steps or fewer.*\[X\].*from_concatenated"),
     "time first, array": (np.ones((10_001, 5, 2)), "more than 10000 of them have 5 steps or fewer"),
 }

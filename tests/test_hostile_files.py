@@ -223,7 +223,7 @@ HOSTILE: dict[str, tuple[str, Callable[[Content], bytes], str]] = {
     "a network without end": (GRU, _config("max_recurrent_steps", 0), "max_recurrent_steps"),
     "layers without end": ("NRNMClassifier", _config("n_layers", 1 << 40), "layers"),
     "another head": ("RecurrentClassifier", _config("target", "step"), "other way round"),
-    "more channels": (GRU, _set("fitted", "n_channels_", 3), "n_channels_|C"),
+    "more channels": (GRU, _set("fitted", "n_channels_", 3), "network reads 2 channels, the estimator 3"),
     "fewer classes": ("RecurrentClassifier", _set("fitted", "classes_", {"$": "numbers", "of": "x"}), "array"),
     "channels that there are not": (RANDOM, _indices(".channels.channels", 1 << 20), "read more than"),
     "negative dilations": (RANDOM, _indices(".channels.dilations", -5), "where they should be"),

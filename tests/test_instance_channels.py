@@ -224,6 +224,7 @@ def test_later_fits_keep_the_choice_of_the_first() -> None:
     assert SyncGRUMetric(n_filters=4, **FAST).partial_fit(*by_level()).instance_channels_ == {}
 
 
+@pytest.mark.filterwarnings("ignore::skseqmetric.exceptions.SuspiciousShapeWarning")
 @pytest.mark.parametrize("n_classes", [2, 300])
 def test_large_data_are_read_in_part(n_classes: int) -> None:
     rng = np.random.default_rng(0)

@@ -186,6 +186,7 @@ def test_dilations_are_even_on_a_logarithmic_scale() -> None:
     assert bank.n_biases[0] == bank.n_biases.max()
 
 
+@pytest.mark.filterwarnings("ignore::skseqmetric.exceptions.SuspiciousShapeWarning")
 @pytest.mark.parametrize("n_channels", [1, 2, 6, 300])
 def test_kernels_read_subsets_of_channels(n_channels: int) -> None:
     fitted = RandomConvolutionTransformer(84 * 32, random_state=0).fit(sequences([60] * 3, n_channels))
@@ -206,6 +207,7 @@ def test_biases_are_quantiles_of_a_training_sequence() -> None:
     assert np.abs(shares - (1 - levels)).max() <= 1.5 / 200
 
 
+@pytest.mark.filterwarnings("ignore::skseqmetric.exceptions.SuspiciousShapeWarning")
 @pytest.mark.parametrize("lengths", [[1], [2], [1, 1, 1], [1, 2, 3], [40, 1]])
 @pytest.mark.parametrize("n_channels", [1, 11])
 def test_short_sequences_have_features(lengths: list[int], n_channels: int) -> None:

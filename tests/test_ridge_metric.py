@@ -119,6 +119,7 @@ def test_rows_that_are_all_equal_have_no_direction() -> None:
 
 def test_products_that_are_singular_name_the_penalty() -> None:
     features, targets, weights = rows(60, 400)
+    features[8:] = features[np.arange(52) % 8]  # 52 pivots are rounding errors, whichever processor makes them
     with pytest.raises(ValueError, match="alpha is too small for these data, a penalty of 1e-30"):
         kernel_form(features, targets, weights).ridge(1e-30)
 

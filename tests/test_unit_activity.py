@@ -330,6 +330,7 @@ def test_network_at_the_end_of_a_pipeline(states: Any, coef: np.ndarray) -> None
     assert np.array_equal(display.coef, coef)
 
 
+@pytest.mark.filterwarnings("ignore::skseqmetric.exceptions.SuspiciousShapeWarning")
 def test_labels_of_a_strided_network_are_those_of_the_last_step_read(states: Any) -> None:
     display = UnitActivityDisplay.from_estimator(Strided(), states[:1], step_labels=[list("abcde")])
     assert [list(own) for own in display.step_labels] == [["b", "d", "e"]]
@@ -351,6 +352,7 @@ def test_wrong_kinds_and_labels_are_refused(states: Any) -> None:
         UnitActivityDisplay.from_estimator(Network(), states, step_labels=[list("abca"), *WORDS[1:]])
 
 
+@pytest.mark.filterwarnings("ignore::skseqmetric.exceptions.SuspiciousShapeWarning")
 @pytest.mark.parametrize("kind", ["traces", "changes", "total_change", "winglets", "polyvalent", "specific"])
 def test_display_draws_one_step_into_given_axes(states: Any, coef: np.ndarray, kind: str) -> None:
     figure, ax = pyplot.subplots(figsize=(5, 3))

@@ -429,7 +429,7 @@ def _from_table(table: Any, array: np.ndarray, names: Names, estimator: Any, len
         values = _to_float([array]).reshape(-1, 1)
     if names is not None and not all(isinstance(name, str) for name in names):
         names = None  # as in scikit-learn
-    return _finite(Sequences(values, lengths, table_width=steps, feature_names=names), _PADDING)
+    return _finite(Sequences(values, lengths, table_width=steps, feature_names=names), _PADDING, gaps=gaps)
 
 
 # ------------------------------------------------------------------------------------------- finite values

@@ -37,11 +37,13 @@ def _doubt_at_fit(X: Any, sequences: Sequences) -> str | None:
             f"X is read as {n} sequences, and more than {_MANY_SEQUENCES} of them have {_FEW_STEPS} steps or fewer. If "
             "the first axis is time, one recording is [X], and a stack of recordings is from_concatenated(X, lengths)."
         )
-    median = float(np.median(sequences.lengths))
-    if width is None and median < sequences.n_channels >= _MANY_CHANNELS and not _is_one_hot(sequences.values):
+    steps = int(sequences.lengths[0])
+    # what has its axes swapped has as many steps in every sequence as there are channels
+    alike = width is None and steps < sequences.n_channels >= _MANY_CHANNELS and (sequences.lengths == steps).all()
+    if alike and not _is_one_hot(sequences.values):
         return (
-            f"The sequences have {median:g} steps at the median and {sequences.n_channels} channels. If the axes are "
-            "swapped, (channels, steps), pass from_channels_first(X)."
+            f"The sequences have {steps} step(s) each and {sequences.n_channels} channels. If the axes are swapped, "
+            "(channels, steps), pass from_channels_first(X)."
         )
     return None
 

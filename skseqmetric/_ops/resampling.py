@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from scipy.signal import resample_poly
 
 LARGEST_FACTOR = 1000
 """Largest number of the fraction that stands for the ratio of two rates."""
@@ -70,6 +69,8 @@ def _lines(values: np.ndarray, times: np.ndarray, grid: np.ndarray) -> np.ndarra
 
 def _polyphase(values: np.ndarray, up: int, down: int) -> np.ndarray:
     """Resample by up / down. The line from the first value to the last is kept aside, so that ends do not ring."""
+    from scipy.signal import resample_poly  # a slow import
+
     if up == down:
         return values
     slope = (values[-1] - values[0]) / max(1, len(values) - 1)

@@ -110,6 +110,7 @@ def read_sequences(
     --------
     >>> import tempfile, os
     >>> import numpy as np
+    >>> import pandas as pd
     >>> from skseqmetric.datasets import read_sequences, write_sequences
     >>> X, y = [np.zeros((5, 2)), np.ones((8, 2))], np.array(["walk", "run"])
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +124,8 @@ def read_sequences(
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for x, name in zip(X, ["walk_1", "run_1"]):
-    ...         np.savetxt(os.path.join(folder, f"{name}.csv"), x, delimiter=",", header="left,right", comments="")
+    ...         path = os.path.join(folder, f"{name}.csv")
+    ...         pd.DataFrame(x, columns=["left", "right"]).to_csv(path, index=False)
     ...     data = read_sequences(folder, label="(?P<label>[a-z]+)_")
     >>> [x.shape for x in data.X], data.y.tolist(), data.feature_names
     ([(8, 2), (5, 2)], ['run', 'walk'], ['left', 'right'])
