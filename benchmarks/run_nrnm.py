@@ -7,8 +7,8 @@ cost           : seconds of one layer forward and backward (H=128, S=4, s=2, 4 h
 memory         : a cue in the first 10 of 400 steps, noise after it: memory and backbone, five seeds.
 defaults       : NRNMClassifier with every parameter at its default.
 classification : memory and backbone on five problems, and 1-NN DTW.
-steps          : labels of steps, memory and backbone: gesture phases with one video left out, protein structure,
-                 activities of unseen subjects, occupancy of a room.
+steps          : labels of steps, memory, backbone and logistic regression of what a step shows: gesture phases with one
+                 video left out, protein structure, activities of unseen subjects, occupancy of a room.
 similarity     : 1-NN by NRNMMetric, memory and backbone, and 1-NN DTW.
 questions      : six classes of questions (TREC) from their words: memory, backbone, an LSTM in both directions, TF-IDF.
 chunks         : chunks of sentences (CoNLL-2000) from words and parts of speech, F1 of whole chunks.
@@ -32,7 +32,7 @@ from benchmarks.environment import environment
 from benchmarks.harness import print_table, write_json
 from benchmarks.jobs import Settings, append_row, do_all, every_job, exit_if_any_failed, job_parser, read_log
 from benchmarks.nrnm.cost import layer_cost
-from benchmarks.nrnm.fitting import ARMS, run_job
+from benchmarks.nrnm.fitting import ARMS, LINEAR, run_job
 from benchmarks.nrnm.long import LONG_ARMS, LONG_TASKS
 from benchmarks.nrnm.tasks import (
     CLASSIFICATION_TASKS,
@@ -56,7 +56,7 @@ TASKS: dict[str, Iterable[str]] = {
     "long": LONG_TASKS,
 }
 PARTS = ("cost", *TASKS)
-OWN_ARMS: dict[str, Iterable[str]] = {"defaults": ("memory",), "long": LONG_ARMS, **TEXT_ARMS}
+OWN_ARMS: dict[str, Iterable[str]] = {"defaults": ("memory",), "steps": (*ARMS, LINEAR), "long": LONG_ARMS, **TEXT_ARMS}
 ARMS_OF = {part: OWN_ARMS.get(part, ARMS) for part in TASKS}
 LONG_MEMORY: Settings = (
     ("pooling", "last"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from benchmarks.jobs import Job
 from benchmarks.nrnm.long import LONG_ARMS, long_folds
@@ -17,6 +18,21 @@ from skseqmetric import NRNMClassifier, NRNMMetric, SequenceKNeighborsClassifier
 from skseqmetric.metrics import step_accuracy, step_f1_score
 
 ARMS: dict[str, dict[str, Any]] = {"memory": {}, "backbone": {"window": None}}
+LINEAR = "logistic regression"
+"""Of what a single step shows, with the penalty 1 / 0.05."""
+
+
+class StepByStep:
+    """Logistic regression of the channels of a step, whatever lies around it."""
+
+    def fit(self, X: list[np.ndarray], y: list[np.ndarray]) -> StepByStep:
+        """Learn from all steps of all sequences."""
+        self.regression = LogisticRegression(C=0.05, max_iter=1000).fit(np.concatenate(X), np.concatenate(y))
+        return self
+
+    def predict(self, X: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the labels of every step."""
+        return [self.regression.predict(x) for x in X]
 
 
 def run_job(job: Job, data: Path | None) -> dict[str, Any]:
@@ -27,8 +43,13 @@ def run_job(job: Job, data: Path | None) -> dict[str, Any]:
     if job.part in TEXT_ARMS:
         model = TEXT_ARMS[job.part][job.arm](random_state=job.seed, **dict(job.settings))
         return text_scores(job.part, model, *_folds(job, data))
+    if job.arm == LINEAR:
+        return _mean([_step_scores(StepByStep(), fold) for fold in _folds(job, data)])
     settings = {**dict(job.settings), **(LONG_ARMS if job.part == "long" else ARMS)[job.arm], "random_state": job.seed}
-    rows = [_run_fold(job, fold, settings) for fold in _folds(job, data)]
+    return _mean([_run_fold(job, fold, settings) for fold in _folds(job, data)])
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
@@ -53,7 +74,7 @@ def _run_fold(job: Job, fold: Fold, settings: dict[str, Any]) -> dict[str, float
     return timed_accuracy(model, fold.train, fold.test)
 
 
-def _step_scores(labeller: NRNMClassifier, fold: Fold) -> dict[str, float]:
+def _step_scores(labeller: NRNMClassifier | StepByStep, fold: Fold) -> dict[str, float]:
     start = time.perf_counter()
     labeller.fit(*fold.train)
     fitted = time.perf_counter()
