@@ -194,6 +194,14 @@ def test_a_suspicious_shape_warns_with_its_remedy(name: str) -> None:
         check_sequences(container)
 
 
+def test_large_input_that_an_estimator_reads_where_it_lies_is_looked_at_too() -> None:
+    X = np.full((1100, 20, 50), 0.5, dtype=np.float32)
+    with pytest.warns(SuspiciousShapeWarning, match=r"20 step\(s\) each and 50 channels"):
+        EchoStateTransformer(4, random_state=0).fit(X)
+    X[:] = 1
+    EchoStateTransformer(4, random_state=0).fit(X)  # symbols
+
+
 @pytest.mark.parametrize(
     "form",
     [

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skseqmetric._input.frames import is_frame
+from skseqmetric._input.lent import blocks_of_steps
 from skseqmetric._input.sequences import Sequences
 from skseqmetric.exceptions import SuspiciousShapeWarning
 
@@ -40,7 +41,7 @@ def _doubt_at_fit(X: Any, sequences: Sequences) -> str | None:
     steps = int(sequences.lengths[0])
     # what has its axes swapped has as many steps in every sequence as there are channels
     alike = width is None and steps < sequences.n_channels >= _MANY_CHANNELS and (sequences.lengths == steps).all()
-    if alike and not _is_one_hot(sequences.values):
+    if alike and not _is_one_hot(sequences):
         return (
             f"The sequences have {steps} step(s) each and {sequences.n_channels} channels. If the axes are swapped, "
             "(channels, steps), pass from_channels_first(X)."
@@ -48,9 +49,10 @@ def _doubt_at_fit(X: Any, sequences: Sequences) -> str | None:
     return None
 
 
-def _is_one_hot(values: np.ndarray) -> bool:
+def _is_one_hot(sequences: Sequences) -> bool:
     """Whether channels are symbols, of which there may be more than steps."""
-    return bool(((values == 0) | (values == 1)).all())
+    parts = (sequences.values[block] for block in blocks_of_steps(sequences))
+    return all(bool(((part == 0) | (part == 1)).all()) for part in parts)
 
 
 def _doubt_at_prediction(sequences: Sequences, estimator: Any) -> str | None:
