@@ -56,9 +56,11 @@ def from_long(
         y : ndarray (n,), list of n arrays (T_i,), or None
             Labels of cases, or of steps.
         groups : ndarray (n,) or None
+            Groups of cases.
         times : list of n arrays (T_i,) or None
             Time stamps, increasing. Datetimes are datetime64, in UTC if they had a time zone.
         feature_names : list of C names
+            The channels.
         case_ids : ndarray (n,)
             Ids, or tuples of several.
 
@@ -78,8 +80,8 @@ def from_long(
 
     Notes
     -----
-    Sorting takes O(N log N) time for N rows. Memory holds the values twice. Values that are missing stay NaN, and
-    estimators refuse them: impute them first.
+    Sorting takes O(N log N) time for N rows. Memory holds the values twice. Values that are missing stay NaN.
+    Estimators refuse them by default, and fill them with ``missing="interpolate"``.
 
     Numbers that are no measurements are channels too if nobody names them otherwise. A column of subjects must be the
     group, or be left out by `channels`.
