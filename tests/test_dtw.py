@@ -36,7 +36,7 @@ def plain_dtw(x, y, radius=None):
 
 ENGINES = [
     pytest.param("compiled", marks=pytest.mark.skipif(compiled.obstacle() is not None, reason="not built")),
-    "tslearn",
+    pytest.param("tslearn", marks=pytest.mark.slow),  # numba compiles first
 ]
 
 

@@ -67,6 +67,7 @@ def test_every_form_of_a_function_finds_the_same_neighbors(cls, name, X, rng):
     np.testing.assert_allclose(-metric.score_pairs(X, [[0, 3]]), mean_gap(X[0], X[3]), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", [True, False])
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_functions_of_tslearn_are_metrics(cls, equal, rng):

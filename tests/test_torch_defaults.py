@@ -34,9 +34,10 @@ def one_each() -> Answers:
     return all_answers(list(FIRST.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("defaults", "modes"),
-    [(["bfloat16", "meta"], True), pytest.param(["float64"], False, marks=pytest.mark.slow)],
+    [(["bfloat16", "meta"], True), (["float64"], False)],
 )
 def test_no_estimator_depends_on_the_defaults_of_torch(one_each: Answers, defaults: list[str], modes: bool) -> None:
     """bfloat16 shows in dtypes and values, meta in what is made on no device, float64 in the dtype of zeros."""
