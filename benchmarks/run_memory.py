@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -181,10 +182,14 @@ def _arrays(result: Any) -> Iterator[np.ndarray]:
         yield result
 
 
+GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""glibc gives freed blocks back at once. Otherwise it keeps up to 80 MB of a fit, other ones in every run."""
+
+
 def in_a_process(name: str, path: Path, threads: int = 1) -> dict[str, Any]:
     """Return what `weighed` says of a call in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.run_memory", "--inside", name, str(path), "--threads", str(threads)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **GIVEN_BACK})
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

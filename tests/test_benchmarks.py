@@ -40,7 +40,7 @@ def test_benchmark_runs_and_writes_its_figures(name: str, tmp_path: Path) -> Non
         assert all(seconds > 0 for timing in result["timings"] for seconds in timing["seconds"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
     (tmp_path / "uea").mkdir()
     splits = {}

@@ -66,7 +66,7 @@ def fuzz(n: int, seed: int) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.parametrize(("n", "seed"), [(100, 0), pytest.param(2000, 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("n", "seed"), [(100, 0), pytest.param(2000, 1, marks=pytest.mark.long)])
 def test_a_table_is_read_rightly_or_refused_by_name(n: int, seed: int) -> None:
     counts = fuzz(n, seed)
     assert min(counts.values()) > n // 4

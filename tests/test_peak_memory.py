@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,16 +32,19 @@ def test_an_answer_holds_less_than_the_data(name: str, small_map: Path) -> None:
     assert row["beyond"] < 0.8 * row["data"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in answering() if name != COUPLED])
+def one_of(names: list[str]) -> list[Any]:
+    """The first of the calls among the slow tests, the others among the long ones."""
+    return [pytest.param(name, marks=pytest.mark.long if i else pytest.mark.slow) for i, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("name", one_of([name for name in answering() if name != COUPLED]))
 def test_an_answer_holds_at_most_50_megabytes(name: str, tmp_path: Path) -> None:
     row = in_a_process(name, made_map(tmp_path, 200, 500, 10))
     assert row["data"] == 200 * MEGABYTE
     assert row["beyond"] < 50 * MEGABYTE
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", list(fits()))
+@pytest.mark.parametrize("name", one_of(["NRNMMetric.fit", *(name for name in fits() if name != "NRNMMetric.fit")]))
 def test_a_fit_holds_at_most_one_copy_and_batches(name: str, tmp_path: Path) -> None:
     row = in_a_process(name, made_map(tmp_path, 200, 500, 10))
     assert row["beyond"] < 1.3 * row["data"]
