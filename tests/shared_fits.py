@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from skseqmetric import NRNMClassifier, NRNMMetric, RecurrentClassifier, RecurrentRegressor, SyncGRUMetric, data_parallel
+from skseqmetric import (
+    NRNMClassifier,
+    NRNMMetric,
+    RecurrentClassifier,
+    RecurrentRegressor,
+    SyncGRUMetric,
+    data_parallel,
+)
 from tests import small_embedder, small_transcriber
 
 SHORT: dict[str, Any] = {"max_epochs": 3, "min_batches": 4, "batch_size": 12, "random_state": 0, "augment": None}
@@ -109,8 +116,8 @@ def main() -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
     with data_parallel():
         found: dict[str, Any] = {name: outcome(fit()) for name, fit in FITS.items()}
-        found["seeds"] = SyncGRUMetric(**{**SHORT, "random_state": None, "n_units": 8}).fit(*sequences()).transform(
-            sequences(5)[0]
+        found["seeds"] = (
+            SyncGRUMetric(**{**SHORT, "random_state": None, "n_units": 8}).fit(*sequences()).transform(sequences(5)[0])
         )
         found["refused"] = differing(rank)
     torch.distributed.destroy_process_group()
