@@ -31,6 +31,7 @@ from skseqmetric._input.fixes import from_fixes
 from skseqmetric._input.long_rows import to_long
 from skseqmetric._input.long_tables import from_long
 from skseqmetric._metrics.protocol import Metric
+from skseqmetric._training.data_parallel import data_parallel
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,7 @@ __all__ = [
     "SyncGRUMetric",
     "check_images",
     "check_sequences",
+    "data_parallel",
     "datasets",
     "exceptions",
     "from_channels_first",

@@ -43,6 +43,7 @@ from skseqmetric._training.batches import Columns, Plan, TargetBatches
 from skseqmetric._training.callbacks import CallbackSupportMixin, EpochReporter
 from skseqmetric._training.checkpoints import Streams, add_start, checkpoint_in, identity_of
 from skseqmetric._training.data import TrainingSet
+from skseqmetric._training.data_parallel import agreed_seed
 from skseqmetric._training.loop import TrainingOptions, train
 from skseqmetric._training.running import RUNNING, RunningFit
 from skseqmetric._training.verbose import shown
@@ -198,8 +199,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         first = "module_" not in vars(self)
         task, augment = self._checked_task(declared if first else self._task, reset=first)
         task, training = self._checked_data(X, y, sample_weight, None, images, task, reset=first, several_classes=False)
-        seed, device = draw_seed(self.random_state) if first else None, resolve_device(self.device)
-        training = self._begin(training, task, seed, device)
+        seed, device = draw_seed(self.random_state) if first else self._seed, resolve_device(self.device)
+        seed = agreed_seed(self, "partial_fit", training, task, device, seed, continued=not first)
+        training = self._begin(training, task, seed if first else None, device)
         self._optimizer_state = self._learn(training, None, augment, (X, y), fresh=first, epochs=1)
 
     def _checked_task(self, earlier: Task | None, *, reset: bool) -> tuple[Task, Augment]:
@@ -296,7 +298,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
     def _open_checkpoint(
         self, method: str, training: TrainingSet, task: Task, device: torch.device, seed: int, *, continued: bool
     ) -> int:
-        """Hold the checkpoint of this fit until it ends. Return the seed, which an earlier one has decided."""
+        """Hold the checkpoint of this fit until it ends. Return the seed, which an earlier one may have decided.
+
+        Processes that share the fit agree about it first.
+        """
+        seed = agreed_seed(self, method, training, task, device, seed, continued=continued)
         if self.checkpoint is None:
             return seed
         decided = continued or self.random_state is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeGuard, cast
 
@@ -37,6 +38,11 @@ class Encoded(NamedTuple):
     steps: Tensor
     vectors: Tensor
     deeper: tuple[Tensor, Tensor] | None = None
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Encoded:
+        """Return the batch with every tensor changed."""
+        deeper = None if self.deeper is None else (change(self.deeper[0]), change(self.deeper[1]))
+        return Encoded(change(self.features), change(self.steps), change(self.vectors), deeper)
 
 
 class CrossModalNetwork(nn.Module):

@@ -85,6 +85,16 @@ def progress(what: str, total: int, unit: str, *, delay: float | None = None) ->
         _open.reset(token)
 
 
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Show no bar for what is inside."""
+    token = _open.set(True)
+    try:
+        yield
+    finally:
+        _open.reset(token)
+
+
 def tracked(items: Iterable[Item], what: str, total: int, unit: str) -> Iterator[Item]:
     """Yield the items, and show a bar for them."""
     with progress(what, total, unit) as bar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,20 @@ from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._ops.alignment import alignment_block, alignment_pairs
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, squared_distances
 from skseqmetric._ops.pair_sampling import sample_pairs
+from skseqmetric._ops.ranks import all_rows, own_noise, own_rows
 from skseqmetric._tasks import Pairs, Task
 
 EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
 
 TEMPERATURE = 4.0
 """Value from which the temperature of soft minima is learned. Learned values were 4 to 6."""
+
+
+class _Batch(NamedTuple):
+    """An encoded batch: features (B, T', F) and their lengths (B,)."""
+
+    features: Tensor
+    lengths: Tensor
 
 
 class _Distances(nn.Module):
@@ -52,19 +60,36 @@ class _Distances(nn.Module):
     @property
     def _noise(self) -> torch.Generator | None:
         """The generator that dropout is drawn from, in training only."""
-        return self.generator if self.training else None
+        return own_noise(self.generator) if self.training else None
 
-    def free(self, features: Tensor, lengths: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Return the embeddings (B, E) and the states at places (B, P, D) of the uncoupled run, as far as needed."""
+    def read(self, values: Tensor, lengths: Tensor) -> tuple[_Batch, Tensor | None, Tensor | None]:
+        """Return the encoded batch, and of the uncoupled run embeddings (B, E) and states at places (B, P, D).
+
+        What is not needed is None. In training every rank runs its own rows, and gets those of all others.
+        """
+        n, split = len(values), self.training
+        own = own_rows(values, lengths) if split else (values, lengths)
+        features, steps = self.network.encode(*own, self._noise)
+        found = [None if x is None else self._whole(x, n) for x in self._free(features, steps)]
+        pairs_are_run = self.coupled and not self.aligned
+        batch = _Batch(self._whole(features, n), self._whole(steps, n)) if pairs_are_run else _Batch(features, steps)
+        return batch, found[0], found[1]
+
+    def _free(self, features: Tensor, lengths: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if self.aligned:
             embeddings, places = self.network.free_places(features, lengths, self._noise)
             return embeddings.float(), places
         return self.network.free_run(features, lengths, self._noise).float() if self.embedding_weight else None, None
 
-    def squared(self, features: Tensor, lengths: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    def _whole(self, rows: Tensor, n: int) -> Tensor:
+        return all_rows(rows, n) if self.training else rows
+
+    def squared(self, batch: _Batch, rows: Tensor, columns: Tensor) -> Tensor:
         """Return the squared distances (P,) of coupled runs of the pairs (rows[p], columns[p])."""
-        first, second = self.network.pair_run(features, lengths, rows, columns)
-        return (first - second).square().sum(1).float()
+        n = len(rows)
+        pairs = own_rows(rows, columns) if self.training else (rows, columns)
+        first, second = self.network.pair_run(*batch, *pairs)
+        return self._whole((first - second).square().sum(1).float(), n)
 
 
 class BlockObjective(_Distances):
@@ -98,15 +123,14 @@ class BlockObjective(_Distances):
         self.pairs_per_sequence = pairs_per_sequence
 
     def forward(self, values: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        features, lengths = self.network.encode(values, lengths, self._noise)
-        embeddings, places = self.free(features, lengths)
+        batch, embeddings, places = self.read(values, lengths)
         total = values.new_zeros(())
         if self.embedding_weight:
             total = self.embedding_weight * self._uncoupled(embeddings, targets, weights)
         if not self.coupled:
             return total
         if places is None:
-            block, valid = self._sampled(features, lengths, targets)
+            block, valid = self._sampled(batch, targets)
         else:
             block, valid = self._aligned(embeddings, places), _apart(targets)
         return total + self._loss(block, valid, targets, weights)
@@ -125,10 +149,10 @@ class BlockObjective(_Distances):
         weight = self.network.pooled_weight
         return squared + weight * squared_distances(embeddings) if weight else squared
 
-    def _sampled(self, features: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _sampled(self, batch: _Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return squared distances (B, B) of coupled runs, and which pairs were run."""
         rows, columns = sample_pairs(labels, self.pairs_per_sequence, self.generator)
-        squared = self.squared(features, lengths, rows, columns)
+        squared = self.squared(batch, rows, columns)
         n = len(labels)
         block = squared.new_zeros(n, n).index_put((rows, columns), squared)
         valid = torch.zeros(n, n, dtype=torch.bool, device=squared.device)
@@ -157,16 +181,15 @@ class PairObjective(_Distances):
         self.task = task
 
     def forward(self, values: Tensor, lengths: Tensor, same: Tensor) -> Tensor:
-        features, flat_lengths = self.network.encode(values.flatten(0, 1), lengths.flatten(), self._noise)
-        embeddings, places = self.free(features, flat_lengths)
+        batch, embeddings, places = self.read(values.flatten(0, 1), lengths.flatten())
         total = values.new_zeros(())
         if self.embedding_weight:
             total = self.embedding_weight * self._loss(_squared_pairs(embeddings), lengths, same)
         if not self.coupled:
             return total
         if places is None:
-            rows = torch.arange(0, len(features), 2, dtype=torch.int64, device=features.device)
-            squared = self.squared(features, flat_lengths, rows, rows + 1)
+            rows = torch.arange(0, 2 * len(same), 2, dtype=torch.int64, device=values.device)
+            squared = self.squared(batch, rows, rows + 1)
         else:
             rows = torch.arange(0, len(places), 2, dtype=torch.int64, device=places.device)
             squared = alignment_pairs(places, rows, rows + 1, self.log_temperature.exp())
@@ -195,5 +218,10 @@ class TaskObjective(nn.Module):
         self.network, self.task, self.generator = network, task, generator
 
     def forward(self, values: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        outputs = self.network(values, lengths, self.generator if self.training else None).float()
-        return (self.task.loss(outputs, lengths, targets) * weights).mean() / self.task.mean_weight
+        if not self.training:
+            losses = self.task.loss(self.network(values, lengths, None).float(), lengths, targets)
+        else:
+            own = own_rows(values, lengths, targets)
+            outputs = self.network(*own[:2], own_noise(self.generator)).float()
+            losses = all_rows(self.task.loss(outputs, *own[1:]), len(values))
+        return (losses * weights).mean() / self.task.mean_weight
