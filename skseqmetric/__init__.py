@@ -31,6 +31,7 @@ from skseqmetric._input.fixes import from_fixes
 from skseqmetric._input.long_rows import to_long
 from skseqmetric._input.long_tables import from_long
 from skseqmetric._metrics.protocol import Metric
+from skseqmetric._metrics.subsequences import find_subsequences
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,7 @@ __all__ = [
     "check_sequences",
     "datasets",
     "exceptions",
+    "find_subsequences",
     "from_channels_first",
     "from_concatenated",
     "from_fixes",
