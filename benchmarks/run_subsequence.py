@@ -4,7 +4,7 @@ python -m benchmarks.run_subsequence [--data DIR] [--out FILE.json] [--choose] [
 
 DIR holds hapt.npz, whose postural transitions are found in the recordings of subjects that nothing was learned from.
 Without --data there are only made gestures, planted in drifts under noise. --choose tries the settings of every search
-by two folds of the training subjects, prints a table, and reads no test recording.
+in two recordings of each of two folds of the training subjects, prints a table, and reads no test recording.
 
 A search ranks 100 places for every pattern. Its average precision is the mean over the patterns.
 """
@@ -58,13 +58,31 @@ def measured(problem: Problem, contender: Contender, settings: dict[str, Any]) -
     )
 
 
-def chosen(problem: Problem, n_folds: int = 2, n_held_out: int = 4) -> None:
+def chosen(problem: Problem, contenders: list[Contender], n_folds: int = 2, n_held_out: int = 2) -> None:
     """Print the mean of the average precisions over folds of the training recordings, for all settings."""
-    for contender in CONTENDERS:
+    for contender in contenders:
         for settings in contender.tried:
             rows = [measured(part, contender, settings) for part in problem.inner(n_folds, n_held_out)]
             mean, seconds = np.mean([row.precision for row in rows]), sum(row.searching for row in rows)
             print(f"{problem.name:20} {contender.name:34} {mean:.3f} {seconds:7.1f} s  {settings}", flush=True)
+
+
+def warmed_up(contenders: list[Contender]) -> None:
+    """Let every contender load and compile what it does once in a process."""
+    small = planted(n_recordings=4, n_steps=3000, n_gestures=12)
+    for contender in contenders:
+        measured(small, contender, contender.settings[small.name])
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table of the documentation, from the rows of a file of results."""
+    lines = ["| problem | search | average precision | learn (s) | search (s) |", "| --- | --- | ---: | ---: | ---: |"]
+    for row in rows:
+        seconds = " | ".join(
+            f"{row[part]:.2g}" if row[part] < 10 else f"{row[part]:.0f}" for part in ("learning", "searching")
+        )
+        lines.append(f"| {row['problem']} | {row['contender']} | {row['precision']:.2f} | {seconds} |")
+    return "\n".join(lines)
 
 
 def print_row(row: Row) -> None:
@@ -89,18 +107,21 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(threads=1)
     parser.add_argument("--problems", nargs="+", help="by name; default: all")
+    parser.add_argument("--contenders", nargs="+", help="find_subsequences, stumpy, dtaidistance; default: all")
     parser.add_argument("--choose", action="store_true", help="compare settings inside the training recordings")
     args = parser.parse_args()
     with fixed_threads(args.threads):
         problems = problems_of(args)
+        contenders = [c for c in CONTENDERS if args.contenders is None or c.name.split(",")[0] in args.contenders]
         if args.choose:
             for problem in problems:
-                chosen(problem)
+                chosen(problem, contenders)
             return
+        warmed_up(contenders)
         rows = []
         print(f"{'':55} {'AP':5} {'learn s':>8} {'search s':>8}")
         for problem in problems:
-            for contender in CONTENDERS:
+            for contender in contenders:
                 rows.append(measured(problem, contender, contender.settings[problem.name]))
                 print_row(rows[-1])
     if args.out is not None:

@@ -182,8 +182,8 @@ CONTENDERS = (
         standardised,
         lambda problem, scale, **kw: by_examples(problem, scale, places=by_mass, **kw),
         {
-            "planted gestures": {"examples": 14, "normalize": True},
-            "posture transitions": {"examples": 14, "normalize": True},
+            "planted gestures": {"examples": 8, "normalize": True},
+            "posture transitions": {"examples": 8, "normalize": True},
         },
         tuple({"examples": 4, "normalize": normalize} for normalize in (True, False)),
     ),
@@ -192,8 +192,8 @@ CONTENDERS = (
         standardised,
         lambda problem, scale, **kw: by_examples(problem, scale, places=by_subsequence_dtw, **kw),
         {
-            "planted gestures": {"examples": 14, "penalty": 0.1},
-            "posture transitions": {"examples": 14, "penalty": 0.1},
+            "planted gestures": {"examples": 8, "penalty": 0.1},
+            "posture transitions": {"examples": 8, "penalty": 0.1},
         },
         tuple({"examples": 4, "penalty": penalty} for penalty in (0.1, 1.0)),
     ),

@@ -121,10 +121,10 @@ def find_subsequences(
     Distances that grow with the length of a sequence, as that of DTW, favour short windows. Give such a metric one
     length, or few that are close to each other.
 
-    Searches that slide a query over a series step by step are by far quicker if the pattern keeps its shape. MASS [1]_
-    has z-normalised Euclidean distances of all T places in O(T log T). SPRING [2]_ has the DTW distances of all places
-    and lengths in O(T T_q). A learned metric is for patterns that differ more from each other than from their
-    surroundings under these distances.
+    A pattern that keeps its shape needs no learned metric. MASS [1]_ has the z-normalised Euclidean distances of one
+    query to all T places in O(T log T) for each channel. SPRING [2]_ has the DTW distances of all places and lengths in
+    O(T T_q C). A learned metric is for patterns whose examples differ more from each other than from their surroundings
+    under these distances. Its windows are encoded once for all queries.
 
     References
     ----------
