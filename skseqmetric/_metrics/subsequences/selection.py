@@ -55,7 +55,8 @@ class GreedySelection:
 
     def _decided(self, pool: np.ndarray, seen: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the windows of a sorted pool that are taken, and those that are not yet decided."""
-        taken, undecided = [], []
+        taken: list[int] = []
+        undecided: list[int] = []
         left, waits = np.ones(len(pool), dtype=bool), np.zeros(len(pool), dtype=bool)
         for i in range(len(pool)):
             if not left[i]:

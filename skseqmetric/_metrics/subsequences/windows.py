@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, log
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def automatic_lengths(lengths: np.ndarray) -> np.ndarray:
 
 def stride_of(width: int, stride: float) -> int:
     """Return the steps from a window to the next, where the stride is a number of steps, or a share of the width."""
-    return max(1, round(stride * width)) if isinstance(stride, float) else int(stride)
+    return int(stride) if isinstance(stride, Integral) else max(1, round(float(stride) * width))
 
 
 def window_blocks(recording: Sequences, lengths: np.ndarray, stride: float, n_queries: int) -> Iterator[WindowBlock]:
