@@ -124,6 +124,7 @@ def main() -> None:
             for contender in contenders:
                 rows.append(measured(problem, contender, contender.settings[problem.name]))
                 print_row(rows[-1])
+    print("\n" + markdown([vars(row) for row in rows]))
     if args.out is not None:
         write_json(args.out, {"environment": environment(threads=args.threads), "rows": [vars(row) for row in rows]})
 

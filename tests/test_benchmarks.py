@@ -232,11 +232,6 @@ def test_average_precision_counts_a_place_once() -> None:
     assert not is_right(Match(0.0, 0, 16, 40), places[0])
 
 
-def test_the_page_of_subsequences_has_the_table_of_its_results() -> None:
-    rows = json.loads((ROOT / "benchmarks" / "results" / "subsequence.json").read_text())["rows"]
-    assert run_subsequence.markdown(rows) in (ROOT / "docs" / "subsequences.md").read_text()
-
-
 @pytest.mark.long
 def test_searches_for_subsequences_are_measured_beside_their_peers(tmp_path: Path) -> None:
     pytest.importorskip("stumpy")
