@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import run_nrnm, run_subsequence
+from benchmarks import run_nrnm
 from benchmarks.ablation import tables as ablation_tables
 from benchmarks.cross_modal import report as cross_modal_report
 from benchmarks.cross_modal.report import with_epochs
