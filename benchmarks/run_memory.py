@@ -76,6 +76,7 @@ def answering() -> dict[str, tuple[Any, Call]]:
             SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL, coupling="alignment", n_places=4)),
             _kneighbors,
         ),
+        "find_subsequences": (RandomConvolutionMetric(**few), _find),
         "SequenceKNeighborsClassifier.kneighbors, coupled": (
             SequenceKNeighborsClassifier(
                 SyncGRUMetric(**SMALL, coupling="symmetric"), algorithm="rerank", n_candidates=5
@@ -110,6 +111,13 @@ def _predict(model: Any, X: Any, y: np.ndarray) -> Any:
 
 def _kneighbors(model: Any, X: Any, y: np.ndarray) -> Any:
     return model.kneighbors(X, 1)
+
+
+def _find(model: Any, X: Any, y: np.ndarray) -> Any:
+    from skseqmetric import find_subsequences
+
+    recording = X.reshape(-1, X.shape[2])
+    return find_subsequences(model, [X[0][:80], X[1][:100]], [recording], lengths=100)
 
 
 def _fit(model: Any, X: Any, y: np.ndarray) -> Any:

@@ -31,6 +31,7 @@ from skseqmetric._input.fixes import from_fixes
 from skseqmetric._input.long_rows import to_long
 from skseqmetric._input.long_tables import from_long
 from skseqmetric._metrics.protocol import Metric
+from skseqmetric._metrics.subsequences import find_subsequences
 from skseqmetric._training.data_parallel import data_parallel
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ __all__ = [
     "data_parallel",
     "datasets",
     "exceptions",
+    "find_subsequences",
     "from_channels_first",
     "from_concatenated",
     "from_fixes",

@@ -18,6 +18,8 @@ from benchmarks.cross_modal.report import with_epochs
 from benchmarks.cross_modal.tasks import equal_steps, rank_in_group, words
 from benchmarks.echo_state import report as echo_state_report
 from benchmarks.nrnm.text import chunk_f1, chunks_of
+from benchmarks.subsequence.problems import Place, Recording
+from benchmarks.subsequence.scores import Match, average_precision, is_right
 from benchmarks.summaries import rows_of, scores_of
 from skseqmetric.datasets import load_japanese_vowels, write_sequences
 
@@ -216,6 +218,28 @@ def test_summary_gives_the_table_of_the_documentation(part: str) -> None:
     seconds = ablation_tables.unnested(found["seconds"], ablation_tables.SETTING_NAMES)
     lines = ablation_tables.setting_table(problems, seconds)
     assert set(lines) <= set((ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").splitlines())
+
+
+def test_average_precision_counts_a_place_once() -> None:
+    values = np.zeros((100, 1), dtype=np.float32)
+    places = [Place(1, 10, 20), Place(1, 50, 70), Place(1, 80, 90), Place(2, 30, 40)]
+    recordings = [Recording(values, np.zeros(100, dtype=np.int64), places, 0)]
+    ranked = [(10, 20), (11, 21), (30, 40), (55, 64), (86, 96)]  # right, again, of another kind, centre inside, by IoU
+    matches = [Match(float(rank), 0, *place) for rank, place in enumerate(ranked)]
+    assert average_precision(matches, recordings, 1) == pytest.approx((1 / 1 + 2 / 4 + 3 / 5) / 3)
+    assert average_precision(matches[::-1], recordings, 2) == pytest.approx(1 / 3)
+    assert average_precision([Match(0.0, 1, 10, 20)], recordings, 1) == 0
+    assert not is_right(Match(0.0, 0, 16, 40), places[0])
+
+
+@pytest.mark.long
+def test_searches_for_subsequences_are_measured_beside_their_peers(tmp_path: Path) -> None:
+    pytest.importorskip("stumpy")
+    pytest.importorskip("dtaidistance")
+    run("run_subsequence", "--out", str(tmp_path / "found.json"))
+    rows = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert len(rows) == 3
+    assert all(0 < row["precision"] <= 1 for row in rows)
 
 
 def test_rank_in_group_counts_those_before() -> None:

@@ -17,16 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 from skseqmetric._base import holds, kept_plain, save, shown
 from skseqmetric._input import (
     Sequences,
-    as_array,
     check_pair_indices,
     check_pairs,
     check_sequences,
     chosen,
     lent_sequences,
-    missing_rule,
 )
 from skseqmetric._metrics.hooks import distances_of_pairs, prepare
 from skseqmetric._metrics.matrix import distance_matrix
+from skseqmetric._metrics.reader import Reader, reads_tokens, steps_of
 from skseqmetric._metrics.search import nearest_by_pairs
 from skseqmetric._metrics.threshold import best_threshold, check_strategy
 from skseqmetric._tasks import Pairs
@@ -354,10 +353,10 @@ class PairMetric:
     def __call__(self, x: Any, y: Any) -> float:
         """Return the distance of x to y."""
         metric = self.metric
-        if hasattr(metric, "_reads_tokens") and metric._reads_tokens(reset=False):
+        if reads_tokens(metric):
             sequences = check_sequences([x, y], estimator=metric, reset=False)
         else:
-            sequences = check_sequences([_steps_of(x, "x"), _steps_of(y, "y")], estimator=_Reader(metric))
+            sequences = check_sequences([steps_of(x, "x"), steps_of(y, "y")], estimator=Reader(metric))
         names = getattr(self.metric, "channel_names_in_", None)
         if sequences.channel_names is None and names is not None:  # arrays have the channels in the order of the fit
             sequences = replace(sequences, channel_names=tuple(names))
@@ -366,19 +365,3 @@ class PairMetric:
 
     def __repr__(self) -> str:
         return f"PairMetric({self.metric!r})"
-
-
-class _Reader:
-    """Stands for a metric at the door. It knows no names of channels, so that none are missed."""
-
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-
-    def _keeps_missing(self, *, reset: bool) -> bool:
-        return missing_rule(self._metric, reset=False) != "error"
-
-
-def _steps_of(sequence: Any, name: str) -> Any:
-    """Return one sequence (T, C). One without an axis of channels has one channel."""
-    array = as_array(sequence, name)
-    return array[:, np.newaxis] if array.ndim == 1 else sequence

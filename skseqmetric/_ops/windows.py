@@ -22,6 +22,16 @@ def window_starts(length: int, width: int, stride: int, partial: str) -> list[in
     return [*starts, length - width if partial == "shift" else starts[-1] + stride]
 
 
+def starts_between(length: int, width: int, stride: int, first: int, stop: int) -> np.ndarray:
+    """Return those of `window_starts(length, width, stride, "shift")` from `first` to before `stop`, (m,) int64.
+
+    No more than these are made, however long the sequence is. A window is at most as wide as the sequence is long.
+    """
+    last = length - width
+    starts = np.arange(-(-first // stride) * stride, min(stop, last + 1), stride, dtype=np.int64)
+    return np.append(starts, last) if last % stride and first <= last < stop else starts
+
+
 def majority(labels: np.ndarray) -> Any:
     """Return the most frequent label; of equally frequent ones the first in their order."""
     found, counts = np.unique(labels, return_counts=True)
