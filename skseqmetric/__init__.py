@@ -30,6 +30,7 @@ from skseqmetric._input.converters import from_channels_first, from_concatenated
 from skseqmetric._input.fixes import from_fixes
 from skseqmetric._input.long_rows import to_long
 from skseqmetric._input.long_tables import from_long
+from skseqmetric._metrics.merging import merge_neighbors
 from skseqmetric._metrics.protocol import Metric
 
 __version__ = "0.1.0"
@@ -75,6 +76,7 @@ __all__ = [
     "from_padded",
     "inspection",
     "load",
+    "merge_neighbors",
     "metrics",
     "to_long",
     "to_padded",

@@ -29,6 +29,14 @@ class PreparedList:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def joined(self, other: PreparedList) -> PreparedList:
+        """Return these sequences and then those of the other."""
+        return PreparedList([*self.series, *other.series], np.concatenate([self.lengths, other.lengths]))
+
+    def taken(self, rows: np.ndarray) -> PreparedList:
+        """Return some of the sequences."""
+        return PreparedList([self.series[row] for row in rows], self.lengths[rows])
+
 
 class CallableMetric(Metric):
     """A distance that the user gives as a function.

@@ -62,6 +62,15 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def joined(self, other: Embedded) -> Embedded:
+        """Return these sequences and then those of the other."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Embedded(*(np.concatenate(pair) for pair in pairs))
+
+    def taken(self, rows: np.ndarray) -> Embedded:
+        """Return a copy of some sequences."""
+        return Embedded(self.embeddings[rows], self.lengths[rows])
+
 
 @record(features="float32 n P", targets="float64 n K", weights="float64 n")
 @dataclass(frozen=True)
