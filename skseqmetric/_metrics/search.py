@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn import get_config
 
-from skseqmetric._metrics.euclidean import embedded_nearest
+from skseqmetric._metrics.euclidean import embedded_nearest, references_of
 from skseqmetric._metrics.hooks import by_length, check_neighbors, distance_tile, distances_of_pairs, embedded
 from skseqmetric._ops.progress import is_wanted, progress
+from skseqmetric._ops.references import References
 from skseqmetric._ops.topk import merge_topk
 
 _BYTES_PER_PAIR = 64  # a distance, its index, and the copies that the selection makes
@@ -64,18 +66,9 @@ def k_nearest(
             f"n_samples_fit = {len(references)}."
         )
     if n_candidates is not None:
-        check_embedding(metric, references)
+        prepared_references(metric, references)
     found = metric._nearest(queries, references, n_neighbors, exclude=exclude, n_candidates=n_candidates)
     return check_neighbors(metric, found, (len(queries), n_neighbors), len(references))
-
-
-def check_embedding(metric: Any, prepared: Any) -> None:
-    """Refuse a shortlist if the metric has no embedding."""
-    if embedded(metric, prepared) is None:
-        raise ValueError(
-            f'algorithm="rerank" takes its shortlist from an embedding, and {type(metric).__name__} has none: use '
-            'algorithm="exact".'
-        )
 
 
 def recall_at_k(exact: np.ndarray, found: np.ndarray) -> float:
@@ -98,8 +91,30 @@ def nearest_by_pairs(
     """Search by pair distances: of all pairs, or of a shortlist by embedding."""
     if n_candidates is None:
         return _exact(metric, queries, references, k, exclude)
-    points: Any = embedded(metric, queries), embedded(metric, references)
-    return _rerank(metric, queries, references, k, embedded_nearest(points[0], points[1], n_candidates, exclude)[1])
+    points: Any = embedded(metric, queries)
+    shortlist = embedded_nearest(points, prepared_references(metric, references), n_candidates, exclude)[1]
+    return _rerank(metric, queries, references, k, shortlist)
+
+
+def prepared_references(metric: Any, references: Any) -> References:
+    """Return the embeddings of references, ready for searches. ValueError: the metric has no embedding."""
+    return references_of(references, partial(_some_embeddings, metric, references), search_device(metric))
+
+
+def _some_embeddings(metric: Any, prepared: Any) -> np.ndarray:
+    found = embedded(metric, prepared)
+    if found is None:
+        raise ValueError(
+            f'algorithm="rerank" takes its shortlist from an embedding, and {type(metric).__name__} has none: use '
+            'algorithm="exact".'
+        )
+    return found
+
+
+def search_device(metric: Any) -> torch.device:
+    """Return where the embeddings of a metric are searched: with its network on CUDA, else on the CPU."""
+    device = getattr(metric, "_device", None)
+    return device if isinstance(device, torch.device) and device.type == "cuda" else torch.device("cpu")
 
 
 def _rerank(metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

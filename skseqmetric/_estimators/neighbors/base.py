@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import shown
 from skseqmetric._estimators.neighbors.holder import MetricHolder
-from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
+from skseqmetric._metrics.hooks import is_euclidean
+from skseqmetric._metrics.search import k_nearest, prepared_references, recall_at_k
 
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
 
@@ -38,8 +39,9 @@ class SequenceNeighbors(MetricHolder, ABC):
 
     def _learn_from_references(self) -> None:
         self.n_candidates_ = None
+        if self.algorithm == "rerank" or is_euclidean(self.metric_):
+            prepared_references(self.metric_, self._references)
         if self.algorithm == "rerank":
-            check_embedding(self.metric_, self._references)
             self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_)
 
     @property
