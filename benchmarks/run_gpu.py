@@ -31,8 +31,8 @@ from skseqmetric._ops import eager, triton
 from skseqmetric._ops.alignment_tile import alignment_tile
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.reference import gru as reference
-from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.references import References
+from skseqmetric._ops.steps import pool_states
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 STEPS, CHANNELS = 128, 9

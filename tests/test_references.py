@@ -253,7 +253,8 @@ def test_only_new_rows_are_prepared_while_the_centre_is_near(rng):
     references = References.of(r)
     assert references.factors is references.rows  # no copy of float32
     grown = references.appended(r[:9] + 0.01)
-    assert grown.center is references.center and grown.factors is grown.rows
+    assert grown.center is references.center
+    assert grown.factors is grown.rows
     assert grown.without(torch.arange(409) < 5).center is references.center
     assert grown.appended(r + 9).center is not references.center
     assert references.without(r.norm(dim=1) > 0.8).radius < references.radius / 2
