@@ -1,6 +1,6 @@
 """The exact search for one query on the CPU, in few calls: for small references, calls take longer than the arithmetic.
 
-NumPy has less to do for a call than torch. Its element-wise operations have the same bits.
+NumPy has less to do for a call than torch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops.scores import GROUP
+from skseqmetric._ops.topk import euclidean_rows
 
 if TYPE_CHECKING:
     from skseqmetric._ops.references import References
@@ -36,7 +37,8 @@ def nearest_to_one(references: References, query: Tensor, kept: int, k: int) -> 
     error = (len(own) + 16) * _UNIT * (reach * reach + 2 * references.offset * norm)
     if kept < len(scores) and float(values[-1]) <= float(values[k - 1]) + 2 * error:
         return None
-    distances = _distances(references.rows.numpy()[candidates], own)
+    rows = torch.from_numpy(references.rows.numpy()[candidates])
+    distances = euclidean_rows(query, rows).numpy()  # not by NumPy, which may round a root differently
     order = np.lexsort((candidates, distances))[:k]
     return torch.from_numpy(distances[order])[None], torch.from_numpy(candidates[order])[None]
 
@@ -55,15 +57,3 @@ def _smallest(scores: Tensor, kept: int) -> tuple[np.ndarray, np.ndarray]:
     values = scores.numpy()[members]
     order = np.argsort(values, kind="stable")[:kept]
     return values[order], members[order]
-
-
-def _distances(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Return the distances (K,) by the definition of `euclidean_rows`, to the bit."""
-    squares = rows.astype(np.float64) - query
-    squares *= squares
-    width = squares.shape[1]
-    while width > 1:
-        half = (width + 1) // 2
-        squares[:, : width - half] += squares[:, half:width]
-        width = half
-    return np.sqrt(squares[:, 0])
