@@ -30,6 +30,9 @@ from benchmarks.transport.report import legend, table
 PART = "transport"
 
 
+NAMES = "; ".join(CONTENDERS).replace("%", "%%")  # a percent sign begins a field of argparse
+
+
 def chosen_contenders(args: argparse.Namespace) -> list[str]:
     """Those asked for, or all that can run."""
     if args.contenders is not None:
@@ -76,7 +79,7 @@ def parse() -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = LOG_NOTE
     parser.set_defaults(out=Path("transport.json"), threads=1)
-    parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), metavar="NAME", help="; ".join(CONTENDERS))
+    parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), metavar="NAME", help=NAMES)
     parser.add_argument("--folds", nargs="+", choices=FOLDS, default=list(FOLDS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--gate-seeds", type=int, default=1, help="of couplings that run the network on every pair")

@@ -30,6 +30,7 @@ from skseqmetric._input.converters import from_channels_first, from_concatenated
 from skseqmetric._input.fixes import from_fixes
 from skseqmetric._input.long_rows import to_long
 from skseqmetric._input.long_tables import from_long
+from skseqmetric._metrics.merging import merge_neighbors
 from skseqmetric._metrics.protocol import Metric
 from skseqmetric._metrics.subsequences import find_subsequences
 from skseqmetric._training.data_parallel import data_parallel
@@ -79,6 +80,7 @@ __all__ = [
     "from_padded",
     "inspection",
     "load",
+    "merge_neighbors",
     "metrics",
     "to_long",
     "to_padded",

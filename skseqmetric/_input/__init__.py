@@ -32,7 +32,7 @@ from skseqmetric._input.long_tables import bunch_of
 from skseqmetric._input.missing import completed, n_channels_read, with_masks
 from skseqmetric._input.named_arrays import named
 from skseqmetric._input.pieces import Piece, pieces_of
-from skseqmetric._input.sequences import Sequences
+from skseqmetric._input.sequences import Sequences, rows_of_steps
 from skseqmetric._input.stamps import check_stamps
 from skseqmetric._input.targets import (
     check_pair_indices,
@@ -88,6 +88,7 @@ __all__ = [
     "pieces_of",
     "positional",
     "real_numbers",
+    "rows_of_steps",
     "steps_of",
     "token_codes",
     "token_sequences",

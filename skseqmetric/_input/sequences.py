@@ -103,9 +103,14 @@ class Sequences:
         lengths = self.lengths[indices]
         if isinstance(self.values, LentSteps):
             return replace(self, values=self.values.chosen(indices), lengths=lengths)
-        shift = self.offsets[indices] - (np.cumsum(lengths) - lengths)
-        rows = np.repeat(shift, lengths) + np.arange(lengths.sum())
-        return replace(self, values=self.values[rows], lengths=lengths)
+        return replace(self, values=self.values[rows_of_steps(self.lengths, indices)], lengths=lengths)
+
+
+def rows_of_steps(lengths: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the rows of the steps of some sequences, in the stacked steps of sequences of these lengths (n,)."""
+    chosen, offsets = lengths[indices], np.cumsum(lengths) - lengths
+    shift = offsets[indices] - (np.cumsum(chosen) - chosen)
+    return np.repeat(shift, chosen) + np.arange(chosen.sum())
 
 
 def as_index(indices: Any) -> Any:

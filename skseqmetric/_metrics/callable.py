@@ -29,6 +29,14 @@ class PreparedList:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def joined(self, other: PreparedList) -> PreparedList:
+        """Return these sequences and then those of the other."""
+        return PreparedList([*self.series, *other.series], np.concatenate([self.lengths, other.lengths]))
+
+    def taken(self, rows: np.ndarray) -> PreparedList:
+        """Return some of the sequences."""
+        return PreparedList([self.series[row] for row in rows], self.lengths[rows])
+
 
 class CallableMetric(Metric):
     """A distance that the user gives as a function.
@@ -82,6 +90,8 @@ class CallableMetric(Metric):
             f"{type(self).__name__} cannot be exported: its distance is a function of Python. Serve the estimator "
             "itself, or learn a metric that embeds, such as RandomConvolutionMetric."
         )
+
+    _in_python = True
 
     def _prepare(self, sequences: Sequences) -> PreparedList:
         return PreparedList(sequences.to_list(), sequences.lengths)

@@ -48,6 +48,21 @@ class EmbeddedSequences:
         """Return what does not read the caller's data any more."""
         return replace(self, flat=self.flat.kept()) if isinstance(self.flat, ScaledSequences) else self
 
+    def joined(self, other: EmbeddedSequences) -> EmbeddedSequences:
+        """Return these sequences and then those of the other."""
+        return EmbeddedSequences(
+            np.concatenate([self.embeddings, other.embeddings]),
+            np.concatenate([self.lengths, other.lengths]),
+            None if self.flat is None else self.flat.joined(other.flat),
+            None if self.places is None else np.concatenate([self.places, other.places]),
+        )
+
+    def taken(self, rows: np.ndarray) -> EmbeddedSequences:
+        """Return a copy of some sequences."""
+        flat = None if self.flat is None else self.flat.taken(rows)
+        places = None if self.places is None else self.places[rows]
+        return EmbeddedSequences(self.embeddings[rows], self.lengths[rows], flat, places)
+
 
 @answering
 def coupled_tile(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from skseqmetric._files import check_lengths, record
+from skseqmetric._input import rows_of_steps
 from skseqmetric._ops import compiled
 from skseqmetric._ops.dispatch import choose_dtw
 from skseqmetric._ops.reference import dtw as reference
@@ -51,6 +52,15 @@ class SteppedSeries:
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """The least and the largest value of every channel, (C,) each."""
         return self.values.min(axis=0), self.values.max(axis=0)
+
+    def joined(self, other: SteppedSeries) -> SteppedSeries:
+        """Return these sequences and then those of the other."""
+        lengths = np.concatenate([self.lengths, other.lengths])
+        return SteppedSeries(np.concatenate([self.values, other.values]), lengths)
+
+    def taken(self, rows: np.ndarray) -> SteppedSeries:
+        """Return a copy of some sequences."""
+        return SteppedSeries(self.values[rows_of_steps(self.lengths, rows)], self.lengths[rows])
 
     def __getstate__(self) -> dict[str, Any]:
         return {"values": self.values, "lengths": self.lengths}  # a search changes no pickle

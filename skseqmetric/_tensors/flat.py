@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._files import check_lengths, record
-from skseqmetric._input import BLOCK, Sequences, in_parts, is_large
+from skseqmetric._input import BLOCK, Sequences, in_parts, is_large, rows_of_steps
 from skseqmetric._tensors.scaling import LARGEST, place_of
 
 _STEPS = 2**14  # scaled at a time, so that no second array in the precision of the input is made
@@ -43,9 +43,23 @@ class FlatSequences:
             values = torch.from_numpy(standardised(sequences, mean, scale, numbers))
         else:
             values = _scaled_on(device, sequences, mean, scale, numbers)
-        lengths = tensor_of(sequences.lengths)
-        offsets = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
-        return cls(values, lengths.to(device), offsets.to(device), sequences.lengths)
+        return cls.of_values(values, sequences.lengths)
+
+    @classmethod
+    def of_values(cls, values: Tensor, lengths: np.ndarray) -> FlatSequences:
+        """Return sequences of scaled values (S, C) on their device."""
+        offsets = torch.from_numpy(np.cumsum(lengths) - lengths)
+        return cls(values, tensor_of(lengths).to(values.device), offsets.to(values.device), lengths)
+
+    def joined(self, other: FlatSequences) -> FlatSequences:
+        """Return these sequences and then those of the other, on the device of these."""
+        values = torch.cat([self.values, other.values.to(self.device)])
+        return self.of_values(values, np.concatenate([self.host_lengths, other.host_lengths]))
+
+    def taken(self, rows: np.ndarray) -> FlatSequences:
+        """Return a copy of some sequences."""
+        steps = torch.from_numpy(rows_of_steps(self.host_lengths, rows)).to(self.device)
+        return self.of_values(self.values.index_select(0, steps), self.host_lengths[rows])
 
     def check_record(self) -> None:
         """Raise ValueError if lengths and offsets do not fit the values."""

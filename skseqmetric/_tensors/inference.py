@@ -24,15 +24,24 @@ def over_batches(
     flat: ReadSequences, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], max_steps: int = MAX_STEPS
 ) -> None:
     """Call run(values, lengths, indices) on every batch of sequences of similar lengths."""
+    if len(flat) == 1:
+        _run_batch(flat, run, np.zeros(1, dtype=np.int64))
+        return
     batches = batches_by_length(flat.host_lengths, max_steps, flat.digests)
     with progress("reading", len(flat), "sequence") as bar:
 
-        @answering
         def each(indices: np.ndarray) -> None:
-            run(*flat.padded(indices), indices)
+            _run_batch(flat, run, indices)
             bar.advance(len(indices))
 
         run_tiles(each, batches, n_threads(flat.device))
+
+
+@answering
+def _run_batch(
+    flat: ReadSequences, run: Callable[[torch.Tensor, torch.Tensor, np.ndarray], None], indices: np.ndarray
+) -> None:
+    run(*flat.padded(indices), indices)
 
 
 def run_sequences(flat: ReadSequences, run: Run, width: int, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:

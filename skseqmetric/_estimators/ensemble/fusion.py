@@ -16,6 +16,7 @@ from skseqmetric._files import record
 from skseqmetric._input import Sequences
 from skseqmetric._metrics.euclidean import embedded_rows, embedded_tile
 from skseqmetric._metrics.hooks import distance_tile, distances_of_pairs, embedded, is_euclidean, kept, prepare
+from skseqmetric._metrics.parts import joined, taken
 
 
 class Term(NamedTuple):
@@ -44,6 +45,18 @@ class PreparedEnsemble:
     def kept(self) -> PreparedEnsemble:
         """Return what does not read the caller's data any more."""
         return replace(self, others=tuple(map(kept, self.others)))
+
+    def joined(self, other: PreparedEnsemble) -> PreparedEnsemble:
+        """Return these sequences and then those of the other."""
+        fused = None if self.fused is None else np.concatenate([self.fused, other.fused])
+        return PreparedEnsemble(
+            fused, tuple(map(joined, self.others, other.others)), np.concatenate([self.lengths, other.lengths])
+        )
+
+    def taken(self, rows: np.ndarray) -> PreparedEnsemble:
+        """Return a copy of some sequences."""
+        fused = None if self.fused is None else self.fused[rows]
+        return PreparedEnsemble(fused, tuple(taken(part, rows) for part in self.others), self.lengths[rows])
 
 
 class Fusion:
@@ -100,7 +113,9 @@ class Fusion:
         for term, part in zip(self.others, prepared.others, strict=True):
             scaled = _scaled(term, part)
             found += [] if scaled is None else [scaled]
-        return np.hstack(found) if found else None
+        if len(found) > 1:
+            return np.hstack(found)
+        return found[0] if found else None
 
 
 class ExportedFusion(nn.Module):
