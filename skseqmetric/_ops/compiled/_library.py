@@ -71,6 +71,10 @@ _SIGNATURES = {
     "soft_alignment_back": (c_int, "aaaaaaaannnnnna"),
     "dtw": (c_int, "aaanaanananann"),
     "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
+    "memory_bytes": (c_int64, ""),
+    "memory_kept": (c_int64, "a"),
+    "memory_between": (c_int64, "a"),
+    "memory": (c_int, "an"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
@@ -84,6 +88,7 @@ _MAY_LACK_MEMORY = (
     "soft_alignment_back",
     "dtw",
     "dtw_nearest",
+    "memory",
 )
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
@@ -146,6 +151,12 @@ class Library:
     - dtw_nearest(distances, indices, queries, references, their order by length, excluded, K, channels, radius or
       -1, scale and error, threads) finds the nearest. Values come in double and in single precision.
 
+    Recurrent memory, of `struct MemoryProblem` of src/memory_kernels.h:
+
+    - memory(problem, whether backward) computes states or gradients.
+    - memory_kept(problem) and memory_between(problem) are the sizes of what forward keeps, and of backward's buffer.
+    - memory_bytes() is the size of the struct.
+
     For tests only:
 
     - gates(x, sigmoid, tanh, n) computes the gate functions.
@@ -177,6 +188,10 @@ class Library:
     soft_alignment_back: Callable[..., int]
     dtw: Callable[..., int]
     dtw_nearest: Callable[..., int]
+    memory_bytes: Callable[[], int]
+    memory_kept: Callable[[int], int]
+    memory_between: Callable[[int], int]
+    memory: Callable[[int, bool], int]
     gates: Callable[..., None]
     width: Callable[[], int]
     kernels: Callable[[], bytes]
