@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import Structure, c_double, c_int64, c_void_p
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -13,42 +11,19 @@ from torch.autograd.function import once_differentiable
 
 from skseqmetric._ops.buffer_pool import Buffer, take
 from skseqmetric._ops.compiled._library import library
+from skseqmetric._ops.compiled._memory_problem import NAMES, MemoryProblem
 from skseqmetric._ops.operands import address
 from skseqmetric._ops.parallel import Team
 from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryWeights
 
-NAMES = tuple(field.name for field in fields(MemoryWeights) if field.name != "form")
-"""The tensors of a layer, in the order of `struct MemoryTensors` of src/memory_kernels.h."""
-
 _CELLS = {"lstm": 0, "gru": 1, "rnn": 2}
-
-
-class _Tensors(Structure):
-    _fields_ = [(name, c_void_p) for name in NAMES]
-
-
-class _Keep(Structure):
-    _fields_ = [("mask", c_void_p), ("row", c_int64), ("step", c_int64), ("share", c_double)]
-
-
-class _Problem(Structure):
-    """`struct MemoryProblem` of src/memory_kernels.h, which says what the fields mean; all are zero at first."""
-
-    _fields_ = [
-        *((name, c_int64) for name in ("n_rows", "n_steps", "n_features", "n_units", "cell")),
-        *((name, c_int64) for name in ("n_slots", "stride", "window", "n_heads", "attention", "tokens", "n_threads")),
-        *(("openmp", c_void_p), ("x", c_void_p), ("x_row", c_int64), ("x_step", c_int64)),
-        *(("lengths", c_void_p), ("order", c_void_p), ("weights", _Tensors), ("hidden", _Keep), ("cells", _Keep)),
-        *(("dropped", c_void_p), ("dropped_row", c_int64), ("dropped_update", c_int64)),
-        *(("states", c_void_p), ("states_row", c_int64), ("states_step", c_int64), ("kept", c_void_p)),
-        *(("grad_states", c_void_p), ("grad_row", c_int64), ("grad_step", c_int64)),
-        *(("between", c_void_p), ("grad_x", c_void_p), ("gradients", _Tensors)),
-    ]
 
 
 def memory_states(x: Tensor, lengths: Tensor, weights: MemoryWeights, noise: MemoryNoise) -> Tensor:
     """Return the states (B, T, H) of inputs (B, T, D). Past its end a sequence repeats its last state."""
-    tensors = [getattr(weights, name) for name in NAMES]
+    tensors = tuple(getattr(weights, name) for name in NAMES)
+    if not torch.is_grad_enabled():
+        return _Run(x, lengths, weights.form, noise, tensors).forward(keep=False)[0]
     states: Tensor = _Scan.apply(x, lengths, weights.form, noise, *tensors)
     return states
 
@@ -84,9 +59,9 @@ class _Run:
     def __init__(
         self, x: Tensor, lengths: Tensor, form: MemoryForm, noise: MemoryNoise, tensors: tuple[Tensor | None, ...]
     ) -> None:
-        self._problem, self._held = _Problem(), []
+        self._problem, self._held = MemoryProblem(), list[Tensor]()
         self.x = x if x.stride(2) == 1 or x.shape[2] == 1 else x.contiguous()
-        self.tensors = [None if tensor is None else tensor.detach().contiguous() for tensor in tensors]
+        self.tensors = [None if tensor is None else tensor.contiguous() for tensor in tensors]
         self._set_shape(form)
         self._set_rows(lengths.to(torch.int64).contiguous())
         self._set_noise(noise)
@@ -111,7 +86,7 @@ class _Run:
         p = self._problem
         p.x, (p.x_row, p.x_step) = self._hold(self.x, "x", layout="rows"), self.x.stride()[:2]
         # rows of a tile end at about the same step
-        order = torch.argsort(lengths, descending=True, stable=True)
+        order = lengths.argsort(descending=True, stable=True)
         p.lengths, p.order = self._hold(lengths, "lengths", torch.int64), self._hold(order, "order", torch.int64)
 
     def _set_noise(self, noise: MemoryNoise) -> None:
@@ -152,8 +127,3 @@ class _Run:
         library().memory(ctypes.addressof(p), True)
         between.release()
         return [grad_x, *gradients]
-
-
-def memory_bytes() -> int:
-    """Return the size of the problem, which the extension must share."""
-    return ctypes.sizeof(_Problem)

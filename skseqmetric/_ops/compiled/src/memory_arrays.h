@@ -148,12 +148,33 @@ inline MemoryPacked placed(const MemoryProblem& p, const float* at) {
     return packed;
 }
 
+// Column k of W rows of a matrix (N, K) from row n on, zeros where there is none.
+inline void copy_column(float* out, const float* matrix, int64_t n, int64_t N, int64_t k, int64_t K) {
+    const float* from = matrix + n * K + k;
+    if (n + W <= N) {
+        for (int i = 0; i < W; ++i) out[i] = from[i * K];
+    } else {
+        for (int64_t i = 0; i < W; ++i) out[i] = n + i < N ? from[i * K] : 0.0f;
+    }
+}
+
+// `pack` of a transposed matrix (N, K), which is read in its own order: half of a call for one row is this.
+inline void pack_transposed(float* out, const float* matrix, int64_t K, int64_t N) {
+    for (int64_t start = 0; start < vectors(N);) {
+        const int width = panel_width(vectors(N) - start);
+        for (int j = 0; j < width; ++j)
+            for (int64_t k = 0; k < K; ++k) copy_column(out + (k * width + j) * W, matrix, (start + j) * W, N, k, K);
+        out += K * width * W;
+        start += width;
+    }
+}
+
 // The hidden matrix for whole steps: for every vector of units the blocks of its gates side by side.
 inline void pack_steps(float* out, const float* hidden, int64_t blocks, int64_t H) {
     for (int64_t unit = 0; unit < H; unit += W)
         for (int64_t k = 0; k < H; ++k)
-            for (int64_t gate = 0; gate < blocks; ++gate)
-                for (int64_t u = unit; u < unit + W; ++u) *out++ = u < H ? hidden[(gate * H + u) * H + k] : 0.0f;
+            for (int64_t gate = 0; gate < blocks; ++gate, out += W)
+                copy_column(out, hidden + gate * H * H, unit, H, k, H);
 }
 
 // The gru's input matrix with its last block first, as the gradients of the gates lie.
@@ -165,7 +186,9 @@ inline std::vector<float> candidate_first(const PackedShape& s, int64_t H) {
 
 inline void pack_memory(const MemoryProblem& p, bool backward, float* at) {
     const MemoryPacked packed = placed(p, at);
+    const bool writes = p.window < p.n_steps;  // else the plain backbone
     for (const PackedShape& s : packed_shapes(p)) {
+        if (!writes && s.member != &MemoryPacked::input && s.member != &MemoryPacked::hidden) continue;
         float* to = packed.*s.member;
         if (backward && p.cell == GRU && s.member == &MemoryPacked::input)
             pack(to, candidate_first(s, p.n_units).data(), s.outputs, s.inputs, s.inputs, 1);
@@ -174,7 +197,7 @@ inline void pack_memory(const MemoryProblem& p, bool backward, float* at) {
         else if (s.member == &MemoryPacked::hidden)
             pack_steps(to, s.source, gate_blocks(p), p.n_units);
         else
-            pack(to, s.source, s.inputs, s.outputs, 1, s.inputs);
+            pack_transposed(to, s.source, s.inputs, s.outputs);
     }
 }
 

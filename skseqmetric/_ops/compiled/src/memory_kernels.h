@@ -23,7 +23,7 @@ struct Keep {
     double share;
 };
 
-// B rows of T steps with D features, H units, S slots: _memory_fields.py mirrors it, and every field has eight bytes. Strides
+// B rows of T steps with D features, H units, S slots: compiled/_memory_problem.py mirrors it, and every field has eight bytes. Strides
 // count floats, and the innermost axis of every array is contiguous.
 struct MemoryProblem {
     int64_t n_rows, n_steps, n_features, n_units, cell;
