@@ -60,7 +60,8 @@ def memory_scan(
     Rows and columns of missing tokens are 0, and so are maps after the last update of a sequence.
 
     A step costs a backbone step and 2 S H^2 FLOP to read the memory. An update costs about 2 (S^2 + 7 S) H^2 FLOP.
-    Training needs O(B T S H) memory.
+    Training needs O(B T S H) memory. The compiled kernels return states only: with `keep_memory` or `keep_attention`
+    the scan is that of torch's operations, with compiled products.
     """
     x = x.to(weights.hidden.dtype)
     chosen = choose("memory", x, weights.n_units)
