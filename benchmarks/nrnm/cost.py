@@ -96,7 +96,7 @@ def _plain_loop(layer: MemoryLayer, x: Tensor) -> Tensor:
     return torch.stack(states, 1)
 
 
-def _ours(layer: MemoryLayer, x: Tensor, lengths: Tensor) -> Callable[[], Any]:
+def _ours(layer: MemoryLayer, x: Tensor, lengths: Tensor) -> Callable[[], list[Tensor]]:
     return _with_gradients(lambda v: memory_scan(v, lengths, layer.weights()).states, x, list(layer.parameters()))
 
 

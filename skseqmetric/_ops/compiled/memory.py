@@ -79,7 +79,8 @@ class _Run:
         p.n_units, p.cell = self.tensors[NAMES.index("hidden")].shape[1], _CELLS[form.cell]  # type: ignore[union-attr]
         p.n_slots, p.stride, p.n_heads = form.n_slots, form.stride, form.n_heads
         # a longer window is never full either
-        p.window, p.attention, p.tokens = min(form.window, p.n_steps), form.attention, form.memory_input == "tokens"
+        p.window = max(1, min(form.window, p.n_steps))
+        p.attention, p.tokens = form.attention, form.memory_input == "tokens"
         p.n_threads, p.openmp = team.n_threads, team.openmp
 
     def _set_rows(self, lengths: Tensor) -> None:
