@@ -23,8 +23,8 @@ struct Keep {
     double share;
 };
 
-// B rows of T steps with D features, H units, S slots: compiled/_memory_problem.py mirrors it, and every field has eight bytes. Strides
-// count floats, and the innermost axis of every array is contiguous.
+// B rows of T steps with D features, H units, S slots. compiled/_memory_problem.py mirrors it, and every field has eight
+// bytes. Strides count floats, and the innermost axis of every array is contiguous.
 struct MemoryProblem {
     int64_t n_rows, n_steps, n_features, n_units, cell;
     int64_t n_slots, stride, window, n_heads, attention, tokens;  // `tokens`: every input row is one, else all are one
