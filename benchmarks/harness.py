@@ -39,7 +39,7 @@ Check = Callable[[dict[str, Any]], Mapping[str, Mapping[str, float]] | None]
 class Timing:
     """What was measured of one contender.
 
-    seconds : wall-clock time of each repeat, in the order run.
+    seconds : time of each repeat by the clock of the run, in the order run.
     peak_bytes : memory at the highest point of one further call, beyond what was held when it began; of this
     process alone, and None where the system does not tell.
     peak_device_bytes : the same of CUDA memory.
@@ -98,6 +98,7 @@ def measure(
     threads: int | None = None,
     device: str = "cpu",
     memory: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Result:
     """Check, time and weigh each of `contenders`, callables without arguments.
 
@@ -124,6 +125,8 @@ def measure(
         Where the work is done; on CUDA the clock waits for the device.
     memory : bool, default=True
         Whether to call each once more, untimed, for its peak memory.
+    clock : callable, default=time.perf_counter
+        Returns seconds. `time.process_time` counts those of the processor, on a machine with other work.
 
     Returns
     -------
@@ -134,7 +137,7 @@ def measure(
         answers = {name: _warmed_up(call, warmup) for name, call in contenders.items()}
         quality = check(answers) or {}
         del answers
-        seconds = _interleaved(contenders, repeats, device)
+        seconds = _interleaved(contenders, repeats, device, clock)
         peaks = {name: _peak_memory(call, device) for name, call in contenders.items() if memory}
     counts = items if isinstance(items, Mapping) else dict.fromkeys(contenders, items)
     timings = [
@@ -156,14 +159,16 @@ def _warmed_up(call: Callable[[], Any], warmup: int) -> Any:
     return call()
 
 
-def _interleaved(contenders: Mapping[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, list[float]]:
+def _interleaved(
+    contenders: Mapping[str, Callable[[], Any]], repeats: int, device: str, clock: Callable[[], float]
+) -> dict[str, list[float]]:
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     with progress_bar("rounds", repeats * len(names), "call") as bar:
         for turn in range(repeats):
             start = turn % len(names)
             for name in names[start:] + names[:start]:
-                seconds[name].append(_timed(contenders[name], device))
+                seconds[name].append(_timed(contenders[name], device, clock))
                 bar.update()
     return seconds
 
@@ -173,13 +178,13 @@ def progress_bar(what: str, total: int, unit: str) -> Any:
     return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, leave=False)
 
 
-def _timed(call: Callable[[], Any], device: str) -> float:
+def _timed(call: Callable[[], Any], device: str, clock: Callable[[], float]) -> float:
     gc.collect()
     _synchronize(device)
-    start = time.perf_counter()
+    start = clock()
     answer = call()
     _synchronize(device)
-    elapsed = time.perf_counter() - start
+    elapsed = clock() - start
     del answer
     return elapsed
 

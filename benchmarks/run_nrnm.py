@@ -2,8 +2,9 @@
 
 python -m benchmarks.run_nrnm --data DIR --out FILE.json [--part PART ...]
 
-cost           : seconds of one layer forward and backward (H=128, S=4, s=2, 4 heads, 64 sequences of 128 x 9) against
-                 an LSTM step by step under autograd, our own code without memory, and torch.nn.LSTM.
+cost           : CPU seconds of one layer forward and backward (H=128, S=4, s=2, 4 heads, 64 sequences of 128 x 9; and
+                 H=64, s=4, 32 sequences of 64 x 64, as in a default fit on activity) against the same layer in torch
+                 operations, an LSTM step by step under autograd, our own code without memory, and torch.nn.LSTM.
 memory         : a cue in the first 10 of 400 steps, noise after it: memory and backbone, five seeds.
 defaults       : NRNMClassifier with every parameter at its default.
 classification : memory and backbone on five problems, and 1-NN DTW.

@@ -24,7 +24,8 @@ IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton", "scanned", "onnx"
 COMPILED = frozenset(
     {"gru", "sync_gru", "memory", "reservoir", "random_convolution", "stem", "alignment", "alignment_block"}
 )
-"""Ops that have compiled kernels. For "memory" only the products are compiled, and the rest is eager."""
+"""Ops that have compiled kernels. Those of "memory" return states. Where its blocks or maps are asked for, only the
+products are compiled, and the rest is eager."""
 
 TRITON = frozenset({"sync_gru"})
 """Recurrences that have Triton kernels; the plain GRU is cuDNN's on CUDA, within eager."""

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from skseqmetric._ops import scanned
+from skseqmetric._ops.compiled import memory_states
 from skseqmetric._ops.dispatch import SCANNED_FORMS, choose
 from skseqmetric._ops.eager import memory as eager
 from skseqmetric._ops.products import compiled_products
 from skseqmetric._ops.reference import memory as reference
-from skseqmetric._ops.scanned import memory_states
 from skseqmetric._ops.steps import freeze_ended
 from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
 
@@ -59,14 +60,17 @@ def memory_scan(
     Rows and columns of missing tokens are 0, and so are maps after the last update of a sequence.
 
     A step costs a backbone step and 2 S H^2 FLOP to read the memory. An update costs about 2 (S^2 + 7 S) H^2 FLOP.
-    Training needs O(B T S H) memory.
+    Training needs O(B T S H) memory. The compiled kernels return states only: with `keep_memory` or `keep_attention`
+    the scan is that of torch's operations, with compiled products.
     """
     x = x.to(weights.hidden.dtype)
     chosen = choose("memory", x, weights.n_units)
+    if chosen == "compiled" and not (keep_memory or keep_attention):
+        return MemoryScan(memory_states(x, lengths, weights, noise), None, None)
     if chosen == "reference":
         scan = reference.memory_scan(x, lengths, weights, noise)
     elif chosen in SCANNED_FORMS:
-        states = memory_states(x, weights, noise).transpose(0, 1)[:, None]
+        states = scanned.memory_states(x, weights, noise).transpose(0, 1)[:, None]
         return MemoryScan(freeze_ended(states, lengths)[:, 0].transpose(0, 1), None, None)
     else:
         keep: dict[str, Any] = {"keep_memory": keep_memory, "keep_attention": keep_attention}

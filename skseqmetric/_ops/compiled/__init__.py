@@ -3,6 +3,7 @@
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
 from skseqmetric._ops.compiled.alignment import alignment_matches, alignment_tile
 from skseqmetric._ops.compiled.dtw import dtw_distances, dtw_nearest
+from skseqmetric._ops.compiled.memory import memory_states
 from skseqmetric._ops.compiled.random_convolution import convolution_shares
 from skseqmetric._ops.compiled.recurrence import (
     gru_pooled,
@@ -28,6 +29,7 @@ __all__ = [
     "gru_pooled",
     "gru_states",
     "library",
+    "memory_states",
     "obstacle",
     "sync_gru_pooled",
     "sync_gru_states",

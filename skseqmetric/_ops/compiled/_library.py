@@ -9,6 +9,8 @@ from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
+from skseqmetric._ops.compiled._memory_problem import MemoryProblem
+
 FILE = "recurrence.binary"
 
 _integers = ["n_directions", "n_steps", "n_rows", "n_halves", "n_units", "coupling", "mean", "n_threads", "both_ways"]
@@ -71,6 +73,9 @@ _SIGNATURES = {
     "soft_alignment_back": (c_int, "aaaaaaaannnnnna"),
     "dtw": (c_int, "aaanaanananann"),
     "dtw_nearest": (c_int, "aaaaanaaanaannnan"),
+    "memory_kept": (c_int64, "a"),
+    "memory_between": (c_int64, "a"),
+    "memory": (c_int, "an"),
     "width": (c_int64, ""),
     "kernels": (c_char_p, ""),
     "use": (c_int, "s"),
@@ -84,6 +89,7 @@ _MAY_LACK_MEMORY = (
     "soft_alignment_back",
     "dtw",
     "dtw_nearest",
+    "memory",
 )
 _TYPES = {"a": c_void_p, "n": c_int64, "s": c_char_p, "p": POINTER(Problem)}
 
@@ -146,6 +152,11 @@ class Library:
     - dtw_nearest(distances, indices, queries, references, their order by length, excluded, K, channels, radius or
       -1, scale and error, threads) finds the nearest. Values come in double and in single precision.
 
+    Recurrent memory, of `struct MemoryProblem` of src/memory_kernels.h:
+
+    - memory(problem, whether backward) computes states or gradients.
+    - memory_kept(problem) and memory_between(problem) are the sizes of what forward keeps, and of backward's buffer.
+
     For tests only:
 
     - gates(x, sigmoid, tanh, n) computes the gate functions.
@@ -177,6 +188,9 @@ class Library:
     soft_alignment_back: Callable[..., int]
     dtw: Callable[..., int]
     dtw_nearest: Callable[..., int]
+    memory_kept: Callable[[int], int]
+    memory_between: Callable[[int], int]
+    memory: Callable[[int, bool], int]
     gates: Callable[..., None]
     width: Callable[[], int]
     kernels: Callable[[], bytes]
@@ -195,7 +209,7 @@ class Library:
 
 
 def _same_problem(dll: ctypes.CDLL) -> bool:
-    """Whether `Problem` has the fields of the C++ struct, in their order, places and sizes."""
+    """Whether `Problem` has the fields of the C++ struct, in their order, places and sizes, and both have its size."""
     field, place = dll.skseq_problem_field, (c_int64 * 2)()
     found: list[tuple[str, int, int]] = []
     field.restype, field.argtypes = c_char_p, [c_int64, c_int64 * 2]
@@ -203,6 +217,8 @@ def _same_problem(dll: ctypes.CDLL) -> bool:
         found.append((name.decode(), place[0], place[1]))
     ours = [(name, getattr(Problem, name)) for name, *_ in Problem._fields_]
     expected = [(name, field.offset, field.size) for name, field in ours]
+    if dll.skseq_memory_bytes() != ctypes.sizeof(MemoryProblem):
+        return False
     return found == expected and dll.skseq_problem_bytes() == ctypes.sizeof(Problem)
 
 
