@@ -49,7 +49,7 @@ class BuildKernels(build_ext):
 
         def compiled(source: str) -> list[str]:
             stem = Path(source).stem
-            chosen = INSTRUCTION_SETS.get(stem.replace("dtw_", "kernels_"), [])
+            chosen = INSTRUCTION_SETS.get(f"kernels_{stem.rpartition('_')[2]}", [])
             flags = [*FLAGS, *chosen, *(UNFUSED if stem.startswith("dtw") else [])]
             return self.compiler.compile(
                 [source],
@@ -75,7 +75,8 @@ class AnyPython(bdist_wheel):
 
 
 kernels = ["kernels_generic", *(INSTRUCTION_SETS if X86 else [])]
-sources = ["recurrence", "dtw", *kernels, *(name.replace("kernels_", "dtw_") for name in kernels)]
+builds = [name.replace("kernels_", f"{kind}_") for kind in ("kernels", "dtw", "scans") for name in kernels]
+sources = ["recurrence", "dtw", "scans", *builds]
 extension = Extension(
     "skseqmetric._ops.compiled.recurrence",
     [str(FOLDER / "src" / f"{name}.cpp") for name in sources],

@@ -2,6 +2,7 @@
 
 from skseqmetric._ops.compiled._library import Library, library, obstacle, warn_where_missing
 from skseqmetric._ops.compiled.alignment import alignment_matches, alignment_tile
+from skseqmetric._ops.compiled.cells import cell_states
 from skseqmetric._ops.compiled.dtw import dtw_distances, dtw_nearest
 from skseqmetric._ops.compiled.random_convolution import convolution_shares
 from skseqmetric._ops.compiled.recurrence import (
@@ -21,6 +22,7 @@ __all__ = [
     "SparseStep",
     "alignment_matches",
     "alignment_tile",
+    "cell_states",
     "conv_stem",
     "convolution_shares",
     "dtw_distances",

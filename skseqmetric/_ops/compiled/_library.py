@@ -54,6 +54,13 @@ _SIGNATURES = {
     "pack_square": (None, "aan"),
     "reservoir": (None, "aaaannn"),
     "sparse_reservoir": (c_int, "aaaaaannnnn"),
+    "cell": (c_int, "anna"),
+    "cell_fields": (c_int64, ""),
+    "cell_tiles": (c_int64, "a"),
+    "cell_saved": (c_int64, "a"),
+    "cell_gradients": (c_int64, "a"),
+    "reservoir_scan": (c_int, "ana"),
+    "reservoir_fields": (c_int64, ""),
     "convolutions": (c_int, "aaaaaaaaannnnnnna"),
     "alignment": (c_int, "aaaaaaaaannnnnnnnna"),
     "stem": (c_int, "anna"),
@@ -77,6 +84,8 @@ _SIGNATURES = {
 }
 _MAY_LACK_MEMORY = (
     "sparse_reservoir",
+    "cell",
+    "reservoir_scan",
     "convolutions",
     "stem",
     "alignment",
@@ -104,6 +113,14 @@ class Library:
     - reservoir(states, projections, packed, leak, rows, N, threads) writes the new states into the projections.
     - sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N,
       threads) writes them into both.
+
+    Whole scans, whose fields (structs of src/scans.h) come as an array of numbers and addresses:
+
+    - cell(fields, whether backward, threads, openmp) runs an LSTM or RNN, or its gradient.
+    - cell_tiles(fields), cell_saved(fields) and cell_gradients(fields) are the number of tiles of its rows, the size of
+      what forward keeps, and that of the gradients of a share and direction.
+    - reservoir_scan(fields, threads, openmp) runs reservoirs.
+    - cell_fields() and reservoir_fields() are the lengths of the arrays.
 
     Random convolutions:
 
@@ -161,6 +178,13 @@ class Library:
     pack_square: Callable[..., None]
     reservoir: Callable[..., None]
     sparse_reservoir: Callable[..., None]
+    cell: Callable[..., int]
+    cell_fields: Callable[[], int]
+    cell_tiles: Callable[..., int]
+    cell_saved: Callable[..., int]
+    cell_gradients: Callable[..., int]
+    reservoir_scan: Callable[..., int]
+    reservoir_fields: Callable[[], int]
     convolutions: Callable[..., int]
     alignment: Callable[..., int]
     stem: Callable[..., int]
