@@ -11,15 +11,13 @@ from skseqmetric._ops.compiled.recurrence import (
     sync_gru_pooled,
     sync_gru_states,
 )
-from skseqmetric._ops.compiled.reservoir import DenseStep, SparseStep
+from skseqmetric._ops.compiled.reservoir import reservoir_pooled, reservoir_states
 from skseqmetric._ops.compiled.stem import MAX_STRIDE, conv_stem
 from skseqmetric._ops.compiled.tile import sync_gru_tile
 
 __all__ = [
     "MAX_STRIDE",
-    "DenseStep",
     "Library",
-    "SparseStep",
     "alignment_matches",
     "alignment_tile",
     "cell_states",
@@ -31,6 +29,8 @@ __all__ = [
     "gru_states",
     "library",
     "obstacle",
+    "reservoir_pooled",
+    "reservoir_states",
     "sync_gru_pooled",
     "sync_gru_states",
     "sync_gru_tile",

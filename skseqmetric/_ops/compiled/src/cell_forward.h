@@ -17,6 +17,7 @@ struct LSTMStep {
     int64_t unit;
     float *next, *kept;
     const float* kept_before;  // null at the first step
+    bool keep;                 // the gates too, and not only c
     template <int R>
     void operator()(int64_t row) const {
         const int64_t n = s.H - unit, pitch = 5 * s.Hp;
@@ -30,8 +31,8 @@ struct LSTMStep {
             const V fresh = tanh_of(acc[i][2]), out = sigmoid_of(acc[i][3]);
             const V before = kept_before ? load(kept_before + (row + i) * pitch + 4 * s.Hp + unit) : splat(0.0f);
             const V cell = rounded(forget * before) + in * fresh;
-            store(to, in), store(to + s.Hp, forget), store(to + 2 * s.Hp, fresh), store(to + 3 * s.Hp, out);
             store(to + 4 * s.Hp, cell);
+            if (keep) store(to, in), store(to + s.Hp, forget), store(to + 2 * s.Hp, fresh), store(to + 3 * s.Hp, out);
             store_part(next + (row + i) * s.Kp + unit, rounded(out * tanh_of(cell)), n);
         }
     }
@@ -70,16 +71,16 @@ struct CellForward {
     const CellRows& rows;
     int64_t tile, d;
     const float* packed;
-    float *operands[2], *kept[2];
+    float *operands[2], *kept;
 
     CellForward(const CellScan& p, const CellRows& rows, int64_t tile, int64_t d, const float* packed, float* scratch)
         : p(p), s(p), rows(rows), tile(tile), d(d), packed(packed) {
         operands[0] = scratch, operands[1] = scratch + CELL_ROWS * s.Kp;
-        kept[0] = kept[1] = operands[1] + CELL_ROWS * s.Kp;
+        kept = operands[1] + CELL_ROWS * s.Kp;
     }
     // What backward reads of step t; without it one step's is enough, whose c each step replaces.
     float* kept_of(int64_t t) const {
-        if (!p.saved) return kept[0];
+        if (!p.saved) return kept;
         return p.saved + ((tile * p.n_directions + d) * p.n_steps + t) * s.rows * s.kept();
     }
     void read(int64_t t) const {
@@ -95,16 +96,14 @@ struct CellForward {
         const float *from = operands[t % 2], *panel = packed;
         float* next = operands[(t + 1) % 2];
         if (s.G == 1) {
-            for (int64_t unit = 0; unit < s.H; unit += PANEL * W) {
+            for (int64_t unit = 0, width; unit < s.H; unit += width, panel += s.K * width) {
+                width = panel_vectors(vectors(s.H - unit)) * W;
                 in_blocks(alive, RNNStep{s, from, panel, unit, next});
-                panel += s.K * PANEL * W;
             }
         } else {
             const float* before = t ? kept_of(t - 1) : nullptr;
-            for (int64_t unit = 0; unit < s.H; unit += W) {
-                in_blocks(alive, LSTMStep{s, from, panel, unit, next, kept_of(t), before});
-                panel += s.K * 4 * W;
-            }
+            for (int64_t unit = 0; unit < s.H; unit += W, panel += s.K * 4 * W)
+                in_blocks(alive, LSTMStep{s, from, panel, unit, next, kept_of(t), before, p.saved != nullptr});
         }
         for (int64_t r = 0; r < alive; ++r)
             copy_floats(states(r, rows.place(d, r, t)), next + r * s.Kp, s.H);

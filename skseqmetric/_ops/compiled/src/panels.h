@@ -26,13 +26,14 @@ inline void in_blocks(int64_t n_rows, const Work& work) {
     for (; row < n_rows; ++row) work.template operator()<1>(row);
 }
 
-inline int panel_vectors(int64_t left) { return left < PANEL ? static_cast<int>(left) : PANEL; }
+// Panels of four vectors as long as they go, but 3 and 2 rather than 4 and 1.
+inline int panel_vectors(int64_t left) { return left == 5 ? 3 : left < PANEL ? static_cast<int>(left) : PANEL; }
 
 // value(k, n) of a (K, N) matrix as panels (k, vectors of the panel), zeros where n lies behind the end.
 template <typename Value>
 inline void pack_panels(float* out, int64_t K, int64_t N, const Value& value) {
-    for (int64_t start = 0; start < vectors(N); start += PANEL) {
-        const int64_t first = start * W, end = first + panel_vectors(vectors(N) - start) * W;
+    for (int64_t first = 0, end; first < N; first = end) {
+        end = first + panel_vectors(vectors(N - first)) * W;
         for (int64_t k = 0; k < K; ++k)
             for (int64_t n = first; n < end; ++n) *out++ = n < N ? value(k, n) : 0.0f;
     }
@@ -69,10 +70,9 @@ struct PanelProduct {
 // c (M, N) = a (M, K) B with B from pack_panels; rows of c have room for whole vectors.
 inline void panel_product(float* c, int64_t ldc, const float* a, int64_t lda, int64_t M, int64_t K, const float* packed,
                           int64_t N) {
-    for (int64_t start = 0; start < vectors(N); start += PANEL) {
-        const int width = panel_vectors(vectors(N) - start);
-        in_blocks(M, PanelProduct{c + start * W, ldc, a, lda, K, packed, width});
-        packed += K * width * W;
+    for (int64_t first = 0, width; first < N; first += width * W, packed += K * width * W) {
+        width = panel_vectors(vectors(N - first));
+        in_blocks(M, PanelProduct{c + first, ldc, a, lda, K, packed, static_cast<int>(width)});
     }
 }
 
@@ -117,8 +117,10 @@ struct PanelUpdate {
 // c (M, N) += a^T b for a (K, M), b (K, N). M is rounded up to whole blocks and N to vectors.
 inline void panel_update(float* c, int64_t ldc, const float* a, int64_t lda, int64_t M, const float* b, int64_t ldb,
                          int64_t N, int64_t K) {
-    for (int64_t start = 0; start < vectors(N); start += PANEL)
-        in_blocks(M, PanelUpdate{c + start * W, ldc, a, lda, b + start * W, ldb, K, panel_vectors(vectors(N) - start)});
+    for (int64_t first = 0, width; first < N; first += width * W) {
+        width = panel_vectors(vectors(N - first));
+        in_blocks(M, PanelUpdate{c + first, ldc, a, lda, b + first, ldb, K, static_cast<int>(width)});
+    }
 }
 
 }  // namespace

@@ -60,15 +60,15 @@ struct LaneWeights {
     Entry* entries;
     static int64_t floats(const ReservoirScan& p, int64_t d) {
         const int64_t N = p.n_units;
-        return 2 * (N + 1) + 2 * row_entries(p.recurrent + d * N * N, N * N);
+        return 2 * (N + 1) + 2 * row_entries(p.recurrent[d], N * N);
     }
     LaneWeights(const ReservoirScan& p, float* at)
         : starts(reinterpret_cast<int64_t*>(at)), entries(reinterpret_cast<Entry*>(at + 2 * (p.n_units + 1))) {}
     void pack(const ReservoirScan& p, int64_t d) const {
-        const int64_t N = p.n_units, all = row_entries(p.recurrent + d * N * N, N * N);
+        const int64_t N = p.n_units, all = row_entries(p.recurrent[d], N * N);
         int64_t n = 0;
         for (int64_t u = 0; u < N; ++u) {
-            const float* row = p.recurrent + (d * N + u) * N;
+            const float* row = p.recurrent[d] + u * N;
             starts[u] = n;
             for (int64_t k = 0; k < N && n < all; ++k) {
                 entries[n] = {static_cast<int32_t>(k), row[k]};
@@ -90,7 +90,7 @@ struct SingleWeights {
     };
     static void order(const ReservoirScan& p, int64_t d, Order* by_size) {
         const int64_t N = p.n_units;
-        for (int64_t u = 0; u < N; ++u) by_size[u] = {row_entries(p.recurrent + (d * N + u) * N, N), u};
+        for (int64_t u = 0; u < N; ++u) by_size[u] = {row_entries(p.recurrent[d] + u * N, N), u};
         std::stable_sort(by_size, by_size + N, [](const Order& a, const Order& b) { return a.n > b.n; });
     }
     // Layout behind the order, for so many terms.
@@ -112,7 +112,7 @@ struct SingleWeights {
         int64_t most = 0;
         for (int64_t d = 0; d < p.n_reservoirs; ++d)
             for (int64_t u = 0; u < s.N; ++u)
-                most = std::max(most, row_entries(p.recurrent + (d * s.N + u) * s.N, s.N));
+                most = std::max(most, row_entries(p.recurrent[d] + u * s.N, s.N));
         return s.groups * W * (2 + (s.F + 1) + 1 + 2 * most) + 2 * (s.groups + W) + 4 * s.N;
     }
     SingleWeights(const ReservoirScan& p, float* at) {
@@ -140,9 +140,9 @@ struct SingleWeights {
     }
     void fill_unit(const ReservoirScan& p, int64_t d, int64_t g, int64_t i, int64_t first, int64_t most) const {
         const ReservoirSizes s(p);
-        const int64_t u = d * s.N + unit[g * W + i];
-        const float *row = p.recurrent + u * s.N, *in = p.input + u * (s.F + 1);
-        leak[g * W + i] = p.leak[u];
+        const int64_t u = unit[g * W + i];
+        const float *row = p.recurrent[d] + u * s.N, *in = p.input[d] + u * (s.F + 1);
+        leak[g * W + i] = p.leak[d][u];
         for (int64_t f = 0; f <= s.F; ++f) input[(g * (s.F + 1) + f) * W + i] = in[f];
         for (int64_t k = 0, n = 0; k < s.N && n < most; ++k) {
             columns[(first + n) * W + i] = static_cast<int32_t>(k), weights[(first + n) * W + i] = row[k];
@@ -170,7 +170,7 @@ inline void pack_reservoir(const ReservoirScan& p, float* packed) {
     std::memcpy(packed, &each, sizeof(each));
     for (int64_t d = 0; d < p.n_reservoirs; ++d) {
         float* out = packed + 16 + d * each;
-        const float *recurrent = p.recurrent + d * s.N * s.N, *input = p.input + d * s.N * (s.F + 1);
+        const float *recurrent = p.recurrent[d], *input = p.input[d];
         if (reservoir_form(p) == Form::LANES) LaneWeights(p, out).pack(p, d);
         if (reservoir_form(p) == Form::SINGLE) SingleWeights::pack(p, d, out);
         if (reservoir_form(p) == Form::DENSE)
@@ -277,8 +277,10 @@ inline void dense_tile(const ReservoirScan& p, const ReservoirRows& rows, const 
         float *from = operands[t % 2], *next = operands[(t + 1) % 2];
         for (int64_t r = 0; r < alive; ++r) copy_vectors(from + r * s.Kp + s.N, rows.features(r, t), s.F);
         const float* panel = packed;
-        for (int64_t unit = 0; unit < s.N; unit += PANEL * W, panel += s.K * PANEL * W)
-            in_blocks(alive, DenseStep{s, from, panel, p.leak + rows.d * s.N, unit, next});
+        for (int64_t unit = 0, width; unit < s.N; unit += width, panel += s.K * width) {
+            width = panel_vectors(vectors(s.N - unit)) * W;
+            in_blocks(alive, DenseStep{s, from, panel, p.leak[rows.d], unit, next});
+        }
         for (int64_t r = 0; r < alive; ++r) {
             const float* x = next + r * s.Kp;
             if (p.states) copy_vectors(rows.states(r, t), x, s.N);
@@ -299,7 +301,7 @@ inline void lanes_step(const ReservoirScan& p, const LaneWeights& w, int64_t d, 
     for (int j = 0; j < NV; ++j)
         for (int i = 0; i < W; ++i) alive[j][i] = j * W + i < n_alive ? 1.0f : 0.0f;
     const int64_t N = p.n_units, F = p.n_features;
-    const float *input = p.input + d * N * (F + 1), *leaks = p.leak + d * N;
+    const float *input = p.input[d], *leaks = p.leak[d];
     for (int64_t u = 0; u < N; ++u, input += F + 1) {
         V acc[NV];
         for (int j = 0; j < NV; ++j) acc[j] = splat(input[0]);

@@ -34,7 +34,7 @@ struct ReservoirScan {
     const float* x;
     int64_t x_reservoir, x_row, x_step;
     const int64_t *lengths, *order;
-    const float *input, *recurrent, *leak;  // (D, N, F + 1), (D, N, N) and (D, N)
+    const float *const *input, *const *recurrent, *const *leak;  // of every reservoir (N, F + 1), (N, N) and (N,)
     // Results, each may be null: states (d, t, row), the last one kept behind the end; last state and mean (row, d N).
     float* states;
     int64_t states_reservoir, states_step, states_row;
