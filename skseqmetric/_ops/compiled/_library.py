@@ -61,6 +61,9 @@ _SIGNATURES = {
     "cell_gradients": (c_int64, "a"),
     "reservoir_scan": (c_int, "ana"),
     "reservoir_fields": (c_int64, ""),
+    "reservoir_form": (c_int64, "nn"),
+    "reservoir_packed": (c_int64, "a"),
+    "pack_reservoir": (None, "aa"),
     "convolutions": (c_int, "aaaaaaaaannnnnnna"),
     "alignment": (c_int, "aaaaaaaaannnnnnnnna"),
     "stem": (c_int, "anna"),
@@ -119,7 +122,9 @@ class Library:
     - cell(fields, whether backward, threads, openmp) runs an LSTM or RNN, or its gradient.
     - cell_tiles(fields), cell_saved(fields) and cell_gradients(fields) are the number of tiles of its rows, the size of
       what forward keeps, and that of the gradients of a share and direction.
-    - reservoir_scan(fields, threads, openmp) runs reservoirs.
+    - reservoir_scan(fields, threads, openmp) runs reservoirs. reservoir_form(sparse, sequences) is the form of their
+      weights. reservoir_packed(fields) is the size of one packed reservoir, and pack_reservoir(fields, out)
+      packs it.
     - cell_fields() and reservoir_fields() are the lengths of the arrays.
 
     Random convolutions:
@@ -185,6 +190,9 @@ class Library:
     cell_gradients: Callable[..., int]
     reservoir_scan: Callable[..., int]
     reservoir_fields: Callable[[], int]
+    reservoir_form: Callable[[int, int], int]
+    reservoir_packed: Callable[..., int]
+    pack_reservoir: Callable[..., None]
     convolutions: Callable[..., int]
     alignment: Callable[..., int]
     stem: Callable[..., int]

@@ -46,10 +46,6 @@ struct CellRows {
     int64_t place(int64_t d, int64_t r, int64_t t) const { return d ? length[r] - 1 - t : t; }
 };
 
-inline void copy_floats(float* to, const float* from, int64_t n) {
-    for (int64_t u = 0; u < n; u += W) store_part(to + u, load_part(from + u, n - u), n - u);
-}
-
 // Weight of operand k for the number n = gate * H + unit.
 struct CellWeights {
     const CellScan& p;

@@ -26,6 +26,10 @@ inline void in_blocks(int64_t n_rows, const Work& work) {
     for (; row < n_rows; ++row) work.template operator()<1>(row);
 }
 
+inline void copy_floats(float* to, const float* from, int64_t n) {
+    for (int64_t u = 0; u < n; u += W) store_part(to + u, load_part(from + u, n - u), n - u);
+}
+
 // Panels of four vectors as long as they go, but 3 and 2 rather than 4 and 1.
 inline int panel_vectors(int64_t left) { return left == 5 ? 3 : left < PANEL ? static_cast<int>(left) : PANEL; }
 

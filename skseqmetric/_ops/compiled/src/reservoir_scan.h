@@ -43,9 +43,8 @@ struct Entry {
 
 // Sizes of a scan's packed weights.
 struct ReservoirSizes {
-    int64_t N, F, K, Kp, groups;
-    explicit ReservoirSizes(const ReservoirScan& p)
-        : N(p.n_units), F(p.n_features), K(N + F + 1), Kp(padded(K)), groups(vectors(N)) {}
+    int64_t N, F, K, Kp;
+    explicit ReservoirSizes(const ReservoirScan& p) : N(p.n_units), F(p.n_features), K(N + F + 1), Kp(padded(K)) {}
 };
 
 inline int64_t row_entries(const float* row, int64_t N) {
@@ -54,23 +53,23 @@ inline int64_t row_entries(const float* row, int64_t N) {
     return n;
 }
 
-// Weights of few entries for tiles of sequences: starts (N + 1) and entries of reservoir d.
+// Weights of few entries for tiles of sequences: starts (N + 1) and entries.
 struct LaneWeights {
     int64_t* starts;
     Entry* entries;
-    static int64_t floats(const ReservoirScan& p, int64_t d) {
+    static int64_t floats(const ReservoirScan& p) {  // one entry more, which packing may write
         const int64_t N = p.n_units;
-        return 2 * (N + 1) + 2 * row_entries(p.recurrent[d], N * N);
+        return 2 * (N + 1) + 2 * (row_entries(p.recurrent[0], N * N) + 1);
     }
     LaneWeights(const ReservoirScan& p, float* at)
         : starts(reinterpret_cast<int64_t*>(at)), entries(reinterpret_cast<Entry*>(at + 2 * (p.n_units + 1))) {}
-    void pack(const ReservoirScan& p, int64_t d) const {
-        const int64_t N = p.n_units, all = row_entries(p.recurrent[d], N * N);
+    void pack(const ReservoirScan& p) const {
+        const int64_t N = p.n_units;
         int64_t n = 0;
         for (int64_t u = 0; u < N; ++u) {
-            const float* row = p.recurrent[d] + u * N;
+            const float* row = p.recurrent[0] + u * N;
             starts[u] = n;
-            for (int64_t k = 0; k < N && n < all; ++k) {
+            for (int64_t k = 0; k < N; ++k) {
                 entries[n] = {static_cast<int32_t>(k), row[k]};
                 n += row[k] != 0.0f;
             }
@@ -79,112 +78,95 @@ struct LaneWeights {
     }
 };
 
-// The same for one sequence: units from the fullest to the emptiest, in groups of a vector with as many terms each.
+// The same for one sequence, whose states are table entries: a unit is a lane of a group, and states come in tables of
+// two vectors. All lanes have as many terms of a table as the fullest one, of weight 0 where they have none.
 struct SingleWeights {
-    int64_t *unit, *starts;  // (groups W,) and (groups + 1,)
-    int32_t* columns;
-    float *weights, *input, *leak;  // terms of W floats; (groups, F + 1, W); (groups W,)
+    int64_t groups, tables;
+    int64_t* starts;  // (groups tables + 1,)
+    float *input, *leak, *weights;  // (groups, F + 1, W); (groups W,); terms of W floats
+    uint8_t* places;
 
-    struct Order {
-        int64_t n, unit;
-    };
-    static void order(const ReservoirScan& p, int64_t d, Order* by_size) {
-        const int64_t N = p.n_units;
-        for (int64_t u = 0; u < N; ++u) by_size[u] = {row_entries(p.recurrent[d] + u * N, N), u};
-        std::stable_sort(by_size, by_size + N, [](const Order& a, const Order& b) { return a.n > b.n; });
+    // The layout in `at`, and its size.
+    SingleWeights(const ReservoirScan& p, int64_t terms, float* at) {
+        const float* first = at;
+        auto take = [&at](int64_t n) { float* here = at; at += up_to(n, 16); return here; };
+        groups = vectors(p.n_units), tables = (groups + 1) / 2;
+        starts = reinterpret_cast<int64_t*>(take(2 * (groups * tables + 1)));
+        input = take(groups * (p.n_features + 1) * W), leak = take(groups * W);
+        weights = take(terms * W), places = reinterpret_cast<uint8_t*>(take((terms * W + 3) / 4));
+        floats = at - first;
     }
-    // Layout behind the order, for so many terms.
-    void place(const ReservoirScan& p, int64_t terms, float* at) {
-        const ReservoirSizes s(p);
-        auto take = [&at](int64_t n) { float* here = at; at += n; return here; };
-        unit = reinterpret_cast<int64_t*>(take(2 * s.groups * W));
-        starts = reinterpret_cast<int64_t*>(take(2 * (s.groups + W)));
-        input = take(s.groups * (s.F + 1) * W), leak = take(s.groups * W);
-        columns = reinterpret_cast<int32_t*>(take(terms * W)), weights = take(terms * W);
+    int64_t floats;
+
+    static SingleWeights at(const ReservoirScan& p, float* packed) {
+        const SingleWeights empty(p, 0, packed);
+        return SingleWeights(p, empty.starts[empty.groups * empty.tables], packed);
     }
-    static int64_t terms(const ReservoirSizes& s, const Order* by_size) {
+    static int64_t terms_of(const ReservoirScan& p, int64_t group, int64_t table) {
+        int64_t most = 0;
+        const int64_t first = table * 2 * W, n = std::min<int64_t>(2 * W, p.n_units - first);
+        for (int64_t u = group * W; u < std::min(p.n_units, (group + 1) * W); ++u)
+            most = std::max(most, row_entries(p.recurrent[0] + u * p.n_units + first, n));
+        return most;
+    }
+    static int64_t all_terms(const ReservoirScan& p) {
         int64_t n = 0;
-        for (int64_t g = 0; g < s.groups; ++g) n += by_size[g * W].n;
+        for (int64_t g = 0; g < vectors(p.n_units); ++g)
+            for (int64_t table = 0; table < (vectors(p.n_units) + 1) / 2; ++table) n += terms_of(p, g, table);
         return n;
     }
-    static int64_t floats(const ReservoirScan& p) {  // most that a reservoir can need: every group as full as all
-        const ReservoirSizes s(p);
-        int64_t most = 0;
-        for (int64_t d = 0; d < p.n_reservoirs; ++d)
-            for (int64_t u = 0; u < s.N; ++u)
-                most = std::max(most, row_entries(p.recurrent[d] + u * s.N, s.N));
-        return s.groups * W * (2 + (s.F + 1) + 1 + 2 * most) + 2 * (s.groups + W) + 4 * s.N;
-    }
-    SingleWeights(const ReservoirScan& p, float* at) {
-        Order* by_size = reinterpret_cast<Order*>(at);
-        place(p, terms(ReservoirSizes(p), by_size), at + 4 * p.n_units);
-    }
-    static void pack(const ReservoirScan& p, int64_t d, float* at) {
-        order(p, d, reinterpret_cast<Order*>(at));
-        SingleWeights w(p, at);
-        w.fill(p, d, reinterpret_cast<const Order*>(at));
-    }
-    void fill(const ReservoirScan& p, int64_t d, const Order* by_size) const {
-        const ReservoirSizes s(p);
-        starts[0] = 0;
-        std::memset(input, 0, sizeof(float) * s.groups * (s.F + 1) * W);
-        for (int64_t i = 0; i < s.groups * W; ++i) unit[i] = i < s.N ? by_size[i].unit : -1, leak[i] = 0.0f;
-        // states lie in the order of their units here, so that columns are places
-        for (int64_t g = 0; g < s.groups; ++g) {
-            const int64_t first = starts[g], n = by_size[g * W].n;
-            starts[g + 1] = first + n;
-            std::memset(columns + first * W, 0, sizeof(float) * n * W);
-            std::memset(weights + first * W, 0, sizeof(float) * n * W);
-            for (int64_t i = 0; i < W && g * W + i < s.N; ++i) fill_unit(p, d, g, i, first, n);
+    static void pack(const ReservoirScan& p, float* at) {
+        const int64_t terms = all_terms(p);
+        SingleWeights w(p, terms, at);
+        std::memset(at, 0, sizeof(float) * w.floats);
+        for (int64_t u = 0; u < p.n_units; ++u) {
+            w.leak[u] = p.leak[0][u];
+            for (int64_t f = 0; f <= p.n_features; ++f)
+                w.input[(u / W * (p.n_features + 1) + f) * W + u % W] = p.input[0][u * (p.n_features + 1) + f];
         }
+        for (int64_t g = 0, n = 0; g < w.groups; ++g)
+            for (int64_t table = 0; table < w.tables; ++table) {
+                w.fill(p, g, table, n);
+                w.starts[g * w.tables + table] = n, n += terms_of(p, g, table);
+            }
+        w.starts[w.groups * w.tables] = terms;
     }
-    void fill_unit(const ReservoirScan& p, int64_t d, int64_t g, int64_t i, int64_t first, int64_t most) const {
-        const ReservoirSizes s(p);
-        const int64_t u = unit[g * W + i];
-        const float *row = p.recurrent[d] + u * s.N, *in = p.input[d] + u * (s.F + 1);
-        leak[g * W + i] = p.leak[d][u];
-        for (int64_t f = 0; f <= s.F; ++f) input[(g * (s.F + 1) + f) * W + i] = in[f];
-        for (int64_t k = 0, n = 0; k < s.N && n < most; ++k) {
-            columns[(first + n) * W + i] = static_cast<int32_t>(k), weights[(first + n) * W + i] = row[k];
-            n += row[k] != 0.0f;
-        }
+    void fill(const ReservoirScan& p, int64_t group, int64_t table, int64_t first) const {
+        const int64_t N = p.n_units, begin = table * 2 * W, end = std::min<int64_t>(N, begin + 2 * W);
+        for (int64_t u = group * W; u < std::min(N, (group + 1) * W); ++u)
+            for (int64_t k = begin, n = first; k < end; ++k) {
+                if (p.recurrent[0][u * N + k] == 0.0f) continue;
+                weights[n * W + u % W] = p.recurrent[0][u * N + k];
+                places[n++ * W + u % W] = static_cast<uint8_t>(k - begin);
+            }
     }
 };
 
-inline int64_t packed_of_each(const ReservoirScan& p) {
+// Floats of the packed weights of the one reservoir that the scan has.
+inline int64_t reservoir_packed(const ReservoirScan& p) {
     const ReservoirSizes s(p);
     const Form form = reservoir_form(p);
     if (form == Form::DENSE) return s.K * padded(s.N);
-    if (form == Form::SINGLE) return up_to(SingleWeights::floats(p), 16);
-    int64_t most = 0;
-    for (int64_t d = 0; d < p.n_reservoirs; ++d) most = std::max(most, LaneWeights::floats(p, d));
-    return up_to(most + 2, 16);
+    return form == Form::SINGLE ? SingleWeights(p, SingleWeights::all_terms(p), nullptr).floats : LaneWeights::floats(p);
 }
-
-// The size of a reservoir's part lies in front.
-inline int64_t reservoir_packed(const ReservoirScan& p) { return 16 + p.n_reservoirs * packed_of_each(p); }
 
 inline void pack_reservoir(const ReservoirScan& p, float* packed) {
     const ReservoirSizes s(p);
-    const int64_t each = packed_of_each(p);
-    std::memcpy(packed, &each, sizeof(each));
-    for (int64_t d = 0; d < p.n_reservoirs; ++d) {
-        float* out = packed + 16 + d * each;
-        const float *recurrent = p.recurrent[d], *input = p.input[d];
-        if (reservoir_form(p) == Form::LANES) LaneWeights(p, out).pack(p, d);
-        if (reservoir_form(p) == Form::SINGLE) SingleWeights::pack(p, d, out);
-        if (reservoir_form(p) == Form::DENSE)
-            pack_panels(out, s.K, s.N, [&](int64_t k, int64_t n) {
-                if (k < s.N) return recurrent[n * s.N + k];
-                return input[n * (s.F + 1) + (k < s.N + s.F ? 1 + k - s.N : 0)];
-            });
-    }
+    const Form form = reservoir_form(p);
+    if (form == Form::LANES) LaneWeights(p, packed).pack(p);
+    if (form == Form::SINGLE) SingleWeights::pack(p, packed);
+    if (form == Form::DENSE)
+        pack_panels(packed, s.K, s.N, [&](int64_t k, int64_t n) {
+            if (k < s.N) return p.recurrent[0][n * s.N + k];
+            return p.input[0][n * (s.F + 1) + (k < s.N + s.F ? 1 + k - s.N : 0)];
+        });
 }
 
 inline int64_t reservoir_scratch(const ReservoirScan& p) {
     const ReservoirSizes s(p);
     if (reservoir_form(p) == Form::DENSE) return DENSE_ROWS * (2 * s.Kp + padded(s.N));
-    return (3 * s.groups * W + s.F) * (reservoir_form(p) == Form::LANES ? LANE_VECTORS * W : 1);
+    if (reservoir_form(p) == Form::SINGLE) return 3 * up_to(s.N, 2 * W);
+    return (3 * s.N + s.F) * LANE_VECTORS * W;
 }
 
 // The rows of a tile of one reservoir, the longest first, and where their inputs and results lie.
@@ -253,10 +235,6 @@ struct DenseStep {
     }
 };
 
-inline void copy_vectors(float* to, const float* from, int64_t n) {
-    for (int64_t u = 0; u < n; u += W) store_part(to + u, load_part(from + u, n - u), n - u);
-}
-
 inline void add_vectors(float* to, const float* from, int64_t n) {
     for (int64_t u = 0; u < n; u += W) add_part(to + u, load_part(from + u, n - u), n - u);
 }
@@ -275,7 +253,7 @@ inline void dense_tile(const ReservoirScan& p, const ReservoirRows& rows, const 
     for (int64_t t = 0; t < rows.n_steps; ++t) {
         const int64_t alive = rows.alive(t);
         float *from = operands[t % 2], *next = operands[(t + 1) % 2];
-        for (int64_t r = 0; r < alive; ++r) copy_vectors(from + r * s.Kp + s.N, rows.features(r, t), s.F);
+        for (int64_t r = 0; r < alive; ++r) copy_floats(from + r * s.Kp + s.N, rows.features(r, t), s.F);
         const float* panel = packed;
         for (int64_t unit = 0, width; unit < s.N; unit += width, panel += s.K * width) {
             width = panel_vectors(vectors(s.N - unit)) * W;
@@ -283,9 +261,9 @@ inline void dense_tile(const ReservoirScan& p, const ReservoirRows& rows, const 
         }
         for (int64_t r = 0; r < alive; ++r) {
             const float* x = next + r * s.Kp;
-            if (p.states) copy_vectors(rows.states(r, t), x, s.N);
+            if (p.states) copy_floats(rows.states(r, t), x, s.N);
             if (p.mean) add_vectors(sums + r * pitch, x, s.N);
-            if (p.last && t == rows.length(r) - 1) copy_vectors(rows.pooled(p.last, r), x, s.N);
+            if (p.last && t == rows.length(r) - 1) copy_floats(rows.pooled(p.last, r), x, s.N);
         }
     }
     for (int64_t r = 0; p.mean && r < rows.n; ++r)
@@ -349,52 +327,45 @@ inline void lanes_tile(const ReservoirScan& p, const ReservoirRows& rows, const 
 }
 
 #if defined(__AVX512F__)
-inline V gathered(const float* x, const int32_t* columns) {
-    return _mm512_i32gather_ps(_mm512_loadu_si512(columns), x, 4);
-}
-#else
-inline V gathered(const float* x, const int32_t* columns) {
-    V found;
-    for (int i = 0; i < W; ++i) found[i] = x[columns[i]];
-    return found;
-}
-#endif
-
-// One sequence alone. Results of a step are written where units lie; `x` is read there.
+// One sequence alone.
 inline void single_tile(const ReservoirScan& p, const ReservoirRows& rows, const SingleWeights& w, float* scratch) {
-    const ReservoirSizes s(p);
-    const int64_t size = s.groups * W;
+    const int64_t N = p.n_units, F = p.n_features, size = up_to(N, 2 * W);
     float *states[2] = {scratch, scratch + size}, *sums = scratch + 2 * size;
     std::memset(scratch, 0, sizeof(float) * 3 * size);
     for (int64_t t = 0; t < rows.n_steps; ++t) {
         const float *x = states[t % 2], *u = rows.features(0, t);
         float* next = states[(t + 1) % 2];
-        for (int64_t g = 0; g < s.groups; ++g) {
-            const float* input = w.input + g * (s.F + 1) * W;
-            V acc = load(input), before = splat(0.0f);
-            for (int64_t f = 0; f < s.F; ++f) acc += u[f] * load(input + (1 + f) * W);
-            for (int64_t k = w.starts[g]; k < w.starts[g + 1]; ++k)
-                acc += load(w.weights + k * W) * gathered(x, w.columns + k * W);
-            const int64_t n = std::min<int64_t>(W, s.N - g * W);
-            for (int i = 0; i < n; ++i) before[i] = x[w.unit[g * W + i]];
-            const V after = before + load(w.leak + g * W) * (tanh_of(acc) - before);
-            for (int i = 0; i < n; ++i) next[w.unit[g * W + i]] = after[i];
+        for (int64_t g = 0; g < w.groups; ++g) {
+            const float* input = w.input + g * (F + 1) * W;
+            V acc = load(input);
+            for (int64_t f = 0; f < F; ++f) acc += u[f] * load(input + (1 + f) * W);
+            const int64_t* starts = w.starts + g * w.tables;
+            for (int64_t table = 0; table < w.tables; ++table) {
+                const V low = load(x + table * 2 * W), high = load(x + table * 2 * W + W);
+                for (int64_t k = starts[table]; k < starts[table + 1]; ++k) {
+                    const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.places + k * W));
+                    acc += load(w.weights + k * W) * _mm512_permutex2var_ps(low, _mm512_cvtepu8_epi32(bytes), high);
+                }
+            }
+            const V before = load(x + g * W), after = before + load(w.leak + g * W) * (tanh_of(acc) - before);
+            store(next + g * W, after);
         }
-        if (p.mean) add_vectors(sums, next, s.N);
-        if (p.states) copy_vectors(rows.states(0, t), next, s.N);
+        if (p.mean) add_vectors(sums, next, N);
+        if (p.states) copy_floats(rows.states(0, t), next, N);
     }
-    if (p.last) copy_vectors(rows.pooled(p.last, 0), states[rows.n_steps % 2], s.N);
-    if (p.mean) write_mean(rows.pooled(p.mean, 0), sums, rows.share(0), s.N);
+    if (p.last) copy_floats(rows.pooled(p.last, 0), states[rows.n_steps % 2], N);
+    if (p.mean) write_mean(rows.pooled(p.mean, 0), sums, rows.share(0), N);
 }
+#else
+inline void single_tile(const ReservoirScan&, const ReservoirRows&, const SingleWeights&, float*) {}
+#endif
 
-inline void reservoir_tile(const ReservoirScan& p, int64_t task, const float* packed, float* scratch) {
+inline void reservoir_tile(const ReservoirScan& p, int64_t task, float* scratch) {
     const ReservoirRows rows(p, task);
-    int64_t each;
-    std::memcpy(&each, packed, sizeof(each));
-    float* weights = const_cast<float*>(packed) + 16 + rows.d * each;
+    float* weights = p.packed[rows.d];
     switch (reservoir_form(p)) {
         case Form::DENSE: dense_tile(p, rows, weights, scratch); break;
-        case Form::SINGLE: single_tile(p, rows, SingleWeights(p, weights), scratch); break;
+        case Form::SINGLE: single_tile(p, rows, SingleWeights::at(p, weights), scratch); break;
         case Form::LANES:
             if (rows.n <= W)
                 lanes_tile<1>(p, rows, LaneWeights(p, weights), scratch);

@@ -57,9 +57,19 @@ EXPORT int skseq_cell(const int64_t* fields, int64_t backward, int64_t n_threads
 EXPORT int skseq_reservoir_scan(const int64_t* fields, int64_t n_threads, decltype(Problem::openmp) openmp) {
     const ReservoirScan p = scan_of<ReservoirScan>(fields);
     const ScanKernels& k = chosen();
-    const Buffer packed(k.reservoir_packed(p));
-    if (!packed.memory) return 1;
-    k.pack_reservoir(p, packed.floats);
     return in_shares(k.reservoir_tasks(p), n_threads, k.reservoir_scratch(p), openmp,
-                     [&](Shares& tasks, float* scratch) { k.reservoir(p, packed.floats, tasks, scratch); });
+                     [&](Shares& tasks, float* scratch) { k.reservoir(p, tasks, scratch); });
+}
+
+// The form of packed weights for as many sequences.
+EXPORT int64_t skseq_reservoir_form(int64_t sparse, int64_t n_rows) {
+    ReservoirScan p{};
+    p.sparse = sparse, p.n_rows = n_rows;
+    return chosen().reservoir_form(p);
+}
+EXPORT int64_t skseq_reservoir_packed(const int64_t* fields) {
+    return chosen().reservoir_packed(scan_of<ReservoirScan>(fields));
+}
+EXPORT void skseq_pack_reservoir(const int64_t* fields, float* packed) {
+    chosen().pack_reservoir(scan_of<ReservoirScan>(fields), packed);
 }

@@ -35,6 +35,7 @@ struct ReservoirScan {
     int64_t x_reservoir, x_row, x_step;
     const int64_t *lengths, *order;
     const float *const *input, *const *recurrent, *const *leak;  // of every reservoir (N, F + 1), (N, N) and (N,)
+    float* const* packed;  // of every reservoir what pack_reservoir has made of them
     // Results, each may be null: states (d, t, row), the last one kept behind the end; last state and mean (row, d N).
     float* states;
     int64_t states_reservoir, states_step, states_row;
@@ -52,12 +53,13 @@ struct ScanKernels {
     int64_t (*cell_gradients)(const CellScan&);  // floats of a share and direction
     void (*pack_cell)(const CellScan&, bool backward, float* packed);
     void (*cell)(const CellScan&, bool backward, const float* packed, Shares&, float* scratch);
-    // Tiles of rows of one reservoir each.
+    // Tiles of rows of one reservoir each; the form of packed weights, and their size for a scan of one reservoir.
     int64_t (*reservoir_tasks)(const ReservoirScan&);
+    int64_t (*reservoir_form)(const ReservoirScan&);
     int64_t (*reservoir_packed)(const ReservoirScan&);
     int64_t (*reservoir_scratch)(const ReservoirScan&);
     void (*pack_reservoir)(const ReservoirScan&, float* packed);
-    void (*reservoir)(const ReservoirScan&, const float* packed, Shares&, float* scratch);
+    void (*reservoir)(const ReservoirScan&, Shares&, float* scratch);
 };
 
 extern const ScanKernels scans_generic, scans_avx2, scans_avx512;
