@@ -1,4 +1,4 @@
-"""Layers that several networks share: LSTM, GRU and RNN in one or both directions, linear layers, dropout of filters."""
+"""Layers that several networks share: recurrences in one or both directions, linear layers, dropout of filters."""
 
 from __future__ import annotations
 
@@ -70,9 +70,10 @@ class RecurrentLayers(nn.Module):
     """Layers of LSTM, GRU or plain RNN with tanh, (B, T, F) -> (B, T, D H) for D directions of H units.
 
     No valid step reads a value past the end of its row. Results past the end are arbitrary. The backward direction
-    starts at the end of each row: it is a second recurrence over the reversed rows. Initial values: hidden matrices are orthogonal gate by gate, input matrices Xavier uniform gate
-    by gate. Biases are 0, but 1 for the forget gate of an LSTM. With a generator, a share `dropout` of the units
-    between two layers is set to zero, each for all steps of a row.
+    starts at the end of each row: it is a second recurrence over the reversed rows. Initial values: hidden matrices are
+    orthogonal gate by gate, input matrices Xavier uniform gate by gate. Biases are 0, but 1 for the forget gate of an
+    LSTM. With a generator, a share `dropout` of the units between two layers is set to zero, each for all steps of a
+    row.
     """
 
     def __init__(

@@ -50,10 +50,6 @@ _SIGNATURES = {
     "backward": (c_int, "p"),
     "tiles": (c_int64, "p"),
     "saved_floats": (c_int64, "p"),
-    "packed_square": (c_int64, "n"),
-    "pack_square": (None, "aan"),
-    "reservoir": (None, "aaaannn"),
-    "sparse_reservoir": (c_int, "aaaaaannnnn"),
     "cell": (c_int, "anna"),
     "cell_fields": (c_int64, ""),
     "cell_tiles": (c_int64, "a"),
@@ -86,7 +82,6 @@ _SIGNATURES = {
     "use": (c_int, "s"),
 }
 _MAY_LACK_MEMORY = (
-    "sparse_reservoir",
     "cell",
     "reservoir_scan",
     "convolutions",
@@ -108,14 +103,6 @@ class Library:
     - forward(problem) and backward(problem) run a `Problem` and its gradient. They return 1 if memory is exhausted.
     - tiles(problem) is the number of tiles of its rows.
     - saved_floats(problem) is the size of the buffer that forward fills for backward.
-
-    Reservoirs:
-
-    - packed_square(N) is the size of packed weights.
-    - pack_square(out, weights (N, N), N) packs them.
-    - reservoir(states, projections, packed, leak, rows, N, threads) writes the new states into the projections.
-    - sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N,
-      threads) writes them into both.
 
     Whole scans, whose fields (structs of src/scans.h) come as an array of numbers and addresses:
 
@@ -179,10 +166,6 @@ class Library:
     backward: Callable[[Problem], int]
     tiles: Callable[[Problem], int]
     saved_floats: Callable[[Problem], int]
-    packed_square: Callable[..., int]
-    pack_square: Callable[..., None]
-    reservoir: Callable[..., None]
-    sparse_reservoir: Callable[..., None]
     cell: Callable[..., int]
     cell_fields: Callable[[], int]
     cell_tiles: Callable[..., int]

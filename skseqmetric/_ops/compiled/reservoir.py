@@ -71,7 +71,7 @@ def _fields(
     addresses: tuple[int, ...] = (0, 0),
     results: tuple[int, ...] = (0,) * 7,
 ) -> Any:
-    d, n_steps, n_rows, n_features = features.shape
+    n_steps, n_rows, n_features = features.shape[1:]
     of_reservoir, of_step, of_row = features.stride()[:3]
     parts = [
         array("q", [address(getattr(one, part), part) for one in reservoirs])

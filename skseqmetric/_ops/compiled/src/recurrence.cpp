@@ -99,41 +99,6 @@ EXPORT int64_t skseq_saved_floats(const Problem* p) { return chosen.load()->save
 EXPORT int skseq_forward(const Problem* p) { return run(*p, false); }
 EXPORT int skseq_backward(const Problem* p) { return run(*p, true); }
 
-EXPORT int64_t skseq_packed_square(int64_t n_units) { return chosen.load()->packed_square(n_units); }
-
-EXPORT void skseq_pack_square(float* out, const float* recurrent, int64_t n_units) {
-    chosen.load()->pack_square(out, recurrent, n_units);
-}
-
-EXPORT void skseq_reservoir(const float* x, float* projected, const float* packed, const float* leak, int64_t n_rows,
-                            int64_t n_units, int64_t n_threads) {
-    if (!n_rows) return;
-    const ReservoirStep step{x, packed, leak, projected, n_rows, n_units};
-    const int64_t share = (n_rows + n_threads - 1) / n_threads;
-    in_threads((n_rows + share - 1) / share, [&](int64_t thread) {
-        const int64_t first = thread * share, last = first + share < n_rows ? first + share : n_rows;
-        chosen.load()->reservoir(step, first, last);
-    });
-}
-
-// 0, or 1 where memory ran out.
-EXPORT int skseq_sparse_reservoir(float* x, float* projected, const int32_t* starts, const int32_t* columns,
-                                  const float* values, const float* leak, int64_t n_sequences, int64_t ldx,
-                                  int64_t ldp, int64_t n_units, int64_t n_threads) {
-    if (!n_sequences) return 0;
-    const SparseStep step{x, projected, starts, columns, values, leak, ldx, ldp, n_units};
-    const int64_t width = chosen.load()->width, vectors = (n_sequences + width - 1) / width;
-    const int64_t share = (vectors + n_threads - 1) / n_threads * width;
-    const int64_t n = (n_sequences + share - 1) / share, scratch = aligned(chosen.load()->sparse_floats(n_units));
-    const Buffer memory(scratch * n);
-    if (!memory.memory) return 1;
-    in_threads(n, [&](int64_t thread) {
-        const int64_t first = thread * share, last = first + share < n_sequences ? first + share : n_sequences;
-        chosen.load()->sparse_reservoir(step, first, last, memory.floats + thread * scratch);
-    });
-    return 0;
-}
-
 EXPORT int64_t skseq_packed_matrix(int64_t K, int64_t N) { return chosen.load()->packed_matrix(K, N); }
 
 EXPORT void skseq_pack_matrix(float* out, const float* source, int64_t K, int64_t N, int64_t row, int64_t column) {
