@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctypes import c_int64
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -50,7 +50,7 @@ class _Scan(torch.autograd.Function):
         saved, ctx.saved = ctx.saved, None
         with one_intra_op_thread():
             if saved is None:  # a second time through the same graph: what was kept is gone
-                saved = run.forward(keep=True)[1]
+                saved = cast(Buffer, run.forward(keep=True)[1])
             gradients = run.backward(grad, states, saved.tensor, of_x=ctx.needs_input_grad[1])
         saved.release()
         return None, gradients[0], None, *gradients[1:]
@@ -86,11 +86,11 @@ class _Run:
         numbers = [*self.operands, *of_states, saved, *gradients]
         return (c_int64 * len(numbers))(*numbers)
 
-    def forward(self, *, keep: bool) -> tuple[Tensor, Buffer]:
+    def forward(self, *, keep: bool) -> tuple[Tensor, Buffer | None]:
         """Return the states, and what backward reads if it is kept."""
         states = self.x.new_empty(*self.x.shape[:2], self.n_directions * self.n_units)
-        saved = take(library().cell_saved(self._fields(states, 0)) if keep else 0)
-        kept = address(saved.tensor, "saved") if keep else 0
+        saved = take(library().cell_saved(self._fields(states, 0))) if keep else None
+        kept = address(saved.tensor, "saved") if saved else 0
         library().cell(self._fields(states, kept), False, self.team.n_threads, self.team.openmp)
         return states, saved
 

@@ -94,7 +94,8 @@ _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 def _prepared(w: ReservoirWeights, features: Tensor, sparse: bool, form: int) -> _Operands:
     """Return the operands of a reservoir, those of an earlier call if its weights are as they were then."""
-    if w.recurrent.is_inference() or w.input.is_inference() or isinstance(w.leak, Tensor):
+    countable = all(t.layout == torch.strided and not t.is_inference() for t in (w.recurrent, w.input))
+    if not countable or isinstance(w.leak, Tensor):  # changes of these are not seen
         return _packed(w, features, sparse)
     state = (form, library().kernels(), w.recurrent._version, w.input._version, w.leak)
     found = _known.get(w.recurrent)
