@@ -1,6 +1,6 @@
 """Whole scans of the compiled kernels: LSTM and plain RNN beside torch's, and echo states beside torch operations.
 
-Forward and backward have 64 units, 128 steps of 9 channels, and the gradients of the input and of all weights. Then come
+Forward and backward have 64 units, 128 steps of 9 channels, and gradients of the input and of all weights. Then come
 fit and predict of `EchoStateClassifier` with 300 units on 400 sequences of 128 x 6, and one sequence at a time. Calls
 alternate. Times are medians, by the processor's clock and by the wall's.
 """
