@@ -63,6 +63,7 @@ layers: $(STAMP)-lint ## check that imports only go down
 bench: $(STAMP)-bench ## measure everything that needs no data (long); BENCH_FLAGS=--quick for a trial
 	$(RUN) -m benchmarks.run_import $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.run_fit $(BENCH_FLAGS)
+	$(RUN) -m benchmarks.run_recurrence $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.run_kneighbors $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.run_peers $(BENCH_FLAGS)
 

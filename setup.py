@@ -75,11 +75,9 @@ class AnyPython(bdist_wheel):
 
 
 kernels = ["kernels_generic", *(INSTRUCTION_SETS if X86 else [])]
-parts = ("dtw", "memory")
-sources = [
-    *("recurrence", *parts, *kernels),
-    *(name.replace("kernels", part) for part in parts for name in kernels),
-]
+parts = ("dtw", "memory", "scans")
+builds = [name.replace("kernels", part) for part in ("kernels", *parts) for name in kernels]
+sources = ["recurrence", *parts, *builds]
 extension = Extension(
     "skseqmetric._ops.compiled.recurrence",
     [str(FOLDER / "src" / f"{name}.cpp") for name in sources],

@@ -54,6 +54,7 @@ EUCLIDEAN = MetricEnsemble(
 EXPORTABLE: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (RecurrentClassifier(5, **QUICK), {"X": X, "y": TEXT}),
     "lstm of steps": (RecurrentClassifier(5, target="step", **QUICK), {"X": X, "y": STEPS}),
+    "rnn": (RecurrentClassifier(5, cell="rnn", bidirectional=True, **QUICK), {"X": X, "y": LABELS}),
     "gru with views": (RecurrentClassifier(5, instance_channels=True, **STACKED, **QUICK), {"X": X, "y": LABELS}),
     "lstm of numbers": (
         RecurrentRegressor(5, pooling="mean", bidirectional=True, **QUICK),

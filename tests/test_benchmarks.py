@@ -43,6 +43,20 @@ def test_benchmark_runs_and_writes_its_figures(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.long
+def test_scans_are_measured_by_both_clocks(tmp_path: Path) -> None:
+    run("run_recurrence", "--out", str(tmp_path / "result.json"))
+    rows = json.loads((tmp_path / "result.json").read_text())["rows"]
+    assert [row["what"].split(",")[0] for row in rows] == [
+        "lstm",
+        "rnn",
+        "echo state classifier",
+        "echo state classifier",
+        "recurrent classifier",
+    ]
+    assert all(clock > 0 for row in rows for of in row["ms"].values() for clock in of.values())
+
+
+@pytest.mark.long
 def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
     (tmp_path / "uea").mkdir()
     splits = {}

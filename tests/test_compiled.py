@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import gc
 import os
 import re
 import subprocess
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,7 +89,7 @@ def test_instruction_sets_differ_by_rounding_only(
 
 @built
 @pytest.mark.parametrize("n_threads", [1, 3])
-@pytest.mark.parametrize("n_rows", [3, 21, 150])
+@pytest.mark.parametrize("n_rows", [1, 21, 150])
 @pytest.mark.parametrize(
     ("n_units", "density"), [(1, 1.0), (30, 1.0), (200, 1.0), (100, 0.2), (203, 0.1), (203, 0.005)]
 )
@@ -115,6 +117,50 @@ def test_reservoir_equals_the_reference(
         torch.set_num_threads(before)
     torch.testing.assert_close(got.double(), expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(mean.double(), pool_states(expected, case.lengths, "mean"), rtol=0, atol=1e-5)
+
+
+@built
+@pytest.mark.parametrize("density", [1.0, 0.1])
+def test_a_sequence_has_the_same_states_in_any_company(kernels: str, density: float) -> None:
+    """Of few sequences a sparse reservoir takes one by one, of more a vector together."""
+    case = Case(n_rows=70, n_units=203)
+    kept = case.normal(203, 203).argsort(1) < density * 203
+    recurrent = (case.normal(203, 203) * kept / (density * 203) ** 0.5).float()
+    weights = [ReservoirWeights(case.normal(203, 4).float(), recurrent.clone(), 0.3) for _ in range(2)]
+    features = case.features.float()
+    with implementation("compiled"):
+        together = reservoir_scan(features, case.lengths, weights)
+        pooled = reservoir_pooled(features, case.lengths, weights, "both")
+        for n in (1, 3, 4, 17, 40):
+            assert torch.equal(reservoir_scan(features[:, :, :n], case.lengths[:n], weights), together[:, :, :n])
+            assert torch.equal(reservoir_pooled(features[:, :, :n], case.lengths[:n], weights, "both"), pooled[:n])
+
+
+@built
+@pytest.mark.parametrize("part", ["recurrent", "input"])
+def test_weights_that_change_in_place_are_packed_anew(part: str) -> None:
+    case = Case(n_rows=2, n_units=120)
+    w = ReservoirWeights(case.normal(120, 4).float(), case.normal(120, 120).float() / 11, 0.3)
+    features = case.features[:1].float()
+    with implementation("compiled"):
+        before = reservoir_scan(features, case.lengths, [w])
+        getattr(w, part).mul_(0.5)
+        after = reservoir_scan(features, case.lengths, [w])
+        fresh = ReservoirWeights(w.input.clone(), w.recurrent.clone(), w.leak)
+        assert torch.equal(after, reservoir_scan(features, case.lengths, [fresh]))
+    assert not torch.equal(before, after)
+
+
+@built
+def test_packed_weights_go_with_their_reservoir() -> None:
+    case = Case(n_rows=2, n_units=120)
+    w = ReservoirWeights(case.normal(120, 4).float(), case.normal(120, 120).float() / 11, 0.3)
+    with implementation("compiled"):
+        reservoir_scan(case.features[:1].float(), case.lengths, [w])
+    alive = weakref.ref(w.recurrent)
+    del w
+    gc.collect()
+    assert alive() is None
 
 
 @built
@@ -439,19 +485,18 @@ def test_an_extension_from_other_sources_is_refused(monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 @built
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its address space")
-def test_no_memory_for_a_sparse_step_is_an_error() -> None:
+def test_no_memory_for_a_scan_is_an_error() -> None:
     program = """
 import resource, torch
-from skseqmetric._ops.compiled import SparseStep
-n = 2_000_000
-starts = torch.zeros(n + 1, dtype=torch.int64)
-starts[-1] = 1
-recurrent = torch.sparse_csr_tensor(starts, torch.tensor([0]), torch.ones(1), (n, n), check_invariants=False)
-step, x, projected = SparseStep(recurrent, torch.ones(n)), torch.zeros(n, 1), torch.zeros(n, 1)
+from skseqmetric._ops.cells import cell_scan
+from skseqmetric._ops.weights import RecurrentWeights
+n = 3_000
+weights = [torch.zeros(4 * n, 1), torch.zeros(1).expand(4 * n, n).contiguous(), torch.zeros(4 * n), torch.zeros(4 * n)]
+x, lengths = torch.zeros(1, 1, 1), torch.tensor([1])
 used = 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize"))
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
 try:
-    step(x, projected)
+    cell_scan("lstm", x, lengths, [RecurrentWeights(*weights)])
 except MemoryError:
     print("refused")
 """

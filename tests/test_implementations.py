@@ -370,8 +370,8 @@ def test_an_lstm_is_that_of_torch() -> None:
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     x = normal(5, 14, 3)
     with torch.no_grad():
-        weights = tuple(layer.get_parameter(name).copy_(normal(*layer.get_parameter(name).shape)) for name in names)
-        found = scanned.lstm_states(x.transpose(0, 1), weights, onnx=False).transpose(0, 1)
+        weights = [layer.get_parameter(name).copy_(normal(*layer.get_parameter(name).shape)) for name in names]
+        found = scanned.cell_states("lstm", x.transpose(0, 1), RecurrentWeights(*weights), onnx=False).transpose(0, 1)
         torch.testing.assert_close(found, layer(x)[0], rtol=0, atol=1e-12)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from skseqmetric._ops import compiled
 from skseqmetric._ops.compiled.recurrence import gru_states
 from skseqmetric._ops.operands import address, check_operand
 from skseqmetric._ops.products import compiled_products
-from skseqmetric._ops.weights import RecurrentWeights
+from skseqmetric._ops.weights import RecurrentWeights, ReservoirWeights
 
 CPU = torch.device("cpu")
 TABLE = torch.zeros(4, 6, dtype=torch.float32)
@@ -56,27 +55,31 @@ def test_another_operand_is_refused_by_name(check: object, wrong: torch.Tensor, 
 
 
 OTHERS = pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-SQUARE, LEAK = torch.zeros(4, 4, dtype=torch.float32), torch.full((4,), 0.3, dtype=torch.float32)
-
-
-def in_csr(dense: torch.Tensor) -> torch.Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
-        return dense.to_sparse_csr()
+SQUARE = torch.zeros(4, 4, dtype=torch.float32)
 
 
 @built
 @OTHERS
-def test_the_steps_of_reservoirs_refuse_another_precision(dtype: torch.dtype) -> None:
-    for step in (compiled.DenseStep(SQUARE, LEAK), compiled.SparseStep(in_csr(SQUARE), LEAK)):
-        with pytest.raises(TypeError, match="needs x as"):
-            step(SQUARE.to(dtype), SQUARE.clone())
-        with pytest.raises(TypeError, match="needs projected as"):
-            step(SQUARE.clone(), SQUARE.to(dtype))
-    with pytest.raises(TypeError, match="needs recurrent as"):
-        compiled.DenseStep(SQUARE.to(dtype), LEAK)
-    with pytest.raises(TypeError, match="needs leak as"):
-        compiled.SparseStep(in_csr(SQUARE), LEAK.to(dtype))
+@pytest.mark.parametrize("part", ["features", "input", "recurrent"])
+def test_compiled_reservoirs_refuse_another_precision(dtype: torch.dtype, part: str) -> None:
+    parts = {"features": torch.zeros(1, 3, 2, 5), "input": torch.zeros(4, 6), "recurrent": SQUARE}
+    parts[part] = parts[part].to(dtype)
+    features = parts.pop("features")
+    with pytest.raises(TypeError, match=f"needs {part} as torch.float32"):
+        compiled.reservoir_states(features, torch.tensor([3, 2]), [ReservoirWeights(**parts, leak=0.3)], sparse=False)
+
+
+@built
+@OTHERS
+@pytest.mark.parametrize("part", ["x", "weight"])
+def test_a_compiled_lstm_refuses_another_precision(dtype: torch.dtype, part: str) -> None:
+    x, weights = torch.zeros(2, 3, 5), [torch.zeros(16, 5), torch.zeros(16, 4), torch.zeros(16), torch.zeros(16)]
+    if part == "x":
+        x = x.to(dtype)
+    else:
+        weights[2] = weights[2].to(dtype)
+    with pytest.raises(TypeError, match=f"needs {part} as torch.float32"):
+        compiled.cell_states("lstm", x, torch.tensor([3, 2]), [RecurrentWeights(*weights)])
 
 
 @built

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skseqmetric import RecurrentRegressor
 
 LENGTHS = torch.tensor([9, 1, 4, 7])
-FORMS = list(product(["lstm", "gru"], [1, 2], [False, True]))
+FORMS = list(product(["lstm", "gru", "rnn"], [1, 2], [False, True]))
 READINGS = list(product(["lstm", "gru"], [False, True], ["last", "mean", "both"]))
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}  # states in (-1, 1), rounded at every one of nine steps
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-14}
@@ -55,8 +55,8 @@ def layers(cell: str, n_layers: int, bidirectional: bool, **options: float) -> A
 
 
 def by_cells(layer: nn.RNNBase, row: Tensor) -> tuple[Tensor, Tensor]:
-    """h_t and c_t (T, H) of one row, by torch's LSTMCell or GRUCell with the parameters of a layer."""
-    kind = nn.LSTMCell if isinstance(layer, nn.LSTM) else nn.GRUCell
+    """h_t and c_t (T, H) of one row, by torch's cell with the parameters of a layer."""
+    kind = {nn.LSTM: nn.LSTMCell, nn.GRU: nn.GRUCell, nn.RNN: nn.RNNCell}[type(layer)]
     step = kind(layer.input_size, layer.hidden_size, device="meta").to_empty(device="cpu").to(row.dtype)
     step.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     h = c = row.new_zeros(1, layer.hidden_size)
@@ -139,14 +139,14 @@ def test_reversing_the_rows_exchanges_the_directions(cell: str) -> None:
         assert torch.equal(turned(x.flip(1), n), torch.cat([back, ahead], 2).flip(1))
 
 
-@pytest.mark.parametrize(("cell", "n_gates"), [("lstm", 4), ("gru", 3)])
+@pytest.mark.parametrize(("cell", "n_gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
 def test_start_of_the_parameters(cell: str, n_gates: int) -> None:
     made = network(cell).layers.forwards[0]
     for gate in made.weight_hh_l0.detach().split(5):
         torch.testing.assert_close(gate @ gate.T, torch.eye(5))
     assert len(made.weight_hh_l0) == 5 * n_gates
     forget = [1.0] * 5 if cell == "lstm" else [0.0] * 5
-    assert made.bias_ih_l0[:15].tolist() == [0.0] * 5 + forget + [0.0] * 5
+    assert made.bias_ih_l0[:15].tolist() == ([0.0] * 5 + forget + [0.0] * 5)[: 5 * n_gates]
     assert not made.bias_hh_l0.any()
 
 

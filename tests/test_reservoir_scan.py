@@ -13,7 +13,7 @@ from torch import Tensor
 from skseqmetric._ops.dispatch import implementation, obstacle
 from skseqmetric._ops.eager import reservoir as eager
 from skseqmetric._ops.reference import reservoir as reference
-from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan, reservoir_steps
+from skseqmetric._ops.reservoir import ReservoirWeights, reservoir_pooled, reservoir_scan
 from skseqmetric._ops.steps import pool_states, reverse_valid, valid_steps
 
 FORMS = ["reference", "eager"]
@@ -172,18 +172,6 @@ def test_steps_behind_the_longest_sequence_are_frozen_too() -> None:
     assert torch.equal(longer[9:], longer[8:9].expand_as(longer[9:]))
 
 
-@pytest.mark.parametrize("name", FORMS)
-@pytest.mark.parametrize("density", [0.1, 0.85])
-def test_streaming_equals_the_scan(density: float, name: str) -> None:
-    case = Case(density)
-    expected, seen = case.expected(), torch.zeros(15, 12, dtype=torch.int64)
-    with implementation(name):
-        for t, states, rows in reservoir_steps(case.features, case.lengths, case.weights):
-            torch.testing.assert_close(states, expected[t][:, rows], rtol=0, atol=1e-12)
-            seen[t, rows] += 1
-    assert torch.equal(seen.T, valid_steps(case.lengths, 15).long())
-
-
 @pytest.mark.parametrize("how", ["mean", "last", "both"])
 @pytest.mark.parametrize("name", FORMS)
 def test_readout_equals_that_of_the_states(name: str, how: str) -> None:
@@ -199,7 +187,7 @@ def test_weights_that_require_a_gradient_are_taken_as_fixed() -> None:
     case = Case()
     weights = [replace(w, recurrent=w.recurrent.clone().requires_grad_()) for w in case.weights]
     assert not reservoir_scan(case.features, case.lengths, weights).requires_grad
-    assert not any(step.states.requires_grad for step in reservoir_steps(case.features, case.lengths, weights))
+    assert not reservoir_pooled(case.features, case.lengths, weights, "both").requires_grad
     assert torch.is_grad_enabled()
 
 
@@ -221,7 +209,6 @@ def test_no_sequences_give_no_states(form: str, density: float) -> None:
     features, lengths = features[:, :, :0], case.lengths[:0]
     with implementation(form):
         assert reservoir_scan(features, lengths, weights).shape == (15, 2, 0, 200)
-        assert not list(reservoir_steps(features, lengths, weights))
         for how, width in (("mean", 400), ("last", 400), ("both", 800)):
             assert reservoir_pooled(features, lengths, weights, how).shape == (0, width)
 

@@ -28,9 +28,10 @@ SETTINGS: list[tuple[Any, Any, dict[str, Any]]] = [
     (NRNMClassifier, NRNMRegressor, {**MEMORY, "n_filters": None, "cell": "gru", "n_layers": 2}),
     (RecurrentClassifier, RecurrentRegressor, {**RECURRENT, "cell": "lstm"}),
     (RecurrentClassifier, RecurrentRegressor, {**RECURRENT, "cell": "gru"}),
+    (RecurrentClassifier, RecurrentRegressor, {**RECURRENT, "cell": "rnn"}),
     (EchoStateClassifier, EchoStateRegressor, FORWARDS),
 ]
-NAMES = ["nrnm with stem", "nrnm", "lstm", "gru", "echo state"]
+NAMES = ["nrnm with stem", "nrnm", "lstm", "gru", "rnn", "echo state"]
 FAMILIES = pytest.mark.parametrize("family", SETTINGS, ids=NAMES)
 EVERY = pytest.mark.parametrize(
     ("estimator", "settings"),

@@ -1,28 +1,27 @@
-"""Layers that several networks share: LSTM and GRU in one or both directions, linear layers, dropout of filters."""
+"""Layers that several networks share: recurrences in one or both directions, linear layers, dropout of filters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from skseqmetric._ops.dispatch import FORCED, SCANNED_FORMS
+from skseqmetric._ops.cells import cell_scan
 from skseqmetric._ops.gru import gru_scan
 from skseqmetric._ops.products import steady_linear
-from skseqmetric._ops.scanned import lstm_states
 from skseqmetric._ops.steps import reverse_valid
 from skseqmetric._ops.weights import RecurrentWeights
 
 StepState = tuple[Tensor, Tensor]
-"""Hidden and cell state (1, 1, H) of one layer. A GRU does not use the cell state."""
+"""Hidden and cell state (1, 1, H) of one layer. Only an LSTM uses the cell state."""
 
 Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
 
-CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+"""The modules that hold the parameters. The recurrences themselves are those of `_ops`."""
 
 
 def unstarted(kind: type[Layer], *sizes: Any, **options: Any) -> Layer:
@@ -68,13 +67,13 @@ def silence_filters(x: Tensor, share: float, dim: int, generator: torch.Generato
 
 
 class RecurrentLayers(nn.Module):
-    """Layers of LSTM or GRU, (B, T, F) -> (B, T, D H) for D directions of H units.
+    """Layers of LSTM, GRU or plain RNN with tanh, (B, T, F) -> (B, T, D H) for D directions of H units.
 
     No valid step reads a value past the end of its row. Results past the end are arbitrary. The backward direction
-    starts at the end of each row: it is a second recurrence over the reversed rows. On a CPU this takes half the time
-    of packed sequences. Initial values: hidden matrices are orthogonal gate by gate, input matrices Xavier uniform gate
-    by gate. Biases are 0, but 1 for the forget gate of an LSTM. With a generator, a share `dropout` of the units
-    between two layers is set to zero, each for all steps of a row.
+    starts at the end of each row: it is a second recurrence over the reversed rows. Initial values: hidden matrices are
+    orthogonal gate by gate, input matrices Xavier uniform gate by gate. Biases are 0, but 1 for the forget gate of an
+    LSTM. With a generator, a share `dropout` of the units between two layers is set to zero, each for all steps of a
+    row.
     """
 
     def __init__(
@@ -110,24 +109,23 @@ class RecurrentLayers(nn.Module):
         found: list[Tensor] = []
         for layer in range(len(self)):
             x = silence_filters(found[-1], self.dropout, 2, generator) if found else x
-            found.append(self._directions(layer, x, lengths, _states))
+            found.append(_states(self._both(layer), x, lengths))
         return found
 
     def cells(self, x: Tensor, lengths: Tensor, layer: int = -1) -> Tensor:
         """Return the cell states c_t (B, T, D H) of one layer of an LSTM."""
         layer %= len(self)
         below = self.every_layer(x, lengths)[layer - 1] if layer else x
-        return self._directions(layer, below, lengths, _cells)
+        ahead, *back = self._both(layer)
+        cells = _cells(ahead, below, lengths)
+        if not back:
+            return cells
+        reverse = _cells(back[0], reverse_valid(below, lengths), lengths)
+        return torch.cat([cells, reverse_valid(reverse, lengths)], 2)
 
-    def _directions(
-        self, layer: int, x: Tensor, lengths: Tensor, run: Callable[[nn.Module, Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """Return the states of both directions, concatenated, in time order."""
-        ahead = run(self.forwards[layer], x, lengths)
-        if self.backwards is None:
-            return ahead
-        back = run(self.backwards[layer], reverse_valid(x, lengths), lengths)
-        return torch.cat([ahead, reverse_valid(back, lengths)], 2)
+    def _both(self, layer: int) -> list[nn.Module]:
+        """Return the modules of the directions of a layer, the forward one first."""
+        return [self.forwards[layer], *([] if self.backwards is None else [self.backwards[layer]])]
 
     def first_state(self) -> tuple[StepState, ...]:
         """Return the zero states of all layers before the first step, for one row and one direction."""
@@ -164,19 +162,13 @@ def _recurrence(cell: str, n_features: int, n_units: int, generator: torch.Gener
     return made
 
 
-def _states(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
-    """Return the states (B, T, H) of one layer and direction."""
-    if isinstance(layer, nn.LSTM):
-        form = FORCED.get()
-        if form in SCANNED_FORMS:
-            return lstm_states(x.transpose(0, 1), _parameters(layer), onnx=form == "onnx").transpose(0, 1)
-        if x.device.type != "cpu":
-            return layer(x)[0]
-        # torch's LSTM of bfloat16 fails on CPUs without instructions for it
-        with torch.autocast("cpu", enabled=False):
-            return layer(x.to(layer.get_parameter("weight_hh_l0").dtype))[0]
-    # with the compiled extension, training on a CPU takes a third of the time of nn.GRU
-    return gru_scan(x.transpose(0, 1)[None], lengths, [RecurrentWeights(*_parameters(layer))])[:, 0].transpose(0, 1)
+def _states(directions: list[nn.Module], x: Tensor, lengths: Tensor) -> Tensor:
+    """Return the states (B, T, D H) of one layer in time order, from a module for each direction."""
+    weights = [RecurrentWeights(*_parameters(module)) for module in directions]
+    if not isinstance(directions[0], nn.GRU):
+        return cell_scan("lstm" if isinstance(directions[0], nn.LSTM) else "rnn", x, lengths, weights)
+    ahead, *back = gru_scan(x.transpose(0, 1)[None], lengths, weights).permute(1, 2, 0, 3)
+    return torch.cat([ahead, reverse_valid(back[0], lengths)], 2) if back else ahead
 
 
 def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -191,7 +183,7 @@ def _cells(layer: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
     Once all h_t are known, one product gives the gates of all steps. A loop computes c_t = f_t c_{t-1} + i_t g_t.
     """
     w, u, b, c = _parameters(layer)
-    before = pad(_states(layer, x, lengths), (0, 0, 1, 0))[:, :-1]
+    before = pad(_states([layer], x, lengths), (0, 0, 1, 0))[:, :-1]
     i, f, g, _ = (x @ w.T + before @ u.T + (b + c)).chunk(4, 2)
     kept, new = f.sigmoid(), i.sigmoid() * g.tanh()
     cells = [new[:, 0]]

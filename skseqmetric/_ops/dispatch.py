@@ -22,15 +22,16 @@ from skseqmetric._ops import compiled, triton
 IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton", "scanned", "onnx")
 
 COMPILED = frozenset(
-    {"gru", "sync_gru", "memory", "reservoir", "random_convolution", "stem", "alignment", "alignment_block"}
+    {"gru", "lstm", "rnn", "sync_gru", "memory", "reservoir"}
+    | {"random_convolution", "stem", "alignment", "alignment_block"}
 )
 """Ops that have compiled kernels. Those of "memory" return states. Where its blocks or maps are asked for, only the
 products are compiled, and the rest is eager."""
 
 TRITON = frozenset({"sync_gru"})
-"""Recurrences that have Triton kernels; the plain GRU is cuDNN's on CUDA, within eager."""
+"""Recurrences that have Triton kernels; GRU, LSTM and RNN are cuDNN's on CUDA, within eager."""
 
-SCANNED = frozenset({"gru", "memory", "reservoir", "stem"})
+SCANNED = frozenset({"gru", "lstm", "rnn", "memory", "reservoir", "stem"})
 """Ops that an export can record: the stem by torch's operations."""
 
 SCANNED_FORMS = ("scanned", "onnx")

@@ -15,7 +15,7 @@ from skseqmetric._files import record
 class RecurrentWeights:
     """The weights of a GRU with F input features and H units. Gates have the order r, z, n of `torch.nn.GRUCell`.
 
-    input, hidden, input_bias, hidden_bias : (3H, F), (3H, H), (3H,), (3H,).
+    input, hidden, input_bias, hidden_bias : (3H, F), (3H, H), (3H,), (3H,). An LSTM and a plain RNN have 4H and H rows.
     coupling : None, "scalar", "symmetric" or "diffusive".
     gate_input, gate_hidden, gate_other, gate_bias : W_c (H, F), U_c (H, H), V_c (H, H), b_c (H,) or ().
     """

@@ -29,7 +29,7 @@ class RecurrentEstimator(NetworkEstimator):
         **NetworkEstimator._parameter_constraints,
         **NetworkEstimator._token_constraints,
         "n_units": [Interval(Integral, 1, None, closed="left")],
-        "cell": [StrOptions({"lstm", "gru"})],
+        "cell": [StrOptions({"lstm", "gru", "rnn"})],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "target": [StrOptions({"sequence", "step"})],

@@ -31,8 +31,8 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
     ----------
     n_units : int, default=20
         Units H per layer and direction.
-    cell : {"lstm", "gru"}, default="lstm"
-        Recurrence: long short-term memory, or gated recurrent unit.
+    cell : {"lstm", "gru", "rnn"}, default="lstm"
+        Recurrence: long short-term memory, gated recurrent unit, or plain recurrence with tanh (Elman 1990).
     n_layers : int, default=1
         Number of layers. Each layer reads the states of the layer before.
     bidirectional : bool, default=False
@@ -150,9 +150,9 @@ class RecurrentRegressor(MultiOutputMixin, RegressorMixin, RecurrentEstimator):
 
     Notes
     -----
-    Cost in multiply-adds for T steps of a layer with F inputs: 4 T H (H + F) with "lstm", 3 T H (H + F) with "gru". Two
-    directions double the cost, and training triples it. Steps run one after another. The sequences of a batch run in
-    parallel.
+    Cost in multiply-adds for T steps of a layer with F inputs: 4 T H (H + F) with "lstm", 3 T H (H + F) with "gru",
+    T H (H + F) with "rnn". Two directions double the cost, and training triples it. Steps run one after another. The
+    sequences of a batch run in parallel.
 
     Training merges equal sequences with equal targets into one sequence of their summed weight.
 

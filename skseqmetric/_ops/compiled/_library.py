@@ -52,10 +52,16 @@ _SIGNATURES = {
     "backward": (c_int, "p"),
     "tiles": (c_int64, "p"),
     "saved_floats": (c_int64, "p"),
-    "packed_square": (c_int64, "n"),
-    "pack_square": (None, "aan"),
-    "reservoir": (None, "aaaannn"),
-    "sparse_reservoir": (c_int, "aaaaaannnnn"),
+    "cell": (c_int, "anna"),
+    "cell_fields": (c_int64, ""),
+    "cell_tiles": (c_int64, "a"),
+    "cell_saved": (c_int64, "a"),
+    "cell_gradients": (c_int64, "a"),
+    "reservoir_scan": (c_int, "ana"),
+    "reservoir_fields": (c_int64, ""),
+    "reservoir_form": (c_int64, "nn"),
+    "reservoir_packed": (c_int64, "a"),
+    "pack_reservoir": (None, "aa"),
     "convolutions": (c_int, "aaaaaaaaannnnnnna"),
     "alignment": (c_int, "aaaaaaaaannnnnnnnna"),
     "stem": (c_int, "anna"),
@@ -81,7 +87,8 @@ _SIGNATURES = {
     "use": (c_int, "s"),
 }
 _MAY_LACK_MEMORY = (
-    "sparse_reservoir",
+    "cell",
+    "reservoir_scan",
     "convolutions",
     "stem",
     "alignment",
@@ -103,13 +110,15 @@ class Library:
     - tiles(problem) is the number of tiles of its rows.
     - saved_floats(problem) is the size of the buffer that forward fills for backward.
 
-    Reservoirs:
+    Whole scans, whose fields (structs of src/scans.h) come as an array of numbers and addresses:
 
-    - packed_square(N) is the size of packed weights.
-    - pack_square(out, weights (N, N), N) packs them.
-    - reservoir(states, projections, packed, leak, rows, N, threads) writes the new states into the projections.
-    - sparse_reservoir(states, projections, starts, columns, values, leak, sequences, both strides of a unit, N,
-      threads) writes them into both.
+    - cell(fields, whether backward, threads, openmp) runs an LSTM or RNN, or its gradient.
+    - cell_tiles(fields), cell_saved(fields) and cell_gradients(fields) are the number of tiles of its rows, the size of
+      what forward keeps, and that of the gradients of a share and direction.
+    - reservoir_scan(fields, threads, openmp) runs reservoirs. reservoir_form(sparse, sequences) is the form of their
+      weights. reservoir_packed(fields) is the size of one packed reservoir, and pack_reservoir(fields, out)
+      packs it.
+    - cell_fields() and reservoir_fields() are the lengths of the arrays.
 
     Random convolutions:
 
@@ -168,10 +177,16 @@ class Library:
     backward: Callable[[Problem], int]
     tiles: Callable[[Problem], int]
     saved_floats: Callable[[Problem], int]
-    packed_square: Callable[..., int]
-    pack_square: Callable[..., None]
-    reservoir: Callable[..., None]
-    sparse_reservoir: Callable[..., None]
+    cell: Callable[..., int]
+    cell_fields: Callable[[], int]
+    cell_tiles: Callable[..., int]
+    cell_saved: Callable[..., int]
+    cell_gradients: Callable[..., int]
+    reservoir_scan: Callable[..., int]
+    reservoir_fields: Callable[[], int]
+    reservoir_form: Callable[[int, int], int]
+    reservoir_packed: Callable[..., int]
+    pack_reservoir: Callable[..., None]
     convolutions: Callable[..., int]
     alignment: Callable[..., int]
     stem: Callable[..., int]

@@ -8,14 +8,12 @@ reservoir, everything else in place. Layouts: D reservoirs, T steps, B sequences
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.products import MakeMatrix
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._ops.weights import ReservoirWeights
 
@@ -66,29 +64,14 @@ def sparse_pays(density: float, n_units: int, *, fused: bool = False) -> bool:
     return density <= most and n_units >= least
 
 
-FEW = 8
-"""Up to so many sequences, the projections of all steps in one product, transposed, are faster than step by step."""
-
-MakeStep = Callable[[Tensor, Tensor], Callable[[Tensor, Tensor], None]]
-"""From weights (N, N) and leak (N,), what advances states by one step from projections.
-
-Both are (n, N) where the weights are dense, and (N, n) where they are in CSR form.
-"""
+def sparse_form(weights: list[ReservoirWeights], *, fused: bool) -> bool:
+    """Whether all reservoirs take the sparse form. `fused`: in the compiled kernels."""
+    return sparse_pays(max(_density(w.recurrent) for w in weights), weights[0].n_units, fused=fused)
 
 
-class Fused(NamedTuple):
-    """Other forms than torch's operations: of a step with dense weights and with sparse ones, and of products."""
-
-    dense: MakeStep
-    sparse: MakeStep
-    make_matrix: MakeMatrix
-
-
-def reservoir_states(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: Fused | None = None
-) -> Tensor:
+def reservoir_states(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
     """States (T, D, B, N); behind its end a sequence keeps its last one."""
-    walk = _Walk(features, lengths, weights, fused)
+    walk = _Walk(features, lengths, weights)
     states = features.new_empty(features.shape[1], len(weights), len(lengths), weights[0].n_units)
     for t, _ in walk.steps():
         walk.in_order(states[t])
@@ -98,21 +81,9 @@ def reservoir_states(
     return states
 
 
-@torch.no_grad()
-def reservoir_steps(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: Fused | None = None
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(t, states (D, n, N), rows (n,)) of the sequences that run at step t; the states live until the next step."""
-    walk = _Walk(features, lengths, weights, fused)
-    for t, n in walk.steps():
-        yield t, walk.states[:, :n], walk.order[:n]
-
-
-def reservoir_pooled(
-    features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, fused: Fused | None = None
-) -> Tensor:
+def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
     """The "mean" of the valid states or the "last" one, (B, D N), or "both", (B, 2 D N), the last one first."""
-    walk = _Walk(features, lengths, weights, fused)
+    walk = _Walk(features, lengths, weights)
     sums = torch.zeros_like(walk.states) if how != "last" else None
     for _, n in walk.steps():
         if sums is not None:
@@ -130,25 +101,17 @@ class _Walk:
     matrix wants the states of a sequence contiguous in memory, a sparse matrix those of a unit.
     """
 
-    def __init__(self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], fused: Fused | None) -> None:
+    def __init__(self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> None:
         self.features, n_rows, n_units = features, len(lengths), weights[0].n_units
         self.order = torch.argsort(lengths, descending=True, stable=True)
         self.position = torch.argsort(self.order)
         self.sorted = torch.equal(self.order, torch.arange(n_rows, dtype=torch.int64, device=self.order.device))
         counts = valid_steps(lengths, features.shape[1]).sum(0).tolist()
         self.running = [n for n in counts if n]
-        density = max(_density(w.recurrent) for w in weights)
-        self.sparse = features.device.type == "cpu" and sparse_pays(density, n_units, fused=fused is not None)
+        self.sparse = features.device.type == "cpu" and sparse_form(weights, fused=False)
         self.recurrent = [_in_form(w.recurrent, sparse=self.sparse) for w in weights]
         self.input = torch.stack([w.input for w in weights])  # (D, N, F + 1)
         self.leak = [_leak(w, features, column=self.sparse) for w in weights]
-        make = None if fused is None else fused.sparse if self.sparse else fused.dense
-        self.make_matrix = None if fused is None else fused.make_matrix
-        self.fused = (
-            None
-            if make is None
-            else [make(m, _every_leak(w, features)) for m, w in zip(self.recurrent, weights, strict=True)]
-        )
         shape = (n_units, n_rows) if self.sparse else (n_rows, n_units)
         self.buffer = features.new_zeros(len(weights), *shape)
 
@@ -184,8 +147,6 @@ class _Walk:
         matrix, bias = self.input[..., 1:], self.input[:, :, 0]
         d, n_units = bias.shape
         memory = memory[: d * n_steps * n * n_units]
-        if self.make_matrix is not None:
-            return self._project_steadily(u, matrix, bias, memory, self.make_matrix)
         if not self.sparse:
             out = memory.view(d, n_steps * n, n_units)
             torch.baddbmm(bias[:, None], u.flatten(1, 2), matrix.transpose(1, 2), out=out)
@@ -194,29 +155,8 @@ class _Walk:
         matrices, biases = (m[:, None].expand(-1, n_steps, -1, -1).flatten(0, 1) for m in (matrix, bias[..., None]))
         return torch.baddbmm(biases, matrices, u.flatten(0, 1).transpose(1, 2), out=out).unflatten(0, (d, n_steps))
 
-    def _project_steadily(
-        self, u: Tensor, matrix: Tensor, bias: Tensor, memory: Tensor, make_matrix: MakeMatrix
-    ) -> Tensor:
-        """The same by products whose sums have one order for any number of sequences."""
-        d, n_steps, n, _ = u.shape
-        if not self.sparse or n <= FEW:
-            out = memory.view(d, n_steps * n, -1).copy_(bias[:, None].expand(-1, n_steps * n, -1))
-            for inputs, m, to in zip(u.flatten(1, 2), matrix, out, strict=True):
-                make_matrix(m).forward(inputs.contiguous(), to)
-            out = out.unflatten(1, (n_steps, n))
-            return out.transpose(2, 3).contiguous() if self.sparse else out
-        out = memory.view(d, n_steps, -1, n).copy_(bias[:, None, :, None].expand(-1, n_steps, -1, n))
-        for inputs, m, to in zip(u, matrix.contiguous(), out, strict=True):
-            for t in range(n_steps):
-                make_matrix(inputs[t]).forward(m, to[t])
-        return out
-
     def _step(self, projected: Tensor, n: int) -> None:
         """x <- x + l (tanh(projected + W x) - x), for the first n sequences."""
-        if self.fused is not None:
-            for x, pre, advance in zip(self.buffer, projected, self.fused, strict=True):
-                advance(x[:, :n] if self.sparse else x[:n], pre)
-            return
         for x, pre, matrix, leak in zip(self.buffer, projected, self.recurrent, self.leak, strict=True):
             if self.sparse:
                 x = x[:, :n]
@@ -252,10 +192,6 @@ def _take_csr_warning() -> None:
             torch.eye(1, dtype=torch.float32, device="cpu").to_sparse_csr()
     finally:
         torch.set_warn_always(always)
-
-
-def _every_leak(w: ReservoirWeights, like: Tensor) -> Tensor:
-    return torch.as_tensor(w.leak, dtype=like.dtype, device=like.device).expand(w.n_units)
 
 
 def _leak(w: ReservoirWeights, like: Tensor, *, column: bool) -> Tensor | float:

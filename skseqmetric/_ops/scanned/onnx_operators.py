@@ -1,4 +1,4 @@
-"""The operators of ONNX for a GRU and an LSTM: one call each, many times faster than a scan of small operators.
+"""The operators of ONNX for GRU, LSTM and RNN: one call each, many times faster than a scan of small operators.
 
 Layouts: T steps, B sequences, F features, H units. The order of torch's blocks is r, z, n and i, f, g, o; that of ONNX
 is z, r, n and i, o, f, g.
@@ -20,6 +20,11 @@ def onnx_gru(x: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tenso
 def onnx_lstm(x: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
     """Return the states (T, B, H) of inputs (T, B, F). Weights are in torch's order."""
     return _recorded("LSTM", x, [_ordered(part, 4, (0, 3, 1, 2)) for part in weights])
+
+
+def onnx_rnn(x: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+    """Return the states (T, B, H) of inputs (T, B, F), of a plain RNN with tanh."""
+    return _recorded("RNN", x, list(weights))
 
 
 def _ordered(part: Tensor, n_blocks: int, order: tuple[int, ...]) -> Tensor:

@@ -6,22 +6,6 @@
 
 #include "problem.h"
 
-// x <- x + l (tanh(projected + W x) - x) for rows of N contiguous units each; the new states replace `projected`.
-struct ReservoirStep {
-    const float *x, *packed, *leak;
-    float* projected;
-    int64_t n_rows, n_units;
-};
-
-// The same for weights of few entries, in compressed rows: states and projections of a unit are contiguous, those of
-// unit u from u * ldx and u * ldp on. Both hold the new states afterwards.
-struct SparseStep {
-    float *x, *projected;
-    const int32_t *starts, *columns;  // entries starts[u] to starts[u + 1] of `values` belong to unit u
-    const float *values, *leak;
-    int64_t ldx, ldp, n_units;
-};
-
 // c (M, N) = a (M, K) B, or c += a B, with B packed by pack_matrix.
 struct MatrixProduct {
     const float *a, *packed;
@@ -118,12 +102,6 @@ struct Kernels {
     int64_t (*scratch_floats)(const Problem&, bool backward);
     // Share after share until none is left.
     void (*run)(const Problem&, bool backward, Shares&, float* scratch);
-    // Recurrent weights (N, N) of a reservoir into packed_square(N) floats, and one step of rows from `first` to `last`.
-    int64_t (*packed_square)(int64_t n_units);
-    void (*pack_square)(float* out, const float* recurrent, int64_t n_units);
-    void (*reservoir)(const ReservoirStep&, int64_t first, int64_t last);
-    int64_t (*sparse_floats)(int64_t n_units);
-    void (*sparse_reservoir)(const SparseStep&, int64_t first, int64_t last, float* scratch);
     // B[k][n] = source[k * row + n * column] into packed_matrix(K, N) floats, and products with it.
     int64_t (*packed_matrix)(int64_t K, int64_t N);
     void (*pack_matrix)(float* out, const float* source, int64_t K, int64_t N, int64_t row, int64_t column);

@@ -1,8 +1,7 @@
 #include "kernels.inc"
 
 extern const Kernels kernels_generic{"generic", W, n_tiles, saved_floats, scratch_floats, run,
-                               packed_square, pack_square, reservoir, sparse_floats, sparse_reservoir, packed_matrix,
-                               pack, matrix_product, matrix_update, convolution_floats, convolutions,
+                               packed_matrix, pack, matrix_product, matrix_update, convolution_floats, convolutions,
                                alignment_tasks, alignment_floats, alignment, packed_places, soft_slopes, soft_floats,
                                pack_sequences, soft_alignment, soft_alignment_back, kept_floats, stem_gradients,
                                stem_floats, stem, gates};

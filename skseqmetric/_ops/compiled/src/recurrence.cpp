@@ -4,7 +4,7 @@
 
 #include "kernels.h"
 #include "pair_lists.h"
-#include "threads.h"
+#include "team.h"
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __declspec(dllexport)
@@ -37,20 +37,6 @@ const Kernels* best() {
 
 std::atomic<const Kernels*> chosen{best()};
 
-// What in_threads does, by the workers of an OpenMP runtime, as many of them as it grants.
-template <typename Work>
-void in_team(decltype(Problem::openmp) parallel, int64_t n, const Work& work) {
-    struct Task {
-        const Work& work;
-        std::atomic<int64_t> thread{0};
-    } task{work};
-    const auto run = [](void* data) {
-        Task& task = *static_cast<Task*>(data);
-        task.work(task.thread.fetch_add(1));
-    };
-    parallel(run, &task, static_cast<unsigned>(n), 0);
-}
-
 constexpr int64_t PART_ROWS = 16;  // whole vectors of every kernel
 constexpr int64_t WORTH_SHARING = 1 << 20;  // multiplications of a part: fewer take no longer than waking a worker
 
@@ -66,22 +52,6 @@ void in_parts(int64_t M, int64_t each, int64_t n_threads, decltype(Problem::open
     in_team(openmp, n, [&](int64_t) {
         for (int64_t first; (first = next.fetch_add(rows)) < M;) work(first, M - first < rows ? M - first : rows);
     });
-}
-
-// work(shares, scratch) by every thread until no share is left; 0, or 1 where memory ran out.
-template <typename Work>
-int in_shares(int64_t n_shares, int64_t n_threads, int64_t floats, decltype(Problem::openmp) openmp, const Work& work) {
-    Shares shares{n_shares};
-    const int64_t n = n_threads < n_shares ? n_threads : n_shares, scratch = aligned(floats);
-    if (!n) return 0;
-    const Buffer memory(scratch * n);
-    if (!memory.memory) return 1;
-    const auto run = [&](int64_t thread) { work(shares, memory.floats + thread * scratch); };
-    if (openmp && n > 1)
-        in_team(openmp, n, run);
-    else
-        in_threads(n, run);
-    return 0;
 }
 
 // status(), or 1 where memory ran out.
@@ -128,41 +98,6 @@ EXPORT int64_t skseq_tiles(const Problem* p) { return chosen.load()->tiles(*p); 
 EXPORT int64_t skseq_saved_floats(const Problem* p) { return chosen.load()->saved_floats(*p); }
 EXPORT int skseq_forward(const Problem* p) { return run(*p, false); }
 EXPORT int skseq_backward(const Problem* p) { return run(*p, true); }
-
-EXPORT int64_t skseq_packed_square(int64_t n_units) { return chosen.load()->packed_square(n_units); }
-
-EXPORT void skseq_pack_square(float* out, const float* recurrent, int64_t n_units) {
-    chosen.load()->pack_square(out, recurrent, n_units);
-}
-
-EXPORT void skseq_reservoir(const float* x, float* projected, const float* packed, const float* leak, int64_t n_rows,
-                            int64_t n_units, int64_t n_threads) {
-    if (!n_rows) return;
-    const ReservoirStep step{x, packed, leak, projected, n_rows, n_units};
-    const int64_t share = (n_rows + n_threads - 1) / n_threads;
-    in_threads((n_rows + share - 1) / share, [&](int64_t thread) {
-        const int64_t first = thread * share, last = first + share < n_rows ? first + share : n_rows;
-        chosen.load()->reservoir(step, first, last);
-    });
-}
-
-// 0, or 1 where memory ran out.
-EXPORT int skseq_sparse_reservoir(float* x, float* projected, const int32_t* starts, const int32_t* columns,
-                                  const float* values, const float* leak, int64_t n_sequences, int64_t ldx,
-                                  int64_t ldp, int64_t n_units, int64_t n_threads) {
-    if (!n_sequences) return 0;
-    const SparseStep step{x, projected, starts, columns, values, leak, ldx, ldp, n_units};
-    const int64_t width = chosen.load()->width, vectors = (n_sequences + width - 1) / width;
-    const int64_t share = (vectors + n_threads - 1) / n_threads * width;
-    const int64_t n = (n_sequences + share - 1) / share, scratch = aligned(chosen.load()->sparse_floats(n_units));
-    const Buffer memory(scratch * n);
-    if (!memory.memory) return 1;
-    in_threads(n, [&](int64_t thread) {
-        const int64_t first = thread * share, last = first + share < n_sequences ? first + share : n_sequences;
-        chosen.load()->sparse_reservoir(step, first, last, memory.floats + thread * scratch);
-    });
-    return 0;
-}
 
 EXPORT int64_t skseq_packed_matrix(int64_t K, int64_t N) { return chosen.load()->packed_matrix(K, N); }
 
