@@ -29,6 +29,7 @@ from skseqmetric import (
     check_sequences,
     load,
 )
+from skseqmetric.inspection import SynchronizationDisplay, hidden_states
 from tests.every_estimator import LABELS, QUICK, SMALL, X
 
 RNG = np.random.default_rng(0)
@@ -124,6 +125,28 @@ def test_pairs_and_single_sequences_are_filled_too() -> None:
         np.testing.assert_allclose(metric.pair_distance([GAPS[1]], [GAPS[4]]), matrix[1, 4], rtol=1e-4)
         np.testing.assert_allclose(metric.score_pairs(GAPS, [[1, 4]]), -matrix[1, 4], rtol=1e-4)
         assert metric.get_metric()(GAPS[1], GAPS[4]) == pytest.approx(matrix[1, 4], rel=1e-4)
+
+
+@pytest.mark.parametrize("missing", ["interpolate", "mask"])
+def test_what_looks_into_a_model_takes_the_gaps_that_the_model_fills(missing: str) -> None:
+    model = RecurrentClassifier(4, **QUICK, missing=missing).fit(GAPS, LABELS)
+    found = hidden_states(model, GAPS, initial=False)
+    assert [int(read[-1]) for read in found.steps] == [len(x) for x in GAPS]
+    for own, expected in zip(found.states, model.hidden_states(GAPS), strict=True):
+        np.testing.assert_array_equal(own, expected)
+    metric = SyncGRUMetric(**SMALL, coupling="symmetric", missing=missing).fit(GAPS, LABELS)
+    display = SynchronizationDisplay.from_estimator(metric, GAPS, LABELS, n_pairs=3)
+    assert display.same.shape == display.different.shape == (3, 50)
+    assert np.isfinite(display.same).all()
+    assert np.isfinite(display.different).all()
+
+
+def test_what_looks_into_a_model_refuses_gaps_that_the_model_refuses() -> None:
+    with pytest.raises(ValueError, match="is NaN"):
+        hidden_states(RecurrentClassifier(4, **QUICK).fit(X, LABELS), GAPS)
+    metric = SyncGRUMetric(**SMALL, coupling="symmetric").fit(X, LABELS)
+    with pytest.raises(ValueError, match="is NaN"):
+        SynchronizationDisplay.from_estimator(metric, GAPS, LABELS, n_pairs=3)
 
 
 def test_later_parts_are_filled_by_the_means_of_the_first() -> None:

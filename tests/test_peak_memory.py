@@ -13,9 +13,6 @@ from benchmarks.run_memory import MEGABYTE, answering, fits, in_a_process, made_
 
 pytestmark = pytest.mark.skipif(reset_peak_memory() is None, reason="this system keeps no mark that can be lowered")
 
-COUPLED = "SequenceKNeighborsClassifier.kneighbors, coupled"
-"""It encodes blocks of sequences, of up to 256 MB a side, before it runs the pairs."""
-
 
 @pytest.fixture(scope="module")
 def small_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,7 +34,7 @@ def one_of(names: list[str]) -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.long if i else pytest.mark.slow) for i, name in enumerate(names)]
 
 
-@pytest.mark.parametrize("name", one_of([name for name in answering() if name != COUPLED]))
+@pytest.mark.parametrize("name", one_of([*answering()]))
 def test_an_answer_holds_at_most_50_megabytes(name: str, tmp_path: Path) -> None:
     row = in_a_process(name, made_map(tmp_path, 200, 500, 10))
     assert row["data"] == 200 * MEGABYTE

@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,13 @@ def test_further_arguments_of_a_function(estimator: Any) -> None:
 def test_parameters_that_do_not_suit_are_refused(metric: Any, params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SequenceKNeighborsClassifier(metric, metric_params=params, n_neighbors=1).fit(X, Y)
+
+
+def test_a_model_of_a_function_says_how_it_is_kept(tmp_path: Path) -> None:
+    model = SequenceKNeighborsClassifier("sax", metric_params={"n_segments": 2}, n_neighbors=1).fit(X, Y)
+    with pytest.raises(ValueError, match=r"metric_.*by the function TslearnDistance\('sax', n_segments=2\).*by pickle"):
+        model.save(tmp_path / "model.skm")
+    assert pickle.loads(pickle.dumps(model)).predict(X).tolist() == model.predict(X).tolist()
 
 
 def test_a_missing_tslearn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,8 @@ class _Saver:
         self._places[id(estimator)] = None
         name = type(estimator).__name__
         if public_estimators().get(name) is not type(estimator):
-            raise NotStorable(place, f"an estimator of class {type(estimator).__module__}.{name}, not of skseqmetric")
+            foreign = f"an estimator of class {type(estimator).__module__}.{name}, not of skseqmetric"
+            raise NotStorable(place, getattr(estimator, "_not_storable", foreign))
         parameters = self._parameters(estimator, place)
         entry = {"class": name, "parameters": parameters, "fitted": self._fitted(estimator, place)}
         self.entries.append(entry)

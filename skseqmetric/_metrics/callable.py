@@ -85,6 +85,11 @@ class CallableMetric(Metric):
 
     export = exporting.export
 
+    @property
+    def _not_storable(self) -> str:
+        """What `save` says of it."""
+        return f"a distance by the function {self.function!r:.80}"
+
     def _exportable(self) -> NoReturn:
         raise ValueError(
             f"{type(self).__name__} cannot be exported: its distance is a function of Python. Serve the estimator "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +16,14 @@ from skseqmetric._ops.progress import tracked
 from skseqmetric._ops.sync_gru import sync_gru_tile
 from skseqmetric._ops.weights import Side
 from skseqmetric._tensors.flat import ReadSequences, ScaledSequences, batches_by_length
-from skseqmetric._tensors.inference import check_finite, n_threads
+from skseqmetric._tensors.inference import MAX_STEPS, check_finite, n_threads
 from skseqmetric._tensors.modes import answering
 
 BLOCK_FLOATS = 2**26
 """Upper bound for the numbers in the features and projections of one side of a block of pairs."""
+
+STREAMED_FLOATS = 2**22
+"""The same where a side is read from where it lies: 16 MB in float32."""
 
 GAP_STEPS = 32768
 """Padded steps in one batch of `synchronization_gaps` and `coupled_states`, which keep the states of all steps."""
@@ -97,22 +101,58 @@ def coupled_rows(
     out = np.empty(len(rows))
     weights, most = network.weights(), _most_sequences(network, left, right)
     threads = n_threads(left.flat.device)
-    if max(len(np.unique(rows)), len(np.unique(columns))) <= most:
-        most = len(rows)
-    for part in _parts(len(rows), most):
-        (i, at_i), (j, at_j) = (np.unique(chosen[part], return_inverse=True) for chosen in (rows, columns))
-        first, second = _side(network, left.flat, i), _side(network, right.flat, j)
-        pairs = (torch.from_numpy(at_i).to(first.lengths.device), torch.from_numpy(at_j).to(first.lengths.device))
+    for part, first, second, pairs in _cells(network, (left, right), (rows, columns), most):
         squared = sync_gru_tile(first, second, weights, network.pooling, pairs=pairs, n_threads=threads)
         out[part] = _roots(squared, left.flat.digests[rows[part]], right.flat.digests[columns[part]])
     return out
+
+
+def _cells(
+    network: SyncGRUNetwork, sides: tuple[EmbeddedSequences, ...], chosen: tuple[np.ndarray, ...], most: int
+) -> Iterator[tuple[np.ndarray, Side, Side, tuple[Tensor, Tensor]]]:
+    """Yield pairs that share a block of sequences on either side: their places, both sides, and their rows of these.
+
+    A block of the side with fewer sequences is encoded once, and of the other side what its pairs need.
+    """
+    used = [_used(side, rows) for side, rows in zip(sides, chosen, strict=True)]
+    outer = int(len(used[1][0]) < len(used[0][0]))
+    sequences, own = used[outer]
+    other = used[1 - outer][1]
+    for begin in range(0, len(sequences), most):
+        inside = np.flatnonzero((own >= begin) & (own < begin + most))
+        held = _side(network, sides[outer].flat, sequences[begin : begin + most])
+        for part in _by_block(inside, other, most):
+            needed, at = np.unique(other[part], return_inverse=True)
+            read = _side(network, sides[1 - outer].flat, used[1 - outer][0][needed])
+            at_held, at_read = (torch.from_numpy(p).to(held.lengths.device) for p in (own[part] - begin, at))
+            if outer:
+                yield part, read, held, (at_read, at_held)
+            else:
+                yield part, held, read, (at_held, at_read)
+
+
+def _used(side: EmbeddedSequences, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sequences among rows from the shortest to the longest, and the place of every row in them."""
+    sequences, at = np.unique(rows, return_inverse=True)
+    order = np.argsort(side.lengths[sequences], kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return sequences[order], rank[at]
+
+
+def _by_block(pairs: np.ndarray, places: np.ndarray, most: int) -> list[np.ndarray]:
+    """Divide pairs by the block of `most` places that theirs is in."""
+    blocks = places[pairs] // most
+    order = np.argsort(blocks, kind="stable")
+    return np.split(pairs[order], np.flatnonzero(np.diff(blocks[order])) + 1)
 
 
 def _most_sequences(network: SyncGRUNetwork, *prepared: EmbeddedSequences) -> int:
     """Return how many sequences may be encoded at a time."""
     longest = network.n_steps(max(int(side.lengths.max()) for side in prepared))
     per_step = len(network.cells) * (network.n_features + 4 * network.n_units)
-    return max(1, BLOCK_FLOATS // (per_step * longest))
+    streamed = any(isinstance(side.flat, ScaledSequences) for side in prepared)
+    return max(1, (STREAMED_FLOATS if streamed else BLOCK_FLOATS) // (per_step * longest))
 
 
 def _parts(n: int, size: int) -> list[slice]:
@@ -125,8 +165,23 @@ def _roots(squared: torch.Tensor, left: np.ndarray, right: np.ndarray) -> np.nda
 
 
 def _side(network: SyncGRUNetwork, flat: ReadSequences, chosen: np.ndarray) -> Side:
+    """Encode sequences. On the CPU that is in batches, since a stem holds many times what it returns."""
     # after unpickling, prepared sequences may be on another device than the network
     device = next(network.parameters()).device
+    n_steps = flat.host_lengths[chosen]
+    if device.type != "cpu" or len(chosen) * int(n_steps.max()) <= MAX_STEPS:
+        return _encoded(network, flat, chosen, device)
+    shape = len(network.cells), network.n_steps(int(n_steps.max())), len(chosen), network.n_features
+    features = torch.zeros(shape, dtype=torch.float32, device=device)
+    lengths = torch.empty(len(chosen), dtype=torch.int64, device=device)
+    for part in batches_by_length(n_steps, MAX_STEPS):
+        side, places = _encoded(network, flat, chosen[part], device), torch.from_numpy(part)
+        features[:, : side.features.shape[1], places] = side.features
+        lengths[places] = side.lengths
+    return Side(features, lengths)
+
+
+def _encoded(network: SyncGRUNetwork, flat: ReadSequences, chosen: np.ndarray, device: torch.device) -> Side:
     values, lengths = flat.padded(chosen)
     features, lengths = network.encode(values.to(device), lengths.to(device))
     return Side(network.directions(features, lengths), lengths)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from skseqmetric._files import check_lengths, record
 from skseqmetric._input import BLOCK, Sequences, in_parts, is_large, rows_of_steps
+from skseqmetric._ops.freed import give_back
 from skseqmetric._tensors.scaling import LARGEST, place_of
 
 _STEPS = 2**14  # scaled at a time, so that no second array in the precision of the input is made
@@ -39,6 +40,8 @@ class FlatSequences:
         numbers: np.ndarray | None = None,
     ) -> FlatSequences:
         """Scale the sequences. Values that are too large for float32 are refused; see `standardised`."""
+        if is_large(sequences.values.size):
+            give_back()
         if device.type == "cpu":
             values = torch.from_numpy(standardised(sequences, mean, scale, numbers))
         else:

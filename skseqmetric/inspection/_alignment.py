@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from skseqmetric._input import as_array, check_sequences, positional
+from skseqmetric._input import as_array, positional
 from skseqmetric._metrics.alignment import Alignment
 from skseqmetric.inspection._alignment_panels import (
     cost_colours,
@@ -17,6 +17,7 @@ from skseqmetric.inspection._alignment_panels import (
     make_panels,
 )
 from skseqmetric.inspection._state_outputs import names_of
+from skseqmetric.inspection._with_gaps import sequences_with_gaps
 
 
 class AlignmentDisplay:
@@ -162,7 +163,7 @@ class AlignmentDisplay:
 
     def _curves(self) -> tuple[list[np.ndarray], list[str]]:
         """Return the chosen channels of both sequences, (T, K) and (S, K), and their names."""
-        sides = [check_sequences([_with_channels(own, name)]) for own, name in ((self.x, "x"), (self.y, "y"))]
+        sides = [sequences_with_gaps([_with_channels(own, name)]) for own, name in ((self.x, "x"), (self.y, "y"))]
         if sides[0].n_channels != sides[1].n_channels:
             raise ValueError(
                 f"x has {sides[0].n_channels} channels and y has {sides[1].n_channels}: pass sequences of one kind."

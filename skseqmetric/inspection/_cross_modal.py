@@ -7,10 +7,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.decomposition import PCA
 
-from skseqmetric._input import as_array, check_images, check_sequences, joined_labels, one_label_each, positional
+from skseqmetric._input import as_array, check_images, joined_labels, one_label_each, positional
 from skseqmetric.inspection._drawing import COLOURS, make_axes
 from skseqmetric.inspection._reduction import placed
 from skseqmetric.inspection._unit_analyses import check_step_values
+from skseqmetric.inspection._with_gaps import sequences_with_gaps
 
 _RIGHT, _WRONG, _PALE = COLOURS[0], COLOURS[1], "#BBBBBB"
 # Lengths in a sheet are multiples of the height of a cell.
@@ -107,7 +108,7 @@ class CrossModalRetrievalDisplay:
         ValueError
             If a sequence or an image has no class, or there are fewer images than n_neighbors.
         """
-        checked = check_sequences(X)
+        checked = sequences_with_gaps(X)
         sequences = checked.to_list()
         pixels = np.moveaxis(check_images(images).values, 1, -1)
         y = one_label_each(y, len(sequences), "y", "sequences")

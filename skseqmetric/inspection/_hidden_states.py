@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from skseqmetric._input import check_sequences
+from skseqmetric.inspection._with_gaps import sequences_with_gaps
 
 
 def hidden_states(estimator: Any, X: Any, Y: Any = None, *, initial: bool = True, **options: Any) -> Bunch:
@@ -76,7 +76,7 @@ def mapped_by_default(estimator: Any) -> dict[str, Any]:
 
 
 def _of_prefixes(states: list[np.ndarray], X: Any, initial: bool) -> dict[str, list[np.ndarray]]:
-    lengths = check_sequences(X).lengths.tolist()
+    lengths = sequences_with_gaps(X).lengths.tolist()
     steps = [_steps_read(len(h), n_steps) for h, n_steps in zip(states, lengths, strict=True)]
     if initial:
         states = [np.concatenate([np.zeros_like(h[:1]), h]) for h in states]

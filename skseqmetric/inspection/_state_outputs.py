@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._input import as_array, check_sequences, is_missing, one_label_each, positional
+from skseqmetric._input import as_array, is_missing, one_label_each, positional
+from skseqmetric.inspection._with_gaps import sequences_with_gaps
 
 Judge = Callable[[np.ndarray, int], Any]
 
@@ -25,7 +26,7 @@ def step_outputs(estimator: Any, X: Any, steps: list[np.ndarray], *, from_prefix
         with suppress(ValueError):  # X was checked before; some estimators need target="step"
             outputs = estimator.predict_prefixes(X)
     if outputs is None and hasattr(estimator, "predict_proba"):
-        if isinstance(estimator.predict_proba(check_sequences(X).take([0])), list):
+        if isinstance(estimator.predict_proba(sequences_with_gaps(X).take([0])), list):
             outputs = estimator.predict_proba(X)
         elif from_prefixes:
             outputs = _of_prefixes(estimator, X, steps)
@@ -35,9 +36,9 @@ def step_outputs(estimator: Any, X: Any, steps: list[np.ndarray], *, from_prefix
 
 
 def _of_prefixes(estimator: Any, X: Any, steps: list[np.ndarray]) -> list[np.ndarray]:
-    sequences = check_sequences(X)
+    sequences = sequences_with_gaps(X)
     parts = zip(sequences.to_list(), steps, strict=True)
-    prefixes = check_sequences([x[:n] for x, read in parts for n in read[read > 0]])
+    prefixes = sequences_with_gaps([x[:n] for x, read in parts for n in read[read > 0]])
     outputs = np.asarray(estimator.predict_proba(replace(prefixes, channel_names=sequences.channel_names)))
     return np.split(outputs, np.cumsum([np.count_nonzero(read) for read in steps])[:-1])
 

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from skseqmetric._input import Sequences, check_sequences, one_label_each
+from skseqmetric._input import Sequences, one_label_each
 from skseqmetric.inspection._drawing import COLOURS, make_axes
+from skseqmetric.inspection._with_gaps import sequences_with_gaps
 
 GRID = 50
 
@@ -64,7 +65,7 @@ class SynchronizationDisplay:
         -------
         display : SynchronizationDisplay
         """
-        sequences = check_sequences(X)
+        sequences = sequences_with_gaps(X)
         labels = one_label_each(y, len(sequences), "y", "sequences")
         pairs = sample_pairs_of_labels(labels, n_pairs, np.random.default_rng(random_state))
         curves = [_curves(metric, sequences, chosen) for chosen in pairs]

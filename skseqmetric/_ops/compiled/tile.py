@@ -61,7 +61,8 @@ def sync_gru_tile(
 def _projected(features: Tensor, matrices: list[Any], biases: Tensor) -> Tensor:
     """Projections (D, T, N, G) of features (D, T, N, F)."""
     each = zip(features, matrices, biases, strict=True)
-    return torch.stack([matrix.project(x.contiguous(), bias) for x, matrix, bias in each])
+    projected = [matrix.project(x.contiguous(), bias) for x, matrix, bias in each]
+    return torch.stack(projected) if len(projected) > 1 else projected[0][None]
 
 
 def _alike_together(first: Tensor, second: Tensor) -> Tensor | None:

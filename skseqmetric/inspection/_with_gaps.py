@@ -1,0 +1,21 @@
+"""Sequences for a drawing, whose values may be missing: the estimator fills them, or refuses them itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from skseqmetric._input import Sequences, check_sequences
+
+
+class _Reader(BaseEstimator):
+    """Stands for an estimator at the door, and lets NaN pass."""
+
+    def _keeps_missing(self, *, reset: bool) -> bool:
+        return True
+
+
+def sequences_with_gaps(X: Any) -> Sequences:
+    """Return X as `check_sequences` does, but with missing values where they are."""
+    return check_sequences(X, estimator=_Reader())
