@@ -99,6 +99,6 @@ def _refuse_double(sorted_ids: np.ndarray) -> None:
     if double.any():
         row, column = np.unravel_index(int(np.argmax(double)), double.shape)
         raise ValueError(
-            f"the id {sorted_ids[row, column]!r} comes twice for query {row}: every reference must be in one set, with "
+            f"the id {sorted_ids[row].tolist()[column]!r} comes twice for query {row}: every reference must be in one set, with "
             "an id of its own."
         )
