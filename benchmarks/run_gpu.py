@@ -32,7 +32,7 @@ from skseqmetric._ops.alignment_tile import alignment_tile
 from skseqmetric._ops.dispatch import implementation
 from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.steps import pool_states
-from skseqmetric._ops.topk import euclidean_topk
+from skseqmetric._ops.references import References
 from skseqmetric._ops.weights import RecurrentWeights, Side, project
 
 STEPS, CHANNELS = 128, 9
@@ -264,7 +264,7 @@ def searches(report: Report, device: str, quick: bool) -> None:
         if not torch.equal(indices[:50], wanted.indices):
             raise ValueError("euclidean_topk returned other neighbours than cdist")
 
-    calls = {"euclidean_topk": lambda: euclidean_topk(queries, references, 10, memory=2**30)}
+    calls = {"euclidean_topk": lambda: References.of(references).search(queries, 10, memory=2**30)}
     title = f"10 nearest by embedding, {n} x {n}, 96 numbers each"
     result = measure(title, calls, check=check_embedding, items=n, device=device, threads=1, repeats=2, unit="queries")
     report.timed(result)

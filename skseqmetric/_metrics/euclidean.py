@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from sklearn import get_config
 
-from skseqmetric._ops.topk import euclidean_rows, euclidean_tile, euclidean_topk
+from skseqmetric._ops.references import References
+from skseqmetric._ops.topk import euclidean_rows, euclidean_tile
 from skseqmetric._tensors.modes import answering
 
 _ROWS = 2**16  # pairs in one call
@@ -36,9 +37,8 @@ def embedded_nearest(
 
     Temporary arrays fit into scikit-learn's `working_memory`.
     """
-    distances, indices = euclidean_topk(
+    distances, indices = References.of(_chosen(references)).search(
         _chosen(queries),
-        _chosen(references),
         k,
         exclude=None if exclude is None else torch.from_numpy(exclude.astype(np.int64)),
         memory=min(int(get_config()["working_memory"] * 2**20), _LARGEST_BUFFER),
