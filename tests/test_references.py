@@ -128,8 +128,11 @@ def test_coarse_products_are_settled_in_float64(rng, monkeypatch):
     monkeypatch.setattr(exact_search, "_search_by_scores", watch)
     monkeypatch.setattr(exact_search, "_search_inside", lambda *a: (searched.append("inside"), inside(*a)))
     References.of(r).search(q, 3)
-    assert [stage[:2] for stage in searched] == [(torch.float32, 11), (torch.float32, 176), (torch.float64, 11)]
-    assert searched[1][2] > 600 - exact_search._QUERIES  # the few of float32 were given up after their first block
+    assert [stage[:2] for stage in searched] == [(torch.float32, 11), (torch.float64, 11)]
+    assert searched[1][2] > 600 - exact_search._QUERIES  # float32 was given up after its first block
+    searched.clear()
+    References.of(r).search(q[:5], 3)
+    assert searched == [(torch.float32, 11, 5), (torch.float32, 176, 5), (torch.float64, 11, 5)]
 
 
 def test_topk_result_is_the_same_for_every_thread_count(rng, threads):

@@ -36,7 +36,8 @@ MEMORY = 32 * 2**20
 
 _QUERIES = 256  # of one matrix product: with fewer the product loses speed, with more the cache
 _MARGIN = 8  # candidates beyond k, with which a query can prove that nothing was missed
-_MORE = 16  # times as many candidates for queries in doubt
+_FEW = 32  # queries in doubt that compare more candidates: they do not pay for the factors of float64 products
+_MORE = 16  # times as many candidates
 
 
 # ------------------------------------------------------------------------------------------------------------- nearest
@@ -97,7 +98,8 @@ def _stages(search: _Search) -> Iterator[tuple[Scores, int]]:
     if _is_single_enough(search.references, search.norms):
         single = search.references.scores(torch.float32)
         yield single, min(few, most)
-        yield single, min(_MORE * few, most)
+        if int(search.in_doubt.sum()) <= _FEW:
+            yield single, min(_MORE * few, most)
     yield search.references.scores(torch.float64), min(few, most)
 
 
