@@ -90,9 +90,7 @@ def test_adding_and_removing_equals_a_new_index(name: str, X: list[np.ndarray], 
 
 
 @pytest.mark.parametrize("name", ["SyncGRUMetric coupled", "SyncGRUMetric aligned", "MetricEnsemble default"])
-def test_a_shortlist_by_embedding_grows_and_shrinks(
-    name: str, X: list[np.ndarray], queries: list[np.ndarray]
-) -> None:
+def test_a_shortlist_by_embedding_grows_and_shrinks(name: str, X: list[np.ndarray], queries: list[np.ndarray]) -> None:
     metric, grown = fitted(name), index_of(fitted(name), X[:40], n_candidates=15)
     assert 0 < grown.recall(queries, 5) <= 1
     grown.add(X[40:]).remove(range(10, 20))

@@ -14,6 +14,7 @@ from skseqmetric._ops import topk
 from skseqmetric._ops.topk import euclidean_chosen, euclidean_pairs, euclidean_rows, euclidean_tile, merge_topk
 from tests.fake_metrics import brute_neighbors
 
+
 def tensors(*arrays):
     return [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
 

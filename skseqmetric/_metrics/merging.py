@@ -11,7 +11,9 @@ import numpy as np
 from skseqmetric._input import as_array
 
 
-def merge_neighbors(results: Iterable[tuple[Any, Any]], n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def merge_neighbors(
+    results: Iterable[tuple[Any, Any]], n_neighbors: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Merge the neighbours that searches of several sets of references found for the same queries.
 
     If every set gave its K nearest, the result is exact: the K nearest among all references, as one search of all would

@@ -171,9 +171,7 @@ def _search_inside(search: _Search, rows: Tensor) -> None:
         search.distances[rows], search.indices[rows] = best_d, best_i
 
 
-def _pairs_inside(
-    scores: Scores, queries: Tensor, bounds: Tensor, memory: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _pairs_inside(scores: Scores, queries: Tensor, bounds: Tensor, memory: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Centred queries (B, D) and references whose score is at most a bound (B,), in order, for spans of references."""
     for span in equal_spans(scores.n, block_width(scores, len(queries), memory)):
         out = queries.new_empty(len(queries), len(span))

@@ -132,9 +132,7 @@ def equal_spans(n: int, widest: int) -> list[range]:
     return [range(s, min(s + width, n)) for s in range(0, n, width)]
 
 
-def _smallest_of_span(
-    scores: Scores, queries: Tensor, span: range, kept: int, buffer: Tensor
-) -> tuple[Tensor, Tensor]:
+def _smallest_of_span(scores: Scores, queries: Tensor, span: range, kept: int, buffer: Tensor) -> tuple[Tensor, Tensor]:
     """The smallest scores of a span: they lie in the groups of smallest minima."""
     height, width = len(queries), len(span)
     if 2 * _GROUP * kept > width:

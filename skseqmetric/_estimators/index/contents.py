@@ -23,8 +23,6 @@ from skseqmetric._files import record
 from skseqmetric._metrics.hooks import is_euclidean
 from skseqmetric._metrics.parts import taken
 
-_PAIRS = 2**18  # distances of one step of a re-ranking
-
 
 @record(
     names="int64 n|labels n",
@@ -179,13 +177,10 @@ class Contents:
 
     def _ranked(self, prepared: Any, queries: Any, candidates: np.ndarray, k: int) -> Found:
         """Return the k nearest of the candidates (Q, n). Queries with fewer candidates are searched exactly."""
-        n, width = candidates.shape
-        distances, rows = np.full((n, width), np.inf), np.where(candidates < 0, len(self), candidates)
-        height = max(1, _PAIRS // width)
-        for part in (slice(start, start + height) for start in range(0, n, height)):
-            at, column = np.nonzero(candidates[part] >= 0)
-            at += part.start
-            distances[at, column] = self.references.distances(queries, at, candidates[at, column])
+        rows, distances = (
+            np.where(candidates < 0, len(self), candidates),
+            self.references.distances(queries, candidates),
+        )
         order = np.lexsort((rows, distances), axis=1)[:, :k]
         found = np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
         short = np.flatnonzero(found[1][:, -1] == len(self))

@@ -20,7 +20,7 @@ from skseqmetric._estimators.index.library import faiss_library, has_faiss
 from skseqmetric._estimators.index.names import Places, checked_ids
 from skseqmetric._estimators.index.references import embeddings_of
 from skseqmetric._input import lent_sequences
-from skseqmetric._metrics.hooks import embedded, kept, prepare
+from skseqmetric._metrics.hooks import embedded, is_euclidean, kept, prepare
 from skseqmetric._metrics.parts import check_growing
 from skseqmetric._metrics.search import recall_at_k
 
@@ -64,7 +64,7 @@ class SequenceIndex(BaseEstimator):
     n_candidates : int or None, default=None
         Length of the shortlist, and how widely "hnsw" and "ivf" look for it. "hnsw" follows the links of so many
         references, and "ivf" reads so many lists. Exact distances decide on the neighbours among them. None: four times
-        the neighbours, at least 100. For "exact" None means all references. A number then takes the shortlist by exact
+        the neighbours, at least 64. For "exact" None means all references. A number then takes the shortlist by exact
         distances of the embeddings. This changes nothing if the metric is the Euclidean distance of embeddings.
     verbose : int, default=0
         1 shows a progress bar for additions and searches that take longer than half a second.
@@ -168,7 +168,8 @@ class SequenceIndex(BaseEstimator):
         self._validate_params()
         metric = self._fitted_metric()
         prepared = kept(prepare(metric, lent_sequences(X, estimator=metric, reset=False)))
-        check_growing(metric, prepared)
+        if not is_euclidean(metric):
+            check_growing(metric, prepared)
         new = self._embeddings_of_new(metric, prepared)
         with self._writer.lock:
             before = self._held(metric)
@@ -206,7 +207,9 @@ class SequenceIndex(BaseEstimator):
             if (rows < 0).any():
                 missing = names[rows < 0]
                 others = f", nor {len(missing) - 1} more of ids" if len(missing) > 1 else ""
-                raise ValueError(f"the id {missing[:1].tolist()[0]!r} is not in the index{others}: nothing was removed.")
+                raise ValueError(
+                    f"the id {missing[:1].tolist()[0]!r} is not in the index{others}: nothing was removed."
+                )
             after = self._approximated(metric, before.without(rows), None)
             places.without(names)
             self._contents = after
@@ -385,7 +388,7 @@ class SequenceIndex(BaseEstimator):
     def _shortlist_length(self, k: int, contents: Contents) -> int | None:
         """Return the length of the shortlist, or None if the search is exact."""
         if self.n_candidates is None:
-            return None if contents.approximation is None else max(100, 4 * k)
+            return None if contents.approximation is None else max(64, 4 * k)
         if self.n_candidates < k:
             raise ValueError(f"n_candidates={self.n_candidates} is less than the {k} neighbours that are asked for.")
         return self.n_candidates

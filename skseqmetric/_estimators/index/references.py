@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Self
@@ -15,7 +16,7 @@ from skseqmetric._metrics.hooks import check_prepared, distance_tile, distances_
 from skseqmetric._metrics.parts import joined, taken
 from skseqmetric._metrics.search import k_nearest
 from skseqmetric._ops.references import References as ExactReferences
-from skseqmetric._ops.topk import euclidean_pairs, merge_topk
+from skseqmetric._ops.topk import euclidean_chosen, euclidean_pairs, merge_topk
 from skseqmetric._tensors.modes import answering
 
 Found = tuple[np.ndarray, np.ndarray]
@@ -57,8 +58,8 @@ class References(ABC):
         """Return all at distances up to the radius."""
 
     @abstractmethod
-    def distances(self, queries: Any, at: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the distances (P,) of the pairs (queries[at[p]], references[rows[p]])."""
+    def distances(self, queries: Any, candidates: np.ndarray) -> np.ndarray:
+        """Return the distances (Q, n) of every query to the rows of its candidates (Q, n); infinity for the row -1."""
 
     @property
     @abstractmethod
@@ -124,14 +125,10 @@ class EuclideanReferences(References):
                 found[query].append((distances[first:last], indices[first:last] + start))
         return _sorted_lists(found)
 
-    @answering
-    def distances(self, queries: np.ndarray, at: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        out, left, query_rows = np.empty(len(rows)), _tensor(queries), torch.from_numpy(at)
-        for part, start in places(self.parts):
-            own = np.flatnonzero((rows >= start) & (rows < start + len(part)))
-            chosen = torch.from_numpy(rows[own] - start)
-            out[own] = euclidean_pairs(left, query_rows[torch.from_numpy(own)], part.rows, chosen).numpy()
-        return out
+    def distances(self, queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        if len(self.parts) == 1 and candidates.min() >= 0:  # all alike, so that nothing has to be sorted out
+            return _chosen(queries, self.parts[0], candidates)
+        return _by_parts(self.parts, candidates, lambda part, at, rows: _pairs(queries, at, part, rows))
 
     @property
     def is_embedded(self) -> bool:
@@ -189,13 +186,11 @@ class PairedReferences(References):
                     found[query].append((row[near], near + start))
         return _sorted_lists(found)
 
-    def distances(self, queries: Any, at: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        out = np.empty(len(rows))
-        for part, start in places(self.parts):
-            own = np.flatnonzero((rows >= start) & (rows < start + len(part)))
-            if len(own):
-                out[own] = distances_of_pairs(self.metric, queries, at[own], part, rows[own] - start)
-        return out
+    def distances(self, queries: Any, candidates: np.ndarray) -> np.ndarray:
+        def of_part(part: Any, at: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return distances_of_pairs(self.metric, queries, at, part, rows)
+
+        return _by_parts(self.parts, candidates, of_part)
 
     @property
     def is_embedded(self) -> bool:
@@ -232,6 +227,26 @@ def embeddings_of(metric: Any, prepared: Any) -> np.ndarray:
 def _tensor(rows: np.ndarray) -> torch.Tensor:
     # joblib and files pass arrays as read-only, and torch warns of such arrays
     return torch.from_numpy(np.require(rows, requirements=["C", "W"]))
+
+
+@answering
+def _chosen(queries: np.ndarray, part: ExactReferences, candidates: np.ndarray) -> np.ndarray:
+    return euclidean_chosen(_tensor(queries), part.rows, torch.from_numpy(candidates)).numpy()
+
+
+@answering
+def _pairs(queries: np.ndarray, at: np.ndarray, part: ExactReferences, rows: np.ndarray) -> np.ndarray:
+    return euclidean_pairs(_tensor(queries), torch.from_numpy(at), part.rows, torch.from_numpy(rows)).numpy()
+
+
+def _by_parts(parts: tuple[Any, ...], candidates: np.ndarray, distances: Callable[..., np.ndarray]) -> np.ndarray:
+    """Return the distances of candidates (Q, n), of those in each part by one call of `distances(part, at, rows)`."""
+    found = np.full(candidates.shape, np.inf)
+    for part, start in places(parts):
+        at, column = np.nonzero((candidates >= start) & (candidates < start + len(part)))
+        if len(at):
+            found[at, column] = distances(part, at, candidates[at, column] - start)
+    return found
 
 
 def _without_others(part: ExactReferences, rows: np.ndarray) -> ExactReferences:
