@@ -120,8 +120,9 @@ def built(metric: Metric, backend: str, embeddings: np.ndarray, n: int) -> tuple
     before, index, total = held(), SequenceIndex(metric, backend=backend), 0.0
     for piece in pieces(embeddings, n):
         total += seconds(lambda piece=piece: index.add(piece))
-    total += seconds(lambda: index.search(piece[:1], K))
+    query = piece[:1].copy()
     del piece
+    total += seconds(lambda: index.search(query, K))
     gc.collect()
     return index, {
         "build s": round(total, 1),

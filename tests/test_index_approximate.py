@@ -148,17 +148,19 @@ class Watched:
 
     def write(self) -> None:
         rng, ids = np.random.default_rng(1), self.index.ids
+        change: Any
+        given: tuple[Any, ...]
         while not self.stop:
             if len(self.expected) % 2:
                 new = ids.max() + 1 + np.arange(rng.integers(1, 20))
                 ids = np.concatenate([ids, new])
-                change = lambda new=new: self.index.add(self.X[new % len(self.X)], new)
+                change, given = self.index.add, (self.X[new % len(self.X)], new)
             else:
                 gone = rng.choice(ids[:-1], size=rng.integers(1, 20), replace=False)
                 ids = ids[~np.isin(ids, gone)]
-                change = lambda gone=gone: self.index.remove(gone)
+                change, given = self.index.remove, (gone,)
             self.expected.append(self.answer(ids))
-            change()
+            change(*given)
             self.n_done = len(self.expected) - 1
 
     def read(self, seed: int, until: int) -> None:

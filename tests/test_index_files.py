@@ -184,7 +184,7 @@ HOSTILE: dict[str, tuple[str, Callable[[Content], Any], str]] = {
     "links without end": ("hnsw", _engine("n_links", 1 << 40), "number of links"),
     "a list that is not there": ("ivf", _at("engine.lists", 0, 1 << 20, np.int32), "no centre"),
     "a vector without a number": ("hnsw", _at("approximation.numbers", 9, 1 << 40), "grow|taken"),
-    "a reference that the graph does not know": ("hnsw", _at("_contents.numbers", 30, 31), "vectors"),
+    "a reference that the graph does not know": ("hnsw", _at("_contents.numbers", -1, 5000), "does not know"),
 }
 
 
@@ -207,12 +207,20 @@ def test_a_changed_file_is_refused_or_the_same(name: str, tmp_path: Path) -> Non
     expected = index.search(QUERIES, 5)[1]
     for _ in range(20):
         path.write_bytes(mutated(good, rng))
-        try:
-            assert load(path).search(QUERIES, 5)[1].tolist() == expected.tolist()
-        except ValueError as error:
-            assert "is no model file that can be read" in str(error)
-            n_refused += 1
+        loaded = _loaded(path)
+        assert loaded is None or loaded.search(QUERIES, 5)[1].tolist() == expected.tolist()
+        n_refused += loaded is None
     assert n_refused > 10
+
+
+def _loaded(path: Path) -> Any:
+    """The index of a file, or None if it is refused in the right way."""
+    try:
+        return load(path)
+    except ValueError as error:
+        if "is no model file that can be read" not in str(error):
+            raise
+        return None
 
 
 def test_the_description_of_a_file_is_small(tmp_path: Path) -> None:

@@ -110,8 +110,16 @@ class Approximation:
 
     @classmethod
     def restored(cls, stored: StoredApproximation, embeddings: np.ndarray, numbers: np.ndarray) -> Approximation:
-        """Return that of a file with the embeddings of references with these numbers."""
+        """Return that of a file with the embeddings of references with these numbers.
+
+        Raises
+        ------
+        ValueError
+            They are not those of the file.
+        """
         alive = _among(stored.numbers, numbers)
+        if alive.sum() != len(numbers) or stored.dead.shape != (len(alive) - len(numbers), embeddings.shape[1]):
+            raise ValueError("its shortlist does not know its references.")
         vectors = np.empty((len(alive), embeddings.shape[1]), dtype=np.float32)
         vectors[alive], vectors[~alive] = embeddings, stored.dead
         engine: Any = Graph if isinstance(stored.engine, StoredGraph) else Lists

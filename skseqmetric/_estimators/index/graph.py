@@ -1,4 +1,4 @@
-"""A navigable graph of embeddings (HNSW), by faiss. A file holds its links, which are checked before faiss gets them."""
+"""A navigable graph of embeddings (HNSW), by faiss. Links from a file are checked before faiss gets them."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -121,7 +122,7 @@ class EuclideanReferences(References):
         found: list[list[Found]] = [[] for _ in range(len(queries))]
         for part, start in places(self.parts):
             starts, distances, indices = (side.numpy() for side in part.within(_tensor(queries), radius))
-            for query, (first, last) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+            for query, (first, last) in enumerate(pairwise(starts)):
                 found[query].append((distances[first:last], indices[first:last] + start))
         return _sorted_lists(found)
 
