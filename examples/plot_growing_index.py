@@ -16,16 +16,16 @@ from skseqmetric.datasets import make_shifted_sequences
 # A distance from some gestures, an index of others
 # --------------------------------------------------
 # The distance is learned from gestures 0 to 9. The index then gets examples of gestures 10 to 19, in any order. The
-# name of each example says which gesture it is. After each addition the index is asked for 200 others.
+# name of each example says which gesture it is. After each addition the index is asked for 100 others.
 
 X, y = make_shifted_sequences(
-    800, n_classes=20, n_channels=2, length=(40, 80), shift=0.1, warp=0.9, noise=0.15, random_state=0
+    400, n_classes=20, n_channels=2, length=(30, 60), shift=0.1, warp=0.9, noise=0.15, random_state=0
 )
 known, new = np.flatnonzero(y < 10), np.flatnonzero(y >= 10)
 metric = RandomConvolutionMetric(random_state=0).fit([X[i] for i in known], y[known])
 
-asked, examples = [X[i] for i in new[:200]], new[200:260]
-truth = y[new[:200]]
+asked, examples = [X[i] for i in new[:100]], new[100:140]
+truth = y[new[:100]]
 index, names = SequenceIndex(metric), {}
 right = np.empty((len(examples), len(asked)), dtype=bool)
 for n, i in enumerate(examples):
