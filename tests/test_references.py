@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from skseqmetric._ops import exact_search
+from skseqmetric._ops import exact_search, single_search
 from skseqmetric._ops.references import References
 from skseqmetric._ops.topk import euclidean_tile
 from tests.fake_metrics import brute_neighbors
@@ -192,12 +192,19 @@ print((peak() - before) / 1024)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_single_queries_find_what_batches_find(rng, kind):
-    q, r = tensors(*(kind(rng, n, 12).astype(np.float32) for n in (9, 4000)))
-    references = References.of(r)
-    expected = references.search(q, 7, exclude=torch.arange(9))
-    for i in range(9):
-        found = references.search(q[i : i + 1], 7, exclude=torch.tensor([i]))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_single_queries_find_what_batches_find(rng, kind, dtype, monkeypatch):
+    q, r = tensors(*(kind(rng, n, 12).astype(dtype) for n in (4, 1000)))
+    references, rows = References.of(r), torch.arange(4)
+    for exclude in (None, rows):
+        expected = references.search(q, 7, exclude=exclude)
+        for i in range(4):
+            found = references.search(q[i : i + 1], 7, exclude=None if exclude is None else exclude[i : i + 1])
+            assert all(torch.equal(a[0], b[i]) for a, b in zip(found, expected, strict=True))
+    monkeypatch.setattr(single_search, "_FEWEST", 0)  # now by groups, of which the last is not whole
+    monkeypatch.setattr(exact_search, "_MARGIN", 1)
+    for i in range(4):
+        found, expected = references.search(q[i : i + 1], 2), references.search(q, 2)
         assert all(torch.equal(a[0], b[i]) for a, b in zip(found, expected, strict=True))
 
 

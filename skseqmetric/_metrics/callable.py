@@ -91,6 +91,8 @@ class CallableMetric(Metric):
             "itself, or learn a metric that embeds, such as RandomConvolutionMetric."
         )
 
+    _in_python = True
+
     def _prepare(self, sequences: Sequences) -> PreparedList:
         return PreparedList(sequences.to_list(), sequences.lengths)
 

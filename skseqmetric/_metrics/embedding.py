@@ -20,6 +20,7 @@ from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
 from skseqmetric._metrics.pairings import Pairing, pairing_of
 from skseqmetric._metrics.protocol import Metric
+from skseqmetric._metrics.search import prepared_references
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, PAIR_LOSSES
 from skseqmetric._tasks import Classes, Pairs, Task
 from skseqmetric._tensors.modules import own_copy
@@ -296,7 +297,7 @@ class EmbeddingMetric(NetworkEstimator, Metric):
         n_candidates: int | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         if self._is_euclidean:
-            return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+            return embedded_nearest(queries.embeddings, prepared_references(self, references), k, exclude)
         return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
 
     def __sklearn_tags__(self) -> Any:

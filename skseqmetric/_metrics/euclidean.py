@@ -1,13 +1,20 @@
-"""Euclidean distances of embeddings: in tiles, pair by pair, and to the nearest references."""
+"""Euclidean distances of embeddings: in tiles, pair by pair, and to the references that are near."""
 
 from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn import get_config
+from torch import Tensor
 
 from skseqmetric._ops.references import References
-from skseqmetric._ops.topk import euclidean_rows, euclidean_tile
+from skseqmetric._ops.topk import euclidean_rows, euclidean_tile, smallest_pairs
 from skseqmetric._tensors.modes import answering
 
 _ROWS = 2**16  # pairs in one call
@@ -31,21 +38,79 @@ def embedded_rows(left: np.ndarray, rows: np.ndarray, right: np.ndarray, columns
 
 @answering
 def embedded_nearest(
-    queries: np.ndarray, references: np.ndarray, k: int, exclude: np.ndarray | None
+    queries: np.ndarray, references: References, k: int, exclude: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return distances and indices (Q, k) of the nearest references, sorted by (distance, index).
 
-    Temporary arrays fit into scikit-learn's `working_memory`.
+    The search runs where the references lie. Temporary arrays fit into scikit-learn's `working_memory`.
     """
-    distances, indices = References.of(_chosen(references)).search(
-        _chosen(queries),
-        k,
-        exclude=None if exclude is None else torch.from_numpy(exclude.astype(np.int64)),
-        memory=min(int(get_config()["working_memory"] * 2**20), _LARGEST_BUFFER),
-    )
+    device, rows = references.rows.device, _chosen(queries)
+    excluded = None if exclude is None else torch.from_numpy(exclude.astype(np.int64)).to(device)
+    distances, indices = references.search(rows.to(device), k, exclude=excluded, memory=_memory())
+    if device.type != "cpu":
+        owners = torch.arange(len(rows), dtype=torch.int64).repeat_interleave(k)
+        distances = _on_host(rows, owners, references, indices.flatten()).view(len(rows), k)
+        distances, indices = smallest_pairs(distances, indices.cpu(), k)
     return distances.numpy(), indices.numpy()
 
 
-def _chosen(embeddings: np.ndarray, rows: np.ndarray | slice = slice(None)) -> torch.Tensor:
+@answering
+def embedded_within(
+    queries: np.ndarray, references: References, radius: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all references up to a distance: where those of every query start, their distances and their indices."""
+    device, rows = references.rows.device, _chosen(queries)
+    starts, distances, indices = references.within(rows.to(device), radius, memory=_memory())
+    if device.type != "cpu":
+        owners = torch.arange(len(rows), dtype=torch.int64).repeat_interleave(starts.cpu().diff())
+        distances = _on_host(rows, owners, references, indices)
+    return starts.cpu().numpy(), distances.numpy(), indices.cpu().numpy()
+
+
+def _on_host(queries: Tensor, owners: Tensor, references: References, indices: Tensor) -> Tensor:
+    """Distances (P,) of pairs that a device has found, in the bits of the CPU: devices may round a root differently."""
+    parts = zip(owners.split(_ROWS), indices.split(_ROWS), strict=True)
+    return torch.cat([euclidean_rows(queries[i], references.rows[j].cpu()) for i, j in parts])
+
+
+def _memory() -> int:
+    return min(int(get_config()["working_memory"] * 2**20), _LARGEST_BUFFER)
+
+
+# ------------------------------------------------------------------ references that are prepared once
+
+_references: dict[int, tuple[weakref.ref[Any], References]] = {}
+"""Those of prepared sequences that are still in use, by the id of these. Prepared sequences do not change."""
+
+
+def references_of(
+    prepared: Any, embeddings: Callable[[], np.ndarray], device: torch.device | str = "cpu"
+) -> References:
+    """Return the embeddings of prepared sequences, ready for searches on a device. They are made once and kept.
+
+    They are no part of the prepared sequences, so that no file and no pickle has them.
+    """
+    device = torch.device(device)
+    known = _references.get(id(prepared))
+    if known is not None and known[0]() is prepared and known[1].rows.device == device:
+        return known[1]
+    made = _made(embeddings(), device)
+    with suppress(TypeError):  # of classes whose objects cannot be watched: they are prepared in every call
+        _references[id(prepared)] = weakref.ref(prepared, partial(_forget, id(prepared))), made
+    return made
+
+
+@answering
+def _made(embeddings: np.ndarray, device: torch.device) -> References:
+    return References.of(_chosen(embeddings).to(device))
+
+
+def _forget(key: int, gone: weakref.ref[Any]) -> None:
+    known = _references.get(key)
+    if known is not None and known[0] is gone:  # another object may have got the same id
+        _references.pop(key, None)
+
+
+def _chosen(embeddings: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Tensor:
     # joblib passes large arrays to its workers as read-only, and torch warns of such arrays
     return torch.from_numpy(np.require(embeddings[rows], requirements=["C", "W"]))

@@ -23,9 +23,14 @@ def taken(prepared: Any, rows: np.ndarray) -> Any:
     return prepared.take(rows) if isinstance(prepared, Sequences) else prepared.taken(rows)
 
 
+def can_grow(prepared: Any) -> bool:
+    """Whether prepared sequences can be joined, and some taken out."""
+    return isinstance(prepared, Sequences) or (hasattr(prepared, "joined") and hasattr(prepared, "taken"))
+
+
 def check_growing(metric: Any, prepared: Any) -> None:
     """Raise ValueError if there is no way to join prepared sequences of this metric, or to take some out."""
-    if isinstance(prepared, Sequences) or (hasattr(prepared, "joined") and hasattr(prepared, "taken")):
+    if can_grow(prepared):
         return
     raise ValueError(
         f"{type(metric).__name__}._prepare returns {type(prepared).__name__}, to which no sequences can be added: give "

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn import get_config
 
-from skseqmetric._metrics.euclidean import embedded_nearest
-from skseqmetric._metrics.hooks import by_length, check_neighbors, distance_tile, distances_of_pairs, embedded
+from skseqmetric._metrics.euclidean import embedded_nearest, embedded_within, references_of
+from skseqmetric._metrics.hooks import (
+    by_length,
+    check_neighbors,
+    distance_tile,
+    distances_of_pairs,
+    embedded,
+    is_euclidean,
+)
+from skseqmetric._metrics.jobs import in_jobs
 from skseqmetric._ops.progress import is_wanted, progress
+from skseqmetric._ops.references import References
 from skseqmetric._ops.topk import merge_topk
 
 _BYTES_PER_PAIR = 64  # a distance, its index, and the copies that the selection makes
@@ -26,6 +36,7 @@ def k_nearest(
     *,
     n_candidates: int | None = None,
     exclude: np.ndarray | None = None,
+    n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the nearest references of every query.
 
@@ -40,6 +51,8 @@ def k_nearest(
         embeddings. None: all references. This changes nothing if the metric is the Euclidean distance of embeddings.
     exclude : ndarray (Q,) of int, optional
         One reference index per query that may not be its neighbour.
+    n_jobs : int, optional
+        Jobs of joblib, each with some of the queries. None: one, or what `joblib.parallel_config` says.
 
     Returns
     -------
@@ -64,18 +77,18 @@ def k_nearest(
             f"n_samples_fit = {len(references)}."
         )
     if n_candidates is not None:
-        check_embedding(metric, references)
-    found = metric._nearest(queries, references, n_neighbors, exclude=exclude, n_candidates=n_candidates)
-    return check_neighbors(metric, found, (len(queries), n_neighbors), len(references))
+        prepared_references(metric, references)
+    search = partial(_search, references=references, k=n_neighbors, n_candidates=n_candidates)
+    found = in_jobs(search, metric, queries, exclude, n_jobs, in_python=getattr(metric, "_in_python", False))
+    distances, indices = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
+    return distances, indices
 
 
-def check_embedding(metric: Any, prepared: Any) -> None:
-    """Refuse a shortlist if the metric has no embedding."""
-    if embedded(metric, prepared) is None:
-        raise ValueError(
-            f'algorithm="rerank" takes its shortlist from an embedding, and {type(metric).__name__} has none: use '
-            'algorithm="exact".'
-        )
+def _search(
+    metric: Any, queries: Any, exclude: np.ndarray | None, *, references: Any, k: int, n_candidates: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    found = metric._nearest(queries, references, k, exclude=exclude, n_candidates=n_candidates)
+    return check_neighbors(metric, found, (len(queries), k), len(references))
 
 
 def recall_at_k(exact: np.ndarray, found: np.ndarray) -> float:
@@ -89,6 +102,74 @@ def _budget() -> int:
     return int(get_config()["working_memory"] * 2**20)
 
 
+# ------------------------------------------------------------------ within a radius
+
+
+def neighbors_within(
+    metric: Any,
+    queries: Any,
+    references: Any,
+    radius: float,
+    *,
+    exclude: np.ndarray | None = None,
+    n_jobs: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find all references up to a distance from every query.
+
+    Parameters
+    ----------
+    metric, queries, references, exclude, n_jobs : as in `k_nearest`
+    radius : float
+        Largest distance, >= 0.
+
+    Returns
+    -------
+    starts : ndarray (Q + 1,) int64
+        Query q has the entries starts[q]..starts[q + 1] of the other two.
+    distances : ndarray (P,) float64
+    indices : ndarray (P,) int64
+        Ascending for every query.
+    """
+    search = partial(_within, references=references, radius=radius)
+    found = in_jobs(search, metric, queries, exclude, n_jobs, in_python=getattr(metric, "_in_python", False))
+    counts, distances, indices = map(np.concatenate, zip(*found, strict=True))
+    return np.concatenate([[0], np.cumsum(counts)]), distances, indices
+
+
+def _within(
+    metric: Any, queries: Any, exclude: np.ndarray | None, *, references: Any, radius: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many references every query has, and their distances and indices."""
+    if is_euclidean(metric):
+        points: Any = embedded(metric, queries)
+        starts, distances, indices = embedded_within(points, prepared_references(metric, references), radius)
+        owners = np.repeat(np.arange(len(queries)), np.diff(starts))
+    else:
+        owners, distances, indices = _within_by_pairs(metric, queries, references, radius)
+    if exclude is not None:
+        others = indices != exclude[owners]
+        owners, distances, indices = owners[others], distances[others], indices[others]
+    return np.bincount(owners, minlength=len(queries)), distances, indices
+
+
+def _within_by_pairs(
+    metric: Any, queries: Any, references: Any, radius: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n, by_query, by_reference = len(queries), by_length(queries), by_length(references)
+    height, width = _tile_shape(n, len(references), 1)
+    parts = [(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int64))]
+    with progress("searching", n * len(references), "pair") as bar:
+        for rows in (by_query[s : s + height] for s in range(0, n, height)):
+            for columns in (by_reference[s : s + width] for s in range(0, len(references), width)):
+                tile = distance_tile(metric, queries, rows, references, columns)
+                i, j = np.nonzero(tile <= radius)
+                parts.append((rows[i], tile[i, j], columns[j]))
+                bar.advance(tile.size)
+    owners, distances, indices = map(np.concatenate, zip(*parts, strict=True))
+    order = np.lexsort((indices, owners))
+    return owners[order], distances[order], indices[order]
+
+
 # ------------------------------------------------------------------ by pair distances
 
 
@@ -98,8 +179,30 @@ def nearest_by_pairs(
     """Search by pair distances: of all pairs, or of a shortlist by embedding."""
     if n_candidates is None:
         return _exact(metric, queries, references, k, exclude)
-    points: Any = embedded(metric, queries), embedded(metric, references)
-    return _rerank(metric, queries, references, k, embedded_nearest(points[0], points[1], n_candidates, exclude)[1])
+    points: Any = embedded(metric, queries)
+    shortlist = embedded_nearest(points, prepared_references(metric, references), n_candidates, exclude)[1]
+    return _rerank(metric, queries, references, k, shortlist)
+
+
+def prepared_references(metric: Any, references: Any) -> References:
+    """Return the embeddings of references, ready for searches. ValueError: the metric has no embedding."""
+    return references_of(references, partial(_some_embeddings, metric, references), search_device(metric))
+
+
+def _some_embeddings(metric: Any, prepared: Any) -> np.ndarray:
+    found = embedded(metric, prepared)
+    if found is None:
+        raise ValueError(
+            f'algorithm="rerank" takes its shortlist from an embedding, and {type(metric).__name__} has none: use '
+            'algorithm="exact".'
+        )
+    return found
+
+
+def search_device(metric: Any) -> torch.device:
+    """Return where the embeddings of a metric are searched: with its network on CUDA, else on the CPU."""
+    device = getattr(metric, "_device", None)
+    return device if isinstance(device, torch.device) and device.type == "cuda" else torch.device("cpu")
 
 
 def _rerank(metric: Any, queries: Any, references: Any, k: int, shortlist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

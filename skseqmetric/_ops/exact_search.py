@@ -7,6 +7,7 @@ that bound, they hold the k nearest. If not, the query is in doubt.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from skseqmetric._ops.scores import (
     refuse_infinite,
     smallest_scores,
 )
+from skseqmetric._ops.single_search import nearest_to_one
 from skseqmetric._ops.topk import euclidean_chosen, euclidean_pairs, merge_topk, smallest_pairs
 
 if TYPE_CHECKING:
@@ -69,7 +71,12 @@ def nearest(
     references: References, queries: Tensor, k: int, exclude: Tensor | None, memory: int
 ) -> tuple[Tensor, Tensor]:
     """Return distances and indices (Q, k) of the nearest references. See `References.search`."""
-    n, norms = len(queries), _norms(references, queries)
+    norms = _norms(references, queries)
+    if len(queries) == 1 and exclude is None and queries.device.type == "cpu":
+        found = _of_one(references, queries, k, norms)
+        if found is not None:
+            return found
+    n = len(queries)
     indices = torch.empty((n, k), dtype=torch.int64, device=queries.device)
     in_doubt = torch.ones(n, dtype=torch.bool, device=queries.device)
     found = norms.new_empty(n, k), indices, norms.new_empty(n), in_doubt
@@ -84,9 +91,16 @@ def nearest(
     return search.distances, search.indices
 
 
+def _of_one(references: References, query: Tensor, k: int, norms: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The nearest references of one query, if float32 settles them."""
+    if not query.shape[1] or not _is_single_enough(references, norms):
+        return None
+    return nearest_to_one(references, query, min(k + _MARGIN, len(references)), k)
+
+
 def _norms(references: References, queries: Tensor) -> Tensor:
     norms = norms_from(queries, references.center)
-    if not bool(torch.isfinite(norms).all()):
+    if not math.isfinite(norms.sum()):
         refuse_infinite(queries, "query")
     return norms
 
@@ -107,7 +121,8 @@ def _is_single_enough(references: References, norms: Tensor) -> bool:
     """Whether products in float32 are full float32, and neither overflow nor vanish."""
     if not len(norms):
         return True
-    least, largest = (float(end) + references.radius for end in torch.aminmax(norms))
+    ends = (norms, norms) if len(norms) == 1 else torch.aminmax(norms)
+    least, largest = (float(end) + references.radius for end in ends)
     if not 1e-12 < least <= largest < 1e12:
         return False
     try:

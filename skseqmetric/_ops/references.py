@@ -26,7 +26,8 @@ class References:
     total : Tensor (D,), float64, the sum of the rows.
     squares : Tensor (R,), float32, |r - c|^2.
     radius : float, not less than any |r - c|.
-    factors : Tensor (R, D), float32. The rows themselves, or r - c if c is far from 0 or the rows are float64.
+    factors : Tensor (R, D), float32, r - o. The rows themselves, or r - c if c is far from 0 or the rows are float64.
+    offset : float, |c - o|.
 
     Notes
     -----
@@ -40,6 +41,7 @@ class References:
     squares: Tensor
     radius: float
     factors: Tensor
+    offset: float
 
     @classmethod
     def of(cls, rows: Tensor) -> Self:
@@ -55,9 +57,11 @@ class References:
         center = total / max(1, len(rows))
         norms = norms_from(rows, center)
         radius = float(norms.max()) if len(rows) else 0.0
-        own = rows.dtype == torch.float32 and float(center.norm()) <= _FAR * radius
-        factors = rows if own else _centred(rows, center)
-        return cls(rows, center, total, norms.square().float(), radius, factors)
+        offset = float(center.norm())
+        squares = norms.square().float()
+        if rows.dtype == torch.float32 and offset <= _FAR * radius:
+            return cls(rows, center, total, squares, radius, rows, offset)
+        return cls(rows, center, total, squares, radius, _centred(rows, center), 0.0)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -161,8 +165,7 @@ class References:
     def scores(self, dtype: torch.dtype) -> Scores:
         """Return the scores of the references by products in float32, or in float64 by factors that are not kept."""
         if dtype == torch.float32:
-            offset = float(self.center.norm()) if self._has_own_factors else 0.0
-            return Scores(self._single_factors, dtype, *self.rows.shape, self.radius, offset)
+            return Scores(self._single_factors, dtype, *self.rows.shape, self.radius, self.offset)
         return Scores(partial(_double_factors, self.rows, self.center), dtype, *self.rows.shape, self.radius, 0.0)
 
     def _single_factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:

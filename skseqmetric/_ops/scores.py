@@ -17,7 +17,9 @@ from queue import Empty, SimpleQueue
 import torch
 from torch import Tensor
 
-_GROUP = 32  # columns that a first selection represents by their minimum
+GROUP = 32
+"""Columns that a first selection represents by their minimum."""
+
 _CACHE = 2**18  # scores of one product: their groups are formed while they are in the cache
 _BLOCK = 2**14  # rows that are float64 at a time
 _NARROWEST = 256  # references of a block of scores, where memory is scarce
@@ -32,7 +34,9 @@ def refuse_infinite(rows: Tensor, name: str) -> None:
 
 def norms_from(rows: Tensor, center: Tensor) -> Tensor:
     """Return |r - c| (R,), float64, with little temporary memory."""
-    return torch.cat([(part.double() - center).square().sum(1).sqrt() for part in rows.split(_BLOCK)])
+    if len(rows) <= _BLOCK:
+        return (rows.double() - center).square_().sum(1).sqrt_()
+    return torch.cat([(part.double() - center).square_().sum(1).sqrt_() for part in rows.split(_BLOCK)])
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,14 @@ class Scores:
         n = min(out.shape[1], self.n - start)
         if n < out.shape[1]:
             out[:, n:] = torch.inf
-        size = max(_GROUP, _CACHE // len(queries) // _GROUP * _GROUP)
+        size = max(GROUP, _CACHE // len(queries) // GROUP * GROUP)
         for s in range(0, n, size):
             e = min(s + size, n)
             weights, squares = self.factors(start + s, start + e)
             torch.addmm(squares, queries, weights.T, alpha=-2, out=out[:, s:e])
             if minima is not None:
-                e += -e % _GROUP
-                torch.amin(out[:, s:e].unflatten(1, (-1, _GROUP)), 2, out=minima[:, s // _GROUP : e // _GROUP])
+                e += -e % GROUP
+                torch.amin(out[:, s:e].unflatten(1, (-1, GROUP)), 2, out=minima[:, s // GROUP : e // GROUP])
 
 
 class Buffers:
@@ -110,7 +114,7 @@ def smallest_scores(scores: Scores, queries: Tensor, kept: int, memory: int, buf
     indices : Tensor (B, kept), int64
     """
     spans = equal_spans(scores.n, block_width(scores, len(queries), memory))
-    buffer = buffers.take(len(queries) * (spans[0].stop + _GROUP), queries)
+    buffer = buffers.take(len(queries) * (spans[0].stop + GROUP), queries)
     found = [_smallest_of_span(scores, queries, span, kept, buffer) for span in spans]
     buffers.give_back(buffer)
     if len(found) == 1:
@@ -128,23 +132,23 @@ def block_width(scores: Scores, n_queries: int, memory: int) -> int:
 def equal_spans(n: int, widest: int) -> list[range]:
     """Spans of about equal widths from 0 to n. All but the last are whole groups."""
     width = -(-n // -(-n // widest))
-    width += -width % _GROUP
+    width += -width % GROUP
     return [range(s, min(s + width, n)) for s in range(0, n, width)]
 
 
 def _smallest_of_span(scores: Scores, queries: Tensor, span: range, kept: int, buffer: Tensor) -> tuple[Tensor, Tensor]:
     """The smallest scores of a span: they lie in the groups of smallest minima."""
     height, width = len(queries), len(span)
-    if 2 * _GROUP * kept > width:
+    if 2 * GROUP * kept > width:
         out = buffer[: height * width].view(height, width)
         scores.fill(queries, span.start, out)
         values, columns = torch.topk(out, min(kept, width), dim=1, largest=False)
         return values, columns + span.start
-    width += -width % _GROUP
+    width += -width % GROUP
     out = buffer[: height * width].view(height, width)
-    minima = out.new_empty(height, width // _GROUP)
+    minima = out.new_empty(height, width // GROUP)
     scores.fill(queries, span.start, out, minima)
     groups = torch.topk(minima, kept, dim=1, largest=False, sorted=False).indices
-    members = out.unflatten(1, (-1, _GROUP)).gather(1, groups[:, :, None].expand(-1, -1, _GROUP)).flatten(1)
+    members = out.unflatten(1, (-1, GROUP)).gather(1, groups[:, :, None].expand(-1, -1, GROUP)).flatten(1)
     values, at = torch.topk(members, kept, dim=1, largest=False)
-    return values, groups.gather(1, at // _GROUP) * _GROUP + at % _GROUP + span.start
+    return values, groups.gather(1, at // GROUP) * GROUP + at % GROUP + span.start

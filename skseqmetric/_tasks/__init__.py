@@ -1,7 +1,7 @@
 """Tasks. A task says what y means: classes, numbers, symbols or pairs, for a sequence or for every step."""
 
 from skseqmetric._tasks.base import Blocks, Targets, Task, each_block
-from skseqmetric._tasks.classes import Classes, class_factors, decision, probabilities
+from skseqmetric._tasks.classes import Classes, check_same_type, class_factors, decision, probabilities
 from skseqmetric._tasks.numbers import Numbers
 from skseqmetric._tasks.pairs import Pairs
 from skseqmetric._tasks.symbols import Symbols
@@ -14,6 +14,7 @@ __all__ = [
     "Symbols",
     "Targets",
     "Task",
+    "check_same_type",
     "class_factors",
     "decision",
     "each_block",

@@ -26,7 +26,7 @@ from skseqmetric._input import Sequences, as_array, check_images, real_numbers
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.pair_runs import EmbeddedSequences
 from skseqmetric._metrics.protocol import Metric
-from skseqmetric._metrics.search import k_nearest
+from skseqmetric._metrics.search import k_nearest, prepared_references
 from skseqmetric._networks.cross_modal import CrossModalNetwork, encoder_width, image_width
 from skseqmetric._ops.cross_modal_losses import KINDS
 from skseqmetric._ops.embedding_distances import BATCH, PAIRED
@@ -426,7 +426,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
         exclude: np.ndarray | None,
         n_candidates: int | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+        return embedded_nearest(queries.embeddings, prepared_references(self, references), k, exclude)
 
 
 def embedded(embeddings: np.ndarray) -> EmbeddedSequences:

@@ -113,7 +113,9 @@ class Fusion:
         for term, part in zip(self.others, prepared.others, strict=True):
             scaled = _scaled(term, part)
             found += [] if scaled is None else [scaled]
-        return np.hstack(found) if found else None
+        if len(found) > 1:
+            return np.hstack(found)
+        return found[0] if found else None
 
 
 class ExportedFusion(nn.Module):

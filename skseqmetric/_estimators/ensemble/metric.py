@@ -49,6 +49,7 @@ from skseqmetric._input import (
 from skseqmetric._metrics.euclidean import embedded_nearest
 from skseqmetric._metrics.hooks import is_euclidean, prepare
 from skseqmetric._metrics.protocol import Metric, register_metric
+from skseqmetric._metrics.search import prepared_references
 from skseqmetric._tensors.resolve import draw_seed
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported_fit
 from skseqmetric._training.running import was_interrupted
@@ -474,7 +475,7 @@ class MetricEnsemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callback
     ) -> tuple[np.ndarray, np.ndarray]:
         if queries.fused is None or references.fused is None or queries.others:
             return self._nearest_by_pairs(queries, references, k, exclude=exclude, n_candidates=n_candidates)
-        return embedded_nearest(queries.fused, references.fused, k, exclude)
+        return embedded_nearest(queries.fused, prepared_references(self, references), k, exclude)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the joint embedding of every sequence. It exists if the distance of every member is Euclidean.

@@ -8,23 +8,23 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.sparse import csr_array, csr_matrix
-from sklearn import get_config
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import shown
-from skseqmetric._estimators.neighbors.holder import MetricHolder
-from skseqmetric._metrics.search import check_embedding, k_nearest, recall_at_k
+from skseqmetric._estimators.neighbors.graphs import csr, edge_values
+from skseqmetric._estimators.neighbors.radius import RadiusSearch
+from skseqmetric._metrics.hooks import is_euclidean
+from skseqmetric._metrics.search import k_nearest, prepared_references, recall_at_k
 
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
 
 
-class SequenceNeighbors(MetricHolder, ABC):
+class SequenceNeighbors(RadiusSearch, ABC):
     """The search for neighbours among the fitted sequences, of all neighbour estimators."""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **MetricHolder._parameter_constraints,
+        **RadiusSearch._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions({"exact", "rerank"})],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
@@ -38,8 +38,9 @@ class SequenceNeighbors(MetricHolder, ABC):
 
     def _learn_from_references(self) -> None:
         self.n_candidates_ = None
+        if self.algorithm == "rerank" or is_euclidean(self.metric_):
+            prepared_references(self.metric_, self._references)
         if self.algorithm == "rerank":
-            check_embedding(self.metric_, self._references)
             self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_)
 
     @property
@@ -138,10 +139,6 @@ class SequenceNeighbors(MetricHolder, ABC):
             raise ValueError(f"Expected n_neighbors > 0. Got {n_neighbors}")
         return int(n_neighbors)
 
-    def _queries(self, X: Any) -> Any:
-        check_is_fitted(self)
-        return self._references if X is None else self._prepare_queries(X)
-
     @shown
     def _search(
         self, queries: Any, k: int, *, itself: bool = False, algorithm: str | None = None
@@ -155,16 +152,13 @@ class SequenceNeighbors(MetricHolder, ABC):
             k,
             n_candidates=self._shortlist_length(k, most) if algorithm == "rerank" and k <= most else None,
             exclude=np.arange(self.n_samples_fit_) if itself else None,
+            n_jobs=self.n_jobs,
         )
 
     def _graph(self, queries: Any, k: int, mode: str, *, itself: bool = False) -> Any:
-        if mode not in ("connectivity", "distance"):
-            raise ValueError(f'mode={mode!r} is neither "connectivity" nor "distance".')
         distances, indices = self._search(queries, k, itself=itself)
-        data = distances if mode == "distance" else np.ones_like(distances)
-        rows = np.arange(0, indices.size + 1, k)
-        form = csr_array if get_config().get("sparse_interface") == "sparray" else csr_matrix
-        return form((data.ravel(), indices.ravel(), rows), shape=(len(indices), self.n_samples_fit_))
+        starts = np.arange(0, indices.size + 1, k)
+        return csr(edge_values(distances.ravel(), mode), indices.ravel(), starts, self.n_samples_fit_)
 
 
 def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:

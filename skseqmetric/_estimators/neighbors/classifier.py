@@ -11,8 +11,8 @@ from sklearn.utils._param_validation import StrOptions
 from skseqmetric._base import exporting, unchanged_if_refused
 from skseqmetric._estimators.neighbors.base import SequenceNeighbors, Weights, neighbor_weights
 from skseqmetric._estimators.neighbors.exported import of_neighbors
-from skseqmetric._input import check_labels, lent_sequences
-from skseqmetric._tasks import Classes
+from skseqmetric._input import check_classes, check_labels, lent_sequences
+from skseqmetric._tasks import Classes, check_same_type
 
 
 class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
@@ -42,10 +42,15 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         sequences with the nearest embeddings. The metric must then have an embedding.
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
+    radius : float, default=1.0
+        Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     missing : {"error", "interpolate", "mask"}, default="error"
         What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
         between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
         channels for each: whether the value was observed, and the steps since the last one that was.
+    n_jobs : int or None, default=None
+        Jobs of a search, each with some of the queries: threads, or processes if the distance is a function. None: one,
+        which may use all threads of torch. -1: as many as there are cores. Answers have the same bits.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
     metric_params : dict or None, default=None
@@ -104,7 +109,9 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         weights: Weights = "uniform",
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        radius: float = 1.0,
         missing: str = "error",
+        n_jobs: int | None = None,
         verbose: int = 0,
         metric_params: dict[str, Any] | None = None,
     ) -> None:
@@ -113,7 +120,9 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         self.weights = weights
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.radius = radius
         self.missing = missing
+        self.n_jobs = n_jobs
         self.verbose = verbose
         self.metric_params = metric_params
 
@@ -141,6 +150,51 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
             labels = self.classes_[self._y]
             self._fit_metric(sequences, labels, labels, fit_params, kind="classes")
         return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+        """Keep further sequences under the fitted metric, which does not learn from them.
+
+        The first call fits, as `fit` does. Later calls give what `fit` of all sequences gives if the metric is frozen.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,)
+            Class labels. A class that is new is added to `classes_`.
+        classes : array-like of shape (K,), optional
+            Labels to have among `classes_` in advance, so that the columns of `predict_proba` stay the same.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            `check_sequences` does not accept X, labels are of another type than `classes_`, or the metric cannot
+            prepare sequences that are joined. The estimator is then as it was before.
+        """
+        with unchanged_if_refused(self):
+            if not self.__sklearn_is_fitted__():
+                self.fit(X, y)
+            else:
+                self._validate_params()
+                sequences = lent_sequences(X, estimator=self, reset=False)
+                labels, codes = check_labels(y, len(sequences), estimator=self, min_classes=1)
+                self._know_classes(labels)
+                self._y = np.concatenate([self._y, np.searchsorted(self.classes_, labels)[codes]])
+                self._extend(sequences)
+            if classes is not None:
+                self._know_classes(check_classes(classes))
+        return self
+
+    def _know_classes(self, labels: np.ndarray) -> None:
+        """Add labels to the classes. Codes of known labels follow."""
+        check_same_type(labels, self.classes_)
+        known = self.classes_
+        self.classes_ = np.union1d(known, labels)
+        self._y = np.searchsorted(self.classes_, known)[self._y]
 
     @property
     def _n_stored(self) -> int:

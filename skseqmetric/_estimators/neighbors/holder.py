@@ -26,6 +26,7 @@ from skseqmetric._base import (
 from skseqmetric._input import MISSING, Sequences, lent_sequences, missing_rule
 from skseqmetric._metrics.given import unfitted_metric
 from skseqmetric._metrics.hooks import check_prepared, kept, prepare
+from skseqmetric._metrics.parts import check_growing, joined
 from skseqmetric._training.callbacks import reported_fit, with_callbacks
 
 
@@ -81,9 +82,20 @@ class MetricHolder(CallbackSupportMixin, BaseEstimator, ABC):
         self.n_samples_fit_ = len(sequences)
         self._learn_from_references()
 
+    def _extend(self, sequences: Sequences) -> None:
+        """Keep further sequences under the fitted metric."""
+        check_growing(self.metric_, self._references)
+        self._references = joined(self._references, kept(prepare(self.metric_, sequences)))
+        self.n_samples_fit_ += len(sequences)
+        self._learn_from_references()
+
     @shown
     def _prepare_queries(self, X: Any) -> Any:
         return prepare(self.metric_, lent_sequences(X, estimator=self, reset=False))
+
+    def _queries(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._references if X is None else self._prepare_queries(X)
 
     # ----------------------------------------------------------------------------------------------------------- export
     export = exporting.export

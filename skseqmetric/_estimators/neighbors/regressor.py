@@ -32,6 +32,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
+    radius : float, default=1.0
+        Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     n_bins : int, default=10
         Number of classes for a metric that learns from classes alone. They are quantile bins of y, which hold equal
         numbers but for ties. A y with at most `n_bins` different values is not binned. With several outputs, each
@@ -41,6 +43,9 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
         between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
         channels for each: whether the value was observed, and the steps since the last one that was.
+    n_jobs : int or None, default=None
+        Jobs of a search, each with some of the queries: threads, or processes if the distance is a function. None: one,
+        which may use all threads of torch. -1: as many as there are cores. Answers have the same bits.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
     metric_params : dict or None, default=None
@@ -89,8 +94,10 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         weights: Weights = "uniform",
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        radius: float = 1.0,
         n_bins: int = 10,
         missing: str = "error",
+        n_jobs: int | None = None,
         verbose: int = 0,
         metric_params: dict[str, Any] | None = None,
     ) -> None:
@@ -99,8 +106,10 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         self.weights = weights
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.radius = radius
         self.n_bins = n_bins
         self.missing = missing
+        self.n_jobs = n_jobs
         self.verbose = verbose
         self.metric_params = metric_params
 
@@ -127,6 +136,40 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
             binned = self._is_supervised()
             target = self._classes_for_metric() if binned else self._y
             self._fit_metric(sequences, self._y, target, fit_params, kind="classes" if binned else "numbers")
+        return self
+
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """Keep further sequences under the fitted metric, which does not learn from them.
+
+        The first call fits, as `fit` does. Later calls give what `fit` of all sequences gives if the metric is frozen.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,) or (n, n_outputs)
+            Finite numbers, of as many outputs as in `fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            `check_sequences` does not accept X, y has another shape, or the metric cannot prepare sequences that are
+            joined. The estimator is then as it was before.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X, y)
+        self._validate_params()
+        with unchanged_if_refused(self):
+            sequences = lent_sequences(X, estimator=self, reset=False)
+            values = _check_values(y, len(sequences), self)
+            if values.shape[1:] != self._y.shape[1:]:
+                raise ValueError(f"y has shape {values.shape}, and that of the first fit was {self._y.shape}.")
+            self._y = np.concatenate([self._y, values])
+            self._extend(sequences)
         return self
 
     def _classes_for_metric(self) -> np.ndarray:

@@ -34,6 +34,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     n_candidates : int or None, default=None
         Length of the shortlist of "rerank", at most the number of fitted sequences. None: four times the edges per row,
         at least 20.
+    radius : float, default=1.0
+        Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     symmetric : bool, default=False
         Whether `fit_transform` also returns every edge in the other direction. Rows then have more than `n_neighbors`
         edges where others have it as a neighbour. `transform` has edges to fitted sequences alone, and does not change.
@@ -41,6 +43,9 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         What becomes of missing values (NaN) in sequences. "error" refuses them. "interpolate" puts them on lines
         between observed values, and a channel without any in a sequence gets its training mean. "mask" then adds two
         channels for each: whether the value was observed, and the steps since the last one that was.
+    n_jobs : int or None, default=None
+        Jobs of a search, each with some of the queries: threads, or processes if the distance is a function. None: one,
+        which may use all threads of torch. -1: as many as there are cores. Answers have the same bits.
     verbose : int, default=0
         1 shows a progress bar for a fit, and for predictions and searches that take longer than half a second.
     metric_params : dict or None, default=None
@@ -99,8 +104,10 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         n_neighbors: int = 5,
         algorithm: str = "exact",
         n_candidates: int | None = None,
+        radius: float = 1.0,
         symmetric: bool = False,
         missing: str = "error",
+        n_jobs: int | None = None,
         verbose: int = 0,
         metric_params: dict[str, Any] | None = None,
     ) -> None:
@@ -109,8 +116,10 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self.n_neighbors = n_neighbors
         self.algorithm = algorithm
         self.n_candidates = n_candidates
+        self.radius = radius
         self.symmetric = symmetric
         self.missing = missing
+        self.n_jobs = n_jobs
         self.verbose = verbose
         self.metric_params = metric_params
 
@@ -133,6 +142,37 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         self._validate_params()
         with unchanged_if_refused(self):
             self._fit_metric(lent_sequences(X, estimator=self), y, y, fit_params)
+            self._n_features_out = self.n_samples_fit_
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Keep further sequences under the fitted metric, which does not learn from them.
+
+        The first call fits, as `fit` does. Later calls give what `fit` of all sequences gives if the metric is frozen.
+        The graph gets a column for each sequence.
+
+        Parameters
+        ----------
+        X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
+            Sequences.
+        y : array-like of shape (n,), optional
+            Targets for the metric in the first call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            `check_sequences` does not accept X, or the metric cannot prepare sequences that are joined. The estimator
+            is then as it was before.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X, y)
+        self._validate_params()
+        with unchanged_if_refused(self):
+            self._extend(lent_sequences(X, estimator=self, reset=False))
             self._n_features_out = self.n_samples_fit_
         return self
 

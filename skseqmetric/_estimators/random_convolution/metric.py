@@ -31,6 +31,7 @@ from skseqmetric._input import (
 )
 from skseqmetric._metrics.euclidean import embedded_nearest, embedded_rows, embedded_tile
 from skseqmetric._metrics.protocol import Metric, register_metric
+from skseqmetric._metrics.search import prepared_references
 from skseqmetric._ops.products import SteadyProduct
 from skseqmetric._ops.random_convolution import N_KERNELS
 from skseqmetric._ops.ridge_metric import (
@@ -598,7 +599,7 @@ class RandomConvolutionMetric(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _nearest(
         self, queries: Embedded, references: Embedded, k: int, *, exclude: np.ndarray | None, n_candidates: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        return embedded_nearest(queries.embeddings, references.embeddings, k, exclude)
+        return embedded_nearest(queries.embeddings, prepared_references(self, references), k, exclude)
 
     # ------------------------------------------------------------------ scikit-learn
     def __sklearn_tags__(self) -> Any:

@@ -1,0 +1,44 @@
+"""Searches side by side: each job has some of the queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
+
+from skseqmetric._metrics.parts import can_grow, taken
+from skseqmetric._ops.parallel import ThreadCount
+
+Found = tuple[np.ndarray, ...]
+Search = Callable[[Any, Any, np.ndarray | None], Found]
+"""(metric, queries, exclude) -> what was found. `exclude` (Q,) has a reference for each query, or is None."""
+
+
+def in_jobs(
+    search: Search, metric: Any, queries: Any, exclude: np.ndarray | None, n_jobs: int | None, *, in_python: bool
+) -> list[Found]:
+    """Return what a search found for every part of the queries, in their order.
+
+    With `in_python` the distance holds the interpreter lock, and jobs are processes unless the caller has chosen a
+    backend of joblib. All others are threads. Queries that cannot be divided are one part.
+    """
+    n_parts = min(effective_n_jobs(n_jobs), len(queries))
+    if n_parts < 2 or not can_grow(queries):
+        return [search(metric, queries, exclude)]
+    parts = np.array_split(np.arange(len(queries)), n_parts)
+    calls = (
+        delayed(_in_one_thread)(search, metric, taken(queries, rows), None if exclude is None else exclude[rows])
+        for rows in parts
+    )
+    return Parallel(n_jobs=n_jobs, prefer="processes" if in_python else "threads")(calls)
+
+
+def _in_one_thread(search: Search, metric: Any, queries: Any, exclude: np.ndarray | None) -> Found:
+    before = ThreadCount(1).set()
+    try:
+        return search(metric, queries, exclude)
+    finally:
+        before.set()
