@@ -6,6 +6,7 @@ from skseqmetric._estimators.cross_modal import CrossModalTranscriber, CrossModa
 from skseqmetric._estimators.dtw import DTWMetric
 from skseqmetric._estimators.echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
 from skseqmetric._estimators.ensemble import MetricEnsemble
+from skseqmetric._estimators.index import SequenceIndex
 from skseqmetric._estimators.neighbors import (
     SequenceDistances,
     SequenceKNeighborsClassifier,
@@ -59,6 +60,7 @@ __all__ = [
     "SequenceDistances",
     "SequenceFeatures",
     "SequenceImputer",
+    "SequenceIndex",
     "SequenceKNeighborsClassifier",
     "SequenceKNeighborsRegressor",
     "SequenceNeighborsTransformer",

@@ -20,6 +20,12 @@ class PreparedMeans:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def joined(self, other):
+        return PreparedMeans(*map(np.concatenate, zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def taken(self, rows):
+        return PreparedMeans(self.embeddings[rows], self.lengths[rows])
+
 
 class MeanMetric(Metric):
     """|mean(x) - mean(y)| if `euclidean`, else that plus half the difference in length."""

@@ -75,9 +75,10 @@ OF_LABEL_SEQUENCES = {NRNMStepClassifier: SMALL, CrossModalTranscriber: {"n_unit
 
 
 def estimators() -> list[type[BaseEstimator]]:
-    """Every public estimator that can be made; `Metric` is a base."""
+    """Every public estimator that can be made: `Metric` is a base, and an index has no fit."""
     public = [getattr(skseqmetric, name) for name in skseqmetric.__all__]
-    return [c for c in public if inspect.isclass(c) and issubclass(c, BaseEstimator) and not inspect.isabstract(c)]
+    found = [c for c in public if inspect.isclass(c) and issubclass(c, BaseEstimator) and not inspect.isabstract(c)]
+    return [c for c in found if hasattr(c, "fit")]
 
 
 def instances() -> list[BaseEstimator]:

@@ -22,6 +22,7 @@ import skseqmetric
 
 ROOT = Path(skseqmetric.__file__).parents[1]
 NEEDED_LATE_OR_NEVER = {
+    "faiss",
     "matplotlib",
     "numba",
     "onnx",

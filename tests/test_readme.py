@@ -68,6 +68,8 @@ def run_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
         pytest.importorskip("matplotlib").use("agg")
     if "import UMAP" in code:
         pytest.importorskip("umap")
+    if 'backend="hnsw"' in code:
+        pytest.importorskip("faiss")
     if "import pyarrow" in code:
         pytest.importorskip("pyarrow")
     if "onnxruntime" in code:

@@ -4,7 +4,7 @@ from skseqmetric._base import class_methods, exporting, number_methods, streamin
 from skseqmetric._base.model_files import load, save
 from skseqmetric._base.network_estimator import NetworkEstimator, Objective, Stage
 from skseqmetric._base.renamed import renamed, with_defaults
-from skseqmetric._base.state import kept_plain, revived_state
+from skseqmetric._base.state import kept_plain, plain_state, revived_state
 from skseqmetric._base.stored import holds
 from skseqmetric._training.callbacks import CallbackSupportMixin, reported
 from skseqmetric._training.running import finished_despite_ctrl_c, fitting, unchanged_if_refused
@@ -23,6 +23,7 @@ __all__ = [
     "kept_plain",
     "load",
     "number_methods",
+    "plain_state",
     "renamed",
     "reported",
     "revived_state",

@@ -196,6 +196,8 @@ def _card(estimator: Any) -> dict[str, Any]:
 
 
 def _is_fitted(estimator: Any) -> bool:
+    if not hasattr(estimator, "fit"):  # an index, which learns nothing
+        return True
     try:
         check_is_fitted(estimator)
     except NotFittedError:

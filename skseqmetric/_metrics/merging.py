@@ -11,8 +11,10 @@ import numpy as np
 from skseqmetric._input import as_array
 
 
-def merge_neighbors(results: Iterable[tuple[Any, Any]], n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Merge the neighbours that searches of several sets of references found for the same queries.
+def merge_neighbors(
+    results: Iterable[tuple[Any, Any]], n_neighbors: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Merge the neighbours that searches of several sets of references found for the same queries.
 
     If every set gave its K nearest, the result is exact: the K nearest among all references, as one search of all would
     find them.
@@ -44,7 +46,7 @@ def merge_neighbors(results: Iterable[tuple[Any, Any]], n_neighbors: int | None 
 
     Notes
     -----
-    Costs :math:`O(n S K \\log(S K))` for S sets. References at the same distance are in the order of their ids. A single
+    Costs :math:`O(n S K \log(S K))` for S sets. References at the same distance are in the order of their ids. A single
     search has them in the order in which they were added. Both are the same where ids grow in this order.
 
     Examples
@@ -99,6 +101,6 @@ def _refuse_double(sorted_ids: np.ndarray) -> None:
     if double.any():
         row, column = np.unravel_index(int(np.argmax(double)), double.shape)
         raise ValueError(
-            f"the id {sorted_ids[row, column]!r} comes twice for query {row}: every reference must be in one set, with "
-            "an id of its own."
+            f"the id {sorted_ids[row].tolist()[column]!r} comes twice for query {row}: every reference must be in one "
+            "set, with an id of its own."
         )

@@ -1,0 +1,7 @@
+"""An index: references with ids that come and go, searched exactly or approximately."""
+
+from __future__ import annotations
+
+from skseqmetric._estimators.index.index import SequenceIndex
+
+__all__ = ["SequenceIndex"]

@@ -1,0 +1,189 @@
+"""What an index holds at one moment. Nothing of it changes: a writer makes new contents, and readers keep theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skseqmetric._estimators.index.approximation import Approximation, StoredApproximation
+from skseqmetric._estimators.index.grown import Grown
+from skseqmetric._estimators.index.references import (
+    EuclideanReferences,
+    Found,
+    PairedReferences,
+    References,
+    Within,
+    embeddings_of,
+)
+from skseqmetric._files import record
+from skseqmetric._metrics.hooks import is_euclidean
+from skseqmetric._metrics.parts import taken
+
+
+@record(
+    names="int64 n|labels n",
+    numbers="int64 n",
+    next_name="int",
+    next_number="int",
+    references="none|float32 n E|record Embedded,EmbeddedSequences,PreparedEnsemble,SteppedSeries",
+    approximation="none|record StoredApproximation",
+)
+@dataclass(frozen=True)
+class StoredContents:
+    """Contents as a file holds them.
+
+    names : ids (n,), whole numbers or text.
+    numbers : numbers (n,) of the references, which grow.
+    next_name, next_number : what the next sequence without an id gets.
+    references : embeddings (n, D), or prepared sequences. None: there are none.
+    approximation : graph or lists, if there are any.
+    """
+
+    names: np.ndarray
+    numbers: np.ndarray
+    next_name: int
+    next_number: int
+    references: Any
+    approximation: StoredApproximation | None
+
+    def check_record(self) -> None:
+        """Raise ValueError unless every reference has an id and a number of its own."""
+        names = self.names
+        if len(names) != len(self.numbers) or (np.diff(self.numbers) <= 0).any() or self.next_name < 0:
+            raise ValueError("the numbers of its references do not grow.")
+        if names.dtype == object and not all(type(name) is str for name in names):
+            raise ValueError("an id is no text.")
+        if names.dtype not in (object, np.int64) or len(np.unique(names)) < len(names):
+            raise ValueError("its ids are of another kind, or one comes twice.")
+        if names.dtype == np.int64 and len(names) and not self.next_name > names.max():
+            raise ValueError("its next id is taken.")
+        known = self.numbers if self.approximation is None else self.approximation.numbers
+        if len(known) and not self.next_number > known[-1]:
+            raise ValueError("its next number is taken.")
+        if (self.references is None) != (len(names) == 0) or (self.references is None and self.approximation):
+            raise ValueError("it has ids without references, or references without ids.")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """References with their ids, and what finds a shortlist of them.
+
+    numbers : numbers (n,) that grow in the order of addition and never change, unlike rows.
+    next_name, next_number : the id of the next sequence that comes without one, and its number. None comes twice.
+    """
+
+    names: Grown
+    numbers: Grown
+    next_name: int
+    next_number: int
+    references: References
+    approximation: Approximation | None = None
+
+    @classmethod
+    def empty(cls, metric: Any) -> Contents:
+        """Return contents without references."""
+        references: References = EuclideanReferences(metric) if is_euclidean(metric) else PairedReferences(metric)
+        none = np.zeros(0, dtype=np.int64)
+        return cls(Grown(none), Grown(none), 0, 0, references)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def has_texts(self) -> bool | None:
+        """Whether ids are text; None if there are none."""
+        return self.names.array.dtype == object if len(self) else None
+
+    @cached_property
+    def by_embedding(self) -> EuclideanReferences:
+        """The embeddings, for an exact shortlist of references whose distances are of another kind."""
+        return EuclideanReferences.of(self.references.metric, self.references.embeddings())
+
+    def with_references(self, names: np.ndarray, prepared: Any) -> Contents:
+        """Return contents with further references, whose ids are new. The approximation stays as it is."""
+        numbers = np.arange(self.next_number, self.next_number + len(names))
+        is_number = names.dtype != object
+        new = Contents(
+            self.names.with_rows(names) if len(self) else Grown(names),
+            self.numbers.with_rows(numbers),
+            max(self.next_name, int(names.max()) + 1) if is_number else self.next_name,
+            self.next_number + len(names),
+            self.references.with_prepared(prepared),
+            self.approximation,
+        )
+        return new._with_embeddings(lambda: self.by_embedding.with_prepared(prepared), self)
+
+    def without(self, removed: np.ndarray) -> Contents:
+        """Return contents without some rows. The approximation stays as it is."""
+        rows = np.setdiff1d(np.arange(len(self)), removed, assume_unique=True)
+        references = self.references.taken(rows)
+        new = replace(self, names=self.names.taken(rows), numbers=self.numbers.taken(rows), references=references)
+        return new._with_embeddings(lambda: self.by_embedding.taken(rows), self)
+
+    def _with_embeddings(self, changed: Callable[[], EuclideanReferences], before: Contents) -> Contents:
+        """Keep `by_embedding` of earlier contents, if a search has made it."""
+        if "by_embedding" in vars(before):
+            vars(self)["by_embedding"] = changed()
+        return self
+
+    # ------------------------------------------------------------------ files
+    def stored(self) -> StoredContents:
+        """Return what a file holds."""
+        numbers = self.numbers.array
+        approximation = None if self.approximation is None else self.approximation.stored(numbers)
+        references = self.references.stored() if len(self) else None
+        return StoredContents(self.names.array, numbers, self.next_name, self.next_number, references, approximation)
+
+    @classmethod
+    def restored(cls, metric: Any, stored: StoredContents) -> Contents:
+        """Return the contents of a file, without the shortlists that are quickly made.
+
+        Raises
+        ------
+        ValueError
+            The metric does not make such references.
+        """
+        references = cls.empty(metric).references
+        if stored.references is not None:
+            references = references.restored(stored.references, len(stored.names))
+        new = cls(Grown(stored.names), Grown(stored.numbers), stored.next_name, stored.next_number, references)
+        if stored.approximation is None:
+            return new
+        approximation = Approximation.restored(stored.approximation, references.embeddings(), stored.numbers)
+        return replace(new, approximation=approximation)
+
+    # ------------------------------------------------------------------ search
+    def nearest(self, prepared: Any, k: int, n_candidates: int | None) -> Found:
+        """Return distances and rows (Q, k) of the nearest: of all, or of a shortlist of so many."""
+        queries = self.references.of_queries(prepared)
+        if n_candidates is None or (self.approximation is None and isinstance(queries, np.ndarray)):
+            return self.references.nearest(queries, k)
+        rows = self._shortlist(prepared, n_candidates)
+        return self._ranked(prepared, queries, rows, k)
+
+    def _shortlist(self, prepared: Any, n: int) -> np.ndarray:
+        embeddings = embeddings_of(self.references.metric, prepared)
+        if self.approximation is None:
+            return self.by_embedding.nearest(embeddings, min(n, len(self)))[1]
+        return self.approximation.candidates(embeddings, self.numbers.array, n)
+
+    def within(self, prepared: Any, radius: float) -> Within:
+        """Return distances and rows of all references up to a distance."""
+        return self.references.within(self.references.of_queries(prepared), radius)
+
+    def _ranked(self, prepared: Any, queries: Any, candidates: np.ndarray, k: int) -> Found:
+        """Return the k nearest of the candidates (Q, n). Queries with fewer candidates are searched exactly."""
+        rows, distances = (
+            np.where(candidates < 0, len(self), candidates),
+            self.references.distances(queries, candidates),
+        )
+        order = np.lexsort((rows, distances), axis=1)[:, :k]
+        found = np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
+        short = np.flatnonzero(found[1][:, -1] == len(self))
+        if len(short):
+            found[0][short], found[1][short] = self.nearest(taken(prepared, short), k, None)
+        return found
