@@ -18,6 +18,7 @@ from skseqmetric._ops.weights import ReservoirWeights
 
 def reservoir_states(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], *, sparse: bool) -> Tensor:
     """Return states (T, D, B, N) from features (D, T, B, F). Past its end a sequence keeps its last one."""
+    features = _readable(features)
     states = features.new_empty(features.shape[1], len(weights), len(lengths), weights[0].n_units)
     of_step, of_reservoir, of_row = states.stride()[:3]
     _run(features, lengths, weights, sparse, (address(states, "states"), of_reservoir, of_step, of_row, 0, 0, 0))
@@ -28,7 +29,7 @@ def reservoir_pooled(
     features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str, *, sparse: bool
 ) -> Tensor:
     """Return the "mean" of the valid states or the "last" one, (B, D N), or "both", (B, 2 D N), the last one first."""
-    width = len(weights) * weights[0].n_units
+    features, width = _readable(features), len(weights) * weights[0].n_units
     pooled = features.new_empty(len(lengths), 2 * width if how == "both" else width)
     start = address(pooled, "pooled")
     last = 0 if how == "mean" else start
@@ -37,11 +38,17 @@ def reservoir_pooled(
     return pooled
 
 
+def _readable(features: Tensor) -> Tensor:
+    """Return features with the numbers of a step side by side, or raise the errors of `address`."""
+    features = features if features.stride(3) == 1 else features.contiguous()
+    address(features, "features", layout="rows")
+    return features
+
+
 def _run(
     features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], sparse: bool, results: tuple[int, ...]
 ) -> None:
     """Fill the results, which are the last fields of `struct ReservoirScan` of src/scans.h."""
-    features = features if features.stride(3) == 1 else features.contiguous()
     lengths = lengths.to(torch.int64).contiguous()
     order = torch.argsort(lengths, descending=True, stable=True)
     form = library().reservoir_form(sparse, len(lengths))
