@@ -103,7 +103,7 @@ class Imagined(Ranks):
 
 @pytest.mark.parametrize(("n", "size"), [(7, 2), (7, 3), (2, 3), (0, 2), (8, 4)])
 def test_every_row_belongs_to_one_rank(n: int, size: int) -> None:
-    slices = [Imagined(rank, size).slice(n) for rank in range(size)]
+    slices = [Imagined(rank, size).part(n) for rank in range(size)]
     assert [row for part in slices for row in range(n)[part]] == list(range(n))
     assert max(p.stop - p.start for p in slices) - min(p.stop - p.start for p in slices) <= 1
 

@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from skseqmetric._ops.ranks import is_shared, summed
 
 
-def batch_normalised(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+def batch_normalised(norm: nn.Module, x: Tensor) -> Tensor:
     """Return norm(x) for x (N, F) or (N, F, h, w).
 
     In training on several ranks, mean and variance are those of the rows of all ranks, and so are the running
     statistics. `torch.nn.SyncBatchNorm` does this on CUDA alone.
     """
-    if not (norm.training and is_shared()):
-        return norm(x)
+    if not (norm.training and is_shared() and isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)):
+        normalised: Tensor = norm(x)
+        return normalised
     axes = [axis for axis in range(x.ndim) if axis != 1]
     shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
     count = summed(x.new_full((), x.numel() // x.shape[1]))

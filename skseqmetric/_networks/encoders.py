@@ -350,9 +350,8 @@ def _image_blocks(
 ) -> Tensor:
     x = x.contiguous(memory_format=torch.channels_last)
     for convolution, norm, pool in zip(convolutions, norms, pools, strict=True):
-        x = relu(
-            max_pool2d(batch_normalised(norm, convolution(x)), pool, ceil_mode=True)
-        )  # faster than ReLU first, with equal results
+        # pooling before ReLU is faster, with equal results
+        x = relu(max_pool2d(batch_normalised(norm, convolution(x)), pool, ceil_mode=True))
         x = silence_filters(x, dropout, 1, generator)
     return x
 

@@ -73,9 +73,9 @@ def nearest(
     """Return distances and indices (Q, k) of the nearest references. See `References.search`."""
     norms = _norms(references, queries)
     if len(queries) == 1 and exclude is None and queries.device.type == "cpu":
-        found = _of_one(references, queries, k, norms)
-        if found is not None:
-            return found
+        alone = _of_one(references, queries, k, norms)
+        if alone is not None:
+            return alone
     n = len(queries)
     indices = torch.empty((n, k), dtype=torch.int64, device=queries.device)
     in_doubt = torch.ones(n, dtype=torch.bool, device=queries.device)

@@ -29,23 +29,23 @@ class Ranks:
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
         self._noise: dict[tuple[int, torch.device], torch.Generator] = {}
 
-    def slice(self, n: int) -> slice:
+    def part(self, n: int) -> slice:
         """Return which of n rows are this rank's. Earlier ranks have one row more where n cannot be divided."""
-        return self._slices(n)[self.rank]
+        return self._parts(n)[self.rank]
 
-    def _slices(self, n: int) -> list[slice]:
+    def _parts(self, n: int) -> list[slice]:
         ends = [n * (r + 1) // self.size for r in range(self.size)]
         return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
 
     def rows(self, own: Tensor, n: int) -> Tensor:
         """Return the n rows of all ranks, without gradients."""
-        slices = self._slices(n)
-        height = max(part.stop - part.start for part in slices)
+        places = self._parts(n)
+        height = max(place.stop - place.start for place in places)
         padded = own.new_zeros(height, *own.shape[1:])
         padded[: len(own)] = own
-        parts = [torch.empty_like(padded) for _ in slices]
+        parts = [torch.empty_like(padded) for _ in places]
         dist.all_gather(parts, padded, group=self.group)
-        return torch.cat([part[: at.stop - at.start] for part, at in zip(parts, slices, strict=True)])
+        return torch.cat([part[: at.stop - at.start] for part, at in zip(parts, places, strict=True)])
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum over all ranks, without gradients. The tensor keeps its own numbers."""
@@ -87,7 +87,7 @@ def is_shared() -> bool:
 def own_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Return the rows of this rank, of tensors with a common first axis; all rows where nothing is shared."""
     ranks = RANKS.get()
-    return tensors if ranks is None else tuple(tensor[ranks.slice(len(tensor))] for tensor in tensors)
+    return tensors if ranks is None else tuple(tensor[ranks.part(len(tensor))] for tensor in tensors)
 
 
 def all_rows(own: Tensor, n: int) -> Tensor:
@@ -139,8 +139,8 @@ class _Rows(torch.autograd.Function):
         return ranks.rows(own, n)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        return ctx.ranks.sum(gradient)[ctx.ranks.slice(ctx.n)], None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.ranks.sum(gradient)[ctx.ranks.part(ctx.n)], None, None
 
 
 class _Sum(torch.autograd.Function):
@@ -150,5 +150,5 @@ class _Sum(torch.autograd.Function):
         return ranks.sum(tensor)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return ctx.ranks.sum(gradient), None

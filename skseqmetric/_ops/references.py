@@ -164,9 +164,10 @@ class References:
 
     def scores(self, dtype: torch.dtype) -> Scores:
         """Return the scores of the references by products in float32, or in float64 by factors that are not kept."""
+        n, width = self.rows.shape
         if dtype == torch.float32:
-            return Scores(self._single_factors, dtype, *self.rows.shape, self.radius, self.offset)
-        return Scores(partial(_double_factors, self.rows, self.center), dtype, *self.rows.shape, self.radius, 0.0)
+            return Scores(self._single_factors, dtype, n, width, self.radius, self.offset)
+        return Scores(partial(_double_factors, self.rows, self.center), dtype, n, width, self.radius, 0.0)
 
     def _single_factors(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         return self.factors[start:stop], self.squares[start:stop]

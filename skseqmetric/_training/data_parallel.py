@@ -30,6 +30,11 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     group : process group of `torch.distributed`, default=None
         The processes. None: all of them.
 
+    Yields
+    ------
+    None
+        Nothing.
+
     Raises
     ------
     RuntimeError

@@ -378,11 +378,12 @@ class SequenceIndex(BaseEstimator):
 
     def _contents_with(self, k: Any) -> Contents:
         """Return the contents of this moment, which have k references."""
-        if not isinstance(k, Integral) or k < 0:
+        if not isinstance(k, Integral) or int(k) < 0:
             raise ValueError(f"k={k!r} must be an integer >= 1.")
+        least = max(1, int(k))
         contents = self._held(self._fitted_metric())
-        if len(contents) < max(1, k):
-            raise ValueError(f"the index has {len(contents)} references, and {max(1, k)} were asked for: add more.")
+        if len(contents) < least:
+            raise ValueError(f"the index has {len(contents)} references, and {least} were asked for: add more.")
         return contents
 
     def _shortlist_length(self, k: int, contents: Contents) -> int | None:

@@ -35,6 +35,8 @@ class References(ABC):
     Queries are in the form that `of_queries` returns.
     """
 
+    metric: Any
+
     @abstractmethod
     def __len__(self) -> int: ...
 

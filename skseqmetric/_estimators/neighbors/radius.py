@@ -117,7 +117,7 @@ class RadiusSearch(MetricHolder, ABC):
 
 
 def _checked_radius(radius: Any) -> float:
-    if not isinstance(radius, Real) or not radius >= 0:
+    if not isinstance(radius, Real) or not float(radius) >= 0:
         raise ValueError(f"radius={radius!r} must be a number >= 0.")
     return float(radius)
 

@@ -37,8 +37,8 @@ class GreedySelection:
     def offer(self, windows: np.ndarray, seen: float) -> None:
         """Consider further windows of a recording, of which no later one begins before the step `seen`."""
         windows = windows[windows["distance"] <= self._limit]
-        for taken in self._near:
-            windows = windows[~self._excluded(taken, windows)]
+        for match in self._near:
+            windows = windows[~self._excluded(match, windows)]
         pool = np.concatenate([self._open, windows])
         pool = pool[np.lexsort((pool["stop"], pool["start"], pool["distance"]))]
         taken, self._open = self._decided(pool, seen)

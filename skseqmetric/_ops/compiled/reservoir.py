@@ -90,7 +90,7 @@ def _fields(
         *(pointers.buffer_info()[0] for pointers in parts),
         *results,
     ]
-    fields = (c_int64 * len(numbers))(*numbers)
+    fields: Any = (c_int64 * len(numbers))(*numbers)
     fields.parts = parts  # which would be freed
     return fields
 
