@@ -98,7 +98,7 @@ def measure(
     threads: int | None = None,
     device: str = "cpu",
     memory: bool = True,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> Result:
     """Check, time and weigh each of `contenders`, callables without arguments.
 
@@ -125,8 +125,9 @@ def measure(
         Where the work is done; on CUDA the clock waits for the device.
     memory : bool, default=True
         Whether to call each once more, untimed, for its peak memory.
-    clock : callable, default=time.perf_counter
-        Returns seconds. `time.process_time` counts those of the processor, on a machine with other work.
+    clock : callable, default=None
+        Returns seconds. None: `time.perf_counter`. `time.process_time` counts those of the processor, on a machine with
+        other work.
 
     Returns
     -------
@@ -137,7 +138,7 @@ def measure(
         answers = {name: _warmed_up(call, warmup) for name, call in contenders.items()}
         quality = check(answers) or {}
         del answers
-        seconds = _interleaved(contenders, repeats, device, clock)
+        seconds = _interleaved(contenders, repeats, device, clock or time.perf_counter)
         peaks = {name: _peak_memory(call, device) for name, call in contenders.items() if memory}
     counts = items if isinstance(items, Mapping) else dict.fromkeys(contenders, items)
     timings = [

@@ -75,6 +75,8 @@ FORMS: dict[str, Callable[[Made], Any]] = {
     "folder of Parquet": lambda X: from_folder(X, "parquet"),
 }
 NUMBERS_ONLY = {"nested tensor"}
+OF_ONE_TYPE = {"polars lists", "pyarrow lists", "pandas with Arrow lists"}
+"""Lists that their own library refuses to make of numbers and text."""
 KEEPS_FLOAT32 = {"concatenated", "DataArrays", "nested tensor", "nested frame of Series", "folder of Parquet"} | {
     "two-level index",
     "two-level index, shuffled",

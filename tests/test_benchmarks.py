@@ -238,7 +238,7 @@ def test_average_precision_counts_a_place_once() -> None:
     values = np.zeros((100, 1), dtype=np.float32)
     places = [Place(1, 10, 20), Place(1, 50, 70), Place(1, 80, 90), Place(2, 30, 40)]
     recordings = [Recording(values, np.zeros(100, dtype=np.int64), places, 0)]
-    ranked = [(10, 20), (11, 21), (30, 40), (55, 64), (86, 96)]  # right, again, of another kind, centre inside, by IoU
+    ranked = [(10, 20), (11, 21), (30, 40), (55, 64), (84, 96)]  # right, again, of another kind, centre inside, by IoU
     matches = [Match(float(rank), 0, *place) for rank, place in enumerate(ranked)]
     assert average_precision(matches, recordings, 1) == pytest.approx((1 / 1 + 2 / 4 + 3 / 5) / 3)
     assert average_precision(matches[::-1], recordings, 2) == pytest.approx(1 / 3)

@@ -25,7 +25,7 @@ from skseqmetric import (
     to_padded,
 )
 from skseqmetric.exceptions import SuspiciousShapeWarning
-from tests.small_containers import CANNOT_BE_EMPTY, FAULTS, FORMS, KEEPS_FLOAT32, NUMBERS_ONLY, made
+from tests.small_containers import CANNOT_BE_EMPTY, FAULTS, FORMS, KEEPS_FLOAT32, NUMBERS_ONLY, OF_ONE_TYPE, made
 
 RNG = np.random.default_rng(0)
 X = [RNG.normal(size=(t, 2)) for t in (4, 6, 3)]
@@ -181,6 +181,8 @@ def fuzz(n: int, seed: int) -> dict[str, int]:
         X, form = made(rng), list(FORMS)[k % len(FORMS)]
         fault = list(FAULTS)[rng.integers(len(FAULTS))] if rng.random() < 0.5 else None
         if (fault == "empty" and form in CANNOT_BE_EMPTY) or (fault in ("text", "None") and form in NUMBERS_ONLY):
+            fault = None
+        if fault == "text" and form in OF_ONE_TYPE:
             fault = None
         if fault is not None:
             X = FAULTS[fault][0](X, rng)

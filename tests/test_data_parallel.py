@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from skseqmetric import SyncGRUMetric, data_parallel
-from skseqmetric._networks.batch_norm import batch_normalised
+from skseqmetric._ops.batch_norm import shared_batch_norm
 from skseqmetric._ops.ranks import Ranks, all_rows, average_gradients, own_noise, own_rows, summed
 from tests import shared_fits
 
@@ -81,10 +81,10 @@ def test_batch_normalisation_is_that_of_torch(shape: tuple[int, ...]) -> None:
         rows.requires_grad_()
     if len(shape) == 2 and shape[0] == 1:  # torch refuses a single row
         with data_parallel():
-            assert batch_normalised(norms[0], x[0]).abs().max() == 0
+            assert shared_batch_norm(norms[0], x[0]).abs().max() == 0
         return
     with data_parallel():
-        found = batch_normalised(norms[0], x[0])
+        found = shared_batch_norm(norms[0], x[0])
     wanted = norms[1](x[1])
     torch.testing.assert_close(found, wanted)
     for result in (found, wanted):

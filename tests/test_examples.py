@@ -75,7 +75,7 @@ def test_gallery_example_has_its_parts(file: Path) -> None:
     assert underline == "=" * len(title)
     assert "You learn" in paragraph
     links = re.findall(r":(?:class|func):`skseqmetric\.([\w.]+)`", source)
-    assert re.search(r":class:`skseqmetric\.", paragraph)
+    assert re.search(r":(?:class|func):`skseqmetric\.", paragraph)
     for link in links:
         assert callable(operator.attrgetter(link)(skseqmetric)), link
     assert source.count("\n# %%\n") >= 3

@@ -102,7 +102,7 @@ def test_import_leaves_optional_and_heavy_packages_alone(floor):
 
 def test_import_loads_little_beyond_torch_and_sklearn(floor):
     # The number of modules stands for the import time, because it is reproducible; benchmarks/run_import.py measures.
-    assert len(modules_after("import skseqmetric") - floor) < 0.3 * len(floor)
+    assert len(modules_after("import skseqmetric") - floor) < 0.32 * len(floor)
 
 
 def test_all_is_sorted_and_complete():

@@ -177,7 +177,7 @@ def test_shortest_input(estimator: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"cell": "rnn"}, "'cell' parameter"),
+        ({"cell": "elman"}, "'cell' parameter"),
         ({"target": "steps"}, "'target' parameter"),
         ({"pooling": "max"}, "'pooling' parameter"),
         ({"batch_size": 1}, "'batch_size' parameter"),

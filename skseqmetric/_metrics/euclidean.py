@@ -48,7 +48,7 @@ def embedded_nearest(
     excluded = None if exclude is None else torch.from_numpy(exclude.astype(np.int64)).to(device)
     distances, indices = references.search(rows.to(device), k, exclude=excluded, memory=_memory())
     if device.type != "cpu":
-        owners = torch.arange(len(rows), dtype=torch.int64).repeat_interleave(k)
+        owners = torch.arange(len(rows), dtype=torch.int64, device="cpu").repeat_interleave(k)
         distances = _on_host(rows, owners, references, indices.flatten()).view(len(rows), k)
         distances, indices = smallest_pairs(distances, indices.cpu(), k)
     return distances.numpy(), indices.numpy()
@@ -62,7 +62,7 @@ def embedded_within(
     device, rows = references.rows.device, _chosen(queries)
     starts, distances, indices = references.within(rows.to(device), radius, memory=_memory())
     if device.type != "cpu":
-        owners = torch.arange(len(rows), dtype=torch.int64).repeat_interleave(starts.cpu().diff())
+        owners = torch.arange(len(rows), dtype=torch.int64, device="cpu").repeat_interleave(starts.cpu().diff())
         distances = _on_host(rows, owners, references, indices)
     return starts.cpu().numpy(), distances.numpy(), indices.cpu().numpy()
 

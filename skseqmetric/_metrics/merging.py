@@ -24,7 +24,7 @@ def merge_neighbors(
     results : iterable of (distances, ids)
         One pair for each set of references, as `SequenceIndex.search` and `kneighbors` return them: arrays (n, K_s),
         where a small set may have fewer columns than others. An id belongs to one reference of one set.
-    n_neighbors : int, optional
+    n_neighbors : int, default=None
         Neighbours K of the result. None: the most columns that a set has. There are fewer if all sets together have
         fewer.
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad, relu
 
-from skseqmetric._networks.batch_norm import batch_normalised
 from skseqmetric._networks.layers import RecurrentLayers, linear, silence_filters, started, unstarted
+from skseqmetric._ops.batch_norm import shared_batch_norm
 from skseqmetric._ops.dispatch import FORCED, SCANNED_FORMS
-from skseqmetric._ops.ranks import is_shared
+from skseqmetric._ops.ranks import RANKS
 from skseqmetric._ops.steps import valid_steps
 
 Length = TypeVar("Length", int, np.ndarray, Tensor)
@@ -53,8 +53,8 @@ class MaskedBatchNorm1d(nn.Module):
         return torch.zeros_like(flat).index_copy(0, rows, result).view_as(x)
 
     def _normalised(self, rows: Tensor) -> Tensor:
-        if not self.training or len(rows) > 1 or is_shared():
-            return batch_normalised(self.norm, rows)
+        if not self.training or len(rows) > 1 or RANKS.get() is not None:
+            return _normalised(self.norm, rows)
         norm = self.norm
         return batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
@@ -351,9 +351,14 @@ def _image_blocks(
     x = x.contiguous(memory_format=torch.channels_last)
     for convolution, norm, pool in zip(convolutions, norms, pools, strict=True):
         # pooling before ReLU is faster, with equal results
-        x = relu(max_pool2d(batch_normalised(norm, convolution(x)), pool, ceil_mode=True))
+        x = relu(max_pool2d(_normalised(norm, convolution(x)), pool, ceil_mode=True))
         x = silence_filters(x, dropout, 1, generator)
     return x
+
+
+def _normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    normalised: Tensor = norm(x) if RANKS.get() is None or not norm.training else shared_batch_norm(norm, x)
+    return normalised
 
 
 def _image_convolution(

@@ -79,11 +79,6 @@ RANKS: ContextVar[Ranks | None] = ContextVar("skseqmetric_ranks", default=None)
 """The processes that share the fits of this context."""
 
 
-def is_shared() -> bool:
-    """Return whether several processes train together here."""
-    return RANKS.get() is not None
-
-
 def own_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Return the rows of this rank, of tensors with a common first axis; all rows where nothing is shared."""
     ranks = RANKS.get()

@@ -61,7 +61,7 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     >>> import torch.distributed
     >>> from skseqmetric import SyncGRUMetric, data_parallel
     >>> from skseqmetric.datasets import load_japanese_vowels
-    >>> X, y = load_japanese_vowels("train")
+    >>> X, y = load_japanese_vowels(split="train", return_X_y=True)
     >>> torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     >>> with data_parallel():
     ...     metric = SyncGRUMetric(max_updates=4, random_state=0).fit(X, y)

@@ -108,7 +108,7 @@ class CrossModalRetrievalDisplay:
         ValueError
             If a sequence or an image has no class, or there are fewer images than n_neighbors.
         """
-        checked = sequences_with_gaps(X)
+        checked = sequences_with_gaps(X, estimator)
         sequences = checked.to_list()
         pixels = np.moveaxis(check_images(images).values, 1, -1)
         y = one_label_each(y, len(sequences), "y", "sequences")

@@ -65,7 +65,7 @@ class SynchronizationDisplay:
         -------
         display : SynchronizationDisplay
         """
-        sequences = sequences_with_gaps(X)
+        sequences = sequences_with_gaps(X, metric)
         labels = one_label_each(y, len(sequences), "y", "sequences")
         pairs = sample_pairs_of_labels(labels, n_pairs, np.random.default_rng(random_state))
         curves = [_curves(metric, sequences, chosen) for chosen in pairs]

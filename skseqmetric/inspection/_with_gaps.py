@@ -6,7 +6,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from skseqmetric._input import Sequences, check_sequences
+from skseqmetric._input import Sequences, check_sequences, missing_rule
 
 
 class _Reader(BaseEstimator):
@@ -16,6 +16,10 @@ class _Reader(BaseEstimator):
         return True
 
 
-def sequences_with_gaps(X: Any) -> Sequences:
-    """Return X as `check_sequences` does, but with missing values where they are."""
-    return check_sequences(X, estimator=_Reader())
+def sequences_with_gaps(X: Any, estimator: Any = None) -> Sequences:
+    """Return X as `check_sequences` does, but with missing values where they are.
+
+    An estimator that refuses missing values refuses them here.
+    """
+    refused = estimator is not None and missing_rule(estimator, reset=False) == "error"
+    return check_sequences(X, estimator=None if refused else _Reader())

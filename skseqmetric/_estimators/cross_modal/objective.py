@@ -16,7 +16,7 @@ from skseqmetric._networks.cross_modal import CONVOLUTION, EMBEDDING, CrossModal
 from skseqmetric._ops.cross_modal_losses import cross_modal_loss
 from skseqmetric._ops.loss_balance import task_weights
 from skseqmetric._ops.margins import least_edit_distance
-from skseqmetric._ops.ranks import all_rows, own_noise, own_rows
+from skseqmetric._ops.ranks import RANKS, all_rows, own_noise, own_rows
 from skseqmetric._tasks import Task
 
 
@@ -146,20 +146,26 @@ class CrossModalObjective(nn.Module):
         images: Tensor | None = None,
         **of_images: Tensor,
     ) -> Tensor:
-        noise = own_noise(self.generator) if self.training else None
+        shared = self.training and RANKS.get() is not None
+        noise = self.generator if self.training else None
+        if noise is not None and shared:
+            noise = own_noise(noise)
         weights, n = weights / self.task.mean_weight, len(values)
-        if self.training:
+        if shared:
             values, lengths = own_rows(values, lengths)
         cross, network = self.cross, self.network
         if images is None or cross is None:
             features, steps = network.encode_series(values, lengths, noise)
-            logits, steps = self._of_all_ranks(n, network.series_logits(features, steps), steps)
+            logits = network.series_logits(features, steps)
+            if shared:
+                logits, steps = all_rows(logits, n), all_rows(steps, n)
             with torch.autocast(values.device.type, enabled=False):
                 return (self.task.loss(logits.float(), steps, targets) * weights).mean()
-        if self.training:
+        if shared:
             (images,) = own_rows(images)
         encoded = network.encode(values, lengths, images, noise, deep=CONVOLUTION in cross.betas)
-        encoded = encoded.mapped(lambda rows: self._of_all_ranks(n, rows)[0])
+        if shared:
+            encoded = encoded.mapped(lambda rows: all_rows(rows, n))
         logits = network.series_logits(encoded.features, encoded.steps)
         # losses take differences and moments of similar numbers, so they need full precision
         with torch.autocast(values.device.type, enabled=False):
@@ -171,9 +177,6 @@ class CrossModalObjective(nn.Module):
             losses = torch.stack([task, *self._of_images(cross, points, scores, targets, weights, **of_images)])
             cross.course.record(losses, n)
             return losses @ losses.new_tensor(cross.course.weights)
-
-    def _of_all_ranks(self, n: int, *own: Tensor) -> tuple[Tensor, ...]:
-        return tuple(all_rows(rows, n) for rows in own) if self.training else own
 
     def _of_images(
         self,

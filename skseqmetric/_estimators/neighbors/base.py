@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,19 +12,22 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import shown
+from skseqmetric._estimators.neighbors import radius
 from skseqmetric._estimators.neighbors.graphs import csr, edge_values
-from skseqmetric._estimators.neighbors.radius import RadiusSearch
+from skseqmetric._estimators.neighbors.holder import MetricHolder
 from skseqmetric._metrics.hooks import is_euclidean
 from skseqmetric._metrics.search import k_nearest, prepared_references, recall_at_k
 
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
 
 
-class SequenceNeighbors(RadiusSearch, ABC):
+class SequenceNeighbors(MetricHolder, ABC):
     """The search for neighbours among the fitted sequences, of all neighbour estimators."""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **RadiusSearch._parameter_constraints,
+        **MetricHolder._parameter_constraints,
+        "radius": [Interval(Real, 0, None, closed="left")],
+        "n_jobs": [Integral, None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions({"exact", "rerank"})],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
@@ -58,6 +61,8 @@ class SequenceNeighbors(RadiusSearch, ABC):
         return min(self.n_candidates, most)
 
     # ----------------------------------------------------------------------------------------------------------- search
+    radius_neighbors = radius.radius_neighbors
+    radius_neighbors_graph = radius.radius_neighbors_graph
 
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True

@@ -68,11 +68,11 @@ def find_subsequences(
     recordings : iterable of (T_i, C) arrays, or of (T_i,) arrays for one channel
         A list, a generator, or anything else that is iterated over. Each recording is read once, block by block, and
         dropped before the next one is asked for. It may be a memory map.
-    labels : array-like of shape (n,), optional
+    labels : array-like of shape (n,), default=None
         The pattern that each query is an example of. None: every query is a pattern by itself.
     n_matches : int or None, default=10
         Matches of a pattern at most, over all recordings. None: all.
-    max_distance : float, optional
+    max_distance : float, default=None
         Largest distance of a match. None: no limit.
     lengths : "auto", int, or list of int, default="auto"
         Steps of the windows, >= 1. "auto": lengths from 3/4 of the shortest query to 4/3 of the longest one, each at
@@ -143,7 +143,7 @@ def find_subsequences(
     >>> recording[40:48] += 0.9 * bump
     >>> matches = find_subsequences(DTWMetric().fit([bump]), [bump], [recording], n_matches=2, lengths=8, stride=1)
     >>> matches[0][["start", "stop"]].tolist(), matches[0]["distance"].round(2).tolist()
-    ([(20, 28), (40, 48)], [0.0, 0.2])
+    ([(20, 28), (40, 48)], [0.0, 0.19])
     """
     given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
     validate_parameter_constraints(_CONSTRAINTS, given, caller_name="find_subsequences")

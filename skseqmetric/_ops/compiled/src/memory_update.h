@@ -226,7 +226,9 @@ private:
         // no product may meet what is not a number
         std::memset(a.old, 0, sizeof(float) * n * S * H);
         std::memset(a.u, 0, sizeof(float) * n * H);
-        if (!p.tokens) std::memset(a.rows, 0, sizeof(float) * n * S * p.n_features);
+        if (p.tokens) return;
+        std::memset(a.rows, 0, sizeof(float) * n * S * p.n_features);
+        if (p.attention) std::memset(g.pairs, 0, sizeof(float) * n_inputs() * 2 * H);
     }
 
     // Equations 6 and 5.

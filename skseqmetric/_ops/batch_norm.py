@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from skseqmetric._ops.ranks import is_shared, summed
+from skseqmetric._ops.ranks import summed
 
 
-def batch_normalised(norm: nn.Module, x: Tensor) -> Tensor:
-    """Return norm(x) for x (N, F) or (N, F, h, w).
+def shared_batch_norm(norm: Any, x: Tensor) -> Tensor:
+    """Return norm(x) in training, for x (N, F) or (N, F, h, w) of this rank and a layer of `torch.nn`.
 
-    In training on several ranks, mean and variance are those of the rows of all ranks, and so are the running
-    statistics. `torch.nn.SyncBatchNorm` does this on CUDA alone.
+    Mean and variance are those of the rows of all ranks, and so are the running statistics. `torch.nn.SyncBatchNorm`
+    does this on CUDA alone.
     """
-    if not (norm.training and is_shared() and isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)):
-        normalised: Tensor = norm(x)
-        return normalised
     axes = [axis for axis in range(x.ndim) if axis != 1]
     shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
     count = summed(x.new_full((), x.numel() // x.shape[1]))
@@ -28,7 +27,7 @@ def batch_normalised(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _follow(norm: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+def _follow(norm: Any, mean: Tensor, variance: Tensor) -> None:
     """Move the running statistics as torch does, with the unbiased variance."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
