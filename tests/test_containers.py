@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from typing import Any
 
@@ -25,7 +24,6 @@ from skseqmetric import (
     to_padded,
 )
 from skseqmetric.exceptions import SuspiciousShapeWarning
-from tests.small_containers import CANNOT_BE_EMPTY, FAULTS, FORMS, KEEPS_FLOAT32, NUMBERS_ONLY, OF_ONE_TYPE, made
 
 RNG = np.random.default_rng(0)
 X = [RNG.normal(size=(t, 2)) for t in (4, 6, 3)]
@@ -168,44 +166,6 @@ def test_a_container_that_says_too_little_is_refused(name: str) -> None:
     container, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         check_sequences(container)
-
-
-# ------------------------------------------------------------------------------------------- fuzzed containers
-
-
-def fuzz(n: int, seed: int) -> dict[str, int]:
-    """Read n containers, some of them with a fault. Return how many were read and refused."""
-    rng = np.random.default_rng(seed)
-    counts = {"read": 0, "refused": 0}
-    for k in range(n):
-        X, form = made(rng), list(FORMS)[k % len(FORMS)]
-        fault = list(FAULTS)[rng.integers(len(FAULTS))] if rng.random() < 0.5 else None
-        if (fault == "empty" and form in CANNOT_BE_EMPTY) or (fault in ("text", "None") and form in NUMBERS_ONLY):
-            fault = None
-        if fault == "text" and form in OF_ONE_TYPE:
-            fault = None
-        if fault is not None:
-            X = FAULTS[fault][0](X, rng)
-        try:
-            sequences = check_sequences(FORMS[form](X))
-        except Exception as error:
-            assert type(error) in (ValueError, TypeError), (k, form, fault, error)  # noqa: PT017
-            assert fault is not None, (k, form, error)  # noqa: PT017
-            assert re.search(FAULTS[fault][1], str(error)), (k, form, fault, error)  # noqa: PT017
-            counts["refused"] += 1
-        else:
-            assert fault is None, (k, form, fault)
-            assert sequences.values.dtype in (np.float32, np.float64)
-            kept = sequences.values.dtype if form in KEEPS_FLOAT32 and X[0].dtype == np.float32 else np.float64
-            assert_same(sequences.to_list(), [x.astype(kept) for x in X])
-            counts["read"] += 1
-    return counts
-
-
-@pytest.mark.parametrize(("n", "seed"), [(84, 0), pytest.param(2000, 1, marks=pytest.mark.long)])
-def test_a_container_is_read_rightly_or_refused_by_place(n: int, seed: int) -> None:
-    counts = fuzz(n, seed)
-    assert min(counts.values()) > n // 4
 
 
 # ------------------------------------------------------------------------------------------- suspicious shapes
