@@ -89,7 +89,8 @@ def frame(items: Any) -> pd.DataFrame:
 
 def test_every_public_estimator_is_tested() -> None:
     public = (getattr(skseqmetric, name) for name in skseqmetric.__all__)
-    found = {c for c in public if isinstance(c, type) and issubclass(c, BaseEstimator) and hasattr(c, "fit")} - {skseqmetric.Metric}
+    classes = {c for c in public if isinstance(c, type) and issubclass(c, BaseEstimator) and hasattr(c, "fit")}
+    found = classes - {skseqmetric.Metric}
     assert {type(case.estimator) for case in CASES} == found
 
 

@@ -67,7 +67,7 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     ...     metric = SyncGRUMetric(max_updates=4, random_state=0).fit(X, y)
     >>> torch.distributed.destroy_process_group()
     >>> metric.transform(X[:2]).shape
-    (2, 128)
+    (2, 96)
     """
     if not (dist.is_available() and dist.is_initialized()):
         raise RuntimeError(
