@@ -174,17 +174,17 @@ CASES = [
     Case(
         "SequenceKNeighborsClassifier",
         lambda: SequenceKNeighborsClassifier(SyncGRUMetric(**SMALL), n_neighbors=2),
-        _fits(LABELS),
+        _fits(LABELS, partial=False) | {"partial_fit": {"y": LABELS}},
     ),
     Case(
         "SequenceKNeighborsRegressor",
         lambda: SequenceKNeighborsRegressor(SyncGRUMetric(**SMALL), n_neighbors=2, n_bins=2),
-        _fits(NUMBERS),
+        _fits(NUMBERS, partial=False) | {"partial_fit": {"y": NUMBERS}},
     ),
     Case(
         "SequenceNeighborsTransformer",
         lambda: SequenceNeighborsTransformer(SyncGRUMetric(**SMALL), n_neighbors=2),
-        _fits(LABELS),
+        _fits(LABELS, partial=False) | {"partial_fit": {"y": LABELS}},
     ),
     Case("SequenceImputer", lambda: SequenceImputer("mask"), {"fit": {}}),
     Case("SequenceResampler", lambda: SequenceResampler(7), {"fit": {}}),

@@ -155,8 +155,8 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         ----------
         X : list of (T_i, C) arrays, array (n, T, C), or array (n, T)
             Sequences.
-        y : array-like of shape (n,), optional
-            Targets for the metric in the first call.
+        y : array-like of shape (n,), default=None
+            Targets for the metric in the first call. Later calls check their number only.
 
         Returns
         -------
@@ -165,14 +165,17 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         Raises
         ------
         ValueError
-            `check_sequences` does not accept X, or the metric cannot prepare sequences that are joined. The estimator
-            is then as it was before.
+            `check_sequences` does not accept X, y has another length, or the metric cannot prepare sequences that are
+            joined. The estimator is then as it was before.
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y)
         self._validate_params()
         with unchanged_if_refused(self):
-            self._extend(lent_sequences(X, estimator=self, reset=False))
+            sequences = lent_sequences(X, estimator=self, reset=False)
+            if y is not None and len(y) != len(sequences):
+                raise ValueError(f"y has {len(y)} entries, and X {len(sequences)} sequences.")
+            self._extend(sequences)
             self._n_features_out = self.n_samples_fit_
         return self
 
