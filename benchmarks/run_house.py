@@ -40,7 +40,7 @@ MAY_BE_TESTED = {"_ops"}
 """Private parts of the package that tests may import: equations have a reference of their own."""
 
 FORMATTER_EXCEPTIONS = 9
-RESULT_BYTES = 299_999
+RESULT_BYTES = 309_999
 
 
 def figures(*, quick: bool = False) -> dict[str, Any]:
