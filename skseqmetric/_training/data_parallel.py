@@ -57,7 +57,6 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     --------
     A script for ``torchrun --nproc-per-node 2 train.py``. One process starts it here:
 
-    >>> import os
     >>> import torch.distributed
     >>> from skseqmetric import SyncGRUMetric, data_parallel
     >>> from skseqmetric.datasets import load_japanese_vowels
