@@ -111,7 +111,7 @@ def test_what_is_missing_is_named(metric: Any, X: list[np.ndarray], monkeypatch:
     with pytest.raises(ValueError, match="DTWMetric has no embedding"):
         index_of(DTWMetric().fit(X), "hnsw", X[:3])
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ImportError, match=r'backend="ivf"\) needs faiss: pip install "skseqmetric\[ann\]"'):
+    with pytest.raises(ImportError, match=r'backend="ivf" needs faiss: pip install "skseqmetric\[ann\]"'):
         SequenceIndex(metric, backend="ivf").add(X[:3])
 
 

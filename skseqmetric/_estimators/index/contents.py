@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._estimators.index.approximation import Approximation, StoredApproximation
-from skseqmetric._estimators.index.grown import Grown
-from skseqmetric._estimators.index.references import (
+from skseqmetric._metrics.indexing.approximation import Approximation, StoredApproximation
+from skseqmetric._metrics.indexing.columns import Column, column_of
+from skseqmetric._metrics.indexing.references import (
     EuclideanReferences,
     Found,
     PairedReferences,
@@ -76,8 +76,8 @@ class Contents:
     next_name, next_number : the id of the next sequence that comes without one, and its number. None comes twice.
     """
 
-    names: Grown
-    numbers: Grown
+    names: Column
+    numbers: Column
     next_name: int
     next_number: int
     references: References
@@ -87,8 +87,8 @@ class Contents:
     def empty(cls, metric: Any) -> Contents:
         """Return contents without references."""
         references: References = EuclideanReferences(metric) if is_euclidean(metric) else PairedReferences(metric)
-        none = np.zeros(0, dtype=np.int64)
-        return cls(Grown(none), Grown(none), 0, 0, references)
+        none = column_of(np.zeros(0, dtype=np.int64))
+        return cls(none, none, 0, 0, references)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -96,7 +96,7 @@ class Contents:
     @property
     def has_texts(self) -> bool | None:
         """Whether ids are text; None if there are none."""
-        return self.names.array.dtype == object if len(self) else None
+        return self.names.holds_text if len(self) else None
 
     @cached_property
     def by_embedding(self) -> EuclideanReferences:
@@ -108,7 +108,7 @@ class Contents:
         numbers = np.arange(self.next_number, self.next_number + len(names))
         is_number = names.dtype != object
         new = Contents(
-            self.names.with_rows(names) if len(self) else Grown(names),
+            self.names.with_rows(names) if len(self) else column_of(names),
             self.numbers.with_rows(numbers),
             max(self.next_name, int(names.max()) + 1) if is_number else self.next_name,
             self.next_number + len(names),
@@ -134,7 +134,7 @@ class Contents:
     def stored(self) -> StoredContents:
         """Return what a file holds."""
         numbers = self.numbers.array
-        approximation = None if self.approximation is None else self.approximation.stored(numbers)
+        approximation = None if self.approximation is None else self.approximation.stored(self.numbers)
         references = self.references.stored() if len(self) else None
         return StoredContents(self.names.array, numbers, self.next_name, self.next_number, references, approximation)
 
@@ -150,10 +150,11 @@ class Contents:
         references = cls.empty(metric).references
         if stored.references is not None:
             references = references.restored(stored.references, len(stored.names))
-        new = cls(Grown(stored.names), Grown(stored.numbers), stored.next_name, stored.next_number, references)
+        names, numbers = column_of(stored.names), column_of(stored.numbers)
+        new = cls(names, numbers, stored.next_name, stored.next_number, references)
         if stored.approximation is None:
             return new
-        approximation = Approximation.restored(stored.approximation, references.embeddings(), stored.numbers)
+        approximation = Approximation.restored(stored.approximation, references.embeddings(), numbers)
         return replace(new, approximation=approximation)
 
     # ------------------------------------------------------------------ search
@@ -162,28 +163,19 @@ class Contents:
         queries = self.references.of_queries(prepared)
         if n_candidates is None or (self.approximation is None and isinstance(queries, np.ndarray)):
             return self.references.nearest(queries, k)
-        rows = self._shortlist(prepared, n_candidates)
-        return self._ranked(prepared, queries, rows, k)
+        rows = self._shortlist(prepared, n_candidates, k if isinstance(queries, np.ndarray) else None)
 
-    def _shortlist(self, prepared: Any, n: int) -> np.ndarray:
+        def of_all(short: np.ndarray) -> Found:
+            return self.nearest(taken(prepared, short), k, None)
+
+        return self.references.nearest_of(queries, rows, k, of_all)
+
+    def _shortlist(self, prepared: Any, n: int, k: int | None) -> np.ndarray:
         embeddings = embeddings_of(self.references.metric, prepared)
         if self.approximation is None:
             return self.by_embedding.nearest(embeddings, min(n, len(self)))[1]
-        return self.approximation.candidates(embeddings, self.numbers.array, n)
+        return self.approximation.candidates(embeddings, self.numbers, n, k)
 
     def within(self, prepared: Any, radius: float) -> Within:
         """Return distances and rows of all references up to a distance."""
         return self.references.within(self.references.of_queries(prepared), radius)
-
-    def _ranked(self, prepared: Any, queries: Any, candidates: np.ndarray, k: int) -> Found:
-        """Return the k nearest of the candidates (Q, n). Queries with fewer candidates are searched exactly."""
-        rows, distances = (
-            np.where(candidates < 0, len(self), candidates),
-            self.references.distances(queries, candidates),
-        )
-        order = np.lexsort((rows, distances), axis=1)[:, :k]
-        found = np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
-        short = np.flatnonzero(found[1][:, -1] == len(self))
-        if len(short):
-            found[0][short], found[1][short] = self.nearest(taken(prepared, short), k, None)
-        return found

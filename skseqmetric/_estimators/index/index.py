@@ -14,18 +14,15 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import plain_state, revived_state, save, shown
-from skseqmetric._estimators.index.approximation import ENGINES, Approximation
+from skseqmetric._metrics.indexing.approximation import ENGINES, FEWEST, Approximation
 from skseqmetric._estimators.index.contents import Contents
-from skseqmetric._estimators.index.library import faiss_library, has_faiss
+from skseqmetric._metrics.indexing.library import faiss_library, has_faiss
 from skseqmetric._estimators.index.names import Places, checked_ids
-from skseqmetric._estimators.index.references import embeddings_of
+from skseqmetric._metrics.indexing.references import embeddings_of
 from skseqmetric._input import lent_sequences
 from skseqmetric._metrics.hooks import embedded, is_euclidean, kept, prepare
 from skseqmetric._metrics.parts import check_growing
 from skseqmetric._metrics.search import recall_at_k
-
-_FEWEST = 1000
-"""References up to which the search is exact, which then takes less time than an approximation."""
 
 _MANY = 2**17
 """References from which "auto" is approximate."""
@@ -41,7 +38,7 @@ class _Writer:
     def places(self, contents: Contents) -> Places:
         """Return where the references are. They are found out once, at the first writing after loading."""
         if self._places is None:
-            self._places = Places(contents.names.array, contents.numbers.array)
+            self._places = Places(contents.names, contents.numbers)
         return self._places
 
 
@@ -176,7 +173,7 @@ class SequenceIndex(BaseEstimator):
             places = self._writer.places(before)
             names = self._new_names(ids, len(prepared), before, places)
             after = self._approximated(metric, before.with_references(names, prepared), new)
-            places.with_names(after.names.array, after.numbers.array, len(names))
+            places.with_names(after.names, after.numbers, len(names))
             self._contents = after
         return self
 
@@ -203,7 +200,7 @@ class SequenceIndex(BaseEstimator):
             before = self._held(metric)
             places = self._writer.places(before)
             names = checked_ids(ids, None, texts=before.has_texts)
-            rows = places.rows(names, before.names.array, before.numbers.array)
+            rows = places.rows(names, before.names, before.numbers)
             if (rows < 0).any():
                 missing = names[rows < 0]
                 others = f", nor {len(missing) - 1} more of ids" if len(missing) > 1 else ""
@@ -264,7 +261,7 @@ class SequenceIndex(BaseEstimator):
                 raise ValueError("the ids of this index are text: pass the ids of the new sequences too.")
             return np.arange(contents.next_name, contents.next_name + n)
         names = checked_ids(ids, n, texts=contents.has_texts)
-        taken = places.rows(names, contents.names.array, contents.numbers.array) >= 0
+        taken = places.rows(names, contents.names, contents.numbers) >= 0
         if taken.any():
             raise ValueError(
                 f"the id {names[taken][:1].tolist()[0]!r} is in the index already: remove it first, or choose another. "
@@ -278,16 +275,16 @@ class SequenceIndex(BaseEstimator):
         old = contents.approximation
         if backend == "exact":
             return contents if old is None else replace(contents, approximation=None)
-        numbers = contents.numbers.array
+        numbers = contents.numbers
         n_new = 0 if new is None else len(new)
         if old is not None and old.suits(backend, numbers, n_new):
             if new is not None:
-                old.add(new, numbers[len(numbers) - n_new :])
+                old.add(new, numbers)
             return contents
         return replace(contents, approximation=Approximation.of(backend, contents.references.embeddings(), numbers))
 
     def _backend_for(self, metric: Any, contents: Contents) -> str:
-        if len(contents) <= _FEWEST:
+        if len(contents) <= FEWEST:
             return "exact"
         if self.backend != "auto":
             return self.backend
@@ -321,7 +318,7 @@ class SequenceIndex(BaseEstimator):
         """
         contents = self._contents_with(k)
         distances, rows = contents.nearest(self._queries(X), k, self._shortlist_length(k, contents))
-        return distances, contents.names.array[rows]
+        return distances, contents.names.at(rows)
 
     @shown
     def search_radius(self, X: Any, radius: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -349,7 +346,7 @@ class SequenceIndex(BaseEstimator):
             raise ValueError(f"radius={radius!r} must be a finite number >= 0.")
         contents = self._contents_with(0)
         distances, rows = contents.within(self._queries(X), float(radius))
-        return distances, [contents.names.array[found] for found in rows]
+        return distances, [contents.names.at(found) for found in rows]
 
     @shown
     def recall(self, X: Any, k: int = 5) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skseqmetric._input import as_array, positional
+from skseqmetric._metrics.indexing.columns import Column, Consecutive
 
 _RANGE = np.iinfo(np.int64)
 
@@ -70,32 +71,36 @@ class Places:
     While ids grow in this order too, they are searched for among the ids themselves. Else a dictionary holds them.
     """
 
-    def __init__(self, names: np.ndarray, numbers: np.ndarray) -> None:
-        self._known = None if _grows(names) else dict(zip(names.tolist(), numbers.tolist(), strict=True))
+    def __init__(self, names: Column, numbers: Column) -> None:
+        self._known: dict[Any, int] | None = None
+        if not _are_growing(names, len(names)):
+            self._known = dict(zip(names.array.tolist(), numbers.array.tolist(), strict=True))
 
-    def rows(self, given: np.ndarray, names: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    def rows(self, given: np.ndarray, names: Column, numbers: Column) -> np.ndarray:
         """Return the rows of ids in an index with these names and numbers, and -1 for ids that it does not have."""
         if self._known is None:
-            at = np.searchsorted(names, given)
-            found = at < len(names)
-            found[found] = names[at[found]] == given[found]
-            return np.where(found, at, -1)
+            return names.rows(given)
         known = np.array([self._known.get(name, -1) for name in given.tolist()], dtype=np.int64)
-        return np.where(known < 0, -1, np.searchsorted(numbers, known))
+        return np.where(known < 0, -1, numbers.rows(known))
 
-    def with_names(self, names: np.ndarray, numbers: np.ndarray, n_new: int) -> None:
+    def with_names(self, names: Column, numbers: Column, n_new: int) -> None:
         """Keep the last `n_new` of all names."""
         if self._known is None:
-            if _grows(names[max(0, len(names) - n_new - 1) :]):
+            if _are_growing(names, n_new + 1):
                 return
             self._known, n_new = {}, len(names)
-        begin = len(names) - n_new
-        self._known.update(zip(names[begin:].tolist(), numbers[begin:].tolist(), strict=True))
+        new = np.arange(len(names) - n_new, len(names))
+        self._known.update(zip(names.at(new).tolist(), numbers.at(new).tolist(), strict=True))
 
     def without(self, given: np.ndarray) -> None:
         """Forget ids that it has."""
         for name in given.tolist() if self._known is not None else ():
             del self._known[name]  # type: ignore[union-attr]
+
+
+def _are_growing(names: Column, n_last: int) -> bool:
+    """Whether the last names are numbers that grow."""
+    return isinstance(names, Consecutive) or _grows(names.array[max(0, len(names) - n_last) :])
 
 
 def _grows(names: np.ndarray) -> bool:

@@ -11,14 +11,19 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skseqmetric._base import shown
+from skseqmetric._base import plain_state, revived_state, shown
 from skseqmetric._estimators.neighbors import radius
 from skseqmetric._estimators.neighbors.graphs import csr, edge_values
 from skseqmetric._estimators.neighbors.holder import MetricHolder
+from skseqmetric._estimators.neighbors.linked import Linked
 from skseqmetric._metrics.hooks import is_euclidean
 from skseqmetric._metrics.search import k_nearest, prepared_references, recall_at_k
 
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
+
+
+_SHORTEST = {"exact": 20, "rerank": 20, "hnsw": 64}
+"""Fewest candidates, if the user has not said how many. "exact": of a recall."""
 
 
 class SequenceNeighbors(MetricHolder, ABC):
@@ -29,7 +34,7 @@ class SequenceNeighbors(MetricHolder, ABC):
         "radius": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "algorithm": [StrOptions({"exact", "rerank"})],
+        "algorithm": [StrOptions({"exact", "rerank", "hnsw"})],
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -37,13 +42,19 @@ class SequenceNeighbors(MetricHolder, ABC):
         "n_candidates_": "none|int",
         "classes_": "labels K",
         "_y": "int64 n|floats n|floats n *",
+        "_linked": "none|record StoredApproximation",
     }
 
-    def _learn_from_references(self) -> None:
+    def _learn_from_references(self, n_new: int) -> None:
         self.n_candidates_ = None
-        if self.algorithm == "rerank" or is_euclidean(self.metric_):
+        earlier = self.__dict__.pop("_linked", None)
+        if self.algorithm == "hnsw":
+            linked = Linked.of(self.metric_, self._references, n_new, earlier)
+            if linked is not None:
+                self._linked = linked
+        elif self.algorithm == "rerank" or is_euclidean(self.metric_):
             prepared_references(self.metric_, self._references)
-        if self.algorithm == "rerank":
+        if self._is_shortlisted(self.algorithm):
             self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_)
 
     @property
@@ -51,9 +62,13 @@ class SequenceNeighbors(MetricHolder, ABC):
     def _n_stored(self) -> int:
         """Number of neighbours that a prediction needs."""
 
+    def _is_shortlisted(self, algorithm: str) -> bool:
+        """Whether a search computes the distances to a shortlist alone. A graph of few sequences is not made."""
+        return algorithm == "rerank" or (algorithm == "hnsw" and "_linked" in vars(self))
+
     def _shortlist_length(self, k: int, most: int) -> int:
         if self.n_candidates is None:
-            return min(max(20, 4 * k), most)
+            return min(max(_SHORTEST[self.algorithm], 4 * k), most)
         if self.n_candidates < k:
             raise ValueError(
                 f"n_candidates={self.n_candidates} is less than the {k} neighbours that the search must find."
@@ -116,7 +131,9 @@ class SequenceNeighbors(MetricHolder, ABC):
         return self._graph(self._queries(X), k, mode, itself=X is None)
 
     def rerank_recall(self, X: Any = None, n_neighbors: int | None = None) -> float:
-        """Return the share of the exact neighbours that `algorithm="rerank"` finds.
+        """Return the share of the exact neighbours that a shortlist holds.
+
+        The shortlist is that of `algorithm="hnsw"` if this is the algorithm, else that of "rerank".
 
         Parameters
         ----------
@@ -128,10 +145,11 @@ class SequenceNeighbors(MetricHolder, ABC):
         Returns
         -------
         recall : float in [0, 1]
-            Share of the exact K nearest neighbours that are on the shortlist, and thus in the result of "rerank".
+            Share of the exact K nearest neighbours that are on the shortlist, and thus in the result of the search.
         """
         k, queries = self._checked_k(n_neighbors), self._queries(X)
-        found = [self._search(queries, k, itself=X is None, algorithm=a)[1] for a in ("exact", "rerank")]
+        algorithms = "exact", "hnsw" if self.algorithm == "hnsw" else "rerank"
+        found = [self._search(queries, k, itself=X is None, algorithm=a)[1] for a in algorithms]
         return recall_at_k(*found)
 
     def _checked_k(self, n_neighbors: Any) -> int:
@@ -150,20 +168,33 @@ class SequenceNeighbors(MetricHolder, ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         algorithm = algorithm or self.algorithm
         most = self.n_samples_fit_ - int(itself)
-        return k_nearest(
-            self.metric_,
-            queries,
-            self._references,
-            k,
-            n_candidates=self._shortlist_length(k, most) if algorithm == "rerank" and k <= most else None,
-            exclude=np.arange(self.n_samples_fit_) if itself else None,
-            n_jobs=self.n_jobs,
-        )
+        shortlisted = k <= most and self._is_shortlisted(algorithm)
+        options: dict[str, Any] = {
+            "n_candidates": self._shortlist_length(k, most) if shortlisted else None,
+            "exclude": np.arange(self.n_samples_fit_) if itself else None,
+            "n_jobs": self.n_jobs,
+        }
+        if shortlisted and algorithm == "hnsw":
+            return self._linked.search(self.metric_, queries, k, **options)
+        return k_nearest(self.metric_, queries, self._references, k, **options)
 
     def _graph(self, queries: Any, k: int, mode: str, *, itself: bool = False) -> Any:
         distances, indices = self._search(queries, k, itself=itself)
         starts = np.arange(0, indices.size + 1, k)
         return csr(edge_values(distances.ravel(), mode), indices.ravel(), starts, self.n_samples_fit_)
+
+    # ------------------------------------------------------------------------------------------------------------ files
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        linked = state.get("_linked")
+        return state if linked is None else plain_state(self, {**state, "_linked": linked.stored()})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        revived = revived_state(self, state)
+        stored = revived.pop("_linked", None)
+        super().__setstate__(revived)
+        if stored is not None:
+            self._linked = Linked.restored(self.metric_, self._references, stored)
 
 
 def neighbor_weights(distances: np.ndarray, weights: Weights) -> np.ndarray:

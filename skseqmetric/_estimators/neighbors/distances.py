@@ -201,7 +201,7 @@ class SequenceDistances(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Metri
             "metric, as in estimator.metric_.export(path), and keep estimator.metric_.transform(references)."
         )
 
-    def _learn_from_references(self) -> None:
+    def _learn_from_references(self, n_new: int) -> None:
         self.__dict__.pop("gamma_", None)
         if self.kernel is not None:
             self.gamma_ = self._typical_factor() if self.gamma is None else float(self.gamma)

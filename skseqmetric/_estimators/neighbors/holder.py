@@ -48,8 +48,8 @@ class MetricHolder(CallbackSupportMixin, BaseEstimator, ABC):
     }
 
     @abstractmethod
-    def _learn_from_references(self) -> None:
-        """Learn what else there is to learn, once the fitted sequences are prepared."""
+    def _learn_from_references(self, n_new: int) -> None:
+        """Learn what else there is to learn of the fitted sequences, the last `n_new` of which are new."""
 
     # ---------------------------------------------------------------------------------------------------------- fitting
 
@@ -80,14 +80,14 @@ class MetricHolder(CallbackSupportMixin, BaseEstimator, ABC):
         self.metric_ = metric
         self._references = kept(prepare(metric, sequences))
         self.n_samples_fit_ = len(sequences)
-        self._learn_from_references()
+        self._learn_from_references(len(sequences))
 
     def _extend(self, sequences: Sequences) -> None:
         """Keep further sequences under the fitted metric."""
         check_growing(self.metric_, self._references)
         self._references = joined(self._references, kept(prepare(self.metric_, sequences)))
         self.n_samples_fit_ += len(sequences)
-        self._learn_from_references()
+        self._learn_from_references(len(sequences))
 
     @shown
     def _prepare_queries(self, X: Any) -> Any:

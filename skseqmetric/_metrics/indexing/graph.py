@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._estimators.index.library import faiss_library
+from skseqmetric._metrics.indexing.library import faiss_library
 from skseqmetric._files import record
 
 _N_LINKS = 16  # of a vector, and twice as many on the lowest level
@@ -93,10 +93,13 @@ class Graph:
         """Add vectors (n, D)."""
         self._index.add(vectors)
 
-    def search(self, vectors: np.ndarray, n: int, selector: Any) -> np.ndarray:
-        """Return the places (Q, n) of near vectors that the selector allows; -1 where there are fewer."""
+    def search(self, vectors: np.ndarray, n: int, selector: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return squared distances and places (Q, n) of near vectors that the selector allows, the nearest first.
+
+        Places are -1 where there are fewer.
+        """
         settings = self._faiss.SearchParametersHNSW(efSearch=n, sel=selector)
-        return self._index.search(vectors, n, params=settings)[1]
+        return self._index.search(vectors, n, params=settings)
 
     def vectors(self, places: np.ndarray) -> np.ndarray:
         """Return the vectors at these places."""

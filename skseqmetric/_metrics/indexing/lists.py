@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._estimators.index.library import faiss_library
+from skseqmetric._metrics.indexing.library import faiss_library
 from skseqmetric._files import record
 
 _PER_LIST = 39  # fewest vectors for each centre, as faiss asks for
@@ -80,10 +80,13 @@ class Lists:
         self._index.add_core(len(vectors), pointer(vectors), None, pointer(wide))
         self._lists.append(lists)
 
-    def search(self, vectors: np.ndarray, n: int, selector: Any) -> np.ndarray:
-        """Return the places (Q, n) of near vectors that the selector allows; -1 where there are fewer."""
+    def search(self, vectors: np.ndarray, n: int, selector: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return squared distances and places (Q, n) of near vectors that the selector allows, the nearest first.
+
+        Places are -1 where there are fewer.
+        """
         settings = self._faiss.SearchParametersIVF(nprobe=min(n, len(self._centers)), sel=selector)
-        return self._index.search(vectors, n, params=settings)[1]
+        return self._index.search(vectors, n, params=settings)
 
     def vectors(self, places: np.ndarray) -> np.ndarray:
         """Return the vectors at these places."""

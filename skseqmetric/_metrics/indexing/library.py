@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from typing import Any
 
 
-def faiss_library(backend: str) -> Any:
-    """Return `faiss`, or say what needs it."""
+def faiss_library(value: str, parameter: str = "backend") -> Any:
+    """Return `faiss`, or say which value of a parameter needs it."""
     try:
         import faiss
     except ImportError as error:
         raise ImportError(
-            f'SequenceIndex(backend="{backend}") needs faiss: pip install "skseqmetric[ann]", or use backend="exact".'
+            f'{parameter}="{value}" needs faiss: pip install "skseqmetric[ann]", or use {parameter}="exact".'
         ) from error
     return faiss
 

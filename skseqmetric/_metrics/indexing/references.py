@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skseqmetric._estimators.index.parts import places, taken_parts, with_part
+from skseqmetric._metrics.indexing.parts import places, taken_parts, with_part
 from skseqmetric._metrics.hooks import check_prepared, distance_tile, distances_of_pairs, embedded
 from skseqmetric._metrics.parts import joined, taken
 from skseqmetric._metrics.search import k_nearest
@@ -63,6 +63,22 @@ class References(ABC):
     @abstractmethod
     def distances(self, queries: Any, candidates: np.ndarray) -> np.ndarray:
         """Return the distances (Q, n) of every query to the rows of its candidates (Q, n); infinity for the row -1."""
+
+    def nearest_of(
+        self, queries: Any, candidates: np.ndarray, k: int, of_all: Callable[[np.ndarray], Found]
+    ) -> Found:
+        """Return the k nearest of candidates (Q, n), of which -1 is none.
+
+        `of_all(short)` returns those of queries that have fewer than k candidates.
+        """
+        rows = np.where(candidates < 0, len(self), candidates)
+        distances = self.distances(queries, candidates)
+        order = np.lexsort((rows, distances), axis=1)[:, :k]
+        found = np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
+        short = np.flatnonzero(found[1][:, -1] == len(self))
+        if len(short):
+            found[0][short], found[1][short] = of_all(short)
+        return found
 
     @property
     @abstractmethod
@@ -210,7 +226,9 @@ class PairedReferences(References):
         return replace(self, parts=(stored,))
 
 
-def embeddings_of(metric: Any, prepared: Any) -> np.ndarray:
+def embeddings_of(
+    metric: Any, prepared: Any, remedy: str = 'backend="exact" and n_candidates=None'
+) -> np.ndarray:
     """Return the embeddings (n, D) of prepared sequences in float32.
 
     Raises
@@ -221,8 +239,7 @@ def embeddings_of(metric: Any, prepared: Any) -> np.ndarray:
     found = embedded(metric, prepared)
     if found is None:
         raise ValueError(
-            f"{type(metric).__name__} has no embedding, by which a shortlist could be found: use "
-            'backend="exact" and n_candidates=None.'
+            f"{type(metric).__name__} has no embedding, by which a shortlist could be found: use {remedy}."
         )
     return found.astype(np.float32, copy=False)
 

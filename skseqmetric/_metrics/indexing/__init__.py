@@ -1,0 +1,1 @@
+"""What an index and the neighbour estimators hold: references that grow, and what finds shortlists of them."""
