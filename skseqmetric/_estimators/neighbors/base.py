@@ -46,7 +46,7 @@ class SequenceNeighbors(MetricHolder, ABC):
     }
 
     def _learn_from_references(self, n_new: int) -> None:
-        self.n_candidates_ = None
+        length = None if self.algorithm == "exact" else self._shortlist_length(self._n_stored, self.n_samples_fit_)
         earlier = self.__dict__.pop("_linked", None)
         if self.algorithm == "hnsw":
             linked = Linked.of(self.metric_, self._references, n_new, earlier)
@@ -54,8 +54,7 @@ class SequenceNeighbors(MetricHolder, ABC):
                 self._linked = linked
         elif self.algorithm == "rerank" or is_euclidean(self.metric_):
             prepared_references(self.metric_, self._references)
-        if self._is_shortlisted(self.algorithm):
-            self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_)
+        self.n_candidates_ = length if self._is_shortlisted(self.algorithm) else None
 
     @property
     @abstractmethod

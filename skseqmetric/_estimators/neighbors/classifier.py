@@ -37,11 +37,15 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         Weights of the votes. "uniform" or None: equal weights. "distance": 1 / distance, and fitted sequences at
         distance 0 then decide alone. A callable maps distances (Q, K) to weights of the same shape. They must be finite
         and >= 0, and not all 0 for a query. The first class wins a tie.
-    algorithm : {"exact", "rerank"}, default="exact"
+    algorithm : {"exact", "rerank", "hnsw"}, default="exact"
         "exact" computes the distance to every fitted sequence. "rerank" computes it only to the `n_candidates` fitted
-        sequences with the nearest embeddings. The metric must then have an embedding.
+        sequences with the nearest embeddings. "hnsw" finds such a shortlist along the links of a graph, without
+        comparing all embeddings, and may miss some of them. Both need a metric with an embedding. "hnsw" also needs
+        faiss, ``pip install "skseqmetric[ann]"``. `fit` and `partial_fit` make its graph. Up to 1,000 fitted sequences
+        there is none, and the search is exact.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
+        Length of the shortlist, at most the number of fitted sequences. "hnsw" follows the links of so many. None:
+        `max(20, 4 * n_neighbors)` for "rerank", and `max(64, 4 * n_neighbors)` for "hnsw".
     radius : float, default=1.0
         Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     missing : {"error", "interpolate", "mask"}, default="error"
@@ -64,7 +68,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
     metric_ : metric
         The fitted metric.
     n_candidates_ : int or None
-        Length of the shortlist of "rerank". None with "exact".
+        Length of the shortlist. None if the search is exact.
     n_samples_fit_ : int
         Number of fitted sequences.
     n_channels_ : int
@@ -81,7 +85,9 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
 
     Notes
     -----
-    An exact search computes Q R distances. It fits into scikit-learn's `working_memory`, without a (Q, R) matrix.
+    An exact search computes Q R distances. It fits into scikit-learn's `working_memory`, without a (Q, R) matrix. With
+    "hnsw" a query costs about `n_candidates` log R comparisons of embeddings. The graph takes 4 D + 150 bytes for each
+    fitted sequence, with embeddings of D numbers. `rerank_recall` says how many neighbours are found.
     `predict` and `kneighbors` do not change the estimator, so that threads may share it.
 
     Examples

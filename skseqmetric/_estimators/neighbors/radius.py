@@ -20,7 +20,7 @@ def radius_neighbors(
 ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
     """Find all fitted sequences up to a distance.
 
-    The search is exact, also with `algorithm="rerank"`.
+    The search is exact, whatever `algorithm` is.
 
     Parameters
     ----------

@@ -28,10 +28,10 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
         Number of neighbours in the mean.
     weights : {"uniform", "distance"}, callable or None, default="uniform"
         Weights of the mean, as in `SequenceKNeighborsClassifier`. None is "uniform".
-    algorithm : {"exact", "rerank"}, default="exact"
+    algorithm : {"exact", "rerank", "hnsw"}, default="exact"
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank", at most the number of fitted sequences. None: `max(20, 4 * n_neighbors)`.
+        Length of the shortlist, as in `SequenceKNeighborsClassifier`.
     radius : float, default=1.0
         Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     n_bins : int, default=10
@@ -57,7 +57,7 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
     metric_ : metric
         The fitted metric.
     n_candidates_ : int or None
-        Length of the shortlist of "rerank". None with "exact".
+        Length of the shortlist. None if the search is exact.
     n_samples_fit_ : int
         Number of fitted sequences.
     n_channels_ : int

@@ -29,11 +29,11 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         Value of an edge: the distance, or 1.
     n_neighbors : int, default=5
         Edges per row. `mode="distance"` adds one edge, because a fitted sequence is its own nearest neighbour.
-    algorithm : {"exact", "rerank"}, default="exact"
+    algorithm : {"exact", "rerank", "hnsw"}, default="exact"
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
-        Length of the shortlist of "rerank", at most the number of fitted sequences. None: four times the edges per row,
-        at least 20.
+        Length of the shortlist, at most the number of fitted sequences. None: four times the edges per row, and at
+        least 20 for "rerank" or 64 for "hnsw".
     radius : float, default=1.0
         Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     symmetric : bool, default=False
@@ -56,7 +56,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
     metric_ : metric
         The fitted metric.
     n_candidates_ : int or None
-        Length of the shortlist of "rerank". None with "exact".
+        Length of the shortlist. None if the search is exact.
     n_samples_fit_ : int
         Number of fitted sequences, which are the columns of the graph.
     n_channels_ : int
