@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from skseqmetric._ops import exact_search, single_search
+from skseqmetric._ops import single_search
 from skseqmetric._ops.references import References
-from skseqmetric._ops.topk import euclidean_tile
+from skseqmetric._ops.topk import euclidean_tile, smallest_pairs
 from tests.fake_metrics import brute_neighbors
 
 ROOT = Path(__file__).parents[1]
@@ -202,10 +202,33 @@ def test_single_queries_find_what_batches_find(rng, kind, dtype, monkeypatch):
             found = references.search(q[i : i + 1], 7, exclude=None if exclude is None else exclude[i : i + 1])
             assert all(torch.equal(a[0], b[i]) for a, b in zip(found, expected, strict=True))
     monkeypatch.setattr(single_search, "_FEWEST", 0)  # now by groups, of which the last is not whole
-    monkeypatch.setattr(exact_search, "_MARGIN", 1)
-    for i in range(4):
-        found, expected = references.search(q[i : i + 1], 2), references.search(q, 2)
+    for most in (2**12, 40, 0):  # few may be compared: what is not settled is left to the search of batches
+        monkeypatch.setattr(single_search, "_MOST", most)
+        for i in range(4):
+            found, expected = references.search(q[i : i + 1], 2), references.search(q, 2)
+            assert all(torch.equal(a[0], b[i]) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_single_query_among_many_ties(rng, dtype):
+    rows = rng.normal(size=(300, 12)).astype(dtype)[rng.integers(0, 300, size=5000)]
+    q, r = tensors(rows[:3] * (1 + 1e-6), rows)
+    expected = smallest_pairs(euclidean_tile(q, r), torch.arange(5000).expand(3, -1), 40)
+    for i in range(3):
+        found = References.of(r).search(q[i : i + 1], 40)
         assert all(torch.equal(a[0], b[i]) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30, 1e200])
+def test_a_single_query_of_unusual_size(rng, value):
+    r = torch.from_numpy(rng.normal(size=(50, 3)))
+    query = torch.tensor([[0.0, value, 1.0]], dtype=torch.float64)
+    if np.isfinite(value) and value < 1e100:
+        expected = euclidean_tile(query, r)[0]
+        assert torch.equal(References.of(r).search(query, 3)[0][0], expected.sort().values[:3])
+    else:
+        with pytest.raises(ValueError, match="embedding of query 0 is not finite, or too large"):
+            References.of(r).search(query, 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,7 +25,8 @@ def in_jobs(
     With `in_python` the distance holds the interpreter lock, and jobs are processes unless the caller has chosen a
     backend of joblib. All others are threads. Queries that cannot be divided are one part.
     """
-    n_parts = min(effective_n_jobs(n_jobs), len(queries))
+    # to ask joblib takes as long as a small search
+    n_parts = min(effective_n_jobs(n_jobs), len(queries)) if len(queries) > 1 else 1
     if n_parts < 2 or not can_grow(queries):
         return [search(metric, queries, exclude)]
     parts = np.array_split(np.arange(len(queries)), n_parts)

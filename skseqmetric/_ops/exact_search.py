@@ -39,6 +39,7 @@ MEMORY = 32 * 2**20
 _QUERIES = 256  # of one matrix product: with fewer the product loses speed, with more the cache
 _MARGIN = 8  # candidates beyond k, with which a query can prove that nothing was missed
 _FEW = 32  # queries in doubt that compare more candidates: they do not pay for the factors of float64 products
+_OF_NUMPY = (torch.float32, torch.float64)
 _MORE = 16  # times as many candidates
 
 
@@ -71,12 +72,11 @@ def nearest(
     references: References, queries: Tensor, k: int, exclude: Tensor | None, memory: int
 ) -> tuple[Tensor, Tensor]:
     """Return distances and indices (Q, k) of the nearest references. See `References.search`."""
-    norms = _norms(references, queries)
-    if len(queries) == 1 and exclude is None and queries.device.type == "cpu":
-        alone = _of_one(references, queries, k, norms)
+    if len(queries) == 1 and exclude is None and _is_settled_alone(queries):
+        alone = nearest_to_one(references, queries, k)
         if alone is not None:
             return alone
-    n = len(queries)
+    norms, n = _norms(references, queries), len(queries)
     indices = torch.empty((n, k), dtype=torch.int64, device=queries.device)
     in_doubt = torch.ones(n, dtype=torch.bool, device=queries.device)
     found = norms.new_empty(n, k), indices, norms.new_empty(n), in_doubt
@@ -91,11 +91,11 @@ def nearest(
     return search.distances, search.indices
 
 
-def _of_one(references: References, query: Tensor, k: int, norms: Tensor) -> tuple[Tensor, Tensor] | None:
-    """The nearest references of one query, if float32 settles them."""
-    if not query.shape[1] or not _is_single_enough(references, norms):
-        return None
-    return nearest_to_one(references, query, min(k + _MARGIN, len(references)), k)
+def _is_settled_alone(query: Tensor) -> bool:
+    """Whether a query may be searched by itself: on the CPU, in dtypes that NumPy has."""
+    return (
+        query.device.type == "cpu" and query.shape[1] > 0 and query.dtype in _OF_NUMPY and _is_full_precision()
+    )
 
 
 def _norms(references: References, queries: Tensor) -> Tensor:
@@ -123,8 +123,10 @@ def _is_single_enough(references: References, norms: Tensor) -> bool:
         return True
     ends = (norms, norms) if len(norms) == 1 else torch.aminmax(norms)
     least, largest = (float(end) + references.radius for end in ends)
-    if not 1e-12 < least <= largest < 1e12:
-        return False
+    return 1e-12 < least <= largest < 1e12 and _is_full_precision()
+
+
+def _is_full_precision() -> bool:
     try:
         return torch.get_float32_matmul_precision() == "highest"
     except RuntimeError:  # set per backend, so that there is no common answer

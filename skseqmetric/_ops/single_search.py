@@ -1,6 +1,7 @@
-"""The exact search for one query on the CPU, in few calls: for small references, calls take longer than the arithmetic.
+"""The exact search for one query on the CPU, in few calls: for few references, calls take longer than the arithmetic.
 
-NumPy has less to do for a call than torch.
+NumPy has less to do for a call than torch. Let a be the k-th smallest score, and E the bound on the error of a score.
+All references that are as near as the k-th have scores of at most a + 2 E. They are few, so that all are compared.
 """
 
 from __future__ import annotations
@@ -12,48 +13,58 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.scores import GROUP
-from skseqmetric._ops.topk import euclidean_rows
+from skseqmetric._ops.topk import euclidean_to_one
 
 if TYPE_CHECKING:
     from skseqmetric._ops.references import References
 
-_FEWEST = 2**15  # references from which groups are selected first
+_GROUP = 32  # references that a first selection represents by their least score
+_FEWEST = 2**11  # references from which groups are selected first
+_MOST = 2**12  # references that are compared, or groups that are looked into
 _UNIT = float(np.finfo(np.float32).eps) / 2
 
 
-def nearest_to_one(references: References, query: Tensor, kept: int, k: int) -> tuple[Tensor, Tensor] | None:
+def nearest_to_one(references: References, query: Tensor, k: int) -> tuple[Tensor, Tensor] | None:
     """Return distances and indices (1, k) of the references that are nearest to a query (1, D), exact.
 
-    None: the `kept` candidates of a float32 product do not settle it. The query is finite, and of moderate size.
+    None: the query is not finite or of unusual size, or too many references are as near as the scores can tell.
     """
-    own = query.numpy()[0].astype(np.float64)
+    own = query.numpy()[0]
     centred = own - references.center.numpy()
-    norm = sqrt(centred @ centred)
+    norm = sqrt(np.vdot(centred, centred))
+    reach = norm + references.radius
+    if not 1e-12 < reach < 1e12:
+        return None
     single = torch.from_numpy(centred.astype(np.float32))
     scores = torch.addmv(references.squares, references.factors, single, alpha=-2)
-    values, candidates = _smallest(scores, kept)
-    reach = norm + references.radius
     error = (len(own) + 16) * _UNIT * (reach * reach + 2 * references.offset * norm)
-    if kept < len(scores) and float(values[-1]) <= float(values[k - 1]) + 2 * error:
+    found = _smallest(scores, k, 2 * error)
+    if len(found) > _MOST:
         return None
-    rows = torch.from_numpy(references.rows.numpy()[candidates])
-    distances = euclidean_rows(query, rows).numpy()  # not by NumPy, which may round a root differently
-    order = np.lexsort((candidates, distances))[:k]
-    return torch.from_numpy(distances[order])[None], torch.from_numpy(candidates[order])[None]
+    distances = euclidean_to_one(own, references.rows.numpy()[found])
+    order = distances.argsort(kind="stable")[:k]
+    return torch.from_numpy(distances[order])[None], torch.from_numpy(found[order])[None]
 
 
-def _smallest(scores: Tensor, kept: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the `kept` smallest scores, ascending, and their indices."""
-    n = len(scores) // GROUP * GROUP
-    if n < _FEWEST or 2 * GROUP * kept > n:
-        values, indices = torch.topk(scores, kept, largest=False)
-        return values.numpy(), indices.numpy()
-    minima = torch.cat([scores[:n].view(-1, GROUP).amin(1), scores[n:]])
-    groups = torch.topk(minima, kept, largest=False, sorted=False).indices.numpy()
-    last = groups >= n // GROUP  # those behind the whole groups stand for themselves
-    members = (groups[~last][:, np.newaxis] * GROUP + np.arange(GROUP)).ravel()
-    members = np.concatenate([members, groups[last] - n // GROUP + n])
-    values = scores.numpy()[members]
-    order = np.argsort(values, kind="stable")[:kept]
-    return values[order], members[order]
+def _smallest(scores: Tensor, k: int, slack: float) -> np.ndarray:
+    """Return where scores are up to `slack` above the k-th smallest, ascending."""
+    values, n = scores.numpy(), len(scores)
+    width = n // _GROUP
+    if n >= _FEWEST and 2 * k <= width:
+        # the k-th smallest of the minima is not below that of all scores
+        least = scores[: width * _GROUP].view(_GROUP, width).amin(0).numpy()
+        limit = _limit(least, k, slack)
+        groups = (least <= limit).nonzero()[0]
+        if len(groups) <= _MOST:
+            members = np.concatenate([(groups + _STARTS * width).ravel(), np.arange(width * _GROUP, n)])
+            return np.sort(members[values[members] <= limit])
+    return (values <= _limit(values, k, slack)).nonzero()[0]
+
+
+_STARTS = np.arange(_GROUP)[:, np.newaxis]
+
+
+def _limit(values: np.ndarray, k: int, slack: float) -> np.float32:
+    """Return at least the k-th smallest value and `slack`."""
+    kth = np.partition(values, k - 1)[k - 1]
+    return np.nextafter(np.float32(float(kth) + slack), np.float32(np.inf))
