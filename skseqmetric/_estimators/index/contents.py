@@ -163,15 +163,21 @@ class Contents:
         queries = self.references.of_queries(prepared)
         if n_candidates is None or (self.approximation is None and isinstance(queries, np.ndarray)):
             return self.references.nearest(queries, k)
-        rows = self._shortlist(prepared, n_candidates, k if isinstance(queries, np.ndarray) else None)
+        by_embedding = isinstance(queries, np.ndarray)
+        embeddings = queries if by_embedding else embeddings_of(self.references.metric, prepared)
+        rows = self._shortlist(embeddings, n_candidates, k if by_embedding else None)
 
         def of_all(short: np.ndarray) -> Found:
             return self.nearest(taken(prepared, short), k, None)
 
         return self.references.nearest_of(queries, rows, k, of_all)
 
-    def _shortlist(self, prepared: Any, n: int, k: int | None) -> np.ndarray:
-        embeddings = embeddings_of(self.references.metric, prepared)
+    def shortlist_length(self, k: int) -> int | None:
+        """Return the length of a shortlist that the user has not chosen, or None if there is none."""
+        by_embedding = isinstance(self.references, EuclideanReferences)
+        return self.approximation and self.approximation.shortlist_length(k, by_embedding=by_embedding)
+
+    def _shortlist(self, embeddings: np.ndarray, n: int, k: int | None) -> np.ndarray:
         if self.approximation is None:
             return self.by_embedding.nearest(embeddings, min(n, len(self)))[1]
         return self.approximation.candidates(embeddings, self.numbers, n, k)

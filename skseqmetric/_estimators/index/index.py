@@ -61,7 +61,7 @@ class SequenceIndex(BaseEstimator):
     n_candidates : int or None, default=None
         Length of the shortlist, and how widely "hnsw" and "ivf" look for it. "hnsw" follows the links of so many
         references, and "ivf" reads so many lists. Exact distances decide on the neighbours among them. None: four times
-        the neighbours, at least 64. For "exact" None means all references. A number then takes the shortlist by exact
+        the neighbours, and at least 64, or 32 for "hnsw" if the metric is the Euclidean distance of embeddings. For "exact" None means all references. A number then takes the shortlist by exact
         distances of the embeddings. This changes nothing if the metric is the Euclidean distance of embeddings.
     verbose : int, default=0
         1 shows a progress bar for additions and searches that take longer than half a second.
@@ -378,7 +378,7 @@ class SequenceIndex(BaseEstimator):
         if not isinstance(k, Integral) or int(k) < 0:
             raise ValueError(f"k={k!r} must be an integer >= 1.")
         least = max(1, int(k))
-        contents = self._held(self._fitted_metric())
+        contents = Contents.empty(self._fitted_metric()) if self._contents is None else self._contents
         if len(contents) < least:
             raise ValueError(f"the index has {len(contents)} references, and {least} were asked for: add more.")
         return contents
@@ -386,7 +386,7 @@ class SequenceIndex(BaseEstimator):
     def _shortlist_length(self, k: int, contents: Contents) -> int | None:
         """Return the length of the shortlist, or None if the search is exact."""
         if self.n_candidates is None:
-            return None if contents.approximation is None else max(64, 4 * k)
+            return contents.shortlist_length(k)
         if self.n_candidates < k:
             raise ValueError(f"n_candidates={self.n_candidates} is less than the {k} neighbours that are asked for.")
         return self.n_candidates

@@ -22,10 +22,6 @@ from skseqmetric._metrics.search import k_nearest, prepared_references, recall_a
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
 
 
-_SHORTEST = {"exact": 20, "rerank": 20, "hnsw": 64}
-"""Fewest candidates, if the user has not said how many. "exact": of a recall."""
-
-
 class SequenceNeighbors(MetricHolder, ABC):
     """The search for neighbours among the fitted sequences, of all neighbour estimators."""
 
@@ -46,7 +42,8 @@ class SequenceNeighbors(MetricHolder, ABC):
     }
 
     def _learn_from_references(self, n_new: int) -> None:
-        length = None if self.algorithm == "exact" else self._shortlist_length(self._n_stored, self.n_samples_fit_)
+        if self.algorithm != "exact":
+            self._shortlist_length(self._n_stored, self.n_samples_fit_)  # refused before a graph is made
         earlier = self.__dict__.pop("_linked", None)
         if self.algorithm == "hnsw":
             linked = Linked.of(self.metric_, self._references, n_new, earlier)
@@ -54,7 +51,8 @@ class SequenceNeighbors(MetricHolder, ABC):
                 self._linked = linked
         elif self.algorithm == "rerank" or is_euclidean(self.metric_):
             prepared_references(self.metric_, self._references)
-        self.n_candidates_ = length if self._is_shortlisted(self.algorithm) else None
+        is_shortlisted = self._is_shortlisted(self.algorithm)
+        self.n_candidates_ = self._shortlist_length(self._n_stored, self.n_samples_fit_) if is_shortlisted else None
 
     @property
     @abstractmethod
@@ -67,7 +65,8 @@ class SequenceNeighbors(MetricHolder, ABC):
 
     def _shortlist_length(self, k: int, most: int) -> int:
         if self.n_candidates is None:
-            return min(max(_SHORTEST[self.algorithm], 4 * k), most)
+            linked = vars(self).get("_linked") if self.algorithm == "hnsw" else None
+            return min(max(20, 4 * k) if linked is None else linked.shortlist_length(k), most)
         if self.n_candidates < k:
             raise ValueError(
                 f"n_candidates={self.n_candidates} is less than the {k} neighbours that the search must find."

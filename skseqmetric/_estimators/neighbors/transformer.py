@@ -33,7 +33,7 @@ class SequenceNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerM
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
         Length of the shortlist, at most the number of fitted sequences. None: four times the edges per row, and at
-        least 20 for "rerank" or 64 for "hnsw".
+        least as many as in `SequenceKNeighborsClassifier`.
     radius : float, default=1.0
         Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     symmetric : bool, default=False

@@ -23,6 +23,12 @@ from skseqmetric._ops.progress import progress
 FEWEST = 1000
 """References up to which the search is exact, which then takes less time than an approximation."""
 
+FEWEST_CANDIDATES = 64
+"""Of a shortlist whose length the user has not chosen."""
+
+FEWEST_LINKED = 32
+"""The same of a graph, where the embeddings decide, so that longer ones serve to find neighbours alone."""
+
 _BLOCK = 1024  # vectors that are added while readers wait
 _UNIT, _TINY = float(np.finfo(np.float32).eps) / 2, float(np.finfo(np.float32).tiny)
 _MOST_DEAD = 0.3  # share of removed vectors from which a new approximation is made
@@ -67,6 +73,11 @@ class Approximation:
         """Which it is: "hnsw" or "ivf"."""
         return self._engine.kind
 
+    def shortlist_length(self, k: int, *, by_embedding: bool) -> int:
+        """Return the length of a shortlist for k neighbours, by the distance of the embeddings or another one."""
+        is_graph = isinstance(self._engine, Graph)
+        return max(FEWEST_LINKED if by_embedding and is_graph else FEWEST_CANDIDATES, 4 * k)
+
     def suits(self, backend: str, numbers: Column, n_new: int) -> bool:
         """Whether it is good enough for references with these numbers, the last of which are to be added."""
         known = self._numbers
@@ -98,7 +109,7 @@ class Approximation:
             squares, places = self._engine.search(embeddings, min(n, len(known)), self._selector(known, numbers))
         if k is not None and k < places.shape[1]:
             places = places[:, : _n_near(squares, k, embeddings.shape[1])]
-        return np.where(places < 0, -1, numbers.rows(known.at(places)))
+        return places if known == numbers else np.where(places < 0, -1, numbers.rows(known.at(places)))
 
     def _selector(self, known: Column, numbers: Column) -> Any:
         """Return what allows references with these numbers alone, or None if there are no others."""
@@ -142,4 +153,5 @@ def _n_near(squares: np.ndarray, k: int, width: int) -> int:
     """
     error = 2 * (width + 8) * _UNIT
     kth = squares[:, k - 1 : k]
-    return int((squares <= kth * np.float32(1 + error) + np.float32(width * _TINY)).sum(axis=1).max())
+    near = squares <= kth * np.float32(1 + error) + np.float32(width * _TINY)
+    return int(near.sum(axis=1).max()) if len(near) > 1 else int(np.count_nonzero(near))

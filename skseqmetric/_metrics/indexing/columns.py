@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,18 +55,19 @@ def _follow(values: np.ndarray) -> bool:
     return bool((values[1:] - values[:-1] == 1).all())
 
 
+@dataclass(frozen=True)
 class Consecutive(Column):
-    """The whole numbers from `start` on."""
+    """The n whole numbers from `start` on."""
 
-    def __init__(self, start: int, n: int) -> None:
-        self.start, self._n = start, n
+    start: int
+    n: int
 
     def __len__(self) -> int:
-        return self._n
+        return self.n
 
     @property
     def array(self) -> np.ndarray:
-        return np.arange(self.start, self.start + self._n)
+        return np.arange(self.start, self.start + self.n)
 
     @property
     def holds_text(self) -> bool:
@@ -76,11 +78,11 @@ class Consecutive(Column):
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         rows = values - self.start
-        return np.where((rows >= 0) & (rows < self._n), rows, -1)
+        return np.where((rows >= 0) & (rows < self.n), rows, -1)
 
     def with_rows(self, values: np.ndarray) -> Column:
-        follows = not len(values) or (values[0] == self.start + self._n and _follow(values))
-        return Consecutive(self.start, self._n + len(values)) if follows else Grown(self.array).with_rows(values)
+        follows = not len(values) or (values[0] == self.start + self.n and _follow(values))
+        return Consecutive(self.start, self.n + len(values)) if follows else Grown(self.array).with_rows(values)
 
     def taken(self, rows: np.ndarray) -> Column:
         return column_of(self.at(rows))

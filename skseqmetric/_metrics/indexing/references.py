@@ -17,7 +17,7 @@ from skseqmetric._metrics.hooks import check_prepared, distance_tile, distances_
 from skseqmetric._metrics.parts import joined, taken
 from skseqmetric._metrics.search import k_nearest
 from skseqmetric._ops.references import References as ExactReferences
-from skseqmetric._ops.topk import euclidean_chosen, euclidean_pairs, merge_topk
+from skseqmetric._ops.topk import euclidean_chosen, euclidean_pairs, euclidean_to_one, merge_topk
 from skseqmetric._tensors.modes import answering
 
 Found = tuple[np.ndarray, np.ndarray]
@@ -73,8 +73,12 @@ class References(ABC):
         """
         rows = np.where(candidates < 0, len(self), candidates)
         distances = self.distances(queries, candidates)
-        order = np.lexsort((rows, distances), axis=1)[:, :k]
-        found = np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
+        if len(rows) == 1:  # in few calls, which take longer than the arithmetic
+            order = np.lexsort((rows[0], distances[0]))[:k]
+            found = distances[:, order], rows[:, order]
+        else:
+            order = np.lexsort((rows, distances), axis=1)[:, :k]
+            found = np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
         short = np.flatnonzero(found[1][:, -1] == len(self))
         if len(short):
             found[0][short], found[1][short] = of_all(short)
@@ -249,8 +253,14 @@ def _tensor(rows: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.require(rows, requirements=["C", "W"]))
 
 
-@answering
 def _chosen(queries: np.ndarray, part: ExactReferences, candidates: np.ndarray) -> np.ndarray:
+    if len(queries) == 1:
+        return euclidean_to_one(queries[0], part.rows.numpy()[candidates[0]])[np.newaxis]
+    return _chosen_of_many(queries, part, candidates)
+
+
+@answering
+def _chosen_of_many(queries: np.ndarray, part: ExactReferences, candidates: np.ndarray) -> np.ndarray:
     return euclidean_chosen(_tensor(queries), part.rows, torch.from_numpy(candidates)).numpy()
 
 
