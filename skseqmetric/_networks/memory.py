@@ -75,7 +75,7 @@ class MemoryLayer(nn.Module):
         return nn.Parameter(torch.full((n,), value, dtype=torch.float32, device="cpu"))
 
     def weights(self) -> MemoryWeights:
-        return MemoryWeights(self.form, **dict(self.named_parameters()))
+        return MemoryWeights(self.form, **self._parameters)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from skseqmetric._ops.steps import valid_steps
 from skseqmetric._ops.weights import ReservoirWeights
@@ -167,9 +168,21 @@ class _Walk:
             x.lerp_(pre.tanh_(), leak)
 
 
+_counted: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+"""Version and density of dense weights: to count them takes as long as a run of one short sequence."""
+
+
 def _density(recurrent: Tensor) -> float:
-    filled = int(recurrent.count_nonzero()) if recurrent.layout == torch.strided else recurrent.values().numel()
-    return filled / max(1, recurrent.shape[0] * recurrent.shape[1])
+    n = max(1, recurrent.shape[0] * recurrent.shape[1])
+    if recurrent.layout != torch.strided:
+        return recurrent.values().numel() / n
+    if recurrent.is_inference():  # its changes are not counted
+        return int(recurrent.count_nonzero()) / n
+    found = _counted.get(recurrent)
+    if found is None or found[0] != recurrent._version:
+        found = _counted[recurrent] = recurrent._version, int(recurrent.count_nonzero()) / n
+    density: float = found[1]
+    return density
 
 
 def _in_form(recurrent: Tensor, *, sparse: bool) -> Tensor:

@@ -18,8 +18,9 @@ struct LSTMStep {
     float *next, *kept;
     const float* kept_before;  // null at the first step
     bool keep;                 // the gates too, and not only c
+    // not inlined: among a caller's values not all sums would stay in registers
     template <int R>
-    void operator()(int64_t row) const {
+    __attribute__((noinline)) void operator()(int64_t row) const {
         const int64_t n = s.H - unit, pitch = 5 * s.Hp;
         V acc[R][4];
         for (int i = 0; i < R; ++i)

@@ -11,9 +11,10 @@ constexpr int64_t CELL_ROWS = 24;  // whole blocks of every instruction set
 
 // Sizes that follow from a scan. A row of operands is [h: H][x: F][1], so that one product adds up everything.
 struct CellSizes {
-    int64_t H, F, G, K, Kp, Hp, Gp, rows;  // Gp: numbers of a row of gates, in whole vectors
+    int64_t H, F, G, K, Kp, Hp, Gw, Gp, rows;  // numbers of a row of gates: Gw of whole vectors, Gp apart in memory
     explicit CellSizes(const CellScan& p)
-        : H(p.n_units), F(p.n_features), G(p.gates), K(H + F + 1), Kp(up_to(padded(K), BLOCK)), Hp(padded(H)), Gp(padded(G * H)) {
+        : H(p.n_units), F(p.n_features), G(p.gates), K(H + F + 1), Kp(up_to(padded(K), BLOCK)), Hp(padded(H)), Gw(padded(G * H)), Gp(Gw) {
+        if (Gp % 256 == 0) Gp += W;  // rows 1 KiB apart push each other out of the first-level cache
         rows = p.n_rows < CELL_ROWS ? up_to(p.n_rows, BLOCK) : CELL_ROWS;
     }
     int64_t kept() const { return G == 4 ? 5 * Hp : 0; }  // i, f, g, o and c of a row and step

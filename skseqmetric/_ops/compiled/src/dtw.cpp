@@ -1,26 +1,11 @@
 // The C interface of dynamic time warping: picks the kernels that recurrence.cpp has picked, and the threads.
-#include <cstring>
-
 #include "dtw_kernels.h"
+#include "exported.h"
 #include "threads.h"
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
-
-extern "C" const char* skseq_kernels();
 
 namespace {
 
-const DtwKernels& chosen() {
-#if defined(SKSEQ_X86)
-    for (const DtwKernels* k : {&dtw_avx512, &dtw_avx2})
-        if (!std::strcmp(k->name, skseq_kernels())) return *k;
-#endif
-    return dtw_generic;
-}
+const DtwKernels& chosen() { return CHOSEN_KERNELS(dtw); }
 
 Stacked stacked(const double* values, const float* narrow, const int64_t* starts, int64_t n) {
     int64_t longest = 0;

@@ -43,8 +43,9 @@ inline void pack_panels(float* out, int64_t K, int64_t N, const Value& value) {
     }
 }
 
+// Not inlined, as the block of an update: among a caller's values not all sums would stay in registers.
 template <int R, int NV>
-inline void panel_block(float* c, int64_t ldc, const float* a, int64_t lda, int64_t K, const float* panel) {
+__attribute__((noinline)) void panel_block(float* c, int64_t ldc, const float* a, int64_t lda, int64_t K, const float* panel) {
     V acc[R][NV];
     for (int i = 0; i < R; ++i)
         for (int j = 0; j < NV; ++j) acc[i][j] = splat(0.0f);
@@ -82,7 +83,7 @@ inline void panel_product(float* c, int64_t ldc, const float* a, int64_t lda, in
 
 // R rows and NV vectors of c += a^T b, for a (K, R) and b (K, NV W).
 template <int R, int NV>
-inline void update_block(float* c, int64_t ldc, const float* a, int64_t lda, const float* b, int64_t ldb, int64_t K) {
+__attribute__((noinline)) void update_block(float* c, int64_t ldc, const float* a, int64_t lda, const float* b, int64_t ldb, int64_t K) {
     V acc[R][NV];
     for (int i = 0; i < R; ++i)
         for (int j = 0; j < NV; ++j) acc[i][j] = load(c + i * ldc + j * W);

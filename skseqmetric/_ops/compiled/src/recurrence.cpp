@@ -2,15 +2,10 @@
 #include <atomic>
 #include <new>
 
+#include "exported.h"
 #include "kernels.h"
 #include "pair_lists.h"
 #include "team.h"
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 namespace {
 
@@ -73,11 +68,9 @@ int run(const Problem& p, bool backward) {
     const int64_t scratch = aligned(k.scratch_floats(p, backward));
     const Buffer memory(scratch * n_threads);
     if (!memory.memory) return 1;
-    const auto work = [&](int64_t thread) { k.run(p, backward, shares, memory.floats + thread * scratch); };
-    if (p.openmp && n_threads > 1)
-        in_team(p.openmp, n_threads, work);
-    else
-        in_threads(n_threads, work);
+    in_team_or_own(p.openmp, n_threads, [&](int64_t thread) {
+        k.run(p, backward, shares, memory.floats + thread * scratch);
+    });
     return 0;
 }
 

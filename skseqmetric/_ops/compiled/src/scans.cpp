@@ -2,26 +2,13 @@
 // threads, and shares the tiles out among them.
 #include <cstring>
 
+#include "exported.h"
 #include "scans.h"
 #include "team.h"
 
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
-
-extern "C" const char* skseq_kernels();
-
 namespace {
 
-const ScanKernels& chosen() {
-#if defined(SKSEQ_X86)
-    for (const ScanKernels* k : {&scans_avx512, &scans_avx2})
-        if (!std::strcmp(k->name, skseq_kernels())) return *k;
-#endif
-    return scans_generic;
-}
+const ScanKernels& chosen() { return CHOSEN_KERNELS(scans); }
 
 // The fields of a struct in their order, addresses as numbers.
 template <typename Scan>

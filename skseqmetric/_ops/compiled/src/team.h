@@ -22,6 +22,15 @@ void in_team(decltype(Problem::openmp) parallel, int64_t n, const Work& work) {
     parallel(run, &task, static_cast<unsigned>(n), 0);
 }
 
+// work(0), ..., work(n - 1) by the workers of an OpenMP runtime where there is one, else by threads of our own.
+template <typename Work>
+void in_team_or_own(decltype(Problem::openmp) openmp, int64_t n, const Work& work) {
+    if (openmp && n > 1)
+        in_team(openmp, n, work);
+    else
+        in_threads(n, work);
+}
+
 // work(shares, scratch) by every thread until no share is left; 0, or 1 where memory ran out.
 template <typename Work>
 int in_shares(int64_t n_shares, int64_t n_threads, int64_t floats, decltype(Problem::openmp) openmp, const Work& work) {
@@ -30,11 +39,7 @@ int in_shares(int64_t n_shares, int64_t n_threads, int64_t floats, decltype(Prob
     if (!n) return 0;
     const Buffer memory(scratch * n);
     if (!memory.memory) return 1;
-    const auto run = [&](int64_t thread) { work(shares, memory.floats + thread * scratch); };
-    if (openmp && n > 1)
-        in_team(openmp, n, run);
-    else
-        in_threads(n, run);
+    in_team_or_own(openmp, n, [&](int64_t thread) { work(shares, memory.floats + thread * scratch); });
     return 0;
 }
 
