@@ -21,6 +21,10 @@ bfloat16 : operands rounded to 8 bits, in the differentiable scan under `torch.a
 LARGEST_UNITS = 128
 """The most units H with which one matrix and the states of a tile fit on one multiprocessor."""
 
+LARGEST_RESERVOIR = 512
+"""The most units N of a reservoir whose matrix every program reads again at each step. Beyond, one product of torch for
+all sequences reads it less often."""
+
 
 @dataclass(frozen=True)
 class Launch:
