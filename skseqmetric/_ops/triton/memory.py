@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from skseqmetric._ops.operands import check_operand, refuse_operand
 from skseqmetric._ops.products import Matrix
 from skseqmetric._ops.triton.memory_kernels import backward_kernel, forward_kernel
-from skseqmetric._ops.triton.packing import INTERPRETED, Launch, padded_units
+from skseqmetric._ops.triton.packing import Launch, launch_on, padded_units
 
 LAUNCH = Launch(4, 4, 8, False)
 """16 sequences are the least that a matrix product takes. 8 warps hold a block of 128 x 128 numbers in registers."""
@@ -58,6 +59,9 @@ def run_window(
     """
     h, c = start
     candidate_bias = w[3] if cell == "gru" else None
+    for mask in (one for one in keep if isinstance(one, Tensor)):
+        if mask.dtype != torch.float32 or mask.device != x.device or (mask.stride(2) != 1 and mask.shape[2] > 1):
+            refuse_operand(mask, "noise", torch.float32, x.device, "rows")
     states, last_c = _Window.apply(_Task(cell, keep, matrices), x, read, h, c, *w[:3], candidate_bias)
     return states, last_c if cell == "lstm" else c
 
@@ -73,7 +77,7 @@ class _Task:
     def launch(self, kernel: Any, like: Tensor, *tensors: Tensor, **constants: Any) -> None:
         """Run a kernel on the states (L, B, H) or (B, H) that `like` has the shape of."""
         n_steps, n_rows, n_units = like.shape
-        launch = LAUNCH if like.is_cuda else INTERPRETED
+        launch = launch_on(like.device, LAUNCH)
         strides = [s for keep in self.keep for s in (keep.stride()[:2] if isinstance(keep, Tensor) else (0, 0))]
         if not n_rows:
             return
@@ -126,7 +130,8 @@ class _Window(torch.autograd.Function):
         cells = h.new_empty(len(x) + 1, *h.shape) if task.cell == "lstm" else h[None]
         reads = gates if read is None else read.contiguous()
         of_candidate = h if candidate_bias is None else candidate_bias.contiguous()
-        operands = gates, reads, h, c.contiguous(), task.matrices[1].blocks, of_candidate, *task.masks(h)
+        blocks = check_operand(task.matrices[1].blocks, "hidden", torch.float32, h.device)
+        operands = gates, reads, h, c.contiguous(), blocks, of_candidate, *task.masks(h)
         task.launch(forward_kernel, states, *operands, states, cells, extra, READS=read is not None)
         ctx.task, ctx.reads = task, read is not None
         ctx.save_for_backward(x, h, gates, states, cells, extra)
@@ -144,8 +149,8 @@ class _Window(torch.autograd.Function):
         task.launch(backward_kernel, states, *operands)
         grad_x, grad_input = task.matrices[0].project_backward(grad_gates, x, wanted=ctx.needs_input_grad[1])
         grad_hidden, grad_read, grad_candidate = _of_parts(task.cell, grad_gates, grad_extra, before)
-        grad_bias, grad_read = grad_gates.sum((0, 1)), grad_read if ctx.reads else None
-        return None, grad_x, grad_read, grad_h, grad_c, grad_input, grad_bias, grad_hidden, grad_candidate
+        of_inputs = grad_x, grad_read if ctx.reads else None, grad_h, grad_c
+        return None, *of_inputs, grad_input, grad_gates.sum((0, 1)), grad_hidden, grad_candidate
 
 
 def _of_parts(

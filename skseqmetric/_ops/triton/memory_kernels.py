@@ -1,11 +1,12 @@
 """Kernels of the steps between two memory updates, forward and backward, one launch for a window.
 
-Layouts: L steps of a window, B sequences, H units, G blocks of gates; ROWS sequences are a program, with their states in
-registers. UNITS is H padded to a power of two. Padding is 0 and stays 0: a padded unit starts at 0, and its new value is
-tanh(0) times a gate.
+Layouts: L steps of a window, B sequences, H units, G blocks of gates. ROWS sequences are a program, with their states
+in registers. UNITS is H padded to a power of two. Padding is 0 and stays 0: a padded unit starts at 0, and its new value
+is tanh(0) times a gate.
 """
 
 # mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def,assignment"
+# ruff: noqa: PLR0915 - a kernel is one function: what stays in registers cannot be passed in a structure
 from __future__ import annotations
 
 import triton

@@ -10,7 +10,8 @@ import torch
 import triton
 from torch import Tensor
 
-from skseqmetric._ops.triton.packing import INTERPRETED, Launch
+from skseqmetric._ops.operands import check_operand
+from skseqmetric._ops.triton.packing import Launch, launch_on
 from skseqmetric._ops.triton.reservoir_kernels import reservoir_kernel
 from skseqmetric._ops.weights import ReservoirWeights
 
@@ -50,7 +51,7 @@ class _Run:
 
     def __init__(self, features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> None:
         self.features, self.n_units = features, weights[0].n_units
-        self.lengths = lengths.to(torch.int32).contiguous()
+        self.lengths = check_operand(lengths.to(torch.int32).contiguous(), "lengths", torch.int32, features.device)
         self.order = torch.argsort(lengths, stable=True).to(torch.int32)
         self.input = torch.stack([w.input for w in weights])  # (D, N, F + 1)
         self.leaks = torch.stack([torch.as_tensor(w.leak).to(features).expand(self.n_units) for w in weights])
@@ -76,7 +77,7 @@ class _Run:
     def advance(self, states: Tensor, start: int, stop: int, *, keep: bool, sums: Tensor | None = None) -> None:
         """Take steps start .. stop - 1 from the states in slot 0: see `reservoir_kernel`."""
         d, _, n_rows, _ = self.features.shape
-        launch = LAUNCH if states.is_cuda else INTERPRETED
+        launch = launch_on(states.device, LAUNCH)
         if not n_rows:
             return
         with torch.cuda.device_of(states):

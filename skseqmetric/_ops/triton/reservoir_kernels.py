@@ -31,7 +31,9 @@ def pre_activations(start, old, own, wanted, matrices, unit, n_units, n_blocks, 
     for i in range(n_blocks):
         source = i * BLOCK + tl.arange(0, BLOCK)
         x = tl.load(old + own + source[None, :], mask=wanted & (source < n_units)[None, :], other=0.0)
-        total = multiply(x, load_split(matrices + source[:, None] * (n_blocks * BLOCK) + unit[None, :]), total, "float32")
+        total = multiply(
+            x, load_split(matrices + source[:, None] * (n_blocks * BLOCK) + unit[None, :]), total, "float32"
+        )
     return total
 
 
