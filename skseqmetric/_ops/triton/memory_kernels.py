@@ -1,8 +1,8 @@
 """Kernels of the steps between two memory updates, forward and backward, one launch for a window.
 
 Layouts: L steps of a window, B sequences, H units, G blocks of gates. ROWS sequences are a program, with their states
-in registers. UNITS is H padded to a power of two. Padding is 0 and stays 0: a padded unit starts at 0, and its new value
-is tanh(0) times a gate.
+in registers. UNITS is H padded to a power of two. Padding is 0 and stays 0: a padded unit starts at 0, and its new
+value is tanh(0) times a gate.
 """
 
 # mypy: disable-error-code="import-untyped,import-not-found,no-untyped-def,assignment"
