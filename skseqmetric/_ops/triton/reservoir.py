@@ -54,13 +54,18 @@ class _Run:
         self.lengths = check_operand(lengths.to(torch.int32).contiguous(), "lengths", torch.int32, features.device)
         self.order = torch.argsort(lengths, stable=True).to(torch.int32)
         self.input = torch.stack([w.input for w in weights])  # (D, N, F + 1)
-        self.leaks = torch.stack([torch.as_tensor(w.leak).to(features).expand(self.n_units) for w in weights])
+        self.leaks = torch.stack([self._leak(w) for w in weights])
         self.n_blocks = -(-self.n_units // BLOCK)
         size = self.n_blocks * BLOCK
         self.matrices = features.new_zeros(len(weights), size, size)
         for to, w in zip(self.matrices, weights, strict=True):
             dense = w.recurrent if w.recurrent.layout == torch.strided else w.recurrent.to_dense()
             to[: self.n_units, : self.n_units] = dense.T
+
+    def _leak(self, w: ReservoirWeights) -> Tensor:
+        if isinstance(w.leak, Tensor):
+            return w.leak.to(self.features).expand(self.n_units)
+        return self.features.new_full((self.n_units,), w.leak)
 
     def empty_states(self, n_slots: int) -> Tensor:
         """Slots (D, B, N) behind a first one of zeros."""
