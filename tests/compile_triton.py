@@ -55,8 +55,20 @@ SCAN_FLOATS = (
 
 RESERVOIR_FLOATS = ("projected", "leaks", "states", "sums")
 MEMORY_FLOATS = (
-    *("gates", "reads", "first_h", "first_c", "candidate_bias", "h_masks", "c_masks", "states", "cells", "extra"),
-    *("before", "grad_states", "grad_h", "grad_c", "grad_gates", "grad_extra"),
+    *(
+        "projected",
+        "gates",
+        "reads",
+        "first_h",
+        "first_c",
+        "candidate_bias",
+        "h_masks",
+        "c_masks",
+        "states",
+        "cells",
+        "extra",
+    ),
+    *("before", "grad_states", "grad_last_c", "grad_h", "grad_c", "grad_gates", "grad_extra"),
 )
 
 

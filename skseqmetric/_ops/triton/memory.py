@@ -124,15 +124,16 @@ class _Window(torch.autograd.Function):
         hidden: Tensor,
         candidate_bias: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        gates, h = task.matrices[0].project(x, bias), h.contiguous()
+        projected, h = task.matrices[0].project(x, bias), h.contiguous()
+        gates = torch.empty_like(projected)
         states, extra = h.new_empty(len(x), *h.shape), h.new_empty(len(x), *h.shape)
         # only an lstm has c
         cells = h.new_empty(len(x) + 1, *h.shape) if task.cell == "lstm" else h[None]
-        reads = gates if read is None else read.contiguous()
+        reads = projected if read is None else read.contiguous()
         of_candidate = h if candidate_bias is None else candidate_bias.contiguous()
         blocks = check_operand(task.matrices[1].blocks, "hidden", torch.float32, h.device)
-        operands = gates, reads, h, c.contiguous(), blocks, of_candidate, *task.masks(h)
-        task.launch(forward_kernel, states, *operands, states, cells, extra, READS=read is not None)
+        operands = projected, reads, h, c.contiguous(), blocks, of_candidate, *task.masks(h)
+        task.launch(forward_kernel, states, *operands, gates, states, cells, extra, READS=read is not None)
         ctx.task, ctx.reads = task, read is not None
         ctx.save_for_backward(x, h, gates, states, cells, extra)
         return states, cells[-1].clone()
@@ -142,11 +143,12 @@ class _Window(torch.autograd.Function):
     def backward(ctx: Any, grad_states: Tensor, grad_c: Tensor) -> tuple[Tensor | None, ...]:
         (x, h, gates, states, cells, extra), task = ctx.saved_tensors, ctx.task
         before = torch.cat([h[None], states[:-1]])
-        grad_gates, grad_extra, grad_h = (torch.empty_like(tensor) for tensor in (gates, extra, h))
-        grad_c = grad_c.clone(memory_format=torch.contiguous_format)
-        operands = gates, extra, before, cells, grad_states.contiguous(), grad_h, grad_c
-        operands = *operands, task.matrices[1].transposed, *task.masks(h), grad_gates, grad_extra
-        task.launch(backward_kernel, states, *operands)
+        outer = grad_states.contiguous(), grad_c.contiguous()
+        # only an lstm has c, whose gradient is then filled
+        grad_h, grad_c = (torch.zeros_like(h) for _ in range(2))
+        grad_gates, grad_extra = torch.empty_like(gates), torch.empty_like(extra)
+        operands = gates, extra, before, cells, *outer, task.matrices[1].transposed, *task.masks(h)
+        task.launch(backward_kernel, states, *operands, grad_h, grad_c, grad_gates, grad_extra)
         grad_x, grad_input = task.matrices[0].project_backward(grad_gates, x, wanted=ctx.needs_input_grad[1])
         grad_hidden, grad_read, grad_candidate = _of_parts(task.cell, grad_gates, grad_extra, before)
         of_inputs = grad_x, grad_read if ctx.reads else None, grad_h, grad_c

@@ -39,7 +39,7 @@ def share_of(masks, at, step, share, inside, KEEP: tl.constexpr):
 
 @triton.jit(do_not_specialize=SIZES)
 def forward_kernel(
-    gates,
+    projected,
     reads,
     first_h,
     first_c,
@@ -47,6 +47,7 @@ def forward_kernel(
     candidate_bias,
     h_masks,
     c_masks,
+    gates,
     states,
     cells,
     extra,
@@ -69,7 +70,8 @@ def forward_kernel(
 ):
     """All steps of a window from (h, c), both (B, H).
 
-    gates (L, B, G H) : the projected inputs, replaced by the values of the gates and, for gru and rnn, of n.
+    projected (L, B, G H) : the inputs of the gates. gates, of the same shape : filled with their values and, for gru
+    and rnn, that of n. Nothing is written where it was read: several threads may hold one number, and one may be late.
     reads (L, B, H) : the part of the memory. states (L, B, H), cells (L + 1, B, H) : after zoneout.
     extra (L, B, H) : tanh(c) of the lstm before zoneout; q = U_n h + b'_n of the gru.
     """
@@ -94,7 +96,8 @@ def forward_kernel(
         read = tl.zeros((ROWS, UNITS), tl.float32)
         if READS:
             read = tl.load(reads + t * slot + own, mask=inside, other=0.0)
-        at = gates + t * blocks * slot + gate
+        at = projected + t * blocks * slot + gate
+        to = gates + t * blocks * slot + gate
         first = product(h, matrices, 0, tl.load(at, mask=inside, other=0.0), UNITS)
         if CELL == "lstm":
             f = sigmoid(first)
@@ -104,10 +107,10 @@ def forward_kernel(
             squashed = tanh(new_c)
             o = sigmoid(product(h, matrices, 2, tl.load(at + 2 * n_units, mask=inside, other=0.0), UNITS))
             new_h = o * squashed
-            tl.store(at, f, mask=inside)
-            tl.store(at + n_units, i, mask=inside)
-            tl.store(at + 2 * n_units, o, mask=inside)
-            tl.store(at + 3 * n_units, g, mask=inside)
+            tl.store(to, f, mask=inside)
+            tl.store(to + n_units, i, mask=inside)
+            tl.store(to + 2 * n_units, o, mask=inside)
+            tl.store(to + 3 * n_units, g, mask=inside)
             tl.store(extra + t * slot + own, squashed, mask=inside)
             kept_c = share_of(c_masks, of_c, t * c_wide, c_share, inside, KEEP_C)
             c = c + kept_c * (new_c - c)
@@ -118,13 +121,13 @@ def forward_kernel(
             n = tanh(tl.load(at + 2 * n_units, mask=inside, other=0.0) + read + r * q)
             z = sigmoid(product(h, matrices, 1, tl.load(at + n_units, mask=inside, other=0.0), UNITS))
             new_h = (1.0 - z) * n + z * h
-            tl.store(at, r, mask=inside)
-            tl.store(at + n_units, z, mask=inside)
-            tl.store(at + 2 * n_units, n, mask=inside)
+            tl.store(to, r, mask=inside)
+            tl.store(to + n_units, z, mask=inside)
+            tl.store(to + 2 * n_units, n, mask=inside)
             tl.store(extra + t * slot + own, q, mask=inside)
         else:
             new_h = tanh(first + read)
-            tl.store(at, new_h, mask=inside)
+            tl.store(to, new_h, mask=inside)
         kept_h = share_of(h_masks, of_h, t * h_wide, h_share, inside, KEEP_H)
         h = h + kept_h * (new_h - h)
         tl.store(states + t * slot + own, h, mask=inside)
@@ -139,11 +142,12 @@ def backward_kernel(
     before,
     cells,
     grad_states,
-    grad_h,
-    grad_c,
+    grad_last_c,
     transposed,
     h_masks,
     c_masks,
+    grad_h,
+    grad_c,
     grad_gates,
     grad_extra,
     h_share,
@@ -164,8 +168,8 @@ def backward_kernel(
 ):
     """The steps of `forward_kernel` in reverse, from what it has kept; `before` (L, B, H) are the states it began with.
 
-    grad_states (L, B, H) : gradients of the states. grad_c (B, H) : that of the last c, replaced by that of the first.
-    grad_h (B, H) : filled with the gradient of the first h.
+    grad_states (L, B, H) : gradients of the states. grad_last_c (B, H) : that of the last c.
+    grad_h, grad_c (B, H) : filled with the gradients of the first h and c.
     grad_gates (L, B, G H) : filled with the gradients of the projected inputs. grad_extra (L, B, H) : filled with those
     of the new c of the lstm, and of q of the gru.
     """
@@ -181,7 +185,7 @@ def backward_kernel(
     back = tl.zeros((ROWS, UNITS), tl.float32)
     back_c = back
     if CELL == "lstm":
-        back_c = tl.load(grad_c + own, mask=inside, other=0.0)
+        back_c = tl.load(grad_last_c + own, mask=inside, other=0.0)
     for s in range(n_steps):
         t = n_steps - 1 - s
         whole = back + tl.load(grad_states + t * slot + own, mask=inside, other=0.0)

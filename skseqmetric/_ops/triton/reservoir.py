@@ -22,7 +22,8 @@ BLOCK = 64
 """Units of a block of the matrix."""
 
 LAUNCH = Launch(4, 4, 8, False)
-"""16 sequences are the least that a matrix product takes, so that few sequences still make several programs."""
+"""16 sequences are the least that a matrix product takes, so that few sequences still make several programs. No number
+of 16 x 64 is held by two of the 256 threads, so that sums may be added to in place."""
 
 
 def reservoir_states(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
