@@ -83,7 +83,10 @@ def run_checks(cases: list[Case], n_processes: int) -> Iterator[Outcome]:
         return
     limits: dict[str, Any] = {"initializer": limit_threads, "initargs": (1,)}
     with threads_of_children(1), ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), **limits) as pool:
-        yield from pool.map(check, cases)
+        try:
+            yield from pool.map(check, cases)
+        finally:  # who stops in the middle does not wait for the others
+            pool.shutdown(cancel_futures=True)
 
 
 def check(case: Case) -> Outcome:

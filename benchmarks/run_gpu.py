@@ -1,8 +1,9 @@
 """Everything that is checked on a CUDA device: first whether the kernels are right, then how fast they are.
 
-If no answer is wrong: coupled pairs a second, training steps compared with cuDNN's GRU, a large search by embedding,
-and what torch.compile and CUDA graphs make of the path without kernels. `--interpret` runs only the answers, a few tiny
-ones, in Triton's interpreter on the CPU.
+If no answer is wrong: the tests for CUDA, whole models, coupled pairs a second, training steps compared with cuDNN's
+GRU, large searches by embedding, and what torch.compile and CUDA graphs make of the path without kernels. A part begins
+only if `--seconds` are not over. `--interpret` runs only the answers, a few tiny ones, in Triton's interpreter on the
+CPU. `--device cpu --quick` runs the parts that need no kernels, to show that they run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import gpu_memory
+from benchmarks import gpu_memory, gpu_models
 from benchmarks.environment import environment
 from benchmarks.gpu_checks import LIMITS, all_cases, run_checks
 from benchmarks.harness import Result, argument_parser, measure, print_table
@@ -46,7 +47,7 @@ class Report:
     """What was found so far; written anew after every part, so that nothing is lost when one fails."""
 
     def __init__(self, out: Path | None, device: str) -> None:
-        self.out, self.parts = out, {"environment": environment(device, 1)}
+        self.out, self.device, self.parts = out, device, {"environment": environment(device, 1)}
         self.start = time.perf_counter()
         self.wrong: list[str] = []
 
@@ -56,13 +57,18 @@ class Report:
         if self.out is not None:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self.out.write_text(json.dumps(self.parts, indent=1, default=str) + "\n", encoding="utf-8")
-        print(f"[{time.perf_counter() - self.start:.0f} s] {name}", flush=True)
+        print(f"[{self.elapsed:.0f} s] {name}", flush=True)
 
     def timed(self, result: Result) -> Result:
         """Print and keep the times of a comparison."""
         print_table(result)
         self.add(result.title, [asdict(timing) for timing in result.timings])
         return result
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self.start
 
     def expect(self, name: str, error: float, limit: float) -> None:
         """An error beyond its limit is wrong, and so is NaN."""
@@ -112,6 +118,9 @@ def check_answers(report: Report, arguments: Namespace) -> None:
     outcomes = []
     for outcome in run_checks(cases, processes):
         outcomes.append(outcome)
+        if report.elapsed > arguments.seconds / 2:
+            report.wrong.append(f"only {len(outcomes)} of {len(cases)} cases were checked in half of the time")
+            break
         if not outcome.right:
             report.wrong.append(f"{outcome.case}: {outcome.failure or outcome.errors}")
             print(f"WRONG {report.wrong[-1]}", flush=True)
@@ -124,6 +133,15 @@ def check_answers(report: Report, arguments: Namespace) -> None:
     for key, error in worst.items():
         print(f"  largest error, {key}: {error:.2g}")
     report.add("answers", {"n_cases": len(outcomes), "worst": worst})
+
+
+def check_scans(report: Report, device: str) -> None:
+    """Compare the kernels of layers with memory and of reservoirs with the reference loops."""
+    with implementation("triton"):
+        errors = gpu_memory.memory_answers(device) | gpu_models.reservoir_answers(device)
+    for name, error in errors.items():
+        report.expect(f"kernels, {name}", error, gpu_memory.LIMIT)
+    report.add("scans", errors)
 
 
 # -------------------------------------------------------------------------------------------------------------- timings
@@ -349,9 +367,17 @@ def graphed(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 # ----------------------------------------------------------------------------------------------------------------- main
 
-PARTS = {
-    part.__name__: part for part in (coupled_pairs, matched_pairs, training, searches, memory_layer, compiled_eager)
-}
+MODELS = (
+    gpu_models.nrnm_update,
+    gpu_models.echo_states,
+    gpu_models.recurrences,
+    gpu_models.large_search,
+    gpu_models.cuda_tests,
+)
+"""Parts that need no kernels, so that they run on the CPU too."""
+
+KERNELS = (coupled_pairs, matched_pairs, training, searches, memory_layer, compiled_eager)
+PARTS = {part.__name__: part for part in (*MODELS, *KERNELS)}
 
 
 def interpreted_again() -> int:
@@ -364,30 +390,51 @@ def main() -> int:
     """Status of the process: 0 where every answer is right and every bar reached."""
     parser = argument_parser(__doc__)
     parser.set_defaults(device="cuda")
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="what to time")
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), help="what to time; everything unless given")
     parser.add_argument("--interpret", action="store_true", help="tiny cases in Triton's interpreter on the CPU")
+    parser.add_argument("--seconds", type=float, default=420.0, help="no part begins after so many seconds")
     arguments = parser.parse_args()
     if arguments.interpret and os.environ.get("TRITON_INTERPRET") != "1":
         return interpreted_again()
-    if arguments.interpret or torch.cuda.is_available():
-        reason = triton.obstacle(torch.device("cpu" if arguments.interpret else arguments.device), 1)
-    else:
-        reason = "torch finds no CUDA device; --interpret checks the answers without one"
+    reason = what_is_missing(arguments)
     if reason is not None:
         print(f"nothing was run: {reason}")
         return 2
     report = Report(arguments.out, "cpu" if arguments.interpret else arguments.device)
-    check_answers(report, arguments)
+    if arguments.device != "cpu" or arguments.interpret:
+        check_scans(report, report.device)
+        check_answers(report, arguments)
     if not arguments.interpret and not report.wrong:
-        for name in arguments.parts:
-            part = PARTS[name]
-            try:
-                part(report, arguments.device, arguments.quick)
-            except Exception as error:  # the other parts are still worth their time
-                report.wrong.append(f"{part.__name__}: {type(error).__name__}: {error}")
+        run_parts(report, arguments)
     report.add("wrong", report.wrong)
     print(*(report.wrong or ["every answer right"]), sep="\n")
     return int(bool(report.wrong))
+
+
+def what_is_missing(arguments: Namespace) -> str | None:
+    """Why nothing can be run."""
+    if arguments.interpret:
+        return triton.obstacle(torch.device("cpu"), 1)
+    if arguments.device == "cpu":
+        return None if arguments.quick else "on the CPU --quick shows that the parts run; their times say nothing"
+    if not torch.cuda.is_available():
+        return "torch finds no CUDA device; --interpret checks the answers without one"
+    return triton.obstacle(torch.device(arguments.device), 1)
+
+
+def run_parts(report: Report, arguments: Namespace) -> None:
+    """Time what is asked for, as long as there is time."""
+    usual = [part.__name__ for part in MODELS] if arguments.device == "cpu" else list(PARTS)
+    left_out = []
+    for name in arguments.parts or usual:
+        if report.elapsed > arguments.seconds:
+            left_out.append(name)
+            continue
+        try:
+            PARTS[name](report, arguments.device, arguments.quick)
+        except Exception as error:  # the other parts are still worth their time
+            report.wrong.append(f"{name}: {type(error).__name__}: {error}")
+    report.add("left out for want of time", left_out)
 
 
 if __name__ == "__main__":

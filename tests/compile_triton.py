@@ -18,7 +18,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from skseqmetric._ops.triton import memory, memory_kernels, reservoir
 from skseqmetric._ops.triton.packing import BACKWARD, FORWARD, PRECISIONS, Launch
+from skseqmetric._ops.triton.reservoir_kernels import reservoir_kernel
 from skseqmetric._ops.triton.scan_kernels import backward_kernel, forward_kernel
 from skseqmetric._ops.triton.tile import tile_kernel
 
@@ -51,6 +53,24 @@ SCAN_FLOATS = (
     "out",
 )
 
+RESERVOIR_FLOATS = ("projected", "leaks", "states", "sums")
+MEMORY_FLOATS = (
+    *(
+        "projected",
+        "gates",
+        "reads",
+        "first_h",
+        "first_c",
+        "candidate_bias",
+        "h_masks",
+        "c_masks",
+        "states",
+        "cells",
+        "extra",
+    ),
+    *("before", "grad_states", "grad_last_c", "grad_h", "grad_c", "grad_gates", "grad_extra"),
+)
+
 
 def compile_kernel(kernel: Any, floats: tuple[str, ...], constants: dict[str, Any], launch: Launch) -> dict[str, Any]:
     """Registers and spilled bytes a thread, shared memory, matrix instructions of one compiled kernel."""
@@ -58,6 +78,7 @@ def compile_kernel(kernel: Any, floats: tuple[str, ...], constants: dict[str, An
     signature, attributes = {}, {}
     for at, name in enumerate(kernel.arg_names):
         kinds = {**POINTERS, **dict.fromkeys(floats, "*fp32"), "matrices": matrix, "transposed": matrix}
+        kinds |= {"h_share": "fp32", "c_share": "fp32"}
         signature[name] = "constexpr" if name in constants else kinds.get(name, "i32")
         if name not in constants and (signature[name][0] == "*" or name in ("n_units", "n_gates", "zero")):
             attributes[(at,)] = [["tt.divisibility", 16]]
@@ -107,10 +128,25 @@ def scan_cases(precision: str, sizes: list[int]) -> Any:
         yield backward_kernel, SCAN_FLOATS, again, backward
 
 
+def memory_cases(sizes: list[int]) -> Any:
+    for size, cell in product(sizes, ("lstm", "gru")):
+        constants = {"CELL": cell, "KEEP_H": "mask", "KEEP_C": "mask", "ROWS": memory.LAUNCH.pairs, "UNITS": size}
+        yield memory_kernels.forward_kernel, MEMORY_FLOATS, {**constants, "READS": True}, memory.LAUNCH
+        yield memory_kernels.backward_kernel, MEMORY_FLOATS, constants, memory.LAUNCH
+
+
+def reservoir_cases() -> Any:
+    launch = reservoir.LAUNCH
+    constants = {"KEEP": False, "MEAN": True, "ROWS": launch.pairs, "BLOCK": reservoir.BLOCK}
+    yield reservoir_kernel, RESERVOIR_FLOATS, constants, launch
+
+
 if __name__ == "__main__":
     sizes = [int(argument) for argument in sys.argv[1:] if argument.isdigit()] or list(FORWARD["float32"])
     precisions = [argument for argument in sys.argv[1:] if argument in PRECISIONS] or PRECISIONS
-    for kernel, floats, constants, launch in chain(tile_cases(sizes), *(scan_cases(p, sizes) for p in precisions)):
+    others = memory_cases(sizes), reservoir_cases()
+    cases = chain(tile_cases(sizes), *(scan_cases(p, sizes) for p in precisions), *others)
+    for kernel, floats, constants, launch in cases:
         found = compile_kernel(kernel, floats, constants, launch)
         line = {"kernel": kernel.fn.__name__, **constants, "warps": launch.n_warps, **found}
         sys.stdout.write(json.dumps(line) + "\n")

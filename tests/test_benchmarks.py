@@ -57,6 +57,16 @@ def test_scans_are_measured_by_both_clocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_models_for_a_gpu_run_on_the_cpu_too(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    assert "every answer right" in run("run_gpu", "--device", "cpu", "--out", str(out))
+    found = json.loads(out.read_text())
+    timed = [part for part in found.values() if isinstance(part, list) and part and "seconds" in part[0]]
+    assert len(timed) == 6
+    assert found["tests for CUDA"]["status"] == 0
+
+
+@pytest.mark.long
 def test_accuracy_benchmark_reads_a_folder_of_problems(tmp_path: Path) -> None:
     (tmp_path / "uea").mkdir()
     splits = {}

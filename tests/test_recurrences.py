@@ -16,7 +16,9 @@ from skseqmetric import SyncGRUMetric
 from skseqmetric._ops import compiled, dispatch, steps
 from skseqmetric._ops.cells import cell_scan
 from skseqmetric._ops.dispatch import implementation
+from skseqmetric._ops.eager import cells as eager_cells
 from skseqmetric._ops.parallel import intra_op_threads
+from skseqmetric._ops.reference import cells as reference_cells
 from skseqmetric._ops.reference import gru as reference
 from skseqmetric._ops.steps import reverse_valid, valid_steps
 from skseqmetric._ops.sync_gru import sync_gru_scan
@@ -288,6 +290,30 @@ def test_values_and_gradients_are_those_of_the_plain_loop(
     form: tuple[str, torch.dtype], cell: str, size: tuple[int, ...]
 ) -> None:
     assert_equal_to_reference(CellCase(cell, *size), form)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("cell", [*GATES, "gru"])
+def test_the_recurrences_of_torch_are_the_plain_loops(cell: str, batch_first: bool, device: str) -> None:
+    """Those that CUDA runs, by cuDNN: no padding is read, so that no sequence is packed."""
+    case, found = CellCase("lstm", 11, 13, 3, 20, 1), []
+    rows = 60 if cell == "gru" else 20 * GATES[cell]
+    x, *weights = (t.to(device).requires_grad_() for t in (case.x, *(part[:rows] for part in case.weights[0])))
+    w, inside = RecurrentWeights(*weights), case.inside.to(device)
+    runs = [
+        eager_cells.cell_states(cell, x if batch_first else x.transpose(0, 1), w, batch_first=batch_first),
+        reference.gru_scan(x, case.lengths.to(device), w)
+        if cell == "gru"
+        else reference_cells.cell_scan(cell, x, case.lengths.to(device), w),
+    ]
+    runs[0] = runs[0] if batch_first else runs[0].transpose(0, 1)
+    for states in runs:
+        found.append([states * inside, *torch.autograd.grad(states, [x, *weights], case.outer.to(device))])
+    for got, true in zip(*found, strict=True):
+        torch.testing.assert_close(got, true, rtol=0, atol=1e-10 * max(1.0, true.abs().max().item()))
+    none = eager_cells.cell_states(cell, x[:0] if batch_first else x.transpose(0, 1)[:, :0], w, batch_first=batch_first)
+    assert none.shape == ((0, 13, 20) if batch_first else (13, 0, 20))
 
 
 @built

@@ -13,12 +13,14 @@ import torch
 from sklearn import get_config
 from torch import Tensor
 
+from skseqmetric._ops import device_search
 from skseqmetric._ops.references import References
-from skseqmetric._ops.topk import euclidean_rows, euclidean_tile, smallest_pairs
+from skseqmetric._ops.topk import euclidean_rows, euclidean_tile
+from skseqmetric._ops.twins import on_device
 from skseqmetric._tensors.modes import answering
 
 _ROWS = 2**16  # pairs in one call
-_LARGEST_BUFFER = 2**25  # bytes
+_LARGEST_BUFFER = {"cpu": 2**25, "cuda": 2**29}  # bytes
 
 
 @answering
@@ -44,14 +46,12 @@ def embedded_nearest(
 
     The search runs where the references lie. Temporary arrays fit into scikit-learn's `working_memory`.
     """
-    device, rows = references.rows.device, _chosen(queries)
+    device = references.rows.device
     excluded = None if exclude is None else torch.from_numpy(exclude.astype(np.int64)).to(device)
-    distances, indices = references.search(rows.to(device), k, exclude=excluded, memory=_memory())
-    if device.type != "cpu":
-        owners = torch.arange(len(rows), dtype=torch.int64, device="cpu").repeat_interleave(k)
-        distances = _on_host(rows, owners, references, indices.flatten()).view(len(rows), k)
-        distances, indices = smallest_pairs(distances, indices.cpu(), k)
-    return distances.numpy(), indices.numpy()
+    found = device_search.nearest(
+        references, on_device(queries, device), k, exclude=excluded, memory=search_memory(device)
+    )
+    return found[0].numpy(), found[1].numpy()
 
 
 @answering
@@ -59,22 +59,15 @@ def embedded_within(
     queries: np.ndarray, references: References, radius: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return all references up to a distance: where those of every query start, their distances and their indices."""
-    device, rows = references.rows.device, _chosen(queries)
-    starts, distances, indices = references.within(rows.to(device), radius, memory=_memory())
-    if device.type != "cpu":
-        owners = torch.arange(len(rows), dtype=torch.int64, device="cpu").repeat_interleave(starts.cpu().diff())
-        distances = _on_host(rows, owners, references, indices)
-    return starts.cpu().numpy(), distances.numpy(), indices.cpu().numpy()
+    device = references.rows.device
+    found = device_search.within(references, on_device(queries, device), radius, memory=search_memory(device))
+    return found[0].numpy(), found[1].numpy(), found[2].numpy()
 
 
-def _on_host(queries: Tensor, owners: Tensor, references: References, indices: Tensor) -> Tensor:
-    """Distances (P,) of pairs that a device has found, in the bits of the CPU: devices may round a root differently."""
-    parts = zip(owners.split(_ROWS), indices.split(_ROWS), strict=True)
-    return torch.cat([euclidean_rows(queries[i], references.rows[j].cpu()) for i, j in parts])
-
-
-def _memory() -> int:
-    return min(int(get_config()["working_memory"] * 2**20), _LARGEST_BUFFER)
+def search_memory(device: torch.device) -> int:
+    """Return the bytes for the scores of a search: within scikit-learn's `working_memory`, more on a GPU."""
+    largest = _LARGEST_BUFFER.get(device.type, _LARGEST_BUFFER["cpu"])
+    return min(int(get_config()["working_memory"] * 2**20), largest)
 
 
 # ------------------------------------------------------------------ references that are prepared once
@@ -102,7 +95,7 @@ def references_of(
 
 @answering
 def _made(embeddings: np.ndarray, device: torch.device) -> References:
-    return References.of(_chosen(embeddings).to(device))
+    return References.of(on_device(embeddings, device))
 
 
 def _forget(key: int, gone: weakref.ref[Any]) -> None:
@@ -111,6 +104,6 @@ def _forget(key: int, gone: weakref.ref[Any]) -> None:
         _references.pop(key, None)
 
 
-def _chosen(embeddings: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Tensor:
+def _chosen(embeddings: np.ndarray, rows: np.ndarray | slice) -> Tensor:
     # joblib passes large arrays to its workers as read-only, and torch warns of such arrays
     return torch.from_numpy(np.require(embeddings[rows], requirements=["C", "W"]))

@@ -12,8 +12,9 @@ import torch
 from skseqmetric._metrics.euclidean import embedded_rows, embedded_tile
 from skseqmetric._metrics.pair_runs import EmbeddedSequences, coupled_rows, coupled_tile
 from skseqmetric._ops.alignment_tile import alignment_tile
+from skseqmetric._tensors.device_embeddings import embed_sequences
 from skseqmetric._tensors.flat import ReadSequences
-from skseqmetric._tensors.inference import check_finite, n_threads, over_batches, run_sequences
+from skseqmetric._tensors.inference import check_finite, n_threads, over_batches
 from skseqmetric._tensors.modes import answering
 
 _COPIED = 2**24  # numbers of states that are copied at a time
@@ -46,7 +47,7 @@ class EmbeddedPairs(Pairing):
     """|e_x - e_y|."""
 
     def prepare(self, flat: ReadSequences) -> EmbeddedSequences:
-        embeddings = run_sequences(flat, self.network.features, self.network.n_outputs)
+        embeddings = embed_sequences(flat, self.network.features, self.network.n_outputs)
         return EmbeddedSequences(embeddings, flat.host_lengths)
 
     def tile(
@@ -64,7 +65,7 @@ class CoupledPairs(Pairing):
     """|o^1 - o^2| of the pooled states of a run in which a gate couples both halves."""
 
     def prepare(self, flat: ReadSequences) -> EmbeddedSequences:
-        embeddings = run_sequences(flat, self.network.features, self.network.n_outputs)
+        embeddings = embed_sequences(flat, self.network.features, self.network.n_outputs)
         return EmbeddedSequences(embeddings, flat.host_lengths, flat)
 
     def tile(

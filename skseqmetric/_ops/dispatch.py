@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from skseqmetric._ops import compiled, triton
+from skseqmetric._ops.triton.packing import LARGEST_RESERVOIR, LARGEST_UNITS
 
 IMPLEMENTATIONS = ("reference", "eager", "compiled", "triton", "scanned", "onnx")
 
@@ -28,8 +29,9 @@ COMPILED = frozenset(
 """Ops that have compiled kernels. Those of "memory" return states. Where its blocks or maps are asked for, only the
 products are compiled, and the rest is eager."""
 
-TRITON = frozenset({"sync_gru"})
-"""Recurrences that have Triton kernels; GRU, LSTM and RNN are cuDNN's on CUDA, within eager."""
+TRITON = {"sync_gru": LARGEST_UNITS, "memory": LARGEST_UNITS, "reservoir": LARGEST_RESERVOIR}
+"""Recurrences that have Triton kernels, and the most units that these take. Of "memory" they compute the steps of a
+window, and the rest is eager. GRU, LSTM and RNN are cuDNN's on CUDA, within eager."""
 
 SCANNED = frozenset({"gru", "lstm", "rnn", "memory", "reservoir", "stem"})
 """Ops that an export can record: the stem by torch's operations."""
@@ -56,7 +58,7 @@ def implementation(name: str) -> Iterator[None]:
 
 
 def choose(op: str, x: Tensor, n_units: int) -> str:
-    """Return the implementation for `op`, one of `COMPILED`, on an operand like `x`."""
+    """Return the implementation for `op`, one of `COMPILED` or `TRITON`, on an operand like `x`."""
     forced = FORCED.get()
     if forced is not None:
         reason = obstacle(forced, op, x, n_units)
@@ -89,4 +91,4 @@ def obstacle(name: str, op: str, x: Tensor, n_units: int) -> str | None:
         return f"it takes float32, and got {x.dtype}"
     if name == "compiled":
         return compiled.obstacle() if x.device.type == "cpu" else f"it runs on the CPU, and got {x.device.type}"
-    return triton.obstacle(x.device, n_units)
+    return triton.obstacle(x.device, n_units, TRITON[op])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import scanned
+from skseqmetric._ops import scanned, triton
 from skseqmetric._ops.compiled import memory_states
 from skseqmetric._ops.dispatch import SCANNED_FORMS, choose
 from skseqmetric._ops.eager import memory as eager
@@ -76,6 +76,8 @@ def memory_scan(
         keep: dict[str, Any] = {"keep_memory": keep_memory, "keep_attention": keep_attention}
         if chosen == "compiled":
             keep["make_matrix"] = compiled_products()
+        elif chosen == "triton":
+            keep["make_matrix"], keep["run_window"] = triton.memory_window()
         scan = eager.memory_scan(x, lengths, weights, noise, **keep)
     return MemoryScan(scan.states, scan.memory if keep_memory else None, scan.attention if keep_attention else None)
 

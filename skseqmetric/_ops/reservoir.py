@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from skseqmetric._ops import compiled
+from skseqmetric._ops import compiled, triton
 from skseqmetric._ops.dispatch import SCANNED_FORMS, choose
 from skseqmetric._ops.eager import reservoir as eager
 from skseqmetric._ops.reference import reservoir as reference
@@ -39,6 +39,8 @@ def reservoir_scan(features: Tensor, lengths: Tensor, weights: list[ReservoirWei
         return freeze_ended(reservoir_states(features, weights), lengths)
     if chosen == "compiled":
         return compiled.reservoir_states(features, lengths, weights, sparse=eager.sparse_form(weights, fused=True))
+    if chosen == "triton":
+        return triton.reservoir_states(features, lengths, weights)
     return eager.reservoir_states(features, lengths, weights)
 
 
@@ -55,6 +57,8 @@ def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirW
         return torch.cat([pool_states(states, lengths, kind) for kind in kinds], 1)
     if chosen == "compiled":
         return compiled.reservoir_pooled(features, lengths, weights, how, sparse=eager.sparse_form(weights, fused=True))
+    if chosen == "triton":
+        return triton.reservoir_pooled(features, lengths, weights, how)
     return eager.reservoir_pooled(features, lengths, weights, how)
 
 

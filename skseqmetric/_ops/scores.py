@@ -20,7 +20,9 @@ from torch import Tensor
 GROUP = 32
 """Columns that a first selection represents by their minimum."""
 
-_CACHE = 2**18  # scores of one product: their groups are formed while they are in the cache
+_CACHE = {"cpu": 2**18}
+"""Scores of one product: their groups are formed while they are in the cache. Other devices want large products."""
+
 _BLOCK = 2**14  # rows that are float64 at a time
 _NARROWEST = 256  # references of a block of scores, where memory is scarce
 
@@ -76,7 +78,8 @@ class Scores:
         n = min(out.shape[1], self.n - start)
         if n < out.shape[1]:
             out[:, n:] = torch.inf
-        size = max(GROUP, _CACHE // len(queries) // GROUP * GROUP)
+        cache = _CACHE.get(out.device.type, 2**31)
+        size = max(GROUP, cache // len(queries) // GROUP * GROUP)
         for s in range(0, n, size):
             e = min(s + size, n)
             weights, squares = self.factors(start + s, start + e)

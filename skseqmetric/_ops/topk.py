@@ -73,11 +73,17 @@ def euclidean_pairs(left: Tensor, rows: Tensor, right: Tensor, columns: Tensor) 
     -------
     Tensor (P,) float64
     """
+    return squared_pairs(left, rows, right, columns).sqrt_()
+
+
+def squared_pairs(left: Tensor, rows: Tensor, right: Tensor, columns: Tensor) -> Tensor:
+    """Return the squares of the distances of `euclidean_pairs`. They have the same bits on every device."""
     out = torch.empty(len(rows), dtype=torch.float64, device=left.device)
     size = _rows_within(_CACHE, 8 * left.shape[1], len(rows))
     for s in range(0, len(rows), size):
         part = slice(s, s + size)
-        out[part] = euclidean_rows(left.index_select(0, rows[part]), right.index_select(0, columns[part]))
+        of_rows, of_columns = left.index_select(0, rows[part]), right.index_select(0, columns[part])
+        out[part] = _squared(of_rows.double(), of_columns.double())
     return out
 
 
@@ -93,13 +99,18 @@ def euclidean_chosen(queries: Tensor, references: Tensor, chosen: Tensor) -> Ten
     -------
     Tensor (Q, K) float64
     """
+    return squared_chosen(queries, references, chosen).sqrt_()
+
+
+def squared_chosen(queries: Tensor, references: Tensor, chosen: Tensor) -> Tensor:
+    """Return the squares of the distances of `euclidean_chosen`. They have the same bits on every device."""
     out = torch.empty(chosen.shape, dtype=torch.float64, device=queries.device)
     width = references.shape[1]
     height = _rows_within(_CACHE, 8 * chosen.shape[1] * width, len(queries))
     for s in range(0, len(queries), height):
         part = slice(s, s + height)
         right = references.index_select(0, chosen[part].flatten()).double()
-        out[part] = _direct(queries[part].double()[:, None], right.view(-1, chosen.shape[1], width))
+        out[part] = _squared(queries[part].double()[:, None], right.view(-1, chosen.shape[1], width))
     return out
 
 
@@ -122,6 +133,10 @@ def euclidean_to_one(query: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 def _direct(left: Tensor, right: Tensor) -> Tensor:
     """Euclidean distance over the last axis of two broadcastable float64 tensors."""
+    return _squared(left, right).sqrt()
+
+
+def _squared(left: Tensor, right: Tensor) -> Tensor:
     squares = left - right
     squares.mul_(squares)
     width = squares.shape[-1]
@@ -129,8 +144,7 @@ def _direct(left: Tensor, right: Tensor) -> Tensor:
         half = (width + 1) // 2
         squares[..., : width - half] += squares[..., half:width]
         width = half
-    total = squares[..., 0] if squares.shape[-1] else squares.sum(-1)
-    return total.sqrt()
+    return squares[..., 0] if squares.shape[-1] else squares.sum(-1)
 
 
 def _rows_within(memory: int, bytes_per_row: int, n_rows: int) -> int:

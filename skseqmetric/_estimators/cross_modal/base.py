@@ -34,8 +34,9 @@ from skseqmetric._ops.margins import default_beta
 from skseqmetric._ops.parallel import run_tiles
 from skseqmetric._ops.progress import progress
 from skseqmetric._tasks import Task
+from skseqmetric._tensors.device_embeddings import embed_sequences
 from skseqmetric._tensors.flat import FlatSequences, tensor_of
-from skseqmetric._tensors.inference import check_finite, n_threads, run_sequences, run_steps
+from skseqmetric._tensors.inference import check_finite, n_threads, run_steps
 from skseqmetric._tensors.modes import answering
 from skseqmetric._tensors.modules import own_copy
 from skseqmetric._training.batches import Plan, shuffled_batches
@@ -401,7 +402,7 @@ class CrossModalEstimator(NetworkEstimator, Metric):
 
     # ------------------------------------------------------------------ distances between sequences
     def _prepare(self, sequences: Sequences) -> EmbeddedSequences:
-        embeddings = run_sequences(self._scaled(sequences), self.module_.features, self._n_features_out)
+        embeddings = embed_sequences(self._scaled(sequences), self.module_.features, self._n_features_out)
         return EmbeddedSequences(embeddings, sequences.lengths)
 
     def _tile(

@@ -90,7 +90,8 @@ class SequenceIndex(BaseEstimator):
 
     With R references of D numbers an exact search costs O(R D) for each query, and 4 D + 4 bytes a reference for a
     Euclidean metric. "hnsw" takes about 4 D + 150 bytes more, and "ivf" 4 D + 12. Adding copies a logarithmic number of
-    earlier references on average. `remove` copies what is left, so that one call should remove many. When three tenths
+    earlier references on average. `remove` copies what is left, so that one call should remove many. Embeddings of a
+    metric on CUDA lie there, and so does the exact search of them. When three tenths
     of the vectors of "hnsw" or "ivf" belong to removed references, `remove` makes the shortlist anew.
 
     References

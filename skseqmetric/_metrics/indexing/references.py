@@ -12,12 +12,15 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skseqmetric._metrics.indexing.parts import places, taken_parts, with_part
+from skseqmetric._metrics.euclidean import search_memory
 from skseqmetric._metrics.hooks import check_prepared, distance_tile, distances_of_pairs, embedded
+from skseqmetric._metrics.indexing.parts import places, taken_parts, with_part
 from skseqmetric._metrics.parts import joined, taken
-from skseqmetric._metrics.search import k_nearest
+from skseqmetric._metrics.search import k_nearest, search_device
+from skseqmetric._ops import device_search
 from skseqmetric._ops.references import References as ExactReferences
-from skseqmetric._ops.topk import euclidean_chosen, euclidean_pairs, euclidean_to_one, merge_topk
+from skseqmetric._ops.topk import euclidean_to_one, merge_topk
+from skseqmetric._ops.twins import on_device
 from skseqmetric._tensors.modes import answering
 
 Found = tuple[np.ndarray, np.ndarray]
@@ -113,14 +116,14 @@ class EuclideanReferences(References):
     @answering
     def of(cls, metric: Any, embeddings: np.ndarray) -> EuclideanReferences:
         """Return references of these embeddings (n, D), float32. Their memory is used as it is."""
-        return cls(metric, (ExactReferences.of(_tensor(embeddings)),))
+        return cls(metric, (ExactReferences.of(_placed(metric, embeddings)),))
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
     @answering
     def with_prepared(self, prepared: Any) -> EuclideanReferences:
-        new = ExactReferences.of(_tensor(self.of_queries(prepared)))
+        new = ExactReferences.of(_placed(self.metric, self.of_queries(prepared)))
         return replace(self, parts=with_part(self.parts, new, lambda first, last: first.appended(last.rows)))
 
     @answering
@@ -133,9 +136,9 @@ class EuclideanReferences(References):
     @answering
     def nearest(self, queries: np.ndarray, k: int) -> Found:
         best: tuple[Any, Any] = (None, None)
-        rows = _tensor(queries)
         for part, start in places(self.parts):
-            distances, indices = part.search(rows, min(k, len(part)))
+            rows = on_device(queries, part.rows.device)
+            distances, indices = device_search.nearest(part, rows, min(k, len(part)), memory=search_memory(rows.device))
             best = (distances, indices) if best[0] is None else merge_topk(*best, distances, indices + start, k)
         return best[0].numpy(), best[1].numpy()
 
@@ -143,7 +146,9 @@ class EuclideanReferences(References):
     def within(self, queries: np.ndarray, radius: float) -> Within:
         found: list[list[Found]] = [[] for _ in range(len(queries))]
         for part, start in places(self.parts):
-            starts, distances, indices = (side.numpy() for side in part.within(_tensor(queries), radius))
+            rows = on_device(queries, part.rows.device)
+            sides = device_search.within(part, rows, radius, memory=search_memory(rows.device))
+            starts, distances, indices = (side.numpy() for side in sides)
             for query, (first, last) in enumerate(pairwise(starts)):
                 found[query].append((distances[first:last], indices[first:last] + start))
         return _sorted_lists(found)
@@ -161,7 +166,7 @@ class EuclideanReferences(References):
         return self.stored()
 
     def stored(self) -> np.ndarray:
-        rows = [part.rows.numpy() for part in self.parts]
+        rows = [part.rows.cpu().numpy() for part in self.parts]
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def restored(self, stored: Any, n: int) -> EuclideanReferences:
@@ -248,25 +253,27 @@ def embeddings_of(
     return found.astype(np.float32, copy=False)
 
 
-def _tensor(rows: np.ndarray) -> torch.Tensor:
-    # joblib and files pass arrays as read-only, and torch warns of such arrays
-    return torch.from_numpy(np.require(rows, requirements=["C", "W"]))
+def _placed(metric: Any, embeddings: np.ndarray) -> torch.Tensor:
+    """Return embeddings where the searches of a metric run."""
+    return on_device(embeddings, search_device(metric))
 
 
 def _chosen(queries: np.ndarray, part: ExactReferences, candidates: np.ndarray) -> np.ndarray:
-    if len(queries) == 1:
+    if len(queries) == 1 and part.rows.device.type == "cpu":
         return euclidean_to_one(queries[0], part.rows.numpy()[candidates[0]])[np.newaxis]
     return _chosen_of_many(queries, part, candidates)
 
 
 @answering
 def _chosen_of_many(queries: np.ndarray, part: ExactReferences, candidates: np.ndarray) -> np.ndarray:
-    return euclidean_chosen(_tensor(queries), part.rows, torch.from_numpy(candidates)).numpy()
+    rows = on_device(queries, part.rows.device)
+    return device_search.chosen(part, rows, torch.from_numpy(candidates)).numpy()
 
 
 @answering
 def _pairs(queries: np.ndarray, at: np.ndarray, part: ExactReferences, rows: np.ndarray) -> np.ndarray:
-    return euclidean_pairs(_tensor(queries), torch.from_numpy(at), part.rows, torch.from_numpy(rows)).numpy()
+    places = on_device(queries, part.rows.device)
+    return device_search.pairs(part, places, torch.from_numpy(at), torch.from_numpy(rows)).numpy()
 
 
 def _by_parts(parts: tuple[Any, ...], candidates: np.ndarray, distances: Callable[..., np.ndarray]) -> np.ndarray:
@@ -282,7 +289,7 @@ def _by_parts(parts: tuple[Any, ...], candidates: np.ndarray, distances: Callabl
 def _without_others(part: ExactReferences, rows: np.ndarray) -> ExactReferences:
     removed = torch.ones(len(part), dtype=torch.bool, device="cpu")
     removed[torch.from_numpy(rows)] = False
-    return part.without(removed)
+    return part.without(removed.to(part.rows.device))
 
 
 def _sorted_lists(found: list[list[Found]]) -> Within:

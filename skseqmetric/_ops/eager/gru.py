@@ -6,13 +6,13 @@ padding behind a sequence cannot reach its valid steps.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skseqmetric._ops.eager.cells import cell_states
 from skseqmetric._ops.products import Matrix
 from skseqmetric._ops.weights import RecurrentWeights, project
 
@@ -25,19 +25,8 @@ def gru_states(features: Tensor, weights: list[RecurrentWeights]) -> Tensor:
     """States (T, D, B, H) from features (D, T, B, F): cuDNN's kernel on CUDA, `_GRUScan` elsewhere."""
     if not features.is_cuda:
         return _scan(project(features, weights, gate=False), weights)
-    runs = [_cudnn_scan(x, w) for x, w in zip(features, weights, strict=True)]
+    runs = [cell_states("gru", x, w, batch_first=False) for x, w in zip(features, weights, strict=True)]
     return torch.stack(runs, 1)
-
-
-def _cudnn_scan(x: Tensor, w: RecurrentWeights) -> Tensor:
-    start = x.new_zeros(1, x.shape[1], w.n_units)
-    parameters = [w.input, w.hidden, w.input_bias, w.hidden_bias]
-    # cuDNN keeps what a backward pass needs in training mode only; there is no dropout that the mode would switch on
-    training = torch.is_grad_enabled()
-    with warnings.catch_warnings():
-        # the weights are parameters one by one: that cuDNN copies them into one piece costs little
-        warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
-        return torch.gru(x, start, parameters, True, 1, 0.0, training, False, False)[0]
 
 
 def _scan(projected: Tensor, weights: list[RecurrentWeights]) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import layer_norm, pad, scaled_dot_product_attention
 
-from skseqmetric._ops.eager.memory_cells import Keep, run_window
+from skseqmetric._ops.eager.memory_cells import Keep, RunWindow, run_window
 from skseqmetric._ops.products import Linear, MakeMatrix, Matrix, steady_linear
 from skseqmetric._ops.steps import freeze_ended, valid_steps
 from skseqmetric._ops.weights import MemoryForm, MemoryNoise, MemoryScan, MemoryWeights
@@ -33,10 +33,11 @@ def memory_scan(
     keep_memory: bool,
     keep_attention: bool,
     make_matrix: MakeMatrix = Matrix,
+    run_window: RunWindow = run_window,
 ) -> MemoryScan:
     """States (B, T, H); the memory blocks and the attention maps where they are asked for.
 
-    `make_matrix` says how products with the weights are computed.
+    `make_matrix` says how products with the weights are computed, and `run_window` the steps between two updates.
     """
     window, n_steps = w.form.window, x.shape[1]
     ragged = bool((lengths < n_steps).any())
@@ -46,7 +47,7 @@ def memory_scan(
     with torch.autocast(x.device.type, enabled=False):
         by_step = x.to(w.hidden.dtype).transpose(0, 1).contiguous()
         update = _Update(by_step, lengths, w, make_matrix, keep=keep, maps=keep_attention)
-        states, memories = _run(by_step, update, w, noise, make_matrix)
+        states, memories = _run(by_step, update, w, noise, make_matrix, run_window)
     states = (freeze_ended(states[:, None], lengths)[:, 0] if ragged else states).transpose(0, 1)
     if not keep:
         return MemoryScan(states, None, None)
@@ -58,7 +59,7 @@ def memory_scan(
 
 
 def _run(
-    x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise, make: MakeMatrix
+    x: Tensor, update: _Update, w: MemoryWeights, noise: MemoryNoise, make: MakeMatrix, run_window: RunWindow
 ) -> tuple[Tensor, list[Tensor]]:
     """States (T, B, H) and the memory after every update, (B, S, H) each, from inputs (T, B, D)."""
     window, n_steps = w.form.window, len(x)

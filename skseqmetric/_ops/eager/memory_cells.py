@@ -6,6 +6,7 @@ plain backbone. Layouts: L steps of a window, B sequences, H units, G blocks of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ Matrices = tuple[Matrix, Matrix]
 
 Keep = Tensor | float
 """Zoneout: masks of the units that take their new value (L, B, H), or their share; 1 for no zoneout."""
+
+RunWindow = Callable[..., tuple[Tensor, Tensor]]
+"""`run_window`, or another function with its operands."""
 
 
 def run_window(

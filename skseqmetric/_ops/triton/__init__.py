@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from functools import cache
 from importlib import metadata
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from skseqmetric._ops.triton.packing import LARGEST_UNITS
-from skseqmetric._ops.weights import RecurrentWeights, Side
+from skseqmetric._ops.weights import RecurrentWeights, ReservoirWeights, Side
+
+if TYPE_CHECKING:
+    from skseqmetric._ops.products import MakeMatrix
 
 OLDEST = (3, 6)
 """Oldest release of Triton that the kernels were compiled with."""
@@ -19,10 +23,10 @@ SHARED_BYTES = 227 * 1024
 """Shared memory of one program that the launches count on: compute capability 9.0 and 10.0."""
 
 
-def obstacle(device: torch.device, n_units: int) -> str | None:
-    """Why the kernels cannot run on `device` with so many units; None where they can."""
-    if n_units > LARGEST_UNITS:
-        return f"{n_units} units do not fit on the chip, {LARGEST_UNITS} do"
+def obstacle(device: torch.device, n_units: int, largest: int = LARGEST_UNITS) -> str | None:
+    """Why the kernels cannot run on `device` with so many units; None where they can. `largest` is what they take."""
+    if n_units > largest:
+        return f"{n_units} units do not fit on the chip, {largest} do"
     # Triton's own interpreter runs kernels on the CPU, for tests
     interpreted = device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
     if device.type != "cuda" and not interpreted:
@@ -96,3 +100,24 @@ def sync_gru_tile(
     from skseqmetric._ops.triton.tile import sync_gru_tile as run
 
     return run(first, second, weights, how, pairs=pairs)
+
+
+def reservoir_states(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights]) -> Tensor:
+    """States (T, D, B, N) of reservoirs from features (D, T, B, F); an ended sequence keeps its last one."""
+    from skseqmetric._ops.triton.reservoir import reservoir_states as run
+
+    return run(features, lengths, weights)
+
+
+def reservoir_pooled(features: Tensor, lengths: Tensor, weights: list[ReservoirWeights], how: str) -> Tensor:
+    """The "mean" of the valid states or the "last" one, (B, D N), or "both", (B, 2 D N), the last one first."""
+    from skseqmetric._ops.triton.reservoir import reservoir_pooled as run
+
+    return run(features, lengths, weights, how)
+
+
+def memory_window() -> tuple[MakeMatrix, Any]:
+    """The kind of matrix, and what runs a window of a layer with memory: operands of `eager.memory.memory_scan`."""
+    from skseqmetric._ops.triton.memory import BlockMatrix, run_window
+
+    return BlockMatrix, run_window

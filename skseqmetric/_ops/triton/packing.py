@@ -21,6 +21,10 @@ bfloat16 : operands rounded to 8 bits, in the differentiable scan under `torch.a
 LARGEST_UNITS = 128
 """The most units H with which one matrix and the states of a tile fit on one multiprocessor."""
 
+LARGEST_RESERVOIR = 512
+"""The most units N of a reservoir whose matrix every program reads again at each step. Beyond, one product of torch for
+all sequences reads it less often."""
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -83,14 +87,19 @@ BACKWARD = {
 INTERPRETED = Launch(16, 16, 1, True)
 
 
+def launch_on(device: torch.device, launch: Launch) -> Launch:
+    """The launch for a GPU; Triton's interpreter on the CPU is fastest with few large programs."""
+    return launch if device.type == "cuda" else INTERPRETED
+
+
 def forward_launch(precision: str, size: int, device: torch.device) -> Launch:
-    """Launch of the forward kernels; Triton's interpreter on the CPU is fastest with few large programs."""
-    return FORWARD[precision][size] if device.type == "cuda" else INTERPRETED
+    """Launch of the forward kernels."""
+    return launch_on(device, FORWARD[precision][size])
 
 
 def backward_launch(precision: str, size: int, device: torch.device) -> Launch:
     """Launch of the backward kernel."""
-    return BACKWARD[precision][size] if device.type == "cuda" else INTERPRETED
+    return launch_on(device, BACKWARD[precision][size])
 
 
 def padded_units(n_units: int) -> int:
