@@ -6,7 +6,7 @@ from skseqmetric._estimators.cross_modal import CrossModalTranscriber, CrossModa
 from skseqmetric._estimators.dtw import DTWMetric
 from skseqmetric._estimators.echo_state import EchoStateClassifier, EchoStateRegressor, EchoStateTransformer
 from skseqmetric._estimators.ensemble import MetricEnsemble
-from skseqmetric._estimators.index import SequenceIndex
+from skseqmetric._estimators.index import SequenceIndex, ShardedIndex
 from skseqmetric._estimators.neighbors import (
     SequenceDistances,
     SequenceKNeighborsClassifier,
@@ -68,6 +68,7 @@ __all__ = [
     "SequenceScaler",
     "SequenceWindower",
     "Sequences",
+    "ShardedIndex",
     "SyncGRUMetric",
     "check_images",
     "check_sequences",

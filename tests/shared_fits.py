@@ -85,7 +85,6 @@ def differing(rank: int) -> dict[str, str]:
         "data": lambda: metric_of([X[0] + rank, *X[1:]], y),
         "labels": lambda: metric_of(X, np.roll(y, rank)),
         "parameters": lambda: SyncGRUMetric(**STILL, n_units=8 + rank).fit(X, y),
-        "checkpoint": lambda: SyncGRUMetric(**STILL, checkpoint="never").fit(X, y),
     }
     said = {}
     for name, fit in wrong.items():

@@ -33,6 +33,7 @@ from skseqmetric._input import (
 from skseqmetric._networks.rebuilt import network_state, rebuilt
 from skseqmetric._networks.stem import view_columns, view_names
 from skseqmetric._networks.tokens import TokenForm, check_vocabulary
+from skseqmetric._ops.ranks import RANKS
 from skseqmetric._tasks import Blocks, Task
 from skseqmetric._tensors.flat import FlatSequences, ReadSequences, scaled_sequences, tensor_of
 from skseqmetric._tensors.inference import run_sequences, run_steps
@@ -303,7 +304,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
         Processes that share the fit agree about it first.
         """
         seed = agreed_seed(self, method, training, task, device, seed, continued=continued)
-        if self.checkpoint is None:
+        ranks = RANKS.get()
+        folder = self.checkpoint if ranks is None else ranks.first(self.checkpoint)
+        if folder is None:
             return seed
         decided = continued or self.random_state is not None
         identity = identity_of(self, method, training, task, device, seed if decided else None)
@@ -311,10 +314,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Callba
             rows = [{name: value for name, value in row.items() if name != "dur"} for row in self.history_]
             others = getattr(self, "loss_", None), vars(self).get("_moving"), rows, self.mean_, self.scale_
             identity = add_start(identity, self.module_, others)
+        if ranks is not None:  # each draws noise of its own
+            identity["processes"] = str(ranks.size)
         running = self._running()
-        running.checkpoint = running.held.enter_context(
-            checkpoint_in(self.checkpoint, identity, seed, goes_on=continued)
-        )
+        running.checkpoint = running.held.enter_context(checkpoint_in(folder, identity, seed, goes_on=continued))
         return running.checkpoint.seed
 
     def _views(self, training: TrainingSet, task: Task, *, whole: bool = True) -> tuple[int, ...]:

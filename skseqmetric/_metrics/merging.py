@@ -70,6 +70,28 @@ def merge_neighbors(
     return np.take_along_axis(distances, chosen, axis=1), np.take_along_axis(ids, chosen, axis=1)
 
 
+def merge_within(
+    results: Iterable[tuple[list[np.ndarray], list[np.ndarray]]],
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the distances and ids of each query, sorted by (distance, id), from those in several sets of references.
+
+    Raises
+    ------
+    ValueError
+        An id comes twice for a query.
+    """
+    distances, ids = [], []
+    of_sets = [zip(*result, strict=True) for result in results]
+    for query, found in enumerate(zip(*of_sets, strict=True)):
+        near, names = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        by_id = np.argsort(names, kind="stable")
+        _refuse_double(names[np.newaxis, by_id], query)
+        order = by_id[np.argsort(near[by_id], kind="stable")]
+        distances.append(near[order])
+        ids.append(names[order])
+    return distances, ids
+
+
 def _checked(place: int, distances: Any, ids: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return distances (n, K) float64 and ids (n, K), int64 or text of dtype object."""
     values, names = np.asarray(distances, dtype=np.float64), as_array(ids, f"the ids of results[{place}]")
@@ -96,11 +118,12 @@ def _check_together(ids: list[np.ndarray]) -> None:
         raise ValueError("some results have integers as ids and others text: give all references ids of one kind.")
 
 
-def _refuse_double(sorted_ids: np.ndarray) -> None:
+def _refuse_double(sorted_ids: np.ndarray, first: int = 0) -> None:
+    """Raise ValueError if a row has an id twice. `first` is the number of the first query."""
     double = sorted_ids[:, 1:] == sorted_ids[:, :-1]
     if double.any():
         row, column = np.unravel_index(int(np.argmax(double)), double.shape)
         raise ValueError(
-            f"the id {sorted_ids[row].tolist()[column]!r} comes twice for query {row}: every reference must be in one "
-            "set, with an id of its own."
+            f"the id {sorted_ids[row].tolist()[column]!r} comes twice for query {first + row}: every reference must be "
+            "in one set, with an id of its own."
         )

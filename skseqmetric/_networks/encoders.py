@@ -357,7 +357,8 @@ def _image_blocks(
 
 
 def _normalised(norm: nn.Module, x: Tensor) -> Tensor:
-    normalised: Tensor = norm(x) if RANKS.get() is None or not norm.training else shared_batch_norm(norm, x)
+    ranks = RANKS.get()
+    normalised: Tensor = norm(x) if ranks is None or not norm.training else shared_batch_norm(norm, x, ranks)
     return normalised
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skseqmetric._ops.ranks import summed
+from skseqmetric._ops.ranks import Ranks
 
 
-def shared_batch_norm(norm: Any, x: Tensor) -> Tensor:
+def shared_batch_norm(norm: Any, x: Tensor, ranks: Ranks) -> Tensor:
     """Return norm(x) in training, for x (N, F) or (N, F, h, w) of this rank and a layer of `torch.nn`.
 
     Mean and variance are those of the rows of all ranks, and so are the running statistics. `torch.nn.SyncBatchNorm`
@@ -18,10 +18,10 @@ def shared_batch_norm(norm: Any, x: Tensor) -> Tensor:
     """
     axes = [axis for axis in range(x.ndim) if axis != 1]
     shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
-    count = summed(x.new_full((), x.numel() // x.shape[1]))
-    mean = summed(x.sum(axes)) / count
+    count = ranks.summed(x.new_full((), x.numel() // x.shape[1]))
+    mean = ranks.summed(x.sum(axes)) / count
     centred = x - mean.view(shape)
-    variance = summed(centred.square().sum(axes)) / count
+    variance = ranks.summed(centred.square().sum(axes)) / count
     _follow(norm, mean.detach(), variance.detach() * count / (count - 1).clamp_min(1))
     return centred * ((variance + norm.eps).rsqrt() * norm.weight).view(shape) + norm.bias.view(shape)
 

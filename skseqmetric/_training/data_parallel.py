@@ -40,7 +40,7 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     RuntimeError
         No process group was initialised, or a block of this kind is open already.
     ValueError
-        A fit inside finds that processes differ in data, parameters or labels, or has a `checkpoint`.
+        A fit inside finds that processes differ in data, parameters or labels.
 
     Notes
     -----
@@ -48,6 +48,9 @@ def data_parallel(group: Any = None) -> Iterator[None]:
     estimators. A `batch_size` of W times the default keeps the batch of each of W processes. Batches of metrics hold
     the members of a class side by side, so that a process gets whole classes. With `random_state=None`, the seed is
     that of the first process. Predictions are not shared: each process answers what it is asked.
+
+    The first process reads and writes the `checkpoint`, for all, and its parameter counts. If a process dies, start as
+    many again with the same calls. The fit goes on after its last whole epoch, and ends with the same bits.
 
     Encoders of the user with batch normalisation of their own normalise by their own rows. An update sends one message
     with all gradients, and one for each gathered tensor: B D numbers for embeddings of D numbers, B P D for the states
@@ -102,7 +105,5 @@ def agreed_seed(
                 f"data_parallel: processes 0 and {rank} differ. In process {rank}, {'; '.join(found)} in process 0. "
                 "Every process must call the fit with the same data and parameters."
             )
-    if estimator.checkpoint is not None:
-        raise ValueError("data_parallel writes no checkpoint: use checkpoint=None, and save the model after the fit.")
     agreed: int = ranks.first(seed)
     return agreed

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from skseqmetric._ops import buffer_pool
 from skseqmetric._ops.parallel import one_intra_op_thread
 from skseqmetric._ops.progress import Bar, progress
-from skseqmetric._ops.ranks import RANKS, average_gradients
+from skseqmetric._ops.ranks import RANKS
 from skseqmetric._training.checkpoints import Checkpoint, Streams
 from skseqmetric._training.checkpoints.hooks import callback_state, restore_callback
 from skseqmetric._training.checkpoints.modules import (
@@ -177,8 +177,8 @@ class _Net(NeuralNet):
         for _, parameter in self._named:
             parameter.grad = None
         step: dict[str, Any] = self.train_step_single(batch)
-        if RANKS.get() is not None:
-            average_gradients(parameter for _, parameter in self._named)
+        if (ranks := RANKS.get()) is not None:
+            ranks.average_gradients(parameter for _, parameter in self._named)
         self.notify("on_grad_computed", named_parameters=self._named, batch=batch, training=True)
         self.optimizer_.step()
         return step

@@ -13,7 +13,7 @@ from skseqmetric._networks.siamese import SiameseNetwork
 from skseqmetric._ops.alignment import alignment_block, alignment_pairs
 from skseqmetric._ops.metric_losses import BLOCK_LOSSES, squared_distances
 from skseqmetric._ops.pair_sampling import sample_pairs
-from skseqmetric._ops.ranks import RANKS, all_rows, own_noise, own_rows
+from skseqmetric._ops.ranks import RANKS, Ranks
 from skseqmetric._tasks import Pairs, Task
 
 EmbeddingLoss = Callable[[Tensor, Tensor], Tensor]
@@ -60,21 +60,23 @@ class _Distances(nn.Module):
     @property
     def _noise(self) -> torch.Generator | None:
         """The generator that dropout is drawn from, in training only."""
-        if not self.training:
-            return None
-        return self.generator if RANKS.get() is None else own_noise(self.generator)
+        ranks = self._ranks
+        if ranks is None:
+            return self.generator if self.training else None
+        return ranks.noise(self.generator)
 
     @property
-    def _is_shared(self) -> bool:
-        return self.training and RANKS.get() is not None
+    def _ranks(self) -> Ranks | None:
+        """The processes that share the batches, in training only."""
+        return RANKS.get() if self.training else None
 
     def read(self, values: Tensor, lengths: Tensor) -> tuple[_Batch, Tensor | None, Tensor | None]:
         """Return the encoded batch, and of the uncoupled run embeddings (B, E) and states at places (B, P, D).
 
         What is not needed is None. In training every rank runs its own rows, and gets those of all others.
         """
-        n = len(values)
-        own = own_rows(values, lengths) if self._is_shared else (values, lengths)
+        n, ranks = len(values), self._ranks
+        own = (values, lengths) if ranks is None else ranks.own_rows(values, lengths)
         features, steps = self.network.encode(*own, self._noise)
         found = [None if x is None else self._whole(x, n) for x in self._free(features, steps)]
         pairs_are_run = self.coupled and not self.aligned
@@ -88,12 +90,13 @@ class _Distances(nn.Module):
         return self.network.free_run(features, lengths, self._noise).float() if self.embedding_weight else None, None
 
     def _whole(self, rows: Tensor, n: int) -> Tensor:
-        return all_rows(rows, n) if self._is_shared else rows
+        ranks = self._ranks
+        return rows if ranks is None else ranks.all_rows(rows, n)
 
     def squared(self, batch: _Batch, rows: Tensor, columns: Tensor) -> Tensor:
         """Return the squared distances (P,) of coupled runs of the pairs (rows[p], columns[p])."""
-        n = len(rows)
-        pairs = own_rows(rows, columns) if self._is_shared else (rows, columns)
+        n, ranks = len(rows), self._ranks
+        pairs = (rows, columns) if ranks is None else ranks.own_rows(rows, columns)
         first, second = self.network.pair_run(*batch, *pairs)
         return self._whole((first - second).square().sum(1).float(), n)
 
@@ -224,11 +227,12 @@ class TaskObjective(nn.Module):
         self.network, self.task, self.generator = network, task, generator
 
     def forward(self, values: Tensor, lengths: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        if not self.training or RANKS.get() is None:
+        ranks = RANKS.get() if self.training else None
+        if ranks is None:
             outputs = self.network(values, lengths, self.generator if self.training else None).float()
             losses = self.task.loss(outputs, lengths, targets)
         else:
-            own = own_rows(values, lengths, targets)
-            outputs = self.network(*own[:2], own_noise(self.generator)).float()
-            losses = all_rows(self.task.loss(outputs, *own[1:]), len(values))
+            own = ranks.own_rows(values, lengths, targets)
+            outputs = self.network(*own[:2], ranks.noise(self.generator)).float()
+            losses = ranks.all_rows(self.task.loss(outputs, *own[1:]), len(values))
         return (losses * weights).mean() / self.task.mean_weight

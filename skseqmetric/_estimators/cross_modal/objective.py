@@ -16,7 +16,7 @@ from skseqmetric._networks.cross_modal import CONVOLUTION, EMBEDDING, CrossModal
 from skseqmetric._ops.cross_modal_losses import cross_modal_loss
 from skseqmetric._ops.loss_balance import task_weights
 from skseqmetric._ops.margins import least_edit_distance
-from skseqmetric._ops.ranks import RANKS, all_rows, own_noise, own_rows
+from skseqmetric._ops.ranks import RANKS
 from skseqmetric._tasks import Task
 
 
@@ -146,26 +146,24 @@ class CrossModalObjective(nn.Module):
         images: Tensor | None = None,
         **of_images: Tensor,
     ) -> Tensor:
-        shared = self.training and RANKS.get() is not None
-        noise = self.generator if self.training else None
-        if noise is not None and shared:
-            noise = own_noise(noise)
+        ranks, noise = (RANKS.get(), self.generator) if self.training else (None, None)
         weights, n = weights / self.task.mean_weight, len(values)
-        if shared:
-            values, lengths = own_rows(values, lengths)
+        if ranks is not None:
+            noise = ranks.noise(self.generator)
+            values, lengths = ranks.own_rows(values, lengths)
         cross, network = self.cross, self.network
         if images is None or cross is None:
             features, steps = network.encode_series(values, lengths, noise)
             logits = network.series_logits(features, steps)
-            if shared:
-                logits, steps = all_rows(logits, n), all_rows(steps, n)
+            if ranks is not None:
+                logits, steps = ranks.all_rows(logits, n), ranks.all_rows(steps, n)
             with torch.autocast(values.device.type, enabled=False):
                 return (self.task.loss(logits.float(), steps, targets) * weights).mean()
-        if shared:
-            (images,) = own_rows(images)
+        if ranks is not None:
+            (images,) = ranks.own_rows(images)
         encoded = network.encode(values, lengths, images, noise, deep=CONVOLUTION in cross.betas)
-        if shared:
-            encoded = encoded.mapped(lambda rows: all_rows(rows, n))
+        if ranks is not None:
+            encoded = encoded.mapped(lambda rows: ranks.all_rows(rows, n))
         logits = network.series_logits(encoded.features, encoded.steps)
         # losses take differences and moments of similar numbers, so they need full precision
         with torch.autocast(values.device.type, enabled=False):

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from skseqmetric._estimators.index.index import SequenceIndex
+from skseqmetric._estimators.index.sharded import ShardedIndex
 
-__all__ = ["SequenceIndex"]
+__all__ = ["SequenceIndex", "ShardedIndex"]

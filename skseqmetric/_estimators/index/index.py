@@ -14,13 +14,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skseqmetric._base import plain_state, revived_state, save, shown
-from skseqmetric._metrics.indexing.approximation import ENGINES, FEWEST, Approximation
 from skseqmetric._estimators.index.contents import Contents
-from skseqmetric._metrics.indexing.library import faiss_library, has_faiss
 from skseqmetric._estimators.index.names import Places, checked_ids
-from skseqmetric._metrics.indexing.references import embeddings_of
 from skseqmetric._input import lent_sequences
 from skseqmetric._metrics.hooks import embedded, is_euclidean, kept, prepare
+from skseqmetric._metrics.indexing.approximation import ENGINES, FEWEST, Approximation
+from skseqmetric._metrics.indexing.library import faiss_library, has_faiss
+from skseqmetric._metrics.indexing.references import embeddings_of
 from skseqmetric._metrics.parts import check_growing
 from skseqmetric._metrics.search import recall_at_k
 
@@ -318,8 +318,7 @@ class SequenceIndex(BaseEstimator):
             than the neighbours.
         """
         contents = self._contents_with(k)
-        distances, rows = contents.nearest(self._queries(X), k, self._shortlist_length(k, contents))
-        return distances, contents.names.at(rows)
+        return self._nearest(contents, self._queries(X), k)
 
     @shown
     def search_radius(self, X: Any, radius: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -343,11 +342,8 @@ class SequenceIndex(BaseEstimator):
         ValueError
             `check_sequences` does not accept X, or the radius is negative or not finite.
         """
-        if not isinstance(radius, Real) or not 0 <= radius < np.inf:
-            raise ValueError(f"radius={radius!r} must be a finite number >= 0.")
-        contents = self._contents_with(0)
-        distances, rows = contents.within(self._queries(X), float(radius))
-        return distances, [contents.names.at(found) for found in rows]
+        radius, contents = check_radius(radius), self._contents_with(0)
+        return self._within(contents, self._queries(X), radius)
 
     @shown
     def recall(self, X: Any, k: int = 5) -> float:
@@ -370,7 +366,18 @@ class SequenceIndex(BaseEstimator):
         exact, found = (contents.nearest(queries, k, length)[1] for length in lengths)
         return recall_at_k(exact, found)
 
+    def _nearest(self, contents: Contents, queries: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances and ids (Q, k) of the nearest to prepared queries."""
+        distances, rows = contents.nearest(queries, k, self._shortlist_length(k, contents))
+        return distances, contents.names.at(rows)
+
+    def _within(self, contents: Contents, queries: Any, radius: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return distances and ids of all references up to a distance from prepared queries."""
+        distances, rows = contents.within(queries, radius)
+        return distances, [contents.names.at(found) for found in rows]
+
     def _queries(self, X: Any) -> Any:
+        """Return queries as the metric prepares them."""
         metric = self._fitted_metric()
         return prepare(metric, lent_sequences(X, estimator=metric, reset=False))
 
@@ -411,3 +418,10 @@ class SequenceIndex(BaseEstimator):
 
     def _check_loaded(self) -> None:
         """Raise ValueError if the parts of an index that was loaded do not fit each other: done by then."""
+
+
+def check_radius(radius: Any) -> float:
+    """Return a radius that is a finite number >= 0."""
+    if not isinstance(radius, Real) or not 0 <= float(radius) < np.inf:
+        raise ValueError(f"radius={radius!r} must be a finite number >= 0.")
+    return float(radius)

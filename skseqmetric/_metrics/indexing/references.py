@@ -67,9 +67,7 @@ class References(ABC):
     def distances(self, queries: Any, candidates: np.ndarray) -> np.ndarray:
         """Return the distances (Q, n) of every query to the rows of its candidates (Q, n); infinity for the row -1."""
 
-    def nearest_of(
-        self, queries: Any, candidates: np.ndarray, k: int, of_all: Callable[[np.ndarray], Found]
-    ) -> Found:
+    def nearest_of(self, queries: Any, candidates: np.ndarray, k: int, of_all: Callable[[np.ndarray], Found]) -> Found:
         """Return the k nearest of candidates (Q, n), of which -1 is none.
 
         `of_all(short)` returns those of queries that have fewer than k candidates.
@@ -235,9 +233,7 @@ class PairedReferences(References):
         return replace(self, parts=(stored,))
 
 
-def embeddings_of(
-    metric: Any, prepared: Any, remedy: str = 'backend="exact" and n_candidates=None'
-) -> np.ndarray:
+def embeddings_of(metric: Any, prepared: Any, remedy: str = 'backend="exact" and n_candidates=None') -> np.ndarray:
     """Return the embeddings (n, D) of prepared sequences in float32.
 
     Raises

@@ -6,13 +6,14 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from skseqmetric._files import HeldElsewhere, locked, partial_files
+from skseqmetric._ops.ranks import RANKS
 from skseqmetric._training.checkpoints.file import ENDING, Identity, damaged, read_file, read_header, write_file
 from skseqmetric._training.checkpoints.identity import differences, digest
 from skseqmetric._training.checkpoints.trees import CannotBeWritten
@@ -40,6 +41,8 @@ _threads: dict[Path, int] = {}  # which thread of this process holds a lock
 class Checkpoint:
     """The checkpoint of one fit, whose file nobody else writes meanwhile.
 
+    Of processes that share the fit, the first one alone reads and writes. All of them call `read` and `write`.
+
     path : its file.
     identity : of which fit it is.
     seed : the seed of the fit, which a checkpoint that was found has decided.
@@ -54,10 +57,13 @@ class Checkpoint:
 
     def read(self, n_bytes: int) -> Any:
         """Return the state that was found, for a training whose numbers have so many bytes."""
-        return read_file(self.path, 16 * n_bytes + SPARE)
+        return _in_first(lambda: read_file(self.path, 16 * n_bytes + SPARE))
 
     def write(self, state: dict[str, Any]) -> None:
         """Write the state of the fit. If the disk refuses it, a warning says so once and the file is as it was."""
+        _in_first(lambda: self._write(state))
+
+    def _write(self, state: dict[str, Any]) -> None:
         try:
             write_file(self.path, self.identity, self.seed, state)
         except CannotBeWritten as error:
@@ -90,7 +96,8 @@ def checkpoint_in(
 
     A fit by itself has the folder alone, and refuses one that belongs to other fits. Fits of a search, of a
     cross-validation, of a pipeline or of an ensemble share a folder, as do those that go on from an earlier model. Of
-    two fits that are the same in all, the second waits for the first.
+    two fits that are the same in all, the second waits for the first. Of processes that share a fit, the first one
+    holds the folder for all.
 
     Parameters
     ----------
@@ -104,6 +111,12 @@ def checkpoint_in(
     ValueError
         The folder cannot be used, somebody else uses it, it belongs to other fits, or the file is damaged.
     """
+    with ExitStack() as held:
+        yield _in_first(lambda: held.enter_context(_opened(folder, identity, seed, goes_on=goes_on)))
+
+
+@contextmanager
+def _opened(folder: str | os.PathLike[str], identity: Identity, seed: int, *, goes_on: bool) -> Iterator[Checkpoint]:
     folder = _made(folder)
     running = RUNNING.get()
     shared = fitted_by_a_library() or (running is not None and running.is_part)
@@ -119,6 +132,15 @@ def checkpoint_in(
             if not shared and not goes_on:
                 _refuse_others(folder, identity)
             yield Checkpoint(path, identity, seed)
+
+
+Answer = TypeVar("Answer")
+
+
+def _in_first(call: Callable[[], Answer]) -> Answer:
+    """Make a call, in the first of the processes that share a fit. All of them get its answer or its error."""
+    ranks = RANKS.get()
+    return call() if ranks is None else ranks.by_first(call)
 
 
 def _made(folder: str | os.PathLike[str]) -> Path:
