@@ -75,7 +75,8 @@ class MemoryLayer(nn.Module):
         return nn.Parameter(torch.full((n,), value, dtype=torch.float32, device="cpu"))
 
     def weights(self) -> MemoryWeights:
-        return MemoryWeights(self.form, **self._parameters)
+        own: dict[str, Any] = self._parameters  # a walk along all modules takes longer than the call
+        return MemoryWeights(self.form, **own)
 
 
 @dataclass(frozen=True)
