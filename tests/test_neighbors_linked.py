@@ -167,7 +167,9 @@ def test_copies_grow_by_themselves(metric: Any, X: np.ndarray, y: np.ndarray, qu
     other.partial_fit(X[1200:], y[1200:])
     both = np.concatenate([X[:1100], X[1200:]])
     assert_same(other.kneighbors(queries), SequenceKNeighborsRegressor(metric).fit(both, y[:1200]).kneighbors(queries))
-    assert_same(model.kneighbors(queries), SequenceKNeighborsRegressor(metric).fit(X[:1200], y[:1200]).kneighbors(queries))
+    assert_same(
+        model.kneighbors(queries), SequenceKNeighborsRegressor(metric).fit(X[:1200], y[:1200]).kneighbors(queries)
+    )
 
 
 def test_a_refused_addition_changes_nothing(

@@ -93,9 +93,7 @@ def nearest(
 
 def _is_settled_alone(query: Tensor) -> bool:
     """Whether a query may be searched by itself: on the CPU, in dtypes that NumPy has."""
-    return (
-        query.device.type == "cpu" and query.shape[1] > 0 and query.dtype in _OF_NUMPY and _is_full_precision()
-    )
+    return query.device.type == "cpu" and query.shape[1] > 0 and query.dtype in _OF_NUMPY and _is_full_precision()
 
 
 def _norms(references: References, queries: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._files import record
+from skseqmetric._metrics.hooks import is_euclidean
 from skseqmetric._metrics.indexing.approximation import Approximation, StoredApproximation
 from skseqmetric._metrics.indexing.columns import Column, column_of
 from skseqmetric._metrics.indexing.references import (
@@ -19,8 +21,6 @@ from skseqmetric._metrics.indexing.references import (
     Within,
     embeddings_of,
 )
-from skseqmetric._files import record
-from skseqmetric._metrics.hooks import is_euclidean
 from skseqmetric._metrics.parts import taken
 
 

@@ -74,9 +74,7 @@ class Linked:
         distances, rows = (np.concatenate(side) for side in zip(*found, strict=True)) if len(found) > 1 else found[0]
         return distances, rows
 
-    def _nearest(
-        self, metric: Any, queries: Any, exclude: np.ndarray | None, *, k: int, n_candidates: int
-    ) -> Found:
+    def _nearest(self, metric: Any, queries: Any, exclude: np.ndarray | None, *, k: int, n_candidates: int) -> Found:
         """Return the nearest on a shortlist, and of all where that is shorter than k."""
         more = int(exclude is not None)
         embeddings, most = embeddings_of(metric, queries), k + more if self._by_embedding else None

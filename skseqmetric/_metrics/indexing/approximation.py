@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from skseqmetric._files import record
 from skseqmetric._metrics.indexing.columns import Column, column_of
 from skseqmetric._metrics.indexing.graph import Graph, StoredGraph
 from skseqmetric._metrics.indexing.library import faiss_library
 from skseqmetric._metrics.indexing.lists import Lists, StoredLists
 from skseqmetric._metrics.indexing.sharing import SharedLock
-from skseqmetric._files import record
 from skseqmetric._ops.progress import progress
 
 FEWEST = 1000

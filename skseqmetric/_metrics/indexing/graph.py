@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._metrics.indexing.library import faiss_library
 from skseqmetric._files import record
+from skseqmetric._metrics.indexing.library import faiss_library
 
 _N_LINKS = 16  # of a vector, and twice as many on the lowest level
 _BREADTH = 160  # candidates for the links of a new vector

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skseqmetric._metrics.indexing.library import faiss_library
 from skseqmetric._files import record
+from skseqmetric._metrics.indexing.library import faiss_library
 
 _PER_LIST = 39  # fewest vectors for each centre, as faiss asks for
 _SAMPLED = 64  # vectors for each centre that k-means reads

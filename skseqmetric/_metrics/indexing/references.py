@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from skseqmetric._metrics.indexing.parts import places, taken_parts, with_part
 from skseqmetric._metrics.hooks import check_prepared, distance_tile, distances_of_pairs, embedded
+from skseqmetric._metrics.indexing.parts import places, taken_parts, with_part
 from skseqmetric._metrics.parts import joined, taken
 from skseqmetric._metrics.search import k_nearest
 from skseqmetric._ops.references import References as ExactReferences
@@ -64,9 +64,7 @@ class References(ABC):
     def distances(self, queries: Any, candidates: np.ndarray) -> np.ndarray:
         """Return the distances (Q, n) of every query to the rows of its candidates (Q, n); infinity for the row -1."""
 
-    def nearest_of(
-        self, queries: Any, candidates: np.ndarray, k: int, of_all: Callable[[np.ndarray], Found]
-    ) -> Found:
+    def nearest_of(self, queries: Any, candidates: np.ndarray, k: int, of_all: Callable[[np.ndarray], Found]) -> Found:
         """Return the k nearest of candidates (Q, n), of which -1 is none.
 
         `of_all(short)` returns those of queries that have fewer than k candidates.
@@ -230,9 +228,7 @@ class PairedReferences(References):
         return replace(self, parts=(stored,))
 
 
-def embeddings_of(
-    metric: Any, prepared: Any, remedy: str = 'backend="exact" and n_candidates=None'
-) -> np.ndarray:
+def embeddings_of(metric: Any, prepared: Any, remedy: str = 'backend="exact" and n_candidates=None') -> np.ndarray:
     """Return the embeddings (n, D) of prepared sequences in float32.
 
     Raises
