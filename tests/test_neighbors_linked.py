@@ -1,4 +1,4 @@
-"""Neighbours along a graph (`algorithm="hnsw"`): few are missed, distances are exact, and the graph grows and is kept."""
+"""Neighbours along a graph (`algorithm="hnsw"`): few are missed, distances are exact, and the graph grows."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_jobs_answer_as_one(backend: str, metric: Any, X: np.ndarray, y: np.ndar
 
 
 def test_what_is_missing_is_named(metric: Any, X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match='DTWMetric has no embedding.*: use algorithm="exact"'):
+    with pytest.raises(ValueError, match=r'DTWMetric has no embedding.*: use algorithm="exact"'):
         linked(DTWMetric(), X[:30], y[:30])
     with pytest.raises(ValueError, match="n_candidates=4 is less than the 5 neighbours"):
         linked(metric, X[:30], y[:30], n_candidates=4)

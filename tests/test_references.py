@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from skseqmetric._ops import single_search
+from skseqmetric._ops import exact_search, single_search
 from skseqmetric._ops.references import References
 from skseqmetric._ops.topk import euclidean_tile, smallest_pairs
 from tests.fake_metrics import brute_neighbors

@@ -61,8 +61,9 @@ class SequenceIndex(BaseEstimator):
     n_candidates : int or None, default=None
         Length of the shortlist, and how widely "hnsw" and "ivf" look for it. "hnsw" follows the links of so many
         references, and "ivf" reads so many lists. Exact distances decide on the neighbours among them. None: four times
-        the neighbours, and at least 64, or 32 for "hnsw" if the metric is the Euclidean distance of embeddings. For "exact" None means all references. A number then takes the shortlist by exact
-        distances of the embeddings. This changes nothing if the metric is the Euclidean distance of embeddings.
+        the neighbours, and at least 64, or 32 for "hnsw" if the metric is the Euclidean distance of embeddings. For
+        "exact" None means all references. A number then takes the shortlist by exact distances of the embeddings. This
+        changes nothing if the metric is the Euclidean distance of embeddings.
     verbose : int, default=0
         1 shows a progress bar for additions and searches that take longer than half a second.
 
@@ -89,10 +90,11 @@ class SequenceIndex(BaseEstimator):
     it in one step, and a process sees the new content when it calls `load` again. Loaded embeddings stay in the file.
 
     With R references of D numbers an exact search costs O(R D) for each query, and 4 D + 4 bytes a reference for a
-    Euclidean metric. "hnsw" takes about 4 D + 150 bytes more, and "ivf" 4 D + 12. Adding copies a logarithmic number of
-    earlier references on average. `remove` copies what is left, so that one call should remove many. Embeddings of a
-    metric on CUDA lie there, and so does the exact search of them. When three tenths
-    of the vectors of "hnsw" or "ivf" belong to removed references, `remove` makes the shortlist anew.
+    Euclidean metric. Ids that do not follow each other take 8 bytes more. "hnsw" takes about 4 D + 150 bytes more, and
+    "ivf" 4 D + 12. Adding copies a logarithmic number of earlier references on average. `remove` copies what is left,
+    so that one call should remove many. When three tenths of the vectors of "hnsw" or "ivf" belong to removed
+    references, `remove` makes the shortlist anew. Embeddings of a metric on CUDA lie there, and so does the exact
+    search of them.
 
     References
     ----------
