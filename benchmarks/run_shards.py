@@ -88,7 +88,7 @@ def tasks(sizes: list[int], repeats: int, folder: Path) -> dict[str, Any]:
 
     X, _ = make_shifted_sequences(10, random_state=0)
     metric = RandomConvolutionMetric(84, random_state=0).fit(X)
-    settings: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    settings: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     found = {}
     with (
         LocalCluster(**settings, silence_logs=logging.ERROR, local_directory=str(folder)) as cluster,

@@ -54,7 +54,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = str(tmp_path_factory.mktemp("workers"))
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=folder, silence_logs=50
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", local_directory=folder, silence_logs=50
         ) as made,
         distributed.Client(made) as client,
     ):

@@ -22,7 +22,7 @@ distributed = pytest.importorskip("distributed")
 
 METRICS = ["RandomConvolutionMetric", "SyncGRUMetric aligned", "MetricEnsemble default", "DTWMetric"]
 N, PARTS = 60, 4
-QUIET: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 60}
+QUIET: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 60}
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ class ShardedIndex:
     >>> metric = DTWMetric().fit([[[0.0]], [[1.0]]])
     >>> def build(start):
     ...     return SequenceIndex(metric).add([[[i]] for i in range(start, start + 50)], ids=range(start, start + 50))
-    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
     ...     index = ShardedIndex(build, client).add([0, 50])
     ...     distances, ids = index.search([[[49.7]]], k=2)
     >>> ids
