@@ -174,8 +174,9 @@ class Contents:
 
     def shortlist_length(self, k: int) -> int | None:
         """Return the length of a shortlist that the user has not chosen, or None if there is none."""
-        by_embedding = isinstance(self.references, EuclideanReferences)
-        return self.approximation and self.approximation.shortlist_length(k, by_embedding=by_embedding)
+        if self.approximation is None:
+            return None
+        return self.approximation.shortlist_length(k, by_embedding=isinstance(self.references, EuclideanReferences))
 
     def _shortlist(self, embeddings: np.ndarray, n: int, k: int | None) -> np.ndarray:
         if self.approximation is None:
