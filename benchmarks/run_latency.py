@@ -4,7 +4,7 @@ python -m benchmarks.run_latency --threads 1 --out FILE.json
 
 Estimators have default sizes, fitted to the Japanese vowels for one epoch. Where an estimator can be exported, ONNX
 Runtime runs its program on the same sequences. Searches are of `SequenceKNeighborsClassifier` over the embeddings of a
-network, with 500, 10,000 and 1,000,000 references: embeddings of the training sequences, repeated with noise. `search`
+network, with 500 to 1,000,000 references: embeddings of the training sequences, repeated with noise. `search`
 is the search alone, beside `torch.mm` with a transposed copy of the references and `torch.topk`. Times are CPU seconds
 of the process, so that other work on the machine changes them little.
 """
@@ -31,7 +31,7 @@ from skseqmetric._ops.references import References
 from skseqmetric.datasets import load_japanese_vowels
 
 SIZES = (1, 32)
-REFERENCES = (500, 10_000, 1_000_000)
+REFERENCES = (500, 1000, 10_000, 100_000, 1_000_000)
 
 
 def percentiles(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
