@@ -11,7 +11,7 @@ import numpy as np
 
 from skseqmetric._files import record
 from skseqmetric._metrics.hooks import is_euclidean
-from skseqmetric._metrics.indexing.approximation import Approximation, StoredApproximation
+from skseqmetric._metrics.indexing.approximation import Approximation, StoredApproximation, shortlist_length
 from skseqmetric._metrics.indexing.columns import Column, column_of
 from skseqmetric._metrics.indexing.references import (
     EuclideanReferences,
@@ -174,9 +174,7 @@ class Contents:
 
     def shortlist_length(self, k: int) -> int | None:
         """Return the length of a shortlist that the user has not chosen, or None if there is none."""
-        if self.approximation is None:
-            return None
-        return self.approximation.shortlist_length(k, by_embedding=isinstance(self.references, EuclideanReferences))
+        return None if self.approximation is None else shortlist_length(k)
 
     def _shortlist(self, embeddings: np.ndarray, n: int, k: int | None) -> np.ndarray:
         if self.approximation is None:

@@ -61,7 +61,7 @@ class SequenceIndex(BaseEstimator):
     n_candidates : int or None, default=None
         Length of the shortlist, and how widely "hnsw" and "ivf" look for it. "hnsw" follows the links of so many
         references, and "ivf" reads so many lists. Exact distances decide on the neighbours among them. None: four times
-        the neighbours, and at least 64, or 32 for "hnsw" if the metric is the Euclidean distance of embeddings. For
+        the neighbours, and at least 64. For
         "exact" None means all references. A number then takes the shortlist by exact distances of the embeddings. This
         changes nothing if the metric is the Euclidean distance of embeddings.
     verbose : int, default=0

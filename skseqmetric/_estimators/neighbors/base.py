@@ -17,6 +17,7 @@ from skseqmetric._estimators.neighbors.graphs import csr, edge_values
 from skseqmetric._estimators.neighbors.holder import MetricHolder
 from skseqmetric._estimators.neighbors.linked import Linked
 from skseqmetric._metrics.hooks import is_euclidean
+from skseqmetric._metrics.indexing.approximation import shortlist_length
 from skseqmetric._metrics.search import k_nearest, prepared_references, recall_at_k
 
 Weights = str | Callable[[np.ndarray], np.ndarray] | None
@@ -65,8 +66,8 @@ class SequenceNeighbors(MetricHolder, ABC):
 
     def _shortlist_length(self, k: int, most: int) -> int:
         if self.n_candidates is None:
-            linked = vars(self).get("_linked") if self.algorithm == "hnsw" else None
-            return min(max(20, 4 * k) if linked is None else linked.shortlist_length(k), most)
+            is_linked = self.algorithm == "hnsw" and "_linked" in vars(self)
+            return min(shortlist_length(k) if is_linked else max(20, 4 * k), most)
         if self.n_candidates < k:
             raise ValueError(
                 f"n_candidates={self.n_candidates} is less than the {k} neighbours that the search must find."

@@ -45,8 +45,7 @@ class SequenceKNeighborsClassifier(ClassifierMixin, SequenceNeighbors):
         there is none, and the search is exact.
     n_candidates : int or None, default=None
         Length of the shortlist, at most the number of fitted sequences. "hnsw" follows the links of so many. None:
-        four times the neighbours, and at least 20 for "rerank". For "hnsw" it is at least 64, or 32 if the metric is
-        the Euclidean distance of embeddings.
+        four times the neighbours, and at least 20 for "rerank" or 64 for "hnsw".
     radius : float, default=1.0
         Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     missing : {"error", "interpolate", "mask"}, default="error"

@@ -57,14 +57,6 @@ class Linked:
             approximation = Approximation.of(_KIND, embeddings, numbers)
         return cls(prepared, _references(metric, prepared), numbers, approximation)
 
-    def shortlist_length(self, k: int) -> int:
-        """Return the length of a shortlist that the user has not chosen."""
-        return self.approximation.shortlist_length(k, by_embedding=self._by_embedding)
-
-    @property
-    def _by_embedding(self) -> bool:
-        return isinstance(self.references, EuclideanReferences)
-
     def search(
         self, metric: Any, queries: Any, k: int, *, n_candidates: int, exclude: np.ndarray | None, n_jobs: int | None
     ) -> Found:
@@ -77,8 +69,8 @@ class Linked:
     def _nearest(self, metric: Any, queries: Any, exclude: np.ndarray | None, *, k: int, n_candidates: int) -> Found:
         """Return the nearest on a shortlist, and of all where that is shorter than k."""
         more = int(exclude is not None)
-        embeddings, most = embeddings_of(metric, queries), k + more if self._by_embedding else None
-        rows = self.approximation.candidates(embeddings, self.numbers, n_candidates + more, most)
+        most = k + more if isinstance(self.references, EuclideanReferences) else None
+        rows = self.approximation.candidates(embeddings_of(metric, queries), self.numbers, n_candidates + more, most)
         if exclude is not None:
             rows = np.where(rows == exclude[:, np.newaxis], -1, rows)
 

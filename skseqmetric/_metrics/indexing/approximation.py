@@ -23,11 +23,13 @@ from skseqmetric._ops.progress import progress
 FEWEST = 1000
 """References up to which the search is exact, which then takes less time than an approximation."""
 
-FEWEST_CANDIDATES = 64
-"""Of a shortlist whose length the user has not chosen."""
+_FEWEST_CANDIDATES = 64
 
-FEWEST_LINKED = 32
-"""The same of a graph, where the embeddings decide, so that longer ones serve to find neighbours alone."""
+
+def shortlist_length(k: int) -> int:
+    """Return the length of a shortlist for k neighbours that the user has not chosen."""
+    return max(_FEWEST_CANDIDATES, 4 * k)
+
 
 _BLOCK = 1024  # vectors that are added while readers wait
 _UNIT, _TINY = float(np.finfo(np.float32).eps) / 2, float(np.finfo(np.float32).tiny)
@@ -72,11 +74,6 @@ class Approximation:
     def backend(self) -> str:
         """Which it is: "hnsw" or "ivf"."""
         return self._engine.kind
-
-    def shortlist_length(self, k: int, *, by_embedding: bool) -> int:
-        """Return the length of a shortlist for k neighbours, by the distance of the embeddings or another one."""
-        is_graph = isinstance(self._engine, Graph)
-        return max(FEWEST_LINKED if by_embedding and is_graph else FEWEST_CANDIDATES, 4 * k)
 
     def suits(self, backend: str, numbers: Column, n_new: int) -> bool:
         """Whether it is good enough for references with these numbers, the last of which are to be added."""
