@@ -75,7 +75,7 @@ def assert_found(model: Any, X: np.ndarray, queries: np.ndarray) -> None:
 
 def test_neighbors_are_found_along_the_graph(metric: Any, X: np.ndarray, y: np.ndarray, queries: np.ndarray) -> None:
     model, exact = linked(metric, X, y), SequenceKNeighborsClassifier(metric).fit(X, y)
-    assert model.n_candidates_ == 32
+    assert model.n_candidates_ == 64
     assert_found(model, X, queries)
     assert (model.predict(queries) == exact.predict(queries)).mean() > 0.9
     radius = float(model.kneighbors(queries)[0].mean())
@@ -145,7 +145,7 @@ def test_the_graph_grows(cls: Any, metric: Any, X: np.ndarray, y: np.ndarray, qu
     assert grown.rerank_recall(queries) == 1
     for start, stop in ((900, 1100), (1100, 1101), (1101, N)):
         grown.partial_fit(X[start:stop], y[start:stop])
-    assert grown.n_candidates_ == 32
+    assert grown.n_candidates_ == 64
     assert_found(grown, X, queries)
     whole = cls(metric, algorithm="hnsw", n_candidates=N).fit(X, y)
     assert_same(grown.set_params(n_candidates=N).kneighbors(queries), whole.kneighbors(queries))
