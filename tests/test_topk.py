@@ -150,12 +150,12 @@ def test_roots_that_fall_together_are_in_the_order_of_their_indices(n: int, monk
     r = torch.tensor([[1.0, 2.0**-26], [1.0, 0.0]], dtype=torch.float64).repeat_interleave(n, 0)
     monkeypatch.setattr("skseqmetric._ops.exact_search.euclidean_chosen", topk.squared_chosen)
     monkeypatch.setattr("skseqmetric._ops.exact_search.euclidean_pairs", topk.squared_pairs)
-    references, query = References.of(r), torch.zeros(1, 2, dtype=torch.float64)
-    assert references.search(query, 4)[1].tolist() == [[n, n + 1, n + 2, n + 3]]
-    for exclude, wanted in ((None, [0, 1, 2, 3]), (torch.tensor([1]), [0, 2, 3, 4])):
-        distances, indices = device_search.nearest_by_squares(references, query, 4, exclude=exclude, memory=MEMORY)
-        assert indices.tolist() == [wanted]
-        assert distances.tolist() == [[1.0] * 4]
+    references, queries = References.of(r), torch.zeros(2, 2, dtype=torch.float64)
+    assert references.search(queries, 4)[1].tolist() == [[n, n + 1, n + 2, n + 3]] * 2
+    for exclude, wanted in ((None, [0, 1, 2, 3]), (torch.tensor([1, 1]), [0, 2, 3, 4])):
+        distances, indices = device_search.nearest_by_squares(references, queries, 4, exclude=exclude, memory=MEMORY)
+        assert indices.tolist() == [wanted] * 2
+        assert distances.tolist() == [[1.0] * 4] * 2
 
 
 def test_distances_of_candidates_and_of_pairs(rng, device):

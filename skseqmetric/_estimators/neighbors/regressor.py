@@ -31,7 +31,8 @@ class SequenceKNeighborsRegressor(MultiOutputMixin, RegressorMixin, SequenceNeig
     algorithm : {"exact", "rerank", "hnsw"}, default="exact"
         As in `SequenceKNeighborsClassifier`.
     n_candidates : int or None, default=None
-        Length of the shortlist, as in `SequenceKNeighborsClassifier`.
+        Length of the shortlist, at most the number of fitted sequences. "hnsw" follows the links of so many. None:
+        four times the neighbours, and at least 20 for "rerank" or 64 for "hnsw".
     radius : float, default=1.0
         Largest distance of a neighbour for `radius_neighbors`. Predictions do not use it.
     n_bins : int, default=10
