@@ -58,6 +58,8 @@ def commits_of(rows: Iterable[Row]) -> list[str]:
 def figures(result: Result) -> Row:
     """A comparison for a document that tells its circumstances once: the threads alone stay with the result."""
     timings = [{name: value for name, value in asdict(t).items() if value not in (None, {})} for t in result.timings]
+    for timing in timings:
+        timing["seconds"] = [float(f"{value:.4g}") for value in timing["seconds"]]
     threads = result.environment.get("threads")
     return {"title": result.title, "threads": threads, "unit": result.unit, "timings": timings}
 
