@@ -130,6 +130,10 @@ def test_what_is_wrong_is_said(client: Any, X: list[np.ndarray], queries: list[n
     for sources in ([0], [1, 2, 1]):
         with pytest.raises(ValueError, match=r"the source [01] is in the index already"):
             sharded.add(sources)
+    with pytest.raises(TypeError, match=r"client is None: pass a distributed\.Client"):
+        ShardedIndex(build, None)
+    with pytest.raises(TypeError, match=r"build is 'parts': pass a function of a source"):
+        ShardedIndex("parts", client)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the source 7 is not in the index"):
         sharded.remove([0, 7])
     with pytest.raises(ValueError, match="build returned list for 'a'"):

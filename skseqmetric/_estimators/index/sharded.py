@@ -41,6 +41,11 @@ class ShardedIndex:
     timeout : float or None, default=None
         Seconds after which an addition or a search gives up. None: it waits, also for workers that have yet to come.
 
+    Raises
+    ------
+    TypeError
+        `build` is not callable, or there is no client.
+
     See Also
     --------
     SequenceIndex : An index in one process.
@@ -81,6 +86,10 @@ class ShardedIndex:
     """
 
     def __init__(self, build: Build, client: Any, *, timeout: float | None = None) -> None:
+        if not callable(build):
+            raise TypeError(f"build is {build!r}: pass a function of a source that returns its SequenceIndex.")
+        if not all(hasattr(client, name) for name in ("map", "gather")):
+            raise TypeError(f"client is {client!r}: pass a distributed.Client.")
         self.build = build
         self.client = client
         self.timeout = timeout
