@@ -37,6 +37,15 @@ def in_jobs(
     return Parallel(n_jobs=n_jobs, prefer="processes" if in_python else "threads")(calls)
 
 
+def nearest_in_jobs(
+    search: Search, metric: Any, queries: Any, exclude: np.ndarray | None, n_jobs: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances and indices (Q, K) that a search finds in jobs."""
+    found = in_jobs(search, metric, queries, exclude, n_jobs, in_python=getattr(metric, "_in_python", False))
+    distances, indices = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
+    return distances, indices
+
+
 def _in_one_thread(search: Search, metric: Any, queries: Any, exclude: np.ndarray | None) -> Found:
     before = ThreadCount(1).set()
     try:

@@ -18,7 +18,7 @@ from skseqmetric._metrics.hooks import (
     embedded,
     is_euclidean,
 )
-from skseqmetric._metrics.jobs import in_jobs
+from skseqmetric._metrics.jobs import in_jobs, nearest_in_jobs
 from skseqmetric._ops.progress import is_wanted, progress
 from skseqmetric._ops.references import References
 from skseqmetric._ops.topk import merge_topk
@@ -79,9 +79,7 @@ def k_nearest(
     if n_candidates is not None:
         prepared_references(metric, references)
     search = partial(_search, references=references, k=n_neighbors, n_candidates=n_candidates)
-    found = in_jobs(search, metric, queries, exclude, n_jobs, in_python=getattr(metric, "_in_python", False))
-    distances, indices = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
-    return distances, indices
+    return nearest_in_jobs(search, metric, queries, exclude, n_jobs)
 
 
 def _search(

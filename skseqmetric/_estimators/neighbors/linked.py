@@ -19,7 +19,7 @@ from skseqmetric._metrics.indexing.references import (
     References,
     embeddings_of,
 )
-from skseqmetric._metrics.jobs import in_jobs
+from skseqmetric._metrics.jobs import nearest_in_jobs
 from skseqmetric._metrics.parts import can_grow, taken
 from skseqmetric._metrics.search import k_nearest
 
@@ -61,10 +61,7 @@ class Linked:
         self, metric: Any, queries: Any, k: int, *, n_candidates: int, exclude: np.ndarray | None, n_jobs: int | None
     ) -> Found:
         """Return distances and indices (Q, k) of the nearest. See `k_nearest`."""
-        nearest = partial(self._nearest, k=k, n_candidates=n_candidates)
-        found = in_jobs(nearest, metric, queries, exclude, n_jobs, in_python=getattr(metric, "_in_python", False))
-        distances, rows = (np.concatenate(side) for side in zip(*found, strict=True)) if len(found) > 1 else found[0]
-        return distances, rows
+        return nearest_in_jobs(partial(self._nearest, k=k, n_candidates=n_candidates), metric, queries, exclude, n_jobs)
 
     def _nearest(self, metric: Any, queries: Any, exclude: np.ndarray | None, *, k: int, n_candidates: int) -> Found:
         """Return the nearest on a shortlist, and of all where that is shorter than k."""

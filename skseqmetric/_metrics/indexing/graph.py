@@ -100,10 +100,10 @@ class Graph:
         Places are -1 where there are fewer.
         """
         settings = self._settings.get(n) if selector is None else None
-        if settings is None:
+        if settings is None:  # to make it takes as long as a tenth of the search
             settings = self._faiss.SearchParametersHNSW(efSearch=n, sel=selector)
-        if selector is None:  # to make it takes as long as a tenth of the search
-            self._settings[n] = settings
+            if selector is None:
+                self._settings[n] = settings
         return self._index.search(vectors, n, params=settings)
 
     def vectors(self, places: np.ndarray) -> np.ndarray:
